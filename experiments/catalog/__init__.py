@@ -1,0 +1,30 @@
+"""The catalogue: one module a report, holding its recipes and which claim each measures."""
+
+from __future__ import annotations
+
+import difflib
+
+from experiments.catalog import digits, nni_2023_ex1
+from experiments.study import Study
+
+_STUDIES = {module.STUDY.name: module.STUDY for module in (nni_2023_ex1, digits)}
+
+
+def studies() -> tuple[Study, ...]:
+    """Return every study of the catalogue."""
+    return tuple(_STUDIES.values())
+
+
+def study(name: str) -> Study:
+    """Return the study of this name.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message names those there are.
+    """
+    if name not in _STUDIES:
+        near = difflib.get_close_matches(name, _STUDIES, 1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(_STUDIES)}"
+        raise ValueError(f"report {name!r} is not in the catalogue; {hint}")
+    return _STUDIES[name]

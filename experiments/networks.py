@@ -1,0 +1,138 @@
+"""The networks of the reports, by name.
+
+Two choices make them fast and change no result:
+
+* Max-pooling comes before ReLU. Both are monotone, so ``relu(max(x)) = max(relu(x))`` and a
+  quarter of the ReLUs remain.
+* Feature maps are flattened in memory order (channels last). The initial weights of a linear
+  layer are independent and identically distributed, so a fixed permutation of its inputs changes
+  neither the distribution of the initial network nor the training that follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+
+def _flatten_channels_last(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c*h*w"]:
+    return x.permute(0, 2, 3, 1).flatten(1)
+
+
+class TwoConv(nn.Module):
+    """Conv(f, k) – pool – ReLU – conv(3f, k) – pool – ReLU – FC, with no padding.
+
+    With ``k = 5`` on 32x32 colour images it has 3,172 parameters for 3 filters and 46,590 for 20
+    (claims ``nni-2023-ex1-q1a-params-3`` and ``-20``).
+    """
+
+    def __init__(self, channels: int, size: int, filters: int, classes: int, kernel: int) -> None:
+        super().__init__()
+        side = ((size - kernel + 1) // 2 - kernel + 1) // 2
+        self.conv1 = nn.Conv2d(channels, filters, kernel)
+        self.conv2 = nn.Conv2d(filters, 3 * filters, kernel)
+        self.fc = nn.Linear(3 * filters * side**2, classes)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
+        """Return the class scores (logits) of a batch."""
+        x = F.relu(F.max_pool2d(self.conv1(x), 2))
+        x = F.relu(F.max_pool2d(self.conv2(x), 2))
+        return self.fc(_flatten_channels_last(x))
+
+
+class LinearTwoConv(nn.Module):
+    """The same layers without ReLU and without pooling: conv – conv – FC.
+
+    Such a network is one affine map ``x -> A x + b``. ``A`` is found by sending the FC layer's
+    rows, as images, back through the transposed convolutions: that costs ``classes`` images a
+    step instead of a batch through the layers, and gives the same scores and gradients.
+    """
+
+    def __init__(self, channels: int, size: int, filters: int, classes: int, kernel: int) -> None:
+        super().__init__()
+        self._maps = (classes, 3 * filters, size - 2 * (kernel - 1), size - 2 * (kernel - 1))
+        self.conv1 = nn.Conv2d(channels, filters, kernel)
+        self.conv2 = nn.Conv2d(filters, 3 * filters, kernel)
+        self.fc = nn.Linear(3 * filters * self._maps[2] * self._maps[3], classes)
+
+    def layer_by_layer(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
+        """Return the scores as the definition computes them; the reference for ``forward``."""
+        return self.fc(self.conv2(self.conv1(x)).flatten(1))
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
+        """Return the class scores (logits) of a batch."""
+        rows = self.fc.weight.view(self._maps).contiguous(memory_format=torch.channels_last)
+        offset = self.fc.bias + rows.sum((2, 3)) @ self.conv2.bias
+        rows = F.conv_transpose2d(rows, self.conv2.weight)
+        offset = offset + rows.sum((2, 3)) @ self.conv1.bias
+        rows = F.conv_transpose2d(rows, self.conv1.weight)
+        return F.linear(x.flatten(1), rows.flatten(1), offset)
+
+
+class ConvFC(nn.Module):
+    """Conv(f, k) – ReLU – FC on every activation, with no pooling."""
+
+    def __init__(self, channels: int, size: int, filters: int, classes: int, kernel: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, filters, kernel)
+        self.fc = nn.Linear(filters * (size - kernel + 1) ** 2, classes)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
+        """Return the class scores (logits) of a batch."""
+        return self.fc(_flatten_channels_last(F.relu(self.conv1(x))))
+
+
+class ConvGAP(nn.Module):
+    """Conv(f, k) – ReLU – global average pooling – FC."""
+
+    def __init__(self, channels: int, size: int, filters: int, classes: int, kernel: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, filters, kernel)
+        self.fc = nn.Linear(filters, classes)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
+        """Return the class scores (logits) of a batch."""
+        pixels = F.relu(self.conv1(x)).permute(0, 2, 3, 1).flatten(1, 2)
+        # A product with 1/(h·w) is the mean, and its gradient is dense: ReLU's backward pass is
+        # several times faster on it than on the stride-0 gradient of ``mean``.
+        average = pixels.new_full((1, pixels.shape[1]), 1 / pixels.shape[1])
+        return self.fc((average @ pixels).squeeze(1))
+
+
+_NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "two-conv": TwoConv,
+    "linear-two-conv": LinearTwoConv,
+    "conv-fc": ConvFC,
+    "conv-gap": ConvGAP,
+}
+
+
+def build(name: str, image_shape: tuple[int, int, int], filters: int, classes: int) -> nn.Module:
+    """Build a network for square images, with PyTorch's default initialisation.
+
+    The kernel is 5x5; on images smaller than 16 pixels it is 2x2, so that two stages fit on 8x8.
+
+    Parameters
+    ----------
+    name
+        One of ``two-conv``, ``linear-two-conv``, ``conv-fc``, ``conv-gap``.
+    image_shape
+        ``(channels, height, width)`` of one image.
+    filters
+        Number of filters of the first convolution; the second has three times as many.
+    classes
+        Number of scores.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    """
+    if name not in _NETWORKS:
+        raise ValueError(f"network {name!r} is unknown; known: {', '.join(_NETWORKS)}")
+    channels, size, _ = image_shape
+    return _NETWORKS[name](channels, size, filters, classes, kernel=5 if size >= 16 else 2)

@@ -1,0 +1,96 @@
+"""A study: the recipes of one report, and what its claims say about their measurements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experiments.recipe import Recipe
+from experiments.statements import Statement
+
+
+@dataclass(frozen=True)
+class Study:
+    """A report's experiments, complete: what is run and what is claimed about it.
+
+    Parameters
+    ----------
+    name
+        The report's id; the claims of the study start with it.
+    title
+        One line for people.
+    recipes
+        Named ``<role>.<completion>``: every role (what the report varies) under every completion
+        (one way to fill in what the report does not say).
+    statements
+        The claims as statements about measured quantities, fixed before the runs.
+    completions
+        One-line description of each completion, by its short name.
+
+    Raises
+    ------
+    ValueError
+        If names clash, a recipe is missing under some completion, or a statement reads something
+        that no recipe measures.
+    """
+
+    name: str
+    title: str
+    recipes: tuple[Recipe, ...]
+    statements: tuple[Statement, ...]
+    completions: dict[str, str]
+
+    def __post_init__(self) -> None:
+        names = [recipe.name for recipe in self.recipes]
+        for name in names:
+            role, _, completion = name.rpartition(".")
+            if names.count(name) > 1:
+                raise ValueError(f"study {self.name!r}: two recipes are named {name!r}")
+            if not role or completion not in self.completions:
+                raise ValueError(
+                    f"study {self.name!r}: recipe {name!r} must be named <role>.<completion>, "
+                    f"with a completion of {', '.join(self.completions)}"
+                )
+        for role in self.roles:
+            for completion in self.completions:
+                self.recipe(role, completion)
+        for statement in self.statements:
+            self._check(statement)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles, in the order of the recipes."""
+        return tuple(dict.fromkeys(recipe.name.rpartition(".")[0] for recipe in self.recipes))
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """The claims that the study measures, in the order of the statements."""
+        return tuple(dict.fromkeys(statement.claim for statement in self.statements))
+
+    def recipe(self, role: str, completion: str) -> Recipe:
+        """Return the recipe of a role under a completion.
+
+        Raises
+        ------
+        ValueError
+            If the study has no such recipe.
+        """
+        name = f"{role}.{completion}"
+        for recipe in self.recipes:
+            if recipe.name == name:
+                return recipe
+        known = ", ".join(recipe.name for recipe in self.recipes)
+        raise ValueError(f"study {self.name!r} has no recipe {name!r}; known: {known}")
+
+    def _check(self, statement: Statement) -> None:
+        if not statement.claim.startswith(f"{self.name}-"):
+            raise ValueError(
+                f"study {self.name!r}: claim {statement.claim!r} must start with '{self.name}-'"
+            )
+        for role, epoch in statement.quantity.reads.items():
+            for completion in self.completions:
+                recipe = self.recipe(role, completion)
+                if epoch > recipe.epochs:
+                    raise ValueError(
+                        f"claim {statement.claim!r} reads epoch {epoch}, but recipe "
+                        f"{recipe.name!r} ends after {recipe.epochs}"
+                    )
