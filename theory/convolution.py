@@ -1,0 +1,422 @@
+"""Convolution and cross-correlation, from the definition and in the forms that compute the same.
+
+The convolution of x and h is ``(x * h)[n] = Σ_k x[k] h[n - k]``; the cross-correlation, which
+deep-learning libraries call convolution, is ``(x ⋆ h)[n] = Σ_k x[n + k] conj(h[k])``: convolution
+with the flipped, conjugated kernel. Both come in one to any number of dimensions, as sums, as
+structured matrices and by the FFT, with the rounding error of each method bounded.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+from theory.fast_convolution import (
+    by_fft,
+    by_overlap_add,
+    fft_roundings,
+    full_shape,
+    overlap_add_roundings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import Int, Num, Shaped
+
+Mode = Literal["full", "same", "valid", "circular"]
+Method = Literal["direct", "fft", "overlap-add"]
+
+
+def convolve(
+    x: Shaped[np.ndarray, "*n"],
+    h: Shaped[np.ndarray, "*k"],
+    *,
+    mode: Mode = "full",
+    method: Method = "direct",
+) -> Shaped[np.ndarray, "*m"]:
+    """Return the convolution ``(x * h)[n] = Σ_k x[k] h[n - k]``.
+
+    Parameters
+    ----------
+    x, h : arrays with the same number of axes
+        Signal and kernel, both zero outside their arrays, with index 0 as origin. Booleans and
+        integers are computed in int64. Any commutative ring works as dtype object.
+    mode : {"full", "same", "valid", "circular"}, optional
+        Which outputs, per axis of n signal and k kernel cells: all n + k - 1 that can be non-zero;
+        the n in the middle, from (k - 1) // 2 on; the n - k + 1 for which the kernel lies inside
+        the signal; or the n of the convolution on Z_n, where indices are taken modulo n.
+    method : {"direct", "fft", "overlap-add"}, optional
+        The sum itself, one vectorised pass per tap of the shorter factor, exact for integers and
+        exact objects; one FFT product over the whole signal; or FFT products over blocks of the
+        longer factor, which wins where the other is much shorter.
+
+    Returns
+    -------
+    array
+        The convolution. The FFT methods return floating point, within `rounding_bound`.
+
+    Raises
+    ------
+    ValueError
+        If a factor is empty, the numbers of axes differ, the kernel is longer than the signal in
+        mode ``valid``, mode or method are unknown, integers may leave int64, or an FFT method is
+        given infinities or NaN (which it would spread over every output; ``direct`` does not).
+    TypeError
+        If an array does not hold numbers, or an FFT method is given dtype object.
+
+    References
+    ----------
+    Oppenheim and Schafer, *Discrete-Time Signal Processing*, 3rd ed., sections 2.3 and 8.7.
+
+    Examples
+    --------
+    >>> convolve(np.array([1, 2, 3]), np.array([1, -1]))
+    array([ 1,  1,  1, -3])
+    """
+    x, h = _factors(x, h, mode, method)
+    if mode == "valid" and any(k > n for n, k in zip(x.shape, h.shape, strict=True)):
+        raise ValueError(
+            f"mode 'valid' needs a kernel that fits into the signal, but the kernel has shape "
+            f"{h.shape} and the signal {x.shape}: swap them, or choose another mode"
+        )
+    by_method = {"direct": _direct, "fft": by_fft, "overlap-add": by_overlap_add}
+    full = by_method[method](x, h)
+    if mode == "circular":
+        return _wrap(full, x.shape)
+    windows = (_window(n, k, mode) for n, k in zip(x.shape, h.shape, strict=True))
+    return full[tuple(slice(start, start + size) for start, size in windows)]
+
+
+def correlate(
+    x: Shaped[np.ndarray, "*n"],
+    h: Shaped[np.ndarray, "*k"],
+    *,
+    mode: Mode = "full",
+    method: Method = "direct",
+) -> Shaped[np.ndarray, "*m"]:
+    """Return the cross-correlation ``(x ⋆ h)[n] = Σ_k x[n + k] conj(h[k])``.
+
+    Parameters
+    ----------
+    x, h : arrays with the same number of axes
+        Signal and kernel, as for `convolve`.
+    mode : {"full", "same", "valid", "circular"}, optional
+        Which outputs, per axis of n signal and k kernel cells: those with n from -(k - 1) on; the
+        middle of these; those from 0 on, for which the kernel lies inside the signal; or those on
+        Z_n, from 0 on.
+    method : {"direct", "fft", "overlap-add"}, optional
+        How to compute it, as for `convolve`.
+
+    Returns
+    -------
+    array
+        The cross-correlation.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `convolve`.
+
+    References
+    ----------
+    Goodfellow, Bengio and Courville, *Deep Learning*, section 9.1, for the two operations and
+    their names.
+
+    Examples
+    --------
+    >>> correlate(np.array([1, 2, 3]), np.array([1, -1]), mode="valid")
+    array([-1, -1])
+    """
+    x, h = _factors(x, h, mode, method)
+    y = convolve(x, np.conj(np.flip(h)), mode=mode, method=method)
+    if mode == "circular":  # the flip left the kernel's origin at its last cell
+        y = np.roll(y, [1 - k for k in h.shape], tuple(range(h.ndim)))
+    return y
+
+
+def correlate_channels(
+    x: Shaped[np.ndarray, "channels ..."],
+    weight: Shaped[np.ndarray, "filters group_channels ..."],
+    *,
+    padding: int | Sequence[int] = 0,
+    groups: int = 1,
+) -> Shaped[np.ndarray, "filters ..."]:
+    """Return what a convolution layer computes: each filter sums its channels' cross-correlations.
+
+    Parameters
+    ----------
+    x : array of shape (channels, *n)
+        The signal, channels first.
+    weight : array of shape (filters, channels / groups, *k)
+        One kernel for each filter and each channel that the filter sees.
+    padding : int or sequence of int, optional
+        Zeros at both ends, for all axes or for each.
+    groups : int, optional
+        Channels and filters fall into this many equal runs; a filter sees the channels of its own.
+
+    Returns
+    -------
+    array of shape (filters, *m)
+        One map for each filter, of ``n + 2 * padding - k + 1`` cells per axis.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of axes, channels, filters and groups do not fit together, or a kernel is
+        longer than the padded signal.
+    """
+    if not weight.ndim == x.ndim + 1 >= 3:
+        raise ValueError(
+            f"signal of shape {x.shape}, weight of shape {weight.shape}: expected (channels, *n) "
+            "and (filters, channels / groups, *k)"
+        )
+    filters, seen = weight.shape[:2]
+    if groups < 1 or filters % groups or x.shape[0] != seen * groups:
+        raise ValueError(
+            f"{x.shape[0]} channels, {filters} filters that see {seen} channels each, and {groups} "
+            "groups do not fit: expected channels = seen * groups, and filters a multiple of groups"
+        )
+    border = np.broadcast_to(padding, x.ndim - 1)
+    padded = np.pad(x, [(0, 0), *((p, p) for p in border)])
+    per_group = filters // groups
+    maps = [
+        sum(
+            correlate(padded[f // per_group * seen + c], kernel, mode="valid")
+            for c, kernel in enumerate(kernels)
+        )
+        for f, kernels in enumerate(weight)
+    ]
+    return np.stack(maps)
+
+
+def toeplitz_matrix(
+    h: Shaped[np.ndarray, "*k"],
+    shape: int | Sequence[int],
+    *,
+    mode: Literal["full", "same", "valid"] = "full",
+) -> Shaped[np.ndarray, "outputs inputs"]:
+    """Return the matrix T with ``T @ x.ravel() == convolve(x, h, mode=mode).ravel()``.
+
+    Its entries are ``T[i, j] = h[i - j]``, from row 0 on in mode ``full``: constant along each
+    diagonal. In two dimensions it is doubly blocked: a Toeplitz arrangement of Toeplitz blocks.
+
+    Parameters
+    ----------
+    h : array
+        The kernel.
+    shape : int or sequence of int
+        Cells per axis of the signals that T applies to, in row-major order.
+    mode : {"full", "same", "valid"}, optional
+        Which outputs, as for `convolve`.
+
+    Returns
+    -------
+    array of shape (outputs, inputs)
+        The matrix.
+
+    Raises
+    ------
+    ValueError
+        If shape and kernel do not fit together, or the mode is unknown.
+    """
+    shape = _shape_for(h, shape)
+    _require_known("mode", mode, ("full", "same", "valid"))
+    lags = []
+    for n, k in zip(shape, h.shape, strict=True):
+        start, size = _window(n, k, mode)
+        if size < 1:
+            raise ValueError(f"mode 'valid': kernel {h.shape} does not fit into signals of {shape}")
+        lag = start + np.arange(size)[:, None] - np.arange(n)
+        lags.append(np.where((lag >= 0) & (lag < k), lag, k))  # cell k is the zero outside
+    return _by_lags(np.pad(h, [(0, 1)] * h.ndim), lags)
+
+
+def circulant_matrix(
+    h: Shaped[np.ndarray, "*k"], shape: int | Sequence[int]
+) -> Shaped[np.ndarray, "cells cells"]:
+    """Return the matrix C with ``C @ x.ravel() == convolve(x, h, mode="circular").ravel()``.
+
+    Its entries are ``C[i, j] = h[(i - j) mod n]``: each column is the one before it, moved down by
+    one cell. In two dimensions it is doubly blocked: a circulant arrangement of circulant blocks.
+
+    Parameters
+    ----------
+    h : array
+        The kernel; where it is longer than the signal it wraps around and adds up.
+    shape : int or sequence of int
+        Cells per axis of the signals that C applies to, in row-major order.
+
+    Returns
+    -------
+    array of shape (cells, cells)
+        The matrix.
+
+    Raises
+    ------
+    ValueError
+        If shape and kernel do not fit together.
+
+    References
+    ----------
+    R. M. Gray, *Toeplitz and Circulant Matrices: A Review*, chapter 3.
+    """
+    shape = _shape_for(h, shape)
+    lags = [(np.arange(n)[:, None] - np.arange(n)) % n for n in shape]
+    return _by_lags(_wrap(h, shape), lags)
+
+
+def rounding_bound(
+    x: Num[np.ndarray, "*n"],
+    h: Num[np.ndarray, "*k"],
+    *,
+    mode: Mode = "full",
+    method: Method = "direct",
+) -> float:
+    """Return a bound on the rounding error of every output of `convolve` and `correlate`.
+
+    It is ``(exp(m u) - 1) c ‖x‖₂ ‖h‖₂``, where u is the unit roundoff, m counts the roundings
+    between a sample and an output, a complex product weighing √5, and c is 1 or the number of
+    outputs that fall together. For ``direct`` m is one product and the additions, because
+    ``Σ |x| |h| <= ‖x‖ ‖h‖``; for the FFT methods see `theory.fast_convolution`. Overflow and
+    underflow are left out.
+
+    Parameters
+    ----------
+    x, h, mode, method
+        As for `convolve`.
+
+    Returns
+    -------
+    float
+        The bound; 0 where the method is exact: ``direct`` on integers and exact objects.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `convolve`, for factors, mode and method.
+
+    References
+    ----------
+    N. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., section 3.1.
+    """
+    x, h = _factors(x, h, mode, method)
+    dtype = np.result_type(x, h)
+    together = 1.0
+    if method == "direct":
+        if dtype.kind not in "fc":
+            return 0.0
+        roundings = (math.sqrt(5) if dtype.kind == "c" else 1.0) + min(x.size, h.size) - 1
+    else:
+        dtype = np.result_type(dtype, np.float32)  # what the FFT makes of integers: float64
+        if method == "fft":
+            roundings = fft_roundings(x, h)
+        else:
+            roundings = overlap_add_roundings(x, h)
+            together = math.sqrt(2**x.ndim)
+    if mode == "circular":
+        turns = math.prod(map(_turns, full_shape(x, h), x.shape))
+        roundings += turns - 1
+        together *= turns
+    growth = math.expm1(roundings * float(np.finfo(dtype).eps) / 2)
+    return growth * together * _norm(x) * _norm(h)
+
+
+def _direct(x: Shaped[np.ndarray, "*n"], h: Shaped[np.ndarray, "*k"]) -> Shaped[np.ndarray, "*m"]:
+    if x.dtype.kind == h.dtype.kind == "i":
+        _require_room(x, h)
+    if h.size > x.size:  # convolution commutes: one pass for each tap of the shorter factor
+        x, h = h, x
+    y = np.zeros(full_shape(x, h), np.result_type(x, h))
+    for tap in np.ndindex(h.shape):
+        y[tuple(slice(t, t + n) for t, n in zip(tap, x.shape, strict=True))] += h[tap] * x
+    return y
+
+
+def _require_room(x: Int[np.ndarray, "*n"], h: Int[np.ndarray, "*k"]) -> None:
+    # in every mode an output meets each kernel cell with at most one signal cell
+    largest = max(abs(int(x.max())), abs(int(x.min()))) * sum(map(abs, h.ravel().tolist()))
+    if largest > np.iinfo(np.int64).max:
+        raise ValueError(
+            f"sums of these integers may reach {largest}, beyond int64: use dtype=object"
+        )
+
+
+def _window(n: int, k: int, mode: str) -> tuple[int, int]:
+    """First output and number of outputs that a mode keeps of the n + k - 1 along one axis."""
+    return {"full": (0, n + k - 1), "same": ((k - 1) // 2, n), "valid": (k - 1, n - k + 1)}[mode]
+
+
+def _wrap(y: Shaped[np.ndarray, "*m"], shape: tuple[int, ...]) -> Shaped[np.ndarray, "*n"]:
+    """Add up the cells whose indices agree modulo the shape."""
+    for axis, n in enumerate(shape):
+        turns = _turns(y.shape[axis], n)
+        y = np.pad(y, [(0, turns * n - y.shape[a] if a == axis else 0) for a in range(y.ndim)])
+        y = y.reshape(*y.shape[:axis], turns, n, *y.shape[axis + 1 :]).sum(axis)
+    return y
+
+
+def _by_lags(
+    values: Shaped[np.ndarray, "*k"], lags: Sequence[Shaped[np.ndarray, "rows columns"]]
+) -> Shaped[np.ndarray, "outputs inputs"]:
+    """Matrix of the values at one table of lags per axis, cells of all axes in row-major order."""
+    axes = len(lags)
+    tables = []
+    for axis, lag in enumerate(lags):
+        shape = [1] * (2 * axes)
+        shape[axis], shape[axes + axis] = lag.shape
+        tables.append(lag.reshape(shape))
+    return values[tuple(tables)].reshape(math.prod(len(lag) for lag in lags), -1)
+
+
+def _turns(size: int, n: int) -> int:
+    return -(-size // n)
+
+
+def _norm(x: np.ndarray) -> float:
+    return float(np.linalg.norm(np.abs(x).astype(np.float64)))
+
+
+def _factors(x: np.ndarray, h: np.ndarray, mode: str, method: str) -> tuple[np.ndarray, np.ndarray]:
+    """Check what `convolve` was given; return the factors with integers widened to int64."""
+    _require_known("mode", mode, get_args(Mode))
+    _require_known("method", method, get_args(Method))
+    factors = []
+    for name, given in (("signal", x), ("kernel", h)):
+        factor = np.asarray(given)
+        if factor.dtype.kind not in "biufcO":
+            raise TypeError(f"the {name} holds {factor.dtype} entries: expected numbers")
+        if factor.ndim == 0 or factor.size == 0:
+            raise ValueError(
+                f"the {name} has shape {factor.shape}: expected at least one axis and one cell"
+            )
+        if factor.dtype.kind in "biu":
+            if factor.dtype == np.uint64 and factor.max() > np.iinfo(np.int64).max:
+                raise ValueError(f"the {name} holds integers beyond int64: use dtype=object")
+            factor = factor.astype(np.int64)
+        if method != "direct" and factor.dtype.kind == "O":
+            raise TypeError("the FFT is not exact: use method='direct' for arrays of dtype object")
+        factors.append(factor)
+    if factors[0].ndim != factors[1].ndim:
+        raise ValueError(
+            f"the signal has {factors[0].ndim} axes and the kernel {factors[1].ndim}: expected "
+            "the same number; for channels use correlate_channels"
+        )
+    return factors[0], factors[1]
+
+
+def _shape_for(h: np.ndarray, shape: int | Sequence[int]) -> tuple[int, ...]:
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if len(sizes) != h.ndim or h.size == 0 or min(sizes, default=0) < 1:
+        raise ValueError(
+            f"kernel of shape {h.shape}, signals of shape {sizes}: expected as many axes, and at "
+            "least one cell along each"
+        )
+    return sizes
+
+
+def _require_known(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ValueError(f"unknown {name} {value!r}; known: {', '.join(known)}")

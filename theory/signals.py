@@ -1,0 +1,180 @@
+"""Signals to try operators on: impulses, shifts of any number of axes, exact random samples.
+
+A signal is a numpy array with one axis per coordinate; cell 0 is the origin. Every signal made here
+is exact: integers (also when stored as float64) or `fractions.Fraction` entries.
+"""
+
+from __future__ import annotations
+
+import operator
+from fractions import Fraction
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import Num, Shaped
+    from numpy.typing import DTypeLike
+
+Boundary = Literal["circular", "zero"]
+
+
+def impulse(
+    shape: int | Sequence[int],
+    at: int | Sequence[int] | None = None,
+    *,
+    dtype: DTypeLike = np.float64,
+) -> Num[np.ndarray, "*shape"]:
+    """Return the unit impulse: 1 in one cell, 0 elsewhere.
+
+    Parameters
+    ----------
+    shape : int or sequence of int
+        Cells per axis.
+    at : int or sequence of int, optional
+        The cell that holds the 1, one index per axis, counted from 0; the origin if left out.
+    dtype : dtype, optional
+        Type of the samples; ``object`` gives Python integers.
+
+    Returns
+    -------
+    array of the given shape
+        The impulse.
+
+    Raises
+    ------
+    ValueError
+        If an axis has no cell, or `at` is not a cell of the shape.
+    """
+    shape = _shape(shape)
+    cell = (0,) * len(shape) if at is None else _indices(at)
+    if len(cell) != len(shape) or not all(0 <= i < n for i, n in zip(cell, shape, strict=True)):
+        raise ValueError(f"at={at} is not a cell of shape {shape}: give 0 <= index < size per axis")
+    signal = np.zeros(shape, dtype)
+    signal[cell] = 1
+    return signal
+
+
+def shift(
+    x: Shaped[np.ndarray, "*shape"],
+    by: int | Sequence[int],
+    *,
+    boundary: Boundary = "circular",
+) -> Shaped[np.ndarray, "*shape"]:
+    """Return the signal translated towards higher indices: ``shift(x, t)[i] == x[i - t]``.
+
+    Parameters
+    ----------
+    x : array
+        The signal. Axes before the last ``len(by)`` (batch, channels) stay in place.
+    by : int or sequence of int
+        Offset in cells for each of the last axes, of either sign; an int moves the last axis.
+    boundary : {"circular", "zero"}, optional
+        Whether what leaves at one end comes in at the other (signals on Z_n), or is lost and zeros
+        come in (a window on signals of finite support on Z).
+
+    Returns
+    -------
+    array
+        A new array of the shape and type of `x`.
+
+    Raises
+    ------
+    ValueError
+        If there are more offsets than axes, or the boundary is unknown.
+    """
+    offsets = _indices(by)
+    if len(offsets) > x.ndim:
+        raise ValueError(f"{len(offsets)} offsets for a signal of {x.ndim} axes: one per axis")
+    if boundary not in get_args(Boundary):
+        raise ValueError(f"unknown boundary {boundary!r}; known: {', '.join(get_args(Boundary))}")
+    axes = range(x.ndim - len(offsets), x.ndim)
+    shifted = np.roll(x, offsets, tuple(axes))
+    if boundary == "zero":
+        for axis, offset in zip(axes, offsets, strict=True):
+            came_in = slice(None, offset) if offset >= 0 else slice(offset, None)
+            shifted[(slice(None),) * axis + (came_in,)] = 0
+    return shifted
+
+
+def integer_signal(
+    shape: int | Sequence[int], *, seed: int, bound: int = 9, dtype: DTypeLike = np.float64
+) -> Num[np.ndarray, "*shape"]:
+    """Return random integers between ``-bound`` and ``bound``, stored as `dtype`.
+
+    Stored as float64, sums of products of such samples are exact as long as they stay below 2**53,
+    so that whatever computes with them can be compared by equality.
+
+    Parameters
+    ----------
+    shape : int or sequence of int
+        Cells per axis.
+    seed : int
+        Seed of the generator; the same seed gives the same signal.
+    bound : int, optional
+        Largest magnitude.
+    dtype : dtype, optional
+        Type of the samples.
+
+    Returns
+    -------
+    array of the given shape
+        The signal.
+
+    Raises
+    ------
+    ValueError
+        If an axis has no cell or the bound is negative.
+    """
+    return _random_integers(np.random.default_rng(seed), shape, -bound, bound).astype(dtype)
+
+
+def rational_signal(
+    shape: int | Sequence[int], *, seed: int, bound: int = 9
+) -> Shaped[np.ndarray, "*shape"]:
+    """Return random fractions with numerators up to ±bound and denominators up to bound.
+
+    Parameters
+    ----------
+    shape : int or sequence of int
+        Cells per axis.
+    seed : int
+        Seed of the generator; the same seed gives the same signal.
+    bound : int, optional
+        Largest magnitude of numerator and denominator.
+
+    Returns
+    -------
+    array of `fractions.Fraction`, dtype object
+        The signal.
+
+    Raises
+    ------
+    ValueError
+        If an axis has no cell or the bound is below 1.
+    """
+    rng = np.random.default_rng(seed)
+    numerators = _random_integers(rng, shape, -bound, bound).astype(object)
+    denominators = _random_integers(rng, shape, 1, bound).astype(object)
+    return np.frompyfunc(Fraction, 2, 1)(numerators, denominators)
+
+
+def _random_integers(
+    rng: np.random.Generator, shape: int | Sequence[int], low: int, high: int
+) -> Num[np.ndarray, "*shape"]:
+    if low > high:
+        raise ValueError(f"no integer lies between {low} and {high}: give a larger bound")
+    return rng.integers(low, high, _shape(shape), endpoint=True)
+
+
+def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
+    sizes = _indices(shape)
+    if not sizes or min(sizes) < 1:
+        raise ValueError(f"shape {shape} has no cell: give at least one axis of at least one cell")
+    return sizes
+
+
+def _indices(value: int | Sequence[int]) -> tuple[int, ...]:
+    return tuple(map(operator.index, np.atleast_1d(value)))

@@ -1,0 +1,666 @@
+"""Chapter 1: the linear shift-equivariant operators are the convolutions.
+
+On signals over Z, a linear operator L is fixed on finite sums of impulses by the numbers
+``A(j, n) = L[δ(i - n)](j)``. Shift-equivariance says ``A(j + 1, n + 1) = A(j, n)``, hence
+``A(j, n) = A(j - n, 0)``, hence ``L[x] = x * g`` with ``g = L[δ]``; and every convolution is linear
+and shift-equivariant. The same index argument serves Z_n, where every signal is a finite sum.
+
+What passing does not prove. The first direction ends where finite sums end: beyond them L must
+carry the infinite sum ``Σ x(n) δ(i - n)`` over term by term, and a bounded operator that does not
+is shown. Identities between infinite sums are formal: they say that one side equals the other
+wherever either converges absolutely. Proofs trust SymPy and z3. Agreement with torch is equality on
+integers at the shapes that are tried, on the machine that runs them; how floating point behaves
+elsewhere is known only through the bounds, which leave out overflow and underflow.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import sympy as sp
+import torch
+import z3
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sympy.polys.matrices import DomainMatrix
+from torch.nn import functional
+
+from theory.convolution import (
+    Method,
+    Mode,
+    circulant_matrix,
+    convolve,
+    correlate,
+    correlate_channels,
+    rounding_bound,
+    toeplitz_matrix,
+)
+from theory.ledger import settles
+from theory.signals import impulse, integer_signal, rational_signal, shift
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+reproducible = settings(derandomize=True, deadline=None, max_examples=40)
+seeds = st.integers(0, 2**16)
+small = st.integers(1, 6)
+
+# A report's example: an image, a kernel, and the matrix said to be the image's convolution with it.
+IMAGE = np.array([[1, 0, 2, 3, 1], [3, 2, 0, 7, 0], [0, 6, 1, 1, 4]])
+KERNEL = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+PRINTED = np.array([[2, -1, 11, -2, -13], [10, -4, 8, 2, -18], [14, -1, -5, 6, -9]])
+
+i, j, k, n, t = sp.symbols("i j k n t", integer=True)
+a, b = sp.symbols("a b")
+f, g, h, x, y = map(sp.Function, "fghxy")  # arbitrary signals on Z
+A = sp.Function("A")  # A(j, n) = L[δ(i - n)](j): an arbitrary linear operator on finite sums
+
+
+def over_z(f: Callable[..., sp.Expr], g: Callable[..., sp.Expr], n: sp.Expr) -> sp.Sum:
+    """Return (f * g)(n) for signals on Z, as the infinite sum that defines it."""
+    return sp.Sum(f(k) * g(n - k), (k, -sp.oo, sp.oo))
+
+
+def delta(i: sp.Expr) -> sp.Expr:
+    """Return the sample of the unit impulse on Z."""
+    return sp.KroneckerDelta(i, 0)
+
+
+def by_equivariance(expression: sp.Expr) -> sp.Expr:
+    """Put A(j, n) = g(j - n), which the index argument proves for a shift-equivariant L."""
+    return expression.replace(A, lambda j, n: g(j - n))
+
+
+def follows(goal: z3.BoolRef, *premises: z3.BoolRef) -> bool:
+    """Return whether z3 proves the goal from the premises, for all values of the free integers."""
+    solver = z3.Solver()
+    solver.add(*premises, z3.Not(goal))
+    return bool(solver.check() == z3.unsat)
+
+
+def equal(left: np.ndarray, right: np.ndarray) -> bool:
+    """Return whether two arrays agree exactly; symbolic entries as polynomials."""
+    if left.shape != right.shape:
+        return False
+    return all(sp.expand(p - q) == 0 for p, q in zip(left.flat, right.flat, strict=True))
+
+
+def exactly(x: np.ndarray) -> np.ndarray:
+    """Return the fractions that floating-point samples are."""
+    return np.array([Fraction(float(sample)) for sample in x.flat], object).reshape(x.shape)
+
+
+def conv(x: np.ndarray, weight: np.ndarray, *, padding: int = 0, groups: int = 1) -> np.ndarray:
+    """Apply the convolution layer of torch to a signal of one to three axes behind its channels."""
+    layer = {2: functional.conv1d, 3: functional.conv2d, 4: functional.conv3d}[x.ndim]
+    signal, weights = (torch.from_numpy(np.ascontiguousarray(array)) for array in (x, weight))
+    return layer(signal, weights, padding=padding, groups=groups).numpy()
+
+
+# Linear and shift-equivariant is convolution
+
+
+def test_on_z_shift_equivariance_leaves_only_the_difference_of_the_indices() -> None:
+    A = z3.Function("A", z3.IntSort(), z3.IntSort(), z3.RealSort())
+    j, n = z3.Ints("j n")
+
+    def equivariant(j: z3.ArithRef, n: z3.ArithRef) -> z3.BoolRef:
+        return A(j + 1, n + 1) == A(j, n)
+
+    def by_difference(j: z3.ArithRef, n: z3.ArithRef) -> z3.BoolRef:
+        return A(j, n) == A(j - n, 0)
+
+    # Induction over n from 0, upwards and downwards, each step for every j.
+    assert follows(by_difference(j, z3.IntVal(0)))
+    assert follows(by_difference(j, n + 1), by_difference(j - 1, n), equivariant(j - 1, n))
+    assert follows(by_difference(j, n - 1), by_difference(j + 1, n), equivariant(j, n - 1))
+    # Without equivariance, or with an operator that moves the other way, the step is lost.
+    assert not follows(by_difference(j, n + 1), by_difference(j - 1, n))
+    mirrored = A(j, n + 1) == A(j + 1, n)
+    assert not follows(by_difference(j, n + 1), by_difference(j + 1, n), mirrored)
+    # Conversely, entries that depend on the difference alone are equivariant.
+    assert follows(equivariant(j, n), by_difference(j, n), by_difference(j + 1, n + 1))
+
+
+@settles(
+    "nni-2023-ex1-t1-lti-implies-convolution",
+    verdict="holds_if",
+    certainty="proved",
+    condition="x has finitely many non-zero samples (or lives on Z_n), or L carries the infinite "
+    "sum of weighted impulses over term by term, which a linear operator, even a bounded one, "
+    "need not do.",
+)
+def test_on_finite_sums_of_impulses_lti_is_convolution_with_the_impulse_response() -> None:
+    first, last = sp.symbols("first last", integer=True)  # any finite support of x
+    output = sp.Sum(x(k) * A(j, k), (k, first, last))  # linearity
+    convolution = over_z(x, g, j)
+    assert by_equivariance(output) == sp.Sum(convolution.function, (k, first, last))
+
+
+@settles(
+    "nn4i-2023-a1-t1-iff",
+    verdict="holds_if",
+    certainty="proved",
+    condition="L is linear, the right side is read for every k and j, and x has finitely many "
+    "non-zero samples or L carries the infinite sum of weighted impulses over term by term.",
+)
+def test_an_operator_convolves_with_h_exactly_when_it_answers_impulses_with_shifted_h() -> None:
+    assert over_z(lambda i: delta(i - t), h, j).doit() == h(j - t)
+    first, last = sp.symbols("first last", integer=True)
+    output = sp.Sum(x(k) * A(j, k), (k, first, last))
+    answered = output.replace(A, lambda j, n: h(j - n))
+    assert answered == sp.Sum(over_z(x, h, j).function, (k, first, last))
+
+
+@settles("nni-2023-ex1-t1-shift-step", verdict="holds", certainty="proved")
+def test_equivariance_moves_each_weighted_impulse_response() -> None:
+    # δ(i + t - n) is the impulse at n - t. The two sums agree term by term, finite or not; taking
+    # x(n) out of L is homogeneity, already in what A stands for.
+    moved_before = sp.Sum(x(n) * A(j, n - t), (n, -sp.oo, sp.oo))
+    moved_after = sp.Sum(x(n) * A(j + t, n), (n, -sp.oo, sp.oo))
+    assert by_equivariance(moved_before) == by_equivariance(moved_after)
+    assert by_equivariance(moved_before.subs(t, -t)) != by_equivariance(moved_after)
+
+
+@settles("nni-2023-ex1-t1-convolution-step", verdict="holds", certainty="proved")
+def test_weighted_impulse_responses_sum_to_the_convolution_by_equivariance_once_more() -> None:
+    # The step marked * without a reason is L[δ(i - n)](j + t) = g(j + t - n).
+    responses = sp.Sum(x(k) * A(j + t, k), (k, -sp.oo, sp.oo))
+    assert by_equivariance(responses) == over_z(x, g, j + t)
+    assert responses != over_z(x, g, j + t)
+
+
+def test_convolution_is_linear() -> None:
+    combined = over_z(lambda i: a * x(i) + b * y(i), g, n).function
+    assert sp.expand(combined - a * over_z(x, g, n).function - b * over_z(y, g, n).function) == 0
+
+
+@settles("mnist-2017-t1-shift-property", verdict="holds", certainty="proved")
+def test_translating_either_factor_translates_the_convolution() -> None:
+    translated = over_z(f, g, n + t)
+    assert over_z(lambda i: f(i + t), g, n).change_index(k, k + t, k) == translated
+    assert over_z(f, lambda i: g(i + t), n) == translated
+    # The opposite sign would be wrong for impulses already: δ(i + 1) * δ is 1 at -1 and 0 at 1.
+    moved = over_z(lambda i: delta(i + 1), delta, n)
+    assert [moved.subs(n, cell).doit() for cell in (-1, 1)] == [1, 0]
+
+
+@settles("nn4i-2023-a1-t1-impulse-is-filter", verdict="holds", certainty="proved")
+def test_the_impulse_response_is_the_kernel() -> None:
+    assert over_z(delta, h, n).doit() == h(n)
+    # The layer of a deep-learning library answers with the flipped kernel: it cross-correlates.
+    kernel = np.array([1.0, 2.0, 3.0])
+    middle = impulse(5, at=2)
+    assert convolve(middle, kernel, mode="same").tolist() == [0, 1, 2, 3, 0]
+    assert conv(middle[None], kernel[None, None], padding=1)[0].tolist() == [0, 3, 2, 1, 0]
+
+
+# What the theorem needs
+
+
+@dataclass(frozen=True)
+class Settling:
+    """A sequence on Z that is `left` before cell `start`, then `cells`, then `right` for ever."""
+
+    left: Any
+    start: int
+    cells: tuple[Any, ...]
+    right: Any
+
+    def __getitem__(self, i: int) -> Any:
+        """Return the sample at cell i."""
+        if i < self.start:
+            return self.left
+        return self.cells[i - self.start] if i < self.start + len(self.cells) else self.right
+
+    def __add__(self, other: Settling) -> Settling:
+        """Return the sum, cell by cell."""
+        start = min(self.start, other.start)
+        stop = max(s.start + len(s.cells) for s in (self, other))
+        cells = tuple(self[i] + other[i] for i in range(start, stop))
+        return Settling(self.left + other.left, start, cells, self.right + other.right)
+
+    def __rmul__(self, factor: Any) -> Settling:
+        """Return the multiple, cell by cell."""
+        cells = tuple(factor * cell for cell in self.cells)
+        return Settling(factor * self.left, self.start, cells, factor * self.right)
+
+    def shifted(self, t: int) -> Settling:
+        """Return the sequence with each sample t cells later."""
+        return Settling(self.left, self.start + t, self.cells, self.right)
+
+
+def constant(value: Any) -> Settling:
+    """Return the sequence that is the same everywhere."""
+    return Settling(value, 0, (), value)
+
+
+def unit(at: int) -> Settling:
+    """Return the impulse at a cell."""
+    return Settling(0, at, (1,), 0)
+
+
+def limit(x: Settling) -> Settling:
+    """Apply the operator on trial: the limit at +∞, as a constant sequence."""
+    return constant(x.right)
+
+
+@settles(
+    "nni-2023-ex1-t1-delta-decomposition",
+    verdict="holds_if",
+    certainty="proved",
+    condition="x has finitely many non-zero samples, or L carries this infinite sum over term by "
+    "term: linearity alone moves L through finite sums only.",
+)
+@settles("nni-2023-ex1-t1-lti-implies-convolution", verdict="holds_if", certainty="proved")
+@settles("nn4i-2023-a1-t1-iff", verdict="holds_if", certainty="proved")
+def test_a_bounded_lti_operator_that_kills_every_impulse_and_yet_is_not_zero() -> None:
+    # Every signal is the sum of its weighted impulses, cell by cell,
+    assert sp.Sum(x(n) * delta(i + t - n), (n, -sp.oo, sp.oo)).doit() == x(i + t)
+    # and the limit at +∞, never beyond the largest sample, is linear and shift-equivariant.
+    l1, r1, l2, r2 = sp.symbols("l1 r1 l2 r2")
+    p = Settling(l1, -1, sp.symbols("p0:3"), r1)
+    q = Settling(l2, 4, sp.symbols("q0:2"), r2)
+    assert limit(a * p + b * q) == a * limit(p) + b * limit(q)
+    for by in (-3, -1, 1, 2):
+        assert limit(p.shifted(by)) == limit(p)
+        assert all(limit(p).shifted(by)[cell] == limit(p)[cell] for cell in range(-5, 6))
+    # But it sends every impulse to zero, hence every finite sum of impulses, and not the constant
+    # 1, the infinite sum of all: it is no convolution with its impulse response.
+    assert limit(unit(0)) == limit(unit(7)) == constant(0)
+    assert limit(sum(map(unit, range(-5, 6)), constant(0))) == constant(0)
+    assert limit(constant(1)) == constant(1)
+
+
+@settles(
+    "nn4i-2023-a1-t1-impulse-step",
+    verdict="holds_if",
+    certainty="proved",
+    condition="L is shift-equivariant: only h = L[δ] is a definition, L[δ(i-k)] = h(i-k) for k ≠ 0 "
+    "is the equivariance of L.",
+)
+def test_a_shifted_impulse_gives_the_shifted_response_by_equivariance_not_by_definition() -> None:
+    response, response_to_shifted = A(i, 0), A(i, k)
+    assert by_equivariance(response_to_shifted) == by_equivariance(response.subs(i, i - k))
+    # The smallest linear operator that is not equivariant, on Z_2: it keeps the second cell only.
+    keep_second = np.diag([0, 1])
+    assert (keep_second @ impulse(2, at=1)).tolist() == [0, 1]
+    assert shift(keep_second @ impulse(2), 1).tolist() == [0, 0]
+
+
+@settles(
+    "nn4i-2023-a1-t1-decomposition",
+    verdict="holds_if",
+    certainty="proved",
+    condition="x(k) = 0 for every k < 0 (otherwise the sums run over all of Z), and x has finitely "
+    "many non-zero samples or L carries the infinite sum over term by term.",
+)
+def test_a_sum_from_zero_rebuilds_the_samples_from_zero_on_and_no_others() -> None:
+    one_sided = sp.Sum(x(k) * delta(i - k), (k, 0, sp.oo)).doit()
+    assert one_sided == sp.Piecewise((x(i), i >= 0), (0, True))
+    assert sp.Sum(x(k) * delta(i - k), (k, -sp.oo, sp.oo)).doit() == x(i)
+    # The smallest signal that is lost: the impulse at -1.
+    lost = sp.Sum(delta(k + 1) * delta(i - k), (k, 0, sp.oo))
+    assert [lost.subs(i, cell).doit() for cell in (-1, 0, 1)] == [0, 0, 0]
+    # A causal signal that the second equation loses: the step, under the limit operator.
+    step = Settling(0, 0, (), 1)
+    assert limit(step) == constant(1)
+    assert sum((step[at] * limit(unit(at)) for at in range(50)), constant(0)) == constant(0)
+
+
+@settles(
+    "nn4i-2023-a1-t1-double-sum",
+    verdict="refuted",
+    certainty="refuted",
+    correction="(x*h)(j) = Σ_k x(k) h(j-k) with k over all of Z: one sum for each output index j, "
+    "without the sum over j and the index or factor [j-i].",
+)
+def test_convolution_is_a_single_sum_for_each_output() -> None:
+    corrected = over_z(delta, delta, i)  # the smallest witness: x = h = δ, and δ * δ = δ
+    assert [corrected.subs(i, cell).doit() for cell in (0, 1)] == [1, 0]
+    over_both = (j, 0, sp.oo), (k, 0, sp.oo)  # in either order: no term is negative
+    # With [j - i] as the place at which the signal h(i - k) is read, every output is the same;
+    placed = sp.Sum(delta(k) * delta(j - i - k), *over_both)
+    assert [placed.subs(i, cell).doit() for cell in (0, 1)] == [1, 1]
+    # with [j - i] as a number, the sum has no limit at the cell where the answer is 1;
+    factor = sp.Sum(delta(k) * delta(i - k) * (j - i), *over_both)
+    assert factor.subs(i, 0).doit() == sp.oo
+    # and with it as δ(j - i), x = δ(i + 1) is lost, which the corrected sum keeps.
+    picked = sp.Sum(delta(k + 1) * delta(i - k) * delta(j - i), *over_both)
+    assert picked.subs(i, -1).doit() == 0
+    assert over_z(lambda k: delta(k + 1), delta, -1).doit() == 1
+
+
+# The circle: every shift-equivariant matrix is circulant
+
+
+def cyclic_shift(shape: tuple[int, ...], axis: int) -> np.ndarray:
+    """Return the matrix that moves signals of a shape one cell along an axis."""
+    one_cell = [int(a == axis) for a in range(len(shape))]
+    cells = np.eye(math.prod(shape), dtype=np.int64)
+    return np.stack([shift(cell.reshape(shape), one_cell).ravel() for cell in cells], axis=1)
+
+
+@pytest.mark.parametrize("shape", [*((n,) for n in range(1, 9)), (2, 3), (3, 3)])
+def test_the_matrices_that_commute_with_the_cyclic_shifts_are_the_span_of_their_powers(
+    shape: tuple[int, ...],
+) -> None:
+    steps = [cyclic_shift(shape, axis) for axis in range(len(shape))]
+    eye = np.eye(len(steps[0]), dtype=np.int64)
+    # vec(A S - S A) is (I ⊗ S' - S ⊗ I) vec(A), with vec in row-major order.
+    equations = np.concatenate([np.kron(eye, S.T) - np.kron(S, eye) for S in steps])
+    commutant = DomainMatrix.from_list(equations.tolist(), sp.QQ).nullspace()
+    powers = []
+    for cell in np.ndindex(shape):
+        power = eye
+        for S, exponent in zip(steps, cell, strict=True):
+            power = power @ np.linalg.matrix_power(S, exponent)
+        assert np.array_equal(power, circulant_matrix(impulse(shape, cell), shape))
+        powers.append(power.ravel().tolist())
+    span = DomainMatrix.from_list(powers, sp.QQ)
+    assert commutant.shape[0] == span.rank() == commutant.vstack(span).rank() == len(eye)
+
+
+def test_on_every_circle_shift_equivariance_leaves_only_circulant_matrices() -> None:
+    size, row, column = z3.Ints("size row column")
+    A = z3.Function("A", z3.IntSort(), z3.IntSort(), z3.RealSort())
+
+    def wrapped(index: z3.ArithRef) -> z3.ArithRef:
+        return z3.If(index < 0, index + size, z3.If(index >= size, index - size, index))
+
+    def by_difference(row: z3.ArithRef, column: z3.ArithRef) -> z3.BoolRef:
+        return A(row, column) == A(wrapped(row - column), 0)
+
+    above, after = wrapped(row - 1), wrapped(column + 1)
+    commutes = A(row, after) == A(above, column)  # (A S)[row, column] = (S A)[row, column]
+    cells = [row >= 0, row < size, column >= 0, column < size]
+    # Induction over the column, for every row and every size.
+    premises = [*cells, column + 1 < size, by_difference(above, column)]
+    assert follows(by_difference(row, z3.IntVal(0)), *cells)
+    assert follows(by_difference(row, column + 1), *premises, commutes)
+    assert not follows(by_difference(row, column + 1), *premises)
+    # Conversely, every circulant matrix commutes.
+    assert follows(commutes, *cells, by_difference(row, after), by_difference(above, column))
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 3), (2, 2, 2)])
+def test_a_circulant_matrix_convolves_with_its_first_column(shape: tuple[int, ...]) -> None:
+    signal = sp.symarray("x", shape)
+    matrix = circulant_matrix(sp.symarray("h", shape), shape)
+    impulse_response = matrix[:, 0].reshape(shape)
+    output = (matrix @ signal.ravel()).reshape(shape)
+    assert equal(output, convolve(signal, impulse_response, mode="circular"))
+
+
+# One operation, many forms
+
+
+def defining_sum(x: np.ndarray, h: np.ndarray, n: tuple[int, ...]) -> Any:
+    """Return (x * h)[n], summed cell by cell over the finite supports."""
+    total = 0
+    for cell in np.ndindex(x.shape):
+        lag = tuple(np.subtract(n, cell))
+        if all(0 <= d < size for d, size in zip(lag, h.shape, strict=True)):
+            total += x[cell] * h[lag]
+    return total
+
+
+@pytest.mark.parametrize(
+    ("n", "k"), [*itertools.product([(1,), (2,), (4,)], [(1,), (2,), (3,)]), ((3, 2), (2, 3))]
+)
+def test_convolve_is_its_defining_sum(n: tuple[int, ...], k: tuple[int, ...]) -> None:
+    signal, kernel = sp.symarray("x", n), sp.symarray("h", k)
+    full = np.empty(np.add(n, k) - 1, object)
+    circular = np.zeros(n, object)
+    for cell in np.ndindex(full.shape):
+        full[cell] = defining_sum(signal, kernel, cell)
+        circular[tuple(np.mod(cell, n))] += full[cell]
+    assert equal(convolve(signal, kernel), full)
+    assert equal(convolve(signal, kernel, mode="circular"), circular)
+    middle = tuple(
+        slice((size - 1) // 2, (size - 1) // 2 + cells) for cells, size in zip(n, k, strict=True)
+    )
+    assert equal(convolve(signal, kernel, mode="same"), full[middle])
+    if all(size <= cells for cells, size in zip(n, k, strict=True)):
+        inside = tuple(slice(size - 1, cells) for cells, size in zip(n, k, strict=True))
+        assert equal(convolve(signal, kernel, mode="valid"), full[inside])
+
+
+@settles("mnist-2017-t1-dot-product", verdict="holds", certainty="proved")
+def test_each_output_is_a_dot_product_with_the_flipped_and_moved_filter() -> None:
+    assert over_z(lambda i: f(t + i), g, n) == sp.Sum(f(t + k) * g(n - k), (k, -sp.oo, sp.oo))
+    signal, kernel = sp.symarray("f", 4), sp.symarray("g", 3)
+    outputs = convolve(signal, kernel)
+    padded = np.pad(signal, 2)
+    dots = [padded[cell : cell + 3] @ kernel[::-1] for cell in range(6)]
+    assert equal(outputs, np.array(dots))
+
+
+@settles("mnist-2017-t1-valid-length", verdict="holds", certainty="proved")
+def test_full_overlap_leaves_n_minus_k_plus_one_outputs() -> None:
+    cells, size, at = z3.Ints("cells size at")
+    inside = z3.And(at - (size - 1) >= 0, at <= cells - 1)  # the cells that output `at` reads
+    counted = z3.And(at >= size - 1, at < (size - 1) + (cells - size + 1))
+    assert follows(inside == counted, size >= 1, size <= cells)
+    assert follows(cells - size + 1 == 1, size == cells)
+    for k, n in itertools.combinations_with_replacement(range(1, 8), 2):
+        outputs = convolve(np.ones(n), np.ones(k), mode="valid")
+        assert len(outputs) == conv(np.ones((1, n)), np.ones((1, 1, k))).size == n - k + 1
+
+
+@reproducible
+@given(st.lists(small, min_size=1, max_size=3), seeds)
+def test_matrix_and_sum_are_the_same_operator(sizes: list[int], seed: int) -> None:
+    signal = integer_signal(sizes, seed=seed)
+    kernel = integer_signal([1 + size // 2 for size in sizes], seed=seed + 1)
+    for mode in ("full", "same", "valid"):
+        matrix = toeplitz_matrix(kernel, signal.shape, mode=mode)
+        expected = convolve(signal, kernel, mode=mode)
+        assert np.array_equal(matrix @ signal.ravel(), expected.ravel())
+    wrapped = convolve(signal, kernel, mode="circular")
+    assert np.array_equal(circulant_matrix(kernel, signal.shape) @ signal.ravel(), wrapped.ravel())
+
+
+def test_the_matrices_have_the_structure_of_their_names() -> None:
+    p, q, r = sp.symbols("p q r")
+    toeplitz = toeplitz_matrix(np.array([p, q]), 3)
+    assert toeplitz.tolist() == [[p, 0, 0], [q, p, 0], [0, q, p], [0, 0, q]]
+    circulant = circulant_matrix(np.array([p, q, r]), 3)
+    assert circulant.tolist() == [[p, r, q], [q, p, r], [r, q, p]]
+    kernel = sp.symarray("h", (2, 3))
+    wrapped = circulant_matrix(kernel, (2, 3)).reshape(2, 3, 2, 3).swapaxes(1, 2)
+    for row, column in np.ndindex(2, 2):
+        assert equal(wrapped[row, column], circulant_matrix(kernel[(row - column) % 2], 3))
+    blocks = toeplitz_matrix(kernel, (2, 3)).reshape(3, 5, 2, 3).swapaxes(1, 2)
+    for row, column in np.ndindex(3, 2):
+        band = kernel[row - column] if 0 <= row - column < 2 else np.zeros(3, int)
+        assert equal(blocks[row, column], toeplitz_matrix(band, 3))
+
+
+@reproducible
+@given(st.lists(small, min_size=1, max_size=2), seeds)
+def test_convolution_commutes_and_associates(sizes: list[int], seed: int) -> None:
+    p, q, r = (rational_signal(sizes, seed=seed + s) for s in range(3))
+    assert np.array_equal(convolve(p, q), convolve(q, p))
+    assert np.array_equal(convolve(convolve(p, q), r), convolve(p, convolve(q, r)))
+
+
+@reproducible
+@given(st.lists(small, min_size=1, max_size=2), st.integers(-7, 7), seeds)
+def test_on_the_circle_translating_either_factor_translates_the_convolution(
+    sizes: list[int], by: int, seed: int
+) -> None:
+    signal, kernel = (rational_signal(sizes, seed=seed + s) for s in range(2))
+    moved = shift(convolve(signal, kernel, mode="circular"), by)
+    assert np.array_equal(convolve(shift(signal, by), kernel, mode="circular"), moved)
+    assert np.array_equal(convolve(signal, shift(kernel, by), mode="circular"), moved)
+
+
+@reproducible
+@given(
+    st.sampled_from(["fft", "overlap-add"]),
+    st.sampled_from(["full", "same", "circular"]),
+    st.lists(st.integers(1, 90), min_size=1, max_size=2),
+    st.sampled_from([np.float32, np.float64, np.complex128]),
+    seeds,
+)
+def test_the_fft_computes_the_same_up_to_its_rounding_bound(
+    method: Method, mode: Mode, sizes: list[int], dtype: type, seed: int
+) -> None:
+    signal = integer_signal(sizes, seed=seed, dtype=dtype)
+    kernel = integer_signal([1 + size // 3 for size in sizes], seed=seed + 1, dtype=dtype)
+    if dtype is np.complex128:
+        kernel = kernel * (2 - 1j)
+    exact = convolve(signal, kernel, mode=mode)
+    error = np.abs(convolve(signal, kernel, mode=mode, method=method) - exact).max()
+    assert error <= rounding_bound(signal, kernel, mode=mode, method=method)
+
+
+@reproducible
+@given(small, small, seeds)
+def test_the_direct_sum_stays_within_its_rounding_bound(n: int, k: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    signal, kernel = rng.standard_normal(n), rng.standard_normal(k)
+    exact = convolve(exactly(signal), exactly(kernel))
+    error = np.abs(exactly(convolve(signal, kernel)) - exact).max()
+    assert error <= rounding_bound(signal, kernel)
+
+
+# Convolution against cross-correlation
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_cross_correlation_is_convolution_with_the_flipped_conjugated_kernel(k: int) -> None:
+    signal, kernel = sp.symarray("x", 3), sp.symarray("h", k)
+    lags = range(-(k - 1), 3)
+    by_definition = [
+        sum(signal[lag + at] * sp.conjugate(kernel[at]) for at in range(k) if 0 <= lag + at < 3)
+        for lag in lags
+    ]
+    assert equal(correlate(signal, kernel), np.array(by_definition))
+    around = [
+        sum(signal[(lag + at) % 3] * sp.conjugate(kernel[at]) for at in range(k))
+        for lag in range(3)
+    ]
+    assert equal(correlate(signal, kernel, mode="circular"), np.array(around))
+
+
+def test_what_torch_calls_convolution_is_cross_correlation() -> None:
+    signal, kernel = np.array([1.0, 0, 0, 0, 2]), np.array([1.0, 10, 100])
+    by_torch = conv(signal[None], kernel[None, None])[0]
+    assert np.array_equal(by_torch, correlate(signal, kernel, mode="valid"))
+    assert not np.array_equal(by_torch, convolve(signal, kernel, mode="valid"))
+    flipped = conv(signal[None], kernel[None, None, ::-1])[0]
+    assert np.array_equal(flipped, convolve(signal, kernel, mode="valid"))
+
+
+def test_for_complex_signals_torch_leaves_out_the_conjugate() -> None:
+    signal = integer_signal(6, seed=1) + 1j * integer_signal(6, seed=2)
+    kernel = np.array([1, 2j, 3 - 1j])
+    by_torch = conv(signal[None], kernel[None, None])[0]
+    assert np.array_equal(by_torch, correlate(signal, kernel.conj(), mode="valid"))
+    assert not np.array_equal(by_torch, correlate(signal, kernel, mode="valid"))
+
+
+@settles(
+    "assignment-3-1a-operation",
+    verdict="refuted",
+    certainty="refuted",
+    correction="The printed matrix is the zero-padded cross-correlation of image and kernel; their "
+    "convolution flips the kernel, which here changes the sign of every entry.",
+)
+@settles(
+    "assignment-3-1a-result",
+    verdict="holds_if",
+    certainty="exhausted",
+    condition="The operation is cross-correlation (the kernel is not flipped): the convolution is "
+    "the negative of this matrix.",
+)
+def test_the_printed_example_is_a_cross_correlation() -> None:
+    assert np.array_equal(correlate(IMAGE, KERNEL, mode="same"), PRINTED)
+    assert np.array_equal(convolve(IMAGE, KERNEL, mode="same"), -PRINTED)
+    by_torch = conv(IMAGE[None].astype(float), KERNEL[None, None].astype(float), padding=1)
+    assert np.array_equal(by_torch[0], PRINTED)
+    # The smallest witness with a kernel of this kind, antisymmetric: one pixel.
+    pixel, pair = np.array([0, 1, 0]), np.array([-1, 0, 1])
+    assert correlate(pixel, pair, mode="same").tolist() == [1, 0, -1]
+    assert convolve(pixel, pair, mode="same").tolist() == [-1, 0, 1]
+
+
+# Layers
+
+
+@reproducible
+@given(
+    st.lists(st.tuples(st.integers(1, 6), st.integers(1, 3)), min_size=1, max_size=3),
+    st.tuples(st.integers(1, 3), st.integers(1, 2), st.integers(1, 2)),
+    st.integers(0, 2),
+    seeds,
+)
+def test_a_torch_layer_sums_the_cross_correlations_of_its_channels(
+    axes: list[tuple[int, int]], widths: tuple[int, int, int], padding: int, seed: int
+) -> None:
+    groups, channels, filters = widths
+    sizes = [max(n, k - 2 * padding) for n, k in axes]
+    signal = integer_signal((groups * channels, *sizes), seed=seed)
+    weight = integer_signal((groups * filters, channels, *(k for _, k in axes)), seed=seed + 1)
+    assert np.array_equal(
+        conv(signal, weight, padding=padding, groups=groups),
+        correlate_channels(signal, weight, padding=padding, groups=groups),
+    )
+
+
+@settles("tp1-cnn-q1-depth-one", verdict="holds", certainty="exhausted")
+def test_one_filter_adds_its_channels_into_one_map() -> None:
+    # Three channels of 3 x 3 cells under kernels of 2 x 2. Both sides are linear in the signal and
+    # in the weight: equality on all pairs of impulses is equality.
+    signals = np.eye(3 * 3 * 3).reshape(-1, 3, 3, 3)
+    weights = np.eye(3 * 2 * 2).reshape(-1, 3, 2, 2)
+    by_torch = functional.conv2d(torch.from_numpy(signals), torch.from_numpy(weights)).numpy()
+    for (s, signal), (w, weight) in itertools.product(enumerate(signals), enumerate(weights)):
+        maps = [
+            correlate(c, kernel, mode="valid") for c, kernel in zip(signal, weight, strict=True)
+        ]
+        one_map = np.sum(maps, axis=0)
+        assert one_map.shape == (2, 2)
+        assert np.array_equal(one_map, by_torch[s, w])
+
+
+@settles(
+    "nn4i-2023-a1-q2-conv-stack",
+    verdict="holds_if",
+    certainty="proved",
+    condition="The layers have no bias: with biases the stack is one affine operation, which is "
+    "not linear.",
+)
+def test_a_stack_of_convolution_layers_is_one_linear_operation() -> None:
+    inputs, hidden, outputs = sp.symbols("inputs hidden outputs", integer=True, positive=True)
+    first = sp.MatrixSymbol("T1", hidden, inputs)
+    second = sp.MatrixSymbol("T2", outputs, hidden)
+    u, v = (sp.MatrixSymbol(name, inputs, 1) for name in "uv")
+
+    def stack(signal: sp.MatrixExpr) -> sp.MatrixExpr:
+        return second * (first * signal)
+
+    def biased(signal: sp.MatrixExpr) -> sp.MatrixExpr:
+        return second * (first * signal + sp.MatrixSymbol("c", hidden, 1))
+
+    assert sp.expand(stack(a * u + b * v) - a * stack(u) - b * stack(v)).doit().is_ZeroMatrix
+    assert stack(u).doit() == (second * first) * u
+    nothing = sp.ZeroMatrix(inputs, 1)
+    assert stack(nothing).doit().is_ZeroMatrix
+    assert not biased(nothing).doit().is_ZeroMatrix
+    # Without a border the one operation is itself a convolution, with the convolved kernel;
+    signal, p, q = (sp.symarray(name, size) for name, size in (("x", 4), ("p", 2), ("q", 3)))
+    assert equal(convolve(convolve(signal, p), q), convolve(signal, convolve(p, q)))
+    # with zero padding it need not be: the border forgets what left it between the layers.
+    edge, kernel = impulse(2), np.ones(3)
+    twice = convolve(convolve(edge, kernel, mode="same"), kernel, mode="same")
+    assert twice.tolist() == [2, 2]
+    assert convolve(edge, convolve(kernel, kernel), mode="same").tolist() == [3, 2]

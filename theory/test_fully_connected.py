@@ -1,0 +1,225 @@
+"""Chapter 2, fully connected layers: which commute with translations, and what they cannot see.
+
+A matrix is a convolution exactly if it is circulant. To commute with translations (equivariance)
+is not to ignore them (invariance), and the order in which a map is flattened before the layer is a
+relabelling: with P a permutation, Wx = (W P')(P x), and training keeps it so.
+
+What passing does not prove: anything about layers after the flattening that are not fully
+connected (a 1-D convolution does see the order), about optimisers that mix the gradients of
+different weights, or about rounding, which does depend on the order of a sum.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import partial
+from itertools import permutations, product
+
+import numpy as np
+import pytest
+import sympy
+import torch
+
+from theory import diagnose
+from theory.exhaustion import grid, period, shift, signal
+from theory.ledger import settles
+from theory.operators import fully_connected, max_pool
+
+
+@settles(
+    "nni-2023-ex1-t3d-fc-not-ti",
+    "nn4i-2023-a1-t3d-fc",
+    verdict="holds_if",
+    certainty="proved",
+    condition="The matrix is not circulant (for a flattened 2-D map: not doubly block circulant); "
+    "a circulant matrix is a circular convolution, linear and translation invariant.",
+)
+@pytest.mark.parametrize("shape", [(1,), (2,), (3,), (5,), (2, 2), (2, 3)], ids=str)
+def test_a_matrix_commutes_with_shifts_exactly_if_it_is_circulant(shape: tuple[int, ...]) -> None:
+    """AS = SA says A[i + 1, j + 1] = A[i, j]: an entry depends on the difference i - j alone.
+
+    The equation carries an entry along its whole wrapped diagonal, so this holds at every size;
+    with symbolic entries it is solved here for some, in one and in two dimensions.
+    """
+    cells = list(product(*map(range, shape)))
+    size = len(cells)
+    A = sympy.Matrix(size, size, sympy.symbols(f"a:{size * size}"))
+    equations: list[sympy.Expr] = []
+    for axis in range(len(shape)):
+        order = np.roll(np.arange(size).reshape(shape), 1, axis).ravel().tolist()
+        S = sympy.eye(size)[order, :]
+        equations += list(A * S - S * A)
+    (solution,) = sympy.linsolve(equations, list(A))
+
+    by_difference: dict[tuple[int, ...], set[sympy.Expr]] = {}
+    for (i, j), entry in zip(product(cells, repeat=2), solution, strict=True):
+        difference = tuple((a - b) % n for a, b, n in zip(i, j, shape, strict=True))
+        by_difference.setdefault(difference, set()).add(entry)
+    assert all(len(entries) == 1 for entries in by_difference.values())
+    assert len(set(solution)) == len(by_difference) == size
+
+
+def test_the_smallest_matrix_that_is_not_lti_has_two_rows() -> None:
+    """A 1x1 matrix is circulant; of the sixteen 2x2 matrices of zeros and ones, four are."""
+    basis = [signal(1, 0), signal(0, 1)]
+    lti = [
+        entries
+        for entries in product((0, 1), repeat=4)
+        if period(partial(fully_connected, matrix=signal(*entries).view(2, 2)), basis) == 1
+    ]
+
+    assert lti == [(0, 0, 0, 0), (0, 1, 1, 0), (1, 0, 0, 1), (1, 1, 1, 1)]
+
+
+@settles(
+    "nni-2023-ex1-t3d-criterion",
+    verdict="refuted",
+    certainty="refuted",
+    correction="The test is A(Sx) = S(Ax), not A(Sx) = Ax: the output of a translation-invariant "
+    "operator moves with the input. The example does fail it, for S(A e1) = (0, 1) and "
+    "A e2 = (0, 0); but by A e1 != A e2 the identity matrix would fail as well.",
+)
+@settles(
+    "nni-2023-ex1-t3-lti-definition",
+    verdict="refuted",
+    certainty="refuted",
+    correction="LTI means linear and commuting with translations: the output moves with the input "
+    "(equivariance). Giving the same answer wherever the pattern lies is invariance, a property of "
+    "the whole classifier, and neither implies the other.",
+)
+def test_equivariant_is_not_invariant() -> None:
+    """The identity is LTI and not invariant; the global maximum is invariant and not linear."""
+    identity, corner = torch.eye(2), signal(1, 0, 0, 0).view(2, 2).float()
+    e1, e2 = torch.eye(2)
+    assert (corner @ e1).tolist() == [1, 0]
+    assert (corner @ e2).tolist() == [0, 0]
+    assert shift(corner @ e1, 1).tolist() == [0, 1]
+    assert not torch.equal(identity @ e1, identity @ e2)
+    assert diagnose(partial(fully_connected, matrix=identity.double()), (2,)).lti.holds
+
+    maximum = partial(max_pool, size=4, stride=4)
+    assert all(torch.equal(maximum(shift(x, 1)), maximum(x)) for x in grid(4))
+    assert diagnose(maximum, (4,)).linear.holds is False
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_only_multiples_of_the_sum_are_linear_and_invariant(n: int) -> None:
+    """AS = A makes all columns of A equal: a linear layer that ignores position only adds up."""
+    A = sympy.Matrix(n, n, sympy.symbols(f"a:{n * n}"))
+    S = sympy.eye(n)[[i - 1 for i in range(n)], :]
+    (solution,) = sympy.linsolve(list(A * S - A), list(A))
+
+    invariant = sympy.Matrix(n, n, solution)
+    assert all(invariant[:, column] == invariant[:, 0] for column in range(n))
+    assert len(invariant.free_symbols) == n
+
+
+PERMUTATIONS = [list(order) for order in permutations(range(4))]
+
+
+def _train(
+    W: np.ndarray, inputs: np.ndarray, targets: np.ndarray, steps: int = 3
+) -> tuple[np.ndarray, list[list[Fraction]]]:
+    """Train a dense layer exactly, by gradient descent with momentum on half the squared error.
+
+    Returns the weights and what the layer said before each step.
+    """
+    rate, momentum = Fraction(1, 8), Fraction(1, 2)
+    velocity, outputs = 0 * W, []
+    for step in range(steps):
+        x, target = inputs[step % len(inputs)], targets[step % len(inputs)]
+        y = W @ x
+        outputs.append(y.tolist())
+        velocity = momentum * velocity - rate * np.outer(y - target, x)
+        W = W + velocity
+    return W, outputs
+
+
+def _exact(values: list[list[int]]) -> np.ndarray:
+    return np.array([[Fraction(value) for value in row] for row in values])
+
+
+WEIGHTS = _exact([[1, -2, 0, 3], [2, 1, -1, 0]])
+INPUTS = _exact([[1, 2, 3, 5], [-1, 0, 4, 2]])
+TARGETS = _exact([[1, 0], [0, 2]])
+
+
+@settles(
+    "nni-2023-ex1-t2-flatten-order",
+    verdict="holds_if",
+    certainty="proved",
+    condition="It is one fixed order for all inputs, in training and in use, and the initial "
+    "weights are permuted with it or drawn alike for all positions (i.i.d.).",
+)
+@settles(
+    "nni-2023-ex1-t2-same-weights",
+    verdict="holds_if",
+    certainty="proved",
+    condition="Training starts from the weights permuted in the same way and sees the same "
+    "examples in the same order; from other initial weights it ends with other weights.",
+)
+@pytest.mark.parametrize("order", PERMUTATIONS, ids=str)
+def test_a_permuted_layer_and_its_training_are_the_same(order: list[int]) -> None:
+    """One step of gradient descent, with symbolic entries, commutes with permuting the input.
+
+    If the outputs agree, so do their errors g; then W - rate * g x' permutes like W, and the
+    outputs agree again: by induction over the steps, whatever the loss.
+    """
+    W, g = sympy.Matrix(2, 4, sympy.symbols("w:8")), sympy.Matrix(sympy.symbols("g:2"))
+    x, rate = sympy.Matrix(sympy.symbols("x:4")), sympy.Symbol("rate")
+    P = sympy.eye(4)[order, :]
+
+    assert sympy.expand((W * P.T) * (P * x)) == sympy.expand(W * x)
+    stepped, permuted = W - rate * g * x.T, W * P.T - rate * g * (P * x).T
+    assert sympy.expand(permuted - stepped * P.T) == sympy.zeros(2, 4)
+
+
+@settles(
+    "nn4i-2023-a1-t2-order-matters",
+    verdict="refuted",
+    certainty="refuted",
+    correction="For a fully connected layer the order is a relabelling: from correspondingly "
+    "permuted (or i.i.d.) initial weights, every step of training gives the permuted weights and "
+    "the same outputs, so that neighbours which stay adjacent bring nothing.",
+)
+@pytest.mark.parametrize("order", PERMUTATIONS, ids=str)
+def test_no_order_of_flattening_learns_differently(order: list[int]) -> None:
+    """Exact training with momentum: all 24 orders of a 2x2 map give the same outputs throughout."""
+    weights, outputs = _train(WEIGHTS, INPUTS, TARGETS)
+    permuted_weights, permuted_outputs = _train(WEIGHTS[:, order], INPUTS[:, order], TARGETS)
+
+    assert permuted_outputs == outputs
+    assert (permuted_weights == weights[:, order]).all()
+    assert (weights != WEIGHTS).any()
+
+
+@settles("nni-2023-ex1-t2-same-weights", verdict="holds_if", certainty="exhausted")
+def test_from_unpermuted_weights_training_ends_elsewhere() -> None:
+    """Without permuting the initial weights, only the order itself leaves the function the same."""
+    _, outputs = _train(WEIGHTS, INPUTS, TARGETS)
+    same = [
+        order for order in PERMUTATIONS if _train(WEIGHTS, INPUTS[:, order], TARGETS)[1] == outputs
+    ]
+
+    assert same == [[0, 1, 2, 3]]
+
+
+@settles(
+    "nn4i-2023-a1-t2-adjacent-updates",
+    verdict="refuted",
+    certainty="refuted",
+    correction="Every step updates all weights together, the weight from input j to output o by a "
+    "multiple of g_o x_j; which inputs are adjacent in the vector does not enter.",
+)
+def test_a_weight_is_updated_by_its_own_input_and_output_error() -> None:
+    """The derivative of any loss by w[o, j] is its derivative by output o, times x[j]."""
+    W, x = sympy.Matrix(2, 4, sympy.symbols("w:8")), sympy.Matrix(sympy.symbols("x:4"))
+    loss, y = sympy.Function("loss"), sympy.symbols("y:2")
+    outputs = dict(zip(y, W * x, strict=True))
+
+    for o in range(2):
+        error = sympy.diff(loss(*y), y[o])
+        for j in range(4):
+            slopes = [sympy.diff(outputs[each], W[o, j]) for each in y]
+            chained = sum(sympy.diff(loss(*y), each) * d for each, d in zip(y, slopes, strict=True))
+            assert sympy.expand(chained - error * x[j]) == 0

@@ -1,0 +1,174 @@
+"""Chapter 2, pooling: what the stride breaks, what the maximum breaks, and what is damped.
+
+Pooling looks at windows and keeps one value of each: a fixed pixel, the mean or the maximum. The
+stride alone costs shift-equivariance (the period becomes the stride), the maximum alone costs
+linearity, and neither makes the output invariant to small changes of the input.
+
+What passing does not prove: windows wrap and the stride divides the length, so padded or ragged
+borders are not covered; how much pooling damps the changes of natural images is not measured.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import sympy
+import torch
+import z3
+
+from theory import diagnose
+from theory.exhaustion import answering_shifts, grid, shift, signal
+from theory.ledger import settles
+from theory.operators import average_pool, max_pool, relu, strided_pool
+from theory.solver import holds_always, maximum
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+
+@settles(
+    "nn4i-2023-a1-t3b-pool",
+    verdict="refuted",
+    certainty="refuted",
+    correction="Keeping a fixed pixel of every block is linear, a selection of samples; with a "
+    "stride s > 1 it is not translation invariant: it passes on the shifts by multiples of s only.",
+)
+@settles(
+    "nni-2023-ex1-t3b-strided-pooling",
+    verdict="holds_if",
+    certainty="proved",
+    condition="The stride is at least 2, and 'the output may change' means that it is no shift of "
+    "the former output: a shift by a multiple of the stride does pass through, and a changed "
+    "output alone is no objection, for a convolution changes its output too.",
+)
+def test_fixed_pixel_pooling_selects_and_has_the_stride_as_period() -> None:
+    """f(x)[i] = x[si + p] is linear, and turns a shift by k into one by j exactly if k = sj.
+
+    f(S^k x)[i] = x[si + p - k] and S^j f(x)[i] = x[s(i - j) + p] are the same sample of every x
+    only if the two indices agree, on Z_n modulo n, of which s is a divisor.
+    """
+    s, i, p, k, j = sympy.symbols("s i p k j", integer=True)
+    assert sympy.expand((s * i + p - k) - (s * (i - j) + p)) == s * j - k
+
+    for blocks, stride in product(range(1, 5), repeat=2):
+        n = blocks * stride
+        basis = list(torch.eye(n))
+        for pixel in range(stride):
+            op = partial(strided_pool, stride=stride, pixel=(pixel,))
+            matrix = torch.stack([op(e) for e in basis], 1)
+            assert torch.equal(matrix, torch.eye(n)[pixel::stride])
+            for by in range(n):
+                answers = {by // stride} if by % stride == 0 else set()
+                assert answering_shifts(op, by, basis) == answers
+
+
+@settles(
+    "nn4i-2023-a1-t3-shift-wording",
+    verdict="refuted",
+    certainty="refuted",
+    correction="ReLU treats all positions alike but depends on the sign of the value; its output "
+    "moves exactly as its input does. The output of pooling with stride s does not: s input pixels "
+    "make one output pixel, and other shifts give another output altogether.",
+)
+def test_relu_depends_on_values_and_strided_pooling_on_positions() -> None:
+    """The smallest signals on which each half of the wording fails have one non-zero cell."""
+    assert relu(signal(1)) == 1
+    assert relu(signal(-1)) == 0
+
+    pool = partial(strided_pool, stride=2)
+    impulse = signal(1, 0, 0, 0)
+    assert pool(impulse).tolist() == [1, 0]
+    assert pool(shift(impulse, 1)).tolist() == [0, 0]
+    assert pool(shift(impulse, 2)).tolist() == shift(pool(impulse), 1).tolist()
+    witness = diagnose(pool, (4,)).shift_equivariant.witness
+    assert witness is not None
+    assert np.count_nonzero(witness.inputs[0]) == 1
+
+
+def test_max_pooling_is_not_affine_and_average_pooling_is_linear() -> None:
+    """Max is positively homogeneous and passes constants on, yet max(x) + max(-x) is not 2 max(0).
+
+    The mean of a window is a sum of samples over a constant. Both have the stride as period, for
+    the window at output i sees the samples si, ..., si + w - 1: the argument of fixed pixels.
+    """
+    a, b, c = z3.Reals("a b c")
+    assert holds_always(z3.Implies(c >= 0, maximum(c * a, c * b) == c * maximum(a, b)))
+    assert holds_always(maximum(a + c, b + c) == maximum(a, b) + c)
+    assert holds_always((maximum(a, b) + maximum(-a, -b) == 0) == (a == b))
+
+    generator = torch.Generator().manual_seed(0)
+    signals = [*torch.eye(6), *torch.randint(-9, 10, (20, 6), generator=generator).float()]
+    for pool, size, stride in product((max_pool, average_pool), range(1, 5), (1, 2, 3)):
+        op = partial(pool, size=size, stride=stride)
+        for by in range(6):
+            answers = {by // stride} if by % stride == 0 else set()
+            assert answering_shifts(op, by, signals) == answers
+
+
+def test_max_pooling_and_relu_may_change_places() -> None:
+    """Max over a window and ReLU are both nondecreasing, so pooling first gives the same values."""
+    a, b = z3.Reals("a b")
+    assert holds_always(maximum(maximum(a, b), 0) == maximum(maximum(a, 0), maximum(b, 0)))
+
+    pool = partial(max_pool, size=2, stride=2)
+    assert all(torch.equal(pool(relu(x)), relu(pool(x))) for x in grid(4))
+
+
+@settles(
+    "assignment-3-1b-maxpool",
+    verdict="holds_if",
+    certainty="proved",
+    condition="Sensitivity is the size of the change that a shift causes, the windows do not "
+    "overlap, and 'reduces' means 'never enlarges': a lone value that stays in its window changes "
+    "nothing, one that crosses into the next changes the output as much as the input.",
+)
+def test_max_pooling_never_enlarges_a_change() -> None:
+    """|max u - max v| is at most the largest |u_i - v_i|, so ||f(x) - f(y)|| <= ||x - y||.
+
+    The induction step over the window is proved for all reals: if the first values and the maxima
+    of the rest differ by at most d, so do the maxima of all. Disjoint windows add up.
+    """
+    u, v, rest_u, rest_v, d = z3.Reals("u v rest_u rest_v d")
+    within = z3.And(z3.Abs(u - v) <= d, z3.Abs(rest_u - rest_v) <= d)
+    assert holds_always(z3.Implies(within, z3.Abs(maximum(u, rest_u) - maximum(v, rest_v)) <= d))
+
+    pool = partial(max_pool, size=2, stride=2)
+    changes = {
+        tuple(x.tolist()): (
+            (pool(shift(x, 1)) - pool(x)).square().sum().item(),
+            (shift(x, 1) - x).square().sum().item(),
+        )
+        for x in grid(4, (0, 1, 2))
+    }
+    assert all(after <= before for after, before in changes.values())
+    assert changes[1, 0, 0, 0] == (0, 2)
+    assert changes[0, 1, 0, 0] == (2, 2)
+
+
+@settles(
+    "tp1-cnn-q3-pool-invariance",
+    verdict="refuted",
+    certainty="refuted",
+    correction="Pooling damps small perturbations but is not invariant to them: max pooling "
+    "ignores one only while the maximum of every window stays the same, average pooling only while "
+    "every sum does; a larger maximum or a shift across a window's border passes through.",
+)
+@pytest.mark.parametrize("pool", [max_pool, average_pool])
+def test_pooling_is_not_invariant_to_small_perturbations(pool: Callable[..., Tensor]) -> None:
+    """However small the increase of a maximum, it shows; and so does a shift by one pixel."""
+    op = partial(pool, size=2, stride=2)
+    impulse = signal(0, 1, 0, 0)
+    assert not torch.equal(op(shift(impulse, 1)), op(impulse))
+    for exponent in range(52):
+        nudged = impulse * (1 + 2.0**-exponent)
+        assert not torch.equal(op(nudged), op(impulse))
+
+    a, b, nudge = z3.Reals("a b nudge")
+    grown = maximum(a + nudge, b) > maximum(a, b)
+    assert holds_always(z3.Implies(z3.And(nudge > 0, a >= b), grown))
