@@ -1,0 +1,1 @@
+"""Experiments: the reports' empirical results, regenerated and judged."""

@@ -66,10 +66,11 @@ class LinearTwoConv(nn.Module):
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
         """Return the class scores (logits) of a batch."""
         rows = self.fc.weight.view(self._maps).contiguous(memory_format=torch.channels_last)
-        offset = self.fc.bias + rows.sum((2, 3)) @ self.conv2.bias
-        rows = F.conv_transpose2d(rows, self.conv2.weight)
-        offset = offset + rows.sum((2, 3)) @ self.conv1.bias
-        rows = F.conv_transpose2d(rows, self.conv1.weight)
+        offset: Tensor = self.fc.bias
+        for layer in (self.conv2, self.conv1):
+            assert layer.bias is not None  # for the type checker: Conv2d has one by default
+            offset = offset + rows.sum((2, 3)) @ layer.bias
+            rows = F.conv_transpose2d(rows, layer.weight)
         return F.linear(x.flatten(1), rows.flatten(1), offset)
 
 

@@ -17,11 +17,19 @@ from experiments.recipe import Optimizer, Recipe
 ENGINE_VERSION = 1
 """Raised whenever the training engine would measure something else for the same recipe and seed."""
 
-DEFAULT_STORE = Path(__file__).resolve().parent.parent / "docs" / "results"
+_CHECKOUT = Path(__file__).resolve().parent.parent
+DEFAULT_STORE = (
+    _CHECKOUT / "docs" / "results" if (_CHECKOUT / "pyproject.toml").is_file() else Path("results")
+)
+"""The project's own records in a checkout, ``./results`` where the package was installed."""
 
 
 class RecordError(ValueError):
     """A record file that cannot be read, or a store that cannot be written."""
+
+
+class SweepError(RuntimeError):
+    """A sweep that could not finish; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +74,7 @@ class Record:
 
     def to_json(self) -> str:
         """Return the record as JSON text (sorted keys, no NaN)."""
-        return json.dumps(
-            dataclasses.asdict(self), sort_keys=True, indent=1, allow_nan=False
-        )
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, indent=1, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Record:
@@ -155,6 +161,17 @@ class Store:
             ) from error
 
     def records(self, study: str) -> Iterator[Record]:
-        """Yield every record of a study, in the order of their file names."""
+        """Yield every record of a study, in the order of their file names.
+
+        Raises
+        ------
+        RecordError
+            If the store does not exist, or a record cannot be read.
+        """
+        if not self.root.is_dir():
+            raise RecordError(
+                f"store {self.root} does not exist; name another with --store, or fill it first: "
+                f"python -m experiments run {study} --store {self.root}"
+            )
         for path in sorted((self.root / study).glob("*.json")):
             yield self.read(path)

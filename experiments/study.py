@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from experiments.recipe import Recipe
-from experiments.statements import Statement
+if TYPE_CHECKING:
+    from experiments.recipe import Recipe
+    from experiments.statements import Statement
 
 
 @dataclass(frozen=True)

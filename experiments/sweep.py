@@ -20,13 +20,9 @@ from typing import Any
 
 from experiments import datasets
 from experiments.recipe import Recipe
-from experiments.records import Curves, Store, record_key
+from experiments.records import Curves, Store, SweepError, record_key
 from experiments.study import Study
 from experiments.training import train
-
-
-class SweepError(RuntimeError):
-    """A sweep that could not finish; the message says why and what to do."""
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def _train(
     data: Dataset,
     on_epoch: EpochCallback | None,
 ) -> Record:
-    network = _initialised(recipe, seed, data).to(device, memory_format=torch.channels_last)
+    network = _initialised(recipe, seed, data).to(device)
     optimizer = _optimizer(recipe.optimizer, network)
     train_set = (data.train_images.to(device), data.train_labels.to(device))
     test_set = (data.test_images.to(device), data.test_labels.to(device))
@@ -198,7 +198,8 @@ def normalized(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
 def _initialised(recipe: Recipe, seed: int, data: Dataset) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(seed, "init"))
-        return networks.build(recipe.network, data.image_shape, recipe.filters, data.classes)
+        network = networks.build(recipe.network, data.image_shape, recipe.filters, data.classes)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _optimizer(settings: Optimizer, network: nn.Module) -> torch.optim.Optimizer:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from typing import TYPE_CHECKING
 
 from experiments.catalog import digits, nni_2023_ex1
-from experiments.study import Study
+
+if TYPE_CHECKING:
+    from experiments.study import Study
 
 _STUDIES = {module.STUDY.name: module.STUDY for module in (nni_2023_ex1, digits)}
 

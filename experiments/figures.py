@@ -1,0 +1,195 @@
+"""Figures from records and findings, each in a light and a dark form.
+
+The same records always give the same SVG, byte for byte. Colours are those of Okabe and Ito, which
+colour-blind readers can tell apart; what matters is also told by line style or marker.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from jaxtyping import Float
+    from matplotlib.axes import Axes
+
+    from experiments.quantities import Metric
+    from experiments.records import Record
+    from experiments.verdicts import Finding
+
+Theme = Literal["light", "dark"]
+THEMES: tuple[Theme, ...] = ("light", "dark")
+
+# Okabe and Ito's palette, each theme without the colours that vanish on its background.
+_COLORS: dict[Theme, tuple[str, ...]] = {
+    "light": ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
+    "dark": ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#FFFFFF"),
+}
+_INK: dict[Theme, str] = {"light": "#222222", "dark": "#DDDDDD"}
+_MARKERS = "osD^vPX"
+
+
+def draw_curves(runs: Mapping[str, Sequence[Record]], theme: Theme) -> Figure:
+    """Draw loss and accuracy over the epochs: mean over seeds, and a band from least to greatest.
+
+    Parameters
+    ----------
+    runs
+        For each label the records of its seeds. Curves end where the first of them diverged.
+    theme
+        ``"light"`` or ``"dark"``.
+
+    Raises
+    ------
+    ValueError
+        If there are more labels than colours, or a label has no records.
+    """
+    colors = _colors(runs, theme)
+    with _style(theme):
+        figure = Figure(figsize=(9, 3.8), layout="constrained")
+        loss, accuracy = figure.subplots(1, 2)
+        for (label, records), color in zip(runs.items(), colors, strict=True):
+            if not records:
+                raise ValueError(f"no records to draw for {label!r}")
+            _band(loss, records, "train_loss", color, 1)
+            _band(loss, records, "test_loss", color, 1)
+            _band(accuracy, records, "train_accuracy", color, 100)
+            _band(accuracy, records, "test_accuracy", color, 100)
+        loss.set(xlabel="epoch", ylabel="cross-entropy (nats)", ylim=(0, None))
+        accuracy.set(xlabel="epoch", ylabel="accuracy (%)")
+        keys = [
+            Line2D([], [], color=color, label=label)
+            for label, color in zip(runs, colors, strict=True)
+        ]
+        keys += [
+            Line2D([], [], color=_INK[theme], linestyle="-", label="test"),
+            Line2D([], [], color=_INK[theme], linestyle="--", label="train"),
+        ]
+        figure.legend(handles=keys, loc="outside lower center", ncols=min(len(keys), 5))
+    return figure
+
+
+def draw_measured_against_reported(findings: Sequence[Finding], theme: Theme) -> Figure:
+    """Draw each reported accuracy against what was measured under each completion.
+
+    A point is the mean over seeds, a bar the prediction interval for one further run. Findings
+    without a reported accuracy or without an interval are left out.
+
+    Parameters
+    ----------
+    findings
+        The findings of a study, as in :func:`experiments.verdicts.judge`.
+    theme
+        ``"light"`` or ``"dark"``.
+    """
+    rows: list[tuple[str, float]] = []
+    completions = list(dict.fromkeys(finding.completion for finding in findings))
+    colors = _colors(completions, theme)
+    with _style(theme):
+        figure = Figure(layout="constrained")
+        axes = figure.subplots()
+        for finding in (finding for finding in findings if finding.unit == "accuracy"):
+            reported, measured, interval = finding.reported, finding.measured, finding.interval
+            if reported is None or measured is None or interval is None:
+                continue
+            row = (finding.quantity, reported)
+            if row not in rows:
+                rows.append(row)
+            index = completions.index(finding.completion)
+            axes.errorbar(
+                100 * measured,
+                rows.index(row) + _offset(index, len(completions)),
+                xerr=100 * interval.half_width,
+                color=colors[index],
+                marker=_MARKERS[index],
+                capsize=3,
+            )
+        for index, (_, reported) in enumerate(rows):
+            axes.vlines(100 * reported, index - 0.4, index + 0.4, color=_INK[theme], linewidth=2)
+        axes.set_yticks(range(len(rows)), [quantity.replace(", ", "\n", 1) for quantity, _ in rows])
+        axes.set(xlabel="accuracy (%)", ylim=(len(rows) - 0.5, -0.5))
+        axes.grid(visible=False, axis="y")
+        keys = [
+            Line2D([], [], color=color, marker=marker, label=completion)
+            for completion, color, marker in zip(completions, colors, _MARKERS, strict=False)
+        ]
+        keys.append(Line2D([], [], color=_INK[theme], marker="|", linestyle="", label="reported"))
+        keys[-1].set(markersize=12, markeredgewidth=2)
+        figure.set_size_inches(9, 1.2 + 0.55 * len(rows))
+        figure.legend(handles=keys, loc="outside lower center", ncols=len(keys))
+    return figure
+
+
+def save(draw: Callable[[Theme], Figure], path: Path) -> None:
+    """Write ``<path>-light.svg`` and ``<path>-dark.svg``.
+
+    Parameters
+    ----------
+    draw
+        Draws the figure in a theme.
+    path
+        Folder and name without extension.
+    """
+    for theme in THEMES:
+        target = path.with_name(f"{path.name}-{theme}.svg")
+        with mpl.rc_context({"svg.hashsalt": "convlaws"}):
+            draw(theme).savefig(target, metadata={"Date": None}, transparent=True)
+
+
+def _band(axes: Axes, records: Sequence[Record], metric: Metric, color: str, scale: float) -> None:
+    curves = _curves(records, metric) * scale
+    epochs = np.arange(1, curves.shape[1] + 1)
+    style = "--" if metric.startswith("train") else "-"
+    axes.plot(epochs, curves.mean(axis=0), color=color, linestyle=style)
+    axes.fill_between(
+        epochs, curves.min(axis=0), curves.max(axis=0), color=color, alpha=0.2, linewidth=0
+    )
+
+
+def _curves(records: Sequence[Record], metric: Metric) -> Float[np.ndarray, "seeds epochs"]:
+    curves = [getattr(record.curves, metric) for record in records]
+    shortest = min(len(curve) for curve in curves)
+    return np.array([curve[:shortest] for curve in curves], dtype=float)
+
+
+def _offset(index: int, count: int) -> float:
+    return 0.5 * (index - (count - 1) / 2) / max(count - 1, 1)
+
+
+def _colors(labels: Collection[str], theme: Theme) -> tuple[str, ...]:
+    colors = _COLORS[theme]
+    if len(labels) > len(colors):
+        raise ValueError(
+            f"{len(labels)} labels are too many to tell apart; draw at most {len(colors)}"
+        )
+    return colors[: len(labels)]
+
+
+def _style(theme: Theme) -> AbstractContextManager[None]:
+    ink = _INK[theme]
+    return mpl.rc_context(
+        {
+            "text.color": ink,
+            "axes.labelcolor": ink,
+            "axes.edgecolor": ink,
+            "xtick.color": ink,
+            "ytick.color": ink,
+            "figure.facecolor": "none",
+            "axes.facecolor": "none",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "grid.color": ink,
+            "grid.alpha": 0.15,
+            "font.size": 10,
+            "legend.frameon": False,
+        }
+    )

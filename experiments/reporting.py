@@ -1,0 +1,233 @@
+"""What people and programs read: the verdicts of a study, and the runs of a recipe.
+
+The functions return renderables of ``rich`` (at most 100 columns) or JSON-ready data; they print
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from experiments.quantities import Unit, formatted, formatted_range
+from experiments.verdicts import ClaimVerdict, Finding, how_to_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from experiments.recipe import Recipe
+    from experiments.records import Record
+    from experiments.statements import Verdict
+    from experiments.statistics import Interval
+    from experiments.study import Study
+
+_STYLES: dict[Verdict, str] = {
+    "reproduced": "green",
+    "not_reproduced": "red",
+    "undecided": "yellow",
+    "not_run": "dim",
+}
+_COLUMNS = {
+    "    completion": 18,
+    "n": 3,
+    "measured": 22,
+    "next run": 18,
+    "claimed": 18,
+    "verdict": 15,
+}
+_NOTE = (
+    "measured: mean over n seeds ± 95 % t-interval over seeds, and for a test accuracy ± 95 % "
+    "binomial interval of the test set. next run: 95 % prediction interval for one further run, "
+    "which a reported number is held against, give or take its rounding. pp: percentage points. "
+    "Differences are paired by seed."
+)
+
+
+def report_table(study: Study, verdicts: Sequence[ClaimVerdict]) -> Group:
+    """Return the report for people: every claim, each part under each completion, and a tally."""
+    title = Text.assemble((study.name, "bold"), f"  {study.title}")
+    claims = [part for verdict in verdicts for part in _claim(verdict)]
+    tally: list[RenderableType] = [_tally(study, verdicts), Text(), *_not_run(study, verdicts)]
+    return Group(title, Text(), *claims, *tally, Text(_NOTE, "dim"))
+
+
+def report_data(verdicts: Sequence[ClaimVerdict]) -> list[dict[str, Any]]:
+    """Return one JSON-ready entry for each part of each claim under each completion.
+
+    ``interval`` is the one that decided the verdict, ``claim_verdict`` the verdict of the whole
+    claim. Accuracies are fractions of 1, losses are in nats; null stands for what is not known.
+    """
+    return [_entry(finding, claim.verdict) for claim in verdicts for finding in claim.findings]
+
+
+def recipe_summary(recipe: Recipe, runs: Mapping[int, Record]) -> Group:
+    """Return a recipe's settings, what each seed measured, and where each record comes from.
+
+    Parameters
+    ----------
+    recipe
+        The recipe.
+    runs
+        Its records by seed, as in :func:`experiments.verdicts.select`.
+    """
+    settings = recipe.to_dict() | {"optimizer": _optimizer(recipe), "digest": recipe.digest[:12]}
+    del settings["name"]
+    described = Table.grid(padding=(0, 2))
+    for key, value in settings.items():
+        described.add_row(Text(key, "dim"), str(value))
+    parts: list[RenderableType] = [Text(recipe.name, "bold"), described, Text()]
+    if not runs:
+        return Group(*parts, Text("no records of this recipe"))
+    provenance: list[RenderableType] = [_provenance(record) for record in runs.values()]
+    return Group(*parts, _measurements(runs.values()), Text(), *provenance)
+
+
+def _claim(claim: ClaimVerdict) -> list[RenderableType]:
+    lines: list[RenderableType] = [Text(claim.claim, "bold")]
+    overall = Text.assemble("  → ", _verdict(claim.verdict))
+    if claim.verdict != "not_run":
+        overall.append(f", {claim.reason}", "dim")
+        parts: dict[str, list[Finding]] = {}
+        for finding in claim.findings:
+            parts.setdefault(finding.quantity, []).append(finding)
+        for index, (quantity, findings) in enumerate(parts.items()):
+            lines += [Text(f"  {quantity}", "italic"), _part(findings, show_header=index == 0)]
+            lines += [
+                Text(f"    {finding.completion}: {finding.reason}", "dim")
+                for finding in findings
+                if finding.interval is None and finding.verdict in ("not_reproduced", "undecided")
+            ]
+    return [*lines, overall, Text()]
+
+
+def _part(findings: Sequence[Finding], *, show_header: bool) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_header=show_header)
+    for header, width in _COLUMNS.items():
+        table.add_column(header, width=width, header_style="dim")
+    for finding in findings:
+        table.add_row(
+            f"    {finding.completion}",
+            str(len(finding.seeds)),
+            _measured(finding),
+            _next_run(finding),
+            finding.expected,
+            _verdict(finding.verdict),
+        )
+    return table
+
+
+def _measured(finding: Finding) -> str:
+    if finding.measured is None:
+        return "–"
+    number, _, unit = formatted(finding.measured, finding.unit).partition(" ")
+    for interval in (finding.seed_interval, finding.test_set_interval):
+        if interval is not None and finding.unit != "count":
+            half_width, _, _ = formatted(interval.half_width, finding.unit).partition(" ")
+            number += f" ± {half_width.removeprefix('+')}"
+    return f"{number} {unit}".rstrip()
+
+
+def _next_run(finding: Finding) -> str:
+    if finding.reported is None or finding.interval is None:
+        return ""
+    return formatted_range(finding.interval.low, finding.interval.high, finding.unit)
+
+
+def _verdict(verdict: Verdict) -> Text:
+    return Text(verdict.replace("_", " "), _STYLES[verdict])
+
+
+def _tally(study: Study, verdicts: Sequence[ClaimVerdict]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("completion", header_style="dim")
+    table.add_column("", header_style="dim")
+    for verdict in _STYLES:
+        table.add_column(verdict.replace("_", " "), justify="right", header_style="dim")
+    for completion, description in study.completions.items():
+        counts = Counter(claim.by_completion[completion] for claim in verdicts)
+        numbers = [str(counts[verdict]) for verdict in _STYLES]
+        table.add_row(completion, description, *numbers)
+    return table
+
+
+def _not_run(study: Study, verdicts: Sequence[ClaimVerdict]) -> list[Text]:
+    missing = {
+        recipe: None
+        for claim in verdicts
+        for finding in claim.findings
+        for recipe in finding.missing
+    }
+    if not missing:
+        return []
+    return [Text(f"no records of {', '.join(missing)}; {how_to_run(study)}", "yellow"), Text()]
+
+
+def _entry(finding: Finding, claim_verdict: Verdict) -> dict[str, Any]:
+    return {
+        "claim": finding.claim,
+        "claim_verdict": claim_verdict,
+        "verdict": finding.verdict,
+        "reason": finding.reason,
+        "completion": finding.completion,
+        "quantity": finding.quantity,
+        "unit": finding.unit,
+        "expected": finding.expected,
+        "reported": finding.reported,
+        "measured": finding.measured,
+        "interval": _ends(finding.interval),
+        "seed_interval": _ends(finding.seed_interval),
+        "test_set_interval": _ends(finding.test_set_interval),
+        "seeds": list(finding.seeds),
+        "records": list(finding.records),
+    }
+
+
+def _ends(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else [interval.low, interval.high]
+
+
+def _optimizer(recipe: Recipe) -> str:
+    optimizer = recipe.optimizer
+    momentum = f", momentum {optimizer.momentum}" if optimizer.momentum else ""
+    return f"{optimizer.name}, learning rate {optimizer.lr}{momentum}"
+
+
+def _measurements(records: Iterable[Record]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for header in ("seed", "device", "epochs", "train loss", "train acc.", "lowest test loss"):
+        table.add_column(header, justify="right", header_style="dim")
+    for header in ("test loss", "test acc."):
+        table.add_column(f"last {header}", justify="right", header_style="dim")
+    for record in records:
+        table.add_row(str(record.seed), record.device, *_curve_ends(record))
+    return table
+
+
+def _curve_ends(record: Record) -> list[str]:
+    losses = record.curves.test_loss
+    epochs = f"{len(losses)} (diverged)" if record.diverged else str(len(losses))
+    if not losses:
+        return [epochs]
+    lowest = min(losses)
+    return [
+        epochs,
+        _final(record.final_train_loss, "nats"),
+        _final(record.final_train_accuracy, "accuracy"),
+        f"{formatted(lowest, 'nats')} at {losses.index(lowest) + 1}",
+        formatted(losses[-1], "nats"),
+        formatted(record.curves.test_accuracy[-1], "accuracy"),
+    ]
+
+
+def _final(value: float | None, unit: Unit) -> str:
+    return "–" if value is None else formatted(value, unit)
+
+
+def _provenance(record: Record) -> Text:
+    facts = {"key": record.key[:12], **record.provenance}
+    line = "; ".join(f"{key.replace('_', ' ')} {value}" for key, value in facts.items())
+    return Text.assemble((f"seed {record.seed}: ", "bold"), (line, "dim"))

@@ -1,0 +1,220 @@
+"""A claim as a statement about a measured quantity, and what decides it.
+
+A statement is written beside the recipes, before the runs. A claim with several parts has several
+statements. Each is judged on the values of all seeds under one completion:
+
+``reproduced`` or ``not_reproduced``
+    The error bars leave no doubt.
+``undecided``
+    They are too wide, or there are fewer than two seeds.
+
+Where every run of two or more diverged, the statement is not reproduced, for the reports describe
+networks that trained; where only some did, it is undecided, for the rest are no fair sample.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from experiments.quantities import Quantity, formatted, formatted_range
+from experiments.statistics import Interval, mean_interval, prediction_interval, two_test_sets_sd
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Verdict = Literal["reproduced", "not_reproduced", "undecided", "not_run"]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict, the interval that decided it (None where none did), and one sentence why."""
+
+    verdict: Verdict
+    interval: Interval | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Statement(ABC):
+    """One part of a claim: what is measured, and (in the subclass) what is said about it."""
+
+    claim: str
+    quantity: Quantity
+
+    @property
+    def reported(self) -> float | None:
+        """The number that the report gives, if it gives one."""
+        return None
+
+    @property
+    @abstractmethod
+    def expected(self) -> str:
+        """What the claim says of the quantity, for people."""
+
+    def judge(self, values: Sequence[float], test_images: int) -> Judgement:
+        """Judge the statement on one value for each seed.
+
+        Parameters
+        ----------
+        values
+            In the quantity's unit; NaN for a run that diverged.
+        test_images
+            Size of the test set.
+        """
+        lost = sum(math.isnan(value) for value in values)
+        if lost:
+            every = lost == len(values) >= 2
+            reason = f"the loss diverged for {lost} of {len(values)} seeds"
+            return Judgement("not_reproduced" if every else "undecided", None, reason)
+        return self._decide(values, test_images)
+
+    @abstractmethod
+    def _decide(self, values: Sequence[float], test_images: int) -> Judgement: ...
+
+    def _format(self, value: float) -> str:
+        return formatted(value, self.quantity.unit)
+
+    def _range(self, interval: Interval) -> str:
+        return formatted_range(interval.low, interval.high, self.quantity.unit)
+
+
+@dataclass(frozen=True)
+class Reported(Statement):
+    """The report's number is what one further run could give.
+
+    The number, give or take its rounding, is held against the prediction interval for one further
+    run: seeds, and for a test accuracy the possibility of another test set
+    (:func:`~experiments.statistics.two_test_sets_sd`).
+
+    Parameters
+    ----------
+    claim, quantity
+        As in :class:`Statement`.
+    value
+        The number, in the quantity's unit.
+    half_unit
+        Half a unit of its last printed digit: 0.005 for "82%".
+    resolution
+        Largest half-width of the prediction interval that can confirm the number. A wider
+        interval agrees with almost anything, so agreement with it decides nothing.
+    """
+
+    value: float
+    half_unit: float = 0.005
+    resolution: float = 0.05
+
+    @property
+    def reported(self) -> float:
+        """The number that the report gives."""
+        return self.value
+
+    @property
+    def expected(self) -> str:
+        """The reported number."""
+        return self._format(self.value)
+
+    def _decide(self, values: Sequence[float], test_images: int) -> Judgement:
+        noise = 0.0
+        if self.quantity.of_test_set and values:
+            noise = two_test_sets_sd(float(np.mean(values)), test_images)
+        interval = prediction_interval(values, noise_sd=noise)
+        if interval is None:
+            return _too_few_seeds(len(values))
+        place = f"{self._range(interval)}, where one further run is expected"
+        if not interval.low - self.half_unit <= self.value <= interval.high + self.half_unit:
+            return Judgement("not_reproduced", interval, f"{self.expected} lies outside {place}")
+        if interval.half_width > self.resolution:
+            reason = f"{self.expected} lies in {place}, but that is too wide to confirm it"
+            return Judgement("undecided", interval, reason)
+        return Judgement("reproduced", interval, f"{self.expected} lies in {place}")
+
+
+@dataclass(frozen=True)
+class Within(Statement):
+    """The mean over seeds lies strictly between two bounds.
+
+    Decided by the t-interval of the mean, on the test set at hand. Of a difference paired by
+    seed, ``above=0`` says that the first is larger, two bounds say that they are similar.
+
+    Parameters
+    ----------
+    claim, quantity
+        As in :class:`Statement`.
+    above, below
+        The bounds, in the quantity's unit.
+    """
+
+    above: float = -math.inf
+    below: float = math.inf
+
+    def __post_init__(self) -> None:
+        if not self.above < self.below or (math.isinf(self.above) and math.isinf(self.below)):
+            raise ValueError(
+                f"claim {self.claim!r}: give a bound, and above < below; "
+                f"got above={self.above}, below={self.below}"
+            )
+
+    @property
+    def expected(self) -> str:
+        """The bounds."""
+        if math.isinf(self.below):
+            return f"> {self._bound(self.above)}"
+        if math.isinf(self.above):
+            return f"< {self._bound(self.below)}"
+        return self._range(Interval(self.above, self.below))
+
+    def _bound(self, value: float) -> str:
+        return self._format(value) if value else "0"
+
+    def _decide(self, values: Sequence[float], test_images: int) -> Judgement:
+        interval = mean_interval(values)
+        if interval is None:
+            return _too_few_seeds(len(values))
+        place = f"{self._range(interval)}, where the mean over seeds lies"
+        if self.above < interval.low and interval.high < self.below:
+            return Judgement("reproduced", interval, f"{place}, is {self.expected}")
+        if interval.high <= self.above or self.below <= interval.low:
+            return Judgement("not_reproduced", interval, f"{place}, is not {self.expected}")
+        return Judgement("undecided", interval, f"{place}, is only in part {self.expected}")
+
+
+@dataclass(frozen=True)
+class Exactly(Statement):
+    """Every run gives this integer; one run is enough, for seeds do not change it.
+
+    Parameters
+    ----------
+    claim, quantity
+        As in :class:`Statement`.
+    value
+        The integer.
+    """
+
+    value: int
+
+    @property
+    def reported(self) -> float:
+        """The number that the report gives."""
+        return self.value
+
+    @property
+    def expected(self) -> str:
+        """The reported number."""
+        return self._format(self.value)
+
+    def _decide(self, values: Sequence[float], test_images: int) -> Judgement:
+        if not values:
+            return _too_few_seeds(0)
+        found = sorted({self._format(value) for value in values if value != self.value})
+        if found:
+            return Judgement("not_reproduced", None, f"{', '.join(found)} and not {self.expected}")
+        return Judgement("reproduced", None, f"{self.expected} in every run")
+
+
+def _too_few_seeds(count: int) -> Judgement:
+    return Judgement("undecided", None, f"seeds with every run: {count}; error bars need two")

@@ -1,0 +1,165 @@
+"""Error bars: over seeds, over the test set, and for one further run.
+
+Three sources of spread are kept apart. A *confidence interval* over seeds says where the mean of
+all seeds lies. A *binomial interval* says how far one accuracy would move on another test set of
+the same size. A *prediction interval* says where one further run, such as the single run behind a
+report's number, would land; a single number has to be held against this one.
+
+All intervals are two-sided. Values over seeds are taken as independent draws from a normal
+distribution.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import special
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LEVEL = 0.95
+"""Confidence of every interval in the verdicts."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A closed interval."""
+
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        """Half the distance between the ends."""
+        return (self.high - self.low) / 2
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+
+def mean_interval(values: Sequence[float], level: float = LEVEL) -> Interval | None:
+    """Return the t-interval for the mean that the values are drawn around.
+
+    ``mean ± t s / sqrt(n)`` with the t-quantile of n - 1 degrees of freedom and the sample
+    standard deviation s. For values paired by seed, pass their differences.
+
+    Returns
+    -------
+    Interval or None
+        None for fewer than two values: one value says nothing about its spread.
+
+    References
+    ----------
+    Casella and Berger, *Statistical Inference*, 2nd ed., 2002, section 9.2.
+    """
+    if len(values) < 2:
+        return None
+    return _around(values, _t(len(values), level) * _sd(values) / math.sqrt(len(values)))
+
+
+def prediction_interval(
+    values: Sequence[float], level: float = LEVEL, *, noise_sd: float = 0.0
+) -> Interval | None:
+    """Return the interval in which one further value is expected.
+
+    ``mean ± t s sqrt(1 + 1/n)``: the further value's own spread and the uncertainty of the mean.
+    Noise that the values share, but not with the further value, widens it: the two half-widths
+    are added in quadrature, as in the method of variance estimates recovery (exact where either
+    is zero).
+
+    Parameters
+    ----------
+    values
+        One value for each seed.
+    level
+        Confidence.
+    noise_sd
+        Standard deviation of the additional normal noise, e.g. :func:`two_test_sets_sd`.
+
+    Returns
+    -------
+    Interval or None
+        None for fewer than two values.
+
+    References
+    ----------
+    Hahn and Meeker, *Statistical Intervals*, 1991, section 4.7 (prediction of one observation);
+    Zou and Donner, *Statistics in Medicine* 27, 2008, pp. 1693-1702 (quadrature).
+    """
+    if len(values) < 2:
+        return None
+    seeds = _t(len(values), level) * _sd(values) * math.sqrt(1 + 1 / len(values))
+    noise = float(special.ndtri((1 + level) / 2)) * noise_sd
+    return _around(values, math.hypot(seeds, noise))
+
+
+def two_test_sets_sd(accuracy: float, images: int) -> float:
+    """Return the standard deviation of a difference of accuracies on two independent test sets.
+
+    ``sqrt(2 p (1 - p) / m)`` for accuracy p on m images each. A report seldom says which images it
+    tested on. On another test set than ours its number differs by this much even for the same
+    weights; on the same test set it differs by nothing. Adding it is therefore cautious: it
+    widens an interval and never narrows it.
+
+    Raises
+    ------
+    ValueError
+        If the accuracy is not in [0, 1] or there are no images.
+    """
+    _check_proportion(accuracy, images)
+    return math.sqrt(2 * accuracy * (1 - accuracy) / images)
+
+
+def binomial_interval(accuracy: float, images: int, level: float = LEVEL) -> Interval:
+    """Return the Wilson score interval for an accuracy measured on a test set.
+
+    The values of p for which the normal score test of the observed proportion does not reject.
+
+    Parameters
+    ----------
+    accuracy
+        Observed proportion in [0, 1].
+    images
+        Size of the test set.
+    level
+        Confidence.
+
+    Raises
+    ------
+    ValueError
+        If the accuracy is not in [0, 1] or there are no images.
+
+    References
+    ----------
+    Wilson, *Journal of the American Statistical Association* 22, 1927, pp. 209-212.
+    """
+    _check_proportion(accuracy, images)
+    z = float(special.ndtri((1 + level) / 2))
+    shrink = 1 + z**2 / images
+    center = (accuracy + z**2 / (2 * images)) / shrink
+    half = z / shrink * math.sqrt(accuracy * (1 - accuracy) / images + z**2 / (4 * images**2))
+    return Interval(max(0.0, center - half), min(1.0, center + half))
+
+
+def _t(n: int, level: float) -> float:
+    return float(special.stdtrit(n - 1, (1 + level) / 2))
+
+
+def _sd(values: Sequence[float]) -> float:
+    return float(np.std(values, ddof=1))
+
+
+def _around(values: Sequence[float], half_width: float) -> Interval:
+    mean = float(np.mean(values))
+    return Interval(mean - half_width, mean + half_width)
+
+
+def _check_proportion(accuracy: float, images: int) -> None:
+    if not 0 <= accuracy <= 1:
+        raise ValueError(f"an accuracy lies in [0, 1], got {accuracy}")
+    if images < 1:
+        raise ValueError(f"a test set has at least one image, got {images}")

@@ -1,0 +1,214 @@
+"""From records to verdicts: each statement under each completion, then each claim."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from experiments.records import ENGINE_VERSION, Record, Store
+from experiments.statements import Judgement, Statement, Verdict
+from experiments.statistics import Interval, binomial_interval, mean_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from experiments.quantities import Runs, Unit
+    from experiments.study import Study
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One statement of a claim, measured under one completion.
+
+    Parameters
+    ----------
+    claim, completion
+        What was judged, and under which completion.
+    quantity, unit
+        What was measured; accuracies are fractions of 1, losses are in nats.
+    expected
+        What the claim says of it, for people.
+    reported
+        The report's number, or None where it gives none.
+    measured
+        Mean over seeds; None without runs, or where a run diverged.
+    seed_interval
+        95% t-interval of the mean over seeds; None for fewer than two.
+    test_set_interval
+        95% binomial interval of one test accuracy; None for other quantities.
+    interval
+        The interval that decided the verdict, or None.
+    seeds
+        The seeds that count: those with every run the quantity needs.
+    verdict, reason
+        The verdict, and one sentence why.
+    missing
+        The recipes without a record; the verdict is then ``not_run``.
+    records
+        The files behind the measurement, relative to the store.
+    """
+
+    claim: str
+    completion: str
+    quantity: str
+    unit: Unit
+    expected: str
+    reported: float | None
+    measured: float | None
+    seed_interval: Interval | None
+    test_set_interval: Interval | None
+    interval: Interval | None
+    seeds: tuple[int, ...]
+    verdict: Verdict
+    reason: str
+    missing: tuple[str, ...]
+    records: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ClaimVerdict:
+    """A claim's verdict over all completions, and the findings behind it.
+
+    ``reproduced`` if under some one completion every part is; ``not_reproduced`` if under every
+    completion some part is refuted; ``not_run`` if no completion has its runs; else ``undecided``.
+    """
+
+    claim: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def by_completion(self) -> dict[str, Verdict]:
+        """The conjunction of the claim's parts under each completion."""
+        parts: dict[str, list[Verdict]] = {}
+        for finding in self.findings:
+            parts.setdefault(finding.completion, []).append(finding.verdict)
+        return {completion: _conjunction(verdicts) for completion, verdicts in parts.items()}
+
+    @property
+    def verdict(self) -> Verdict:
+        """The claim's verdict."""
+        verdicts = set(self.by_completion.values())
+        if "reproduced" in verdicts:
+            return "reproduced"
+        return verdicts.pop() if len(verdicts) == 1 else "undecided"
+
+    @property
+    def reason(self) -> str:
+        """Which completions came out how."""
+        groups: dict[Verdict, list[str]] = {}
+        for completion, verdict in self.by_completion.items():
+            groups.setdefault(verdict, []).append(completion)
+        if len(groups) == 1:
+            return "under every completion"
+        return "; ".join(
+            f"{verdict.replace('_', ' ')} under {', '.join(completions)}"
+            for verdict, completions in groups.items()
+        )
+
+
+def judge(study: Study, records: Iterable[Record]) -> tuple[ClaimVerdict, ...]:
+    """Judge every claim of a study by its records.
+
+    Raises
+    ------
+    ValueError
+        As :func:`select`.
+    """
+    chosen = select(study, records)
+    findings = []
+    for statement in study.statements:
+        for completion in study.completions:
+            runs = {role: chosen[f"{role}.{completion}"] for role in study.roles}
+            findings.append(_find(study, statement, completion, runs))
+    return tuple(
+        ClaimVerdict(claim, tuple(finding for finding in findings if finding.claim == claim))
+        for claim in study.claims
+    )
+
+
+def select(study: Study, records: Iterable[Record]) -> dict[str, dict[int, Record]]:
+    """Return the records that count: for each recipe's name, the record of each seed.
+
+    Only records of the study's recipes as they stand, and of the present engine, count. Where a
+    seed was run on both kinds of device, the CPU's record does.
+
+    Raises
+    ------
+    ValueError
+        If records come from different versions of one data set.
+    """
+    names: dict[str, list[str]] = {}
+    for recipe in study.recipes:
+        names.setdefault(recipe.digest, []).append(recipe.name)
+    fingerprints: dict[str, str] = {}
+    result: dict[str, dict[int, Record]] = {recipe.name: {} for recipe in study.recipes}
+    for record in sorted(records, key=lambda record: (record.seed, record.device == "cpu")):
+        if record.recipe.digest not in names or record.engine != ENGINE_VERSION:
+            continue
+        dataset = record.recipe.dataset
+        if fingerprints.setdefault(dataset, record.dataset_fingerprint) != (
+            record.dataset_fingerprint
+        ):
+            raise ValueError(
+                f"the records of study {study.name!r} come from different versions of data set "
+                f"{dataset!r}; keep one store for each"
+            )
+        for name in names[record.recipe.digest]:
+            result[name][record.seed] = record
+    return result
+
+
+def how_to_run(study: Study) -> str:
+    """Return what to do about runs that are missing."""
+    return f"run: python -m experiments run {study.name} --seeds 3"
+
+
+def _find(study: Study, statement: Statement, completion: str, runs: Runs) -> Finding:
+    quantity = statement.quantity
+    missing = tuple(f"{role}.{completion}" for role in quantity.reads if not runs[role])
+    values = {} if missing else dict(sorted(quantity.values(runs).items()))
+    used = [runs[role][seed] for role in quantity.reads for seed in values]
+    test_images = used[0].test_size if used else 0
+    if missing:
+        judgement = Judgement(
+            "not_run", None, f"no records of {', '.join(missing)}; {how_to_run(study)}"
+        )
+    else:
+        judgement = statement.judge(list(values.values()), test_images)
+    measured = float(np.mean(list(values.values()))) if values else math.nan
+    known = math.isfinite(measured)
+    return Finding(
+        claim=statement.claim,
+        completion=completion,
+        quantity=str(quantity),
+        unit=quantity.unit,
+        expected=statement.expected,
+        reported=statement.reported,
+        measured=measured if known else None,
+        seed_interval=mean_interval(list(values.values())) if known else None,
+        test_set_interval=(
+            binomial_interval(measured, test_images) if known and quantity.of_test_set else None
+        ),
+        interval=judgement.interval,
+        seeds=tuple(values),
+        verdict=judgement.verdict,
+        reason=judgement.reason,
+        missing=missing,
+        records=tuple(_file(record) for record in used),
+    )
+
+
+def _file(record: Record) -> str:
+    path = Store(Path()).path(record.study, record.recipe, record.seed, record.device, record.key)
+    return path.as_posix()
+
+
+def _conjunction(verdicts: Sequence[Verdict]) -> Verdict:
+    for verdict in ("not_reproduced", "not_run", "undecided"):
+        if verdict in verdicts:
+            return verdict
+    return "reproduced"

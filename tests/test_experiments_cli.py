@@ -1,0 +1,187 @@
+"""The command line of the experiments, as a user types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from experiments import __main__ as cli
+from experiments import datasets
+from experiments.catalog import studies
+from experiments.datasets import DATA_VARIABLE
+
+_ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def convlaws(monkeypatch, capsys):
+    """Run ``python -m experiments ARGUMENTS`` in this process: exit code, stdout, stderr."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["experiments", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        captured = capsys.readouterr()
+        return stop.value.code or 0, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def refused(convlaws):
+    def check(*arguments: object) -> str:
+        code, out, err = convlaws(*arguments)
+        assert code == 2
+        assert out == ""
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+        return err
+
+    return check
+
+
+def test_help_teaches_the_four_commands(convlaws):
+    code, out, _ = convlaws("--help")
+    assert code == 0
+    for command in ("list", "run", "report", "show"):
+        assert f" {command} " in out
+
+
+def test_list_names_every_recipe(convlaws):
+    code, out, _ = convlaws("list")
+    assert code == 0
+    assert all(role in out for study in studies() for role in study.roles)
+    assert max(map(len, out.splitlines())) <= 100
+    _, out, _ = convlaws("list", "--json")
+    listed = {report["report"]: report["recipes"] for report in json.loads(out)}
+    assert {name: len(recipes) for name, recipes in listed.items()} == {
+        "nni-2023-ex1": 21,
+        "digits": 4,
+    }
+
+
+def test_run_does_what_is_missing_and_says_so(convlaws, tmp_path):
+    arguments = ("run", "digits", "conv-fc", "--seeds", 2, "--threads", 1, "--store", tmp_path)
+    code, out, err = convlaws(*arguments, "--json")
+    assert code == 0
+    assert f"0 of 2 runs are in {tmp_path}; 2 are missing" in err
+    assert json.loads(out) == {
+        "report": "digits", "store": str(tmp_path), "runs": 2, "ran": 2,
+    }  # fmt: skip
+    code, _, err = convlaws(*arguments)
+    assert code == 0
+    assert "nothing is missing" in err
+    code, out, _ = convlaws("show", "digits", "conv-fc", "--store", tmp_path, "--json")
+    shown = json.loads(out)
+    assert [record["seed"] for record in shown] == [0, 1]
+    code, out, _ = convlaws("show", "digits", "conv-fc.adam", "--store", tmp_path)
+    assert code == 0
+    assert f"{shown[0]['curves']['test_accuracy'][-1]:.1%}".rstrip("%") in out
+    code, out, _ = convlaws("report", "digits", "--store", tmp_path, "--json")
+    rows = {row["claim"]: row for row in json.loads(out)}
+    assert rows["digits-fc-beats-gap"]["verdict"] == "not_run"
+
+
+def test_worker_processes_can_be_asked_for(tmp_path):
+    """As a command of its own: what workers get must not live in ``__main__``."""
+    command = (
+        f"-m experiments run digits conv-gap --seeds 1 --executor processes --store {tmp_path}"
+    )
+    done = subprocess.run(
+        [sys.executable, *command.split(), "--workers", "1"],
+        cwd=_ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("digits/*.json"))) == 1
+
+
+def test_report_fits_100_columns_and_its_twin_has_every_claim(convlaws, tmp_path):
+    code, out, _ = convlaws("report", "nni-2023-ex1", "--store", tmp_path)
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 100
+    _, out, _ = convlaws("report", "nni-2023-ex1", "--store", tmp_path, "--json")
+    rows = json.loads(out)
+    assert {row["claim"] for row in rows} == set(studies()[0].claims)
+    assert set(rows[0]) >= {
+        "claim", "verdict", "measured", "interval", "reported", "completion", "records",
+    }  # fmt: skip
+
+
+def test_an_unknown_report_is_one_line(refused):
+    assert "'nni-2023' is not in the catalogue; did you mean nni-2023-ex1?" in refused(
+        "run", "nni-2023"
+    )
+    assert "known: nni-2023-ex1" in refused("report", "zzz")
+
+
+def test_an_unknown_recipe_is_one_line(refused, tmp_path):
+    error = refused("run", "digits", "conv-fd", "--store", tmp_path)
+    assert "digits has no recipe or role 'conv-fd'; did you mean conv-fc?" in error
+
+
+def test_a_missing_data_folder_is_one_line(refused, tmp_path):
+    datasets._load.cache_clear()
+    error = refused("run", "nni-2023-ex1", "--data-root", tmp_path / "none")
+    assert f"data folder {tmp_path / 'none'} does not exist" in error
+
+
+def test_a_missing_store_is_one_line(refused, tmp_path):
+    assert "does not exist" in refused("report", "--store", tmp_path / "none")
+
+
+def test_a_damaged_record_is_one_line(refused, tmp_path):
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "digits" / "x.json").write_text("{")
+    assert "x.json cannot be read" in refused("report", "--store", tmp_path)
+
+
+def test_cuda_without_a_gpu_is_one_line(convlaws, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    code, _, err = convlaws("run", "digits", "--device", "cuda", "--store", tmp_path)
+    assert code == 2
+    assert "error: device 'cuda' was asked for, but PyTorch finds no GPU; use --device cpu" in err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("run",), ("run", "digits", "--seeds", "0"), ("fly",), ("run", "digits", "--x")]
+)
+def test_a_wrong_call_is_explained(convlaws, arguments):
+    code, _, err = convlaws(*arguments)
+    assert code == 2
+    assert "Traceback" not in err
+    assert "Usage" in err
+
+
+def test_ctrl_c_keeps_what_is_finished(tmp_path):
+    """The second seed is interrupted; the first one's record stays and no traceback is shown."""
+    command = [sys.executable, "-m", "experiments", "run", "digits", "two-conv", "--seeds", "50"]
+    process = subprocess.Popen(
+        [*command, "--threads", "1", "--store", str(tmp_path)],
+        cwd=_ROOT,
+        env={key: value for key, value in os.environ.items() if key != DATA_VARIABLE},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 240
+    while not list(tmp_path.glob("digits/*.json")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; finished runs are kept" in errors
+    assert "Traceback" not in errors
+    assert 1 <= len(list(tmp_path.glob("digits/*.json"))) < 50
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_the_reports_need_no_pytorch():
+    """Importing it takes seconds; the tables must not."""
+    code = "import sys, experiments.__main__; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=_ROOT).returncode == 0

@@ -1,0 +1,93 @@
+"""Networks: parameter counts, and the shortcuts against the definitions."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F  # noqa: N812
+
+from experiments import networks
+
+_CIFAR = (3, 32, 32)
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+def _built(name: str, filters: int, shape=_CIFAR) -> torch.nn.Module:
+    return networks.build(name, shape, filters, 10).double()
+
+
+@pytest.mark.parametrize(
+    ("name", "filters", "parameters"),
+    [
+        ("two-conv", 3, 3_172),
+        ("two-conv", 20, 46_590),
+        ("linear-two-conv", 20, 1_520 + 30_060 + 24 * 24 * 60 * 10 + 10),
+        ("conv-fc", 20, 1_520 + 28 * 28 * 20 * 10 + 10),
+        ("conv-gap", 20, 1_520 + 20 * 10 + 10),
+    ],
+)
+def test_parameter_counts_on_cifar10(name, filters, parameters):
+    assert sum(p.numel() for p in _built(name, filters).parameters()) == parameters
+
+
+def test_pooling_before_relu_is_relu_before_pooling():
+    network = _built("two-conv", 3)
+    x = torch.randn(4, *_CIFAR, dtype=torch.float64)
+    y = F.max_pool2d(F.relu(network.conv1(x)), 2)
+    y = F.max_pool2d(F.relu(network.conv2(y)), 2)
+    y = network.fc(y.permute(0, 2, 3, 1).flatten(1))
+    assert torch.equal(network(x), y)
+
+
+def test_the_collapsed_linear_network_is_the_layered_one():
+    """Scores and every gradient agree to the roundoff of their sums."""
+    network = _built("linear-two-conv", 6)
+    x = torch.randn(4, *_CIFAR, dtype=torch.float64)
+    weights = torch.randn(4, 10, dtype=torch.float64)
+    results = []
+    for scores in (network(x), network.layer_by_layer(x)):
+        gradients = torch.autograd.grad((scores * weights).sum(), list(network.parameters()))
+        results.append([scores, *gradients])
+    # Longest chain of sums: 75 + 150 products a pixel of two layers, then 24·24·18 products, and
+    # 4·24·24 terms in a filter's gradient; its gamma_k times the size of the entries summed.
+    operations = 75 + 150 + 24 * 24 * 18 + 4 * 24 * 24
+    for collapsed, layered in zip(*results, strict=True):
+        scale = layered.abs().max() * operations**0.5
+        bound = operations * torch.finfo(torch.float64).eps * scale
+        assert (collapsed - layered).abs().max() <= bound
+
+
+def test_a_dropped_bias_in_the_collapse_would_be_seen():
+    network = _built("linear-two-conv", 6)
+    x = torch.zeros(1, *_CIFAR, dtype=torch.float64)
+    expected = network.layer_by_layer(x)
+    for layer in (network.conv1, network.conv2, network.fc):
+        with torch.no_grad():
+            kept = layer.bias.clone()
+            layer.bias.zero_()
+            assert (network(x) - expected).abs().max() > 1e-3
+            layer.bias.copy_(kept)
+
+
+def test_global_average_pooling_is_the_mean():
+    network = _built("conv-gap", 5)
+    x = torch.randn(3, *_CIFAR, dtype=torch.float64)
+    expected = network.fc(F.relu(network.conv1(x)).mean((2, 3)))
+    # A mean of 28·28 entries of order one, then 5 products.
+    bound = 2 * (28 * 28 + 5) * torch.finfo(torch.float64).eps * expected.abs().max()
+    assert (network(x) - expected).abs().max() <= bound
+
+
+@pytest.mark.parametrize("name", ["two-conv", "linear-two-conv", "conv-fc", "conv-gap"])
+def test_every_network_fits_the_small_digits(name):
+    network = _built(name, 4, shape=(1, 8, 8))
+    assert network(torch.zeros(2, 1, 8, 8, dtype=torch.float64)).shape == (2, 10)
+
+
+def test_an_unknown_network_names_those_there_are():
+    with pytest.raises(ValueError, match="'resnet' is unknown; known: two-conv"):
+        networks.build("resnet", _CIFAR, 3, 10)

@@ -1,0 +1,125 @@
+"""What a claim speaks of is read from the right curve, epoch and pairs of seeds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from experiments.quantities import (
+    at_epoch,
+    difference,
+    epochs_trained,
+    final_train_accuracy,
+    formatted,
+    loss_rise,
+    loss_turning_point,
+)
+from experiments.recipe import Optimizer, Recipe
+
+WIDE = Recipe("wide.sgd", "two-conv", 20, "cifar10", Optimizer("sgd", 0.01), epochs=4)
+NARROW = Recipe("narrow.sgd", "two-conv", 3, "cifar10", Optimizer("sgd", 0.01), epochs=4)
+SEEDS = range(4)
+
+
+def test_the_epoch_counts_from_one(make_record) -> None:
+    run = make_record(WIDE, 0, test_accuracy=[0.1, 0.2, 0.3, 0.4])
+    runs = {"wide": {0: run}}
+    assert at_epoch("test_accuracy", "wide", 1).values(runs) == {0: 0.1}
+    assert at_epoch("test_accuracy", "wide", 4).values(runs) == {0: 0.4}
+
+
+@pytest.mark.parametrize("metric", ["train_loss", "train_accuracy", "test_loss", "test_accuracy"])
+def test_each_metric_reads_its_own_curve(make_record, metric) -> None:
+    run = make_record(WIDE, 0, **{metric: 0.125})
+    assert at_epoch(metric, "wide", 2).values({"wide": {0: run}}) == {0: 0.125}
+
+
+def test_the_final_training_accuracy_is_not_the_running_mean(make_record) -> None:
+    run = make_record(WIDE, 0, train_accuracy=0.6, final_train_accuracy=0.75)
+    assert final_train_accuracy("wide").values({"wide": {0: run}}) == {0: 0.75}
+
+
+def test_a_difference_pairs_seeds(make_record) -> None:
+    runs = {
+        "wide": {s: make_record(WIDE, s, test_loss=s + 0.5) for s in (2, 0, 1)},
+        "narrow": {s: make_record(NARROW, s, test_loss=2.0 * s) for s in (1, 2, 3)},
+    }
+    quantity = difference(at_epoch("test_loss", "wide", 4), at_epoch("test_loss", "narrow", 4))
+    assert quantity.values(runs) == {1: -0.5, 2: -1.5}
+    assert quantity.reads == {"wide": 4, "narrow": 4}
+
+
+def test_a_difference_needs_one_unit() -> None:
+    with pytest.raises(ValueError, match="cannot subtract nats from accuracy"):
+        difference(at_epoch("test_accuracy", "wide", 4), at_epoch("test_loss", "wide", 4))
+
+
+def test_the_rise_is_from_the_lowest_epoch_to_the_one_named(make_record) -> None:
+    curve = [2.0, 1.0, 1.5, 4.0]
+    runs = {"wide": {s: make_record(WIDE, s, test_loss=curve) for s in SEEDS}}
+    assert loss_rise("wide", 3).values(runs) == dict.fromkeys(SEEDS, 0.5)
+    assert loss_rise("wide", 4).values(runs) == dict.fromkeys(SEEDS, 3.0)
+    assert loss_turning_point("wide", 4).values(runs) == dict.fromkeys(SEEDS, 2.0)
+
+
+def test_a_falling_curve_does_not_rise(make_record) -> None:
+    curve = [4.0, 3.0, 2.0, 1.0]
+    runs = {"wide": {s: make_record(WIDE, s, test_loss=curve) for s in SEEDS}}
+    assert loss_rise("wide", 4).values(runs) == dict.fromkeys(SEEDS, 0.0)
+
+
+def test_noise_does_not_rise(make_record) -> None:
+    noise = 1 + 0.1 * np.random.default_rng(3).standard_normal((400, 4))
+    runs = {
+        "wide": {
+            seed: make_record(WIDE, seed, test_loss=list(curve)) for seed, curve in enumerate(noise)
+        }
+    }
+    rises = np.array(list(loss_rise("wide", 4).values(runs).values()))
+    own_minimum = noise[:, -1] - noise.min(axis=1)
+    standard_error = 0.1 * np.sqrt(2 / 400)
+    assert abs(rises.mean()) < 4 * standard_error
+    assert own_minimum.mean() > 10 * standard_error  # the biased reading, which this is not
+
+
+def test_a_single_seed_has_no_rise(make_record) -> None:
+    run = make_record(WIDE, 0, test_loss=[2.0, 1.0, 1.5, 4.0])
+    assert loss_rise("wide", 4).values({"wide": {0: run}}) == {}
+
+
+def test_a_run_counts_until_it_diverged(make_record) -> None:
+    run = make_record(WIDE, 0, test_loss=0.5, diverged_after=2)
+    runs = {"wide": {0: run}}
+    assert at_epoch("test_loss", "wide", 2).values(runs) == {0: 0.5}
+    assert loss_turning_point("wide", 2).values(runs) == {0: 1.0}
+    for quantity in (
+        at_epoch("test_loss", "wide", 3),
+        loss_rise("wide", 3),
+        loss_turning_point("wide", 3),
+        final_train_accuracy("wide"),
+    ):
+        assert np.isnan(quantity.values(runs)[0]), quantity
+    assert epochs_trained("wide").values(runs) == {0: 2.0}
+
+
+def test_bad_readings_are_named() -> None:
+    with pytest.raises(ValueError, match=r"metric 'loss' is unknown; known: train_loss, .*"):
+        at_epoch("loss", "wide", 1)
+    with pytest.raises(ValueError, match="epochs count from 1, got 0"):
+        at_epoch("test_loss", "wide", 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.7124, "accuracy", "71.2 %"),
+        (0.0124, "points", "+1.2 pp"),
+        (-0.0124, "points", "-1.2 pp"),
+        (0.8526, "nats", "0.853"),
+        (30.0, "epochs", "30"),
+        (10.33, "epochs", "10.3"),
+        (46590, "count", "46,590"),
+    ],
+)
+def test_values_read_as_people_write_them(value, unit, text) -> None:
+    assert formatted(value, unit) == text

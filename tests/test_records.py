@@ -1,0 +1,136 @@
+"""Records and their store: identity, round trip, atomic writes, damage."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+
+import pytest
+
+from experiments import records
+from experiments.recipe import Optimizer, Recipe
+from experiments.records import Curves, Record, RecordError, Store, record_key
+
+RECIPE = Recipe("small.adam", "conv-fc", 2, "digits", Optimizer("adam", 0.003), epochs=2)
+
+
+def make_record(**changes) -> Record:
+    values = {
+        "key": record_key(RECIPE, 0, "data", "cpu"),
+        "study": "test",
+        "recipe": RECIPE,
+        "seed": 0,
+        "device": "cpu",
+        "dataset_fingerprint": "data",
+        "engine": records.ENGINE_VERSION,
+        "parameters": 12,
+        "train_size": 100,
+        "test_size": 50,
+        "curves": Curves([1.0, 0.5], [0.1, 0.6], [1.1, 0.7], [0.2, 0.5]),
+        "final_train_loss": 0.4,
+        "final_train_accuracy": 0.62,
+        "diverged": False,
+        "provenance": {"wall_seconds": 1.5},
+    }
+    return Record(**(values | changes))
+
+
+def test_a_record_survives_the_store(tmp_path):
+    store, record = Store(tmp_path), make_record()
+    path = store.write(record)
+    assert store.read(path) == record
+    assert list(store.records("test")) == [record]
+    assert path == store.path("test", RECIPE, 0, "cpu", record.key)
+    assert oct(path.stat().st_mode & 0o777) == "0o644"
+
+
+def test_every_field_of_a_record_is_stored(tmp_path):
+    record = make_record()
+    stored = json.loads(Store(tmp_path).write(record).read_text())
+    assert stored == dataclasses.asdict(record)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"filters": 3},
+        {"network": "conv-gap"},
+        {"optimizer": Optimizer("adam", 0.001)},
+        {"optimizer": Optimizer("sgd", 0.003)},
+        {"epochs": 3},
+        {"batch": 64},
+        {"precision": "bfloat16"},
+        {"dataset": "mnist"},
+    ],
+    ids=str,
+)
+def test_each_setting_changes_the_key(change):
+    assert record_key(dataclasses.replace(RECIPE, **change), 0, "d", "cpu") != record_key(
+        RECIPE, 0, "d", "cpu"
+    )
+
+
+def test_seed_data_device_and_engine_change_the_key_and_the_name_does_not(monkeypatch):
+    key = record_key(RECIPE, 0, "d", "cpu")
+    assert len({key, *(record_key(RECIPE, *rest) for rest in
+                       ((1, "d", "cpu"), (0, "e", "cpu"), (0, "d", "cuda")))}) == 4  # fmt: skip
+    assert record_key(dataclasses.replace(RECIPE, name="other.adam"), 0, "d", "cpu") == key
+    monkeypatch.setattr(records, "ENGINE_VERSION", records.ENGINE_VERSION + 1)
+    assert record_key(RECIPE, 0, "d", "cpu") != key
+
+
+def test_a_setting_added_later_leaves_old_digests_alone():
+    """A field at its default is not part of the digest."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Later(Recipe):
+        dropout: float = 0.0
+
+    fields = {field.name: getattr(RECIPE, field.name) for field in dataclasses.fields(RECIPE)}
+    assert Later(**fields).digest == RECIPE.digest
+    assert Later(**fields, dropout=0.5).digest != RECIPE.digest
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"recipe": {}}', "\udcff"])
+def test_a_damaged_record_is_named(tmp_path, content):
+    path = tmp_path / "test" / "broken.json"
+    path.parent.mkdir()
+    path.write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(RecordError, match=r"broken.json cannot be read.*delete it and run again"):
+        list(Store(tmp_path).records("test"))
+
+
+def test_a_store_that_does_not_exist_says_what_to_do(tmp_path):
+    with pytest.raises(RecordError, match=r"does not exist; name another with --store"):
+        list(Store(tmp_path / "none").records("test"))
+
+
+def test_a_full_disk_leaves_no_trace(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RecordError, match="No space left on device; free space or choose another"):
+        Store(tmp_path).write(make_record())
+    assert list((tmp_path / "test").iterdir()) == []
+
+
+def test_a_crash_before_the_rename_leaves_the_old_record(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    path = store.write(make_record())
+
+    def crash(source, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", crash)
+    with pytest.raises(KeyboardInterrupt):
+        store.write(make_record(parameters=13))
+    assert store.read(path) == make_record()
+    assert list(store.records("test")) == [make_record()]
+
+
+def test_provenance_is_no_part_of_what_was_measured():
+    assert make_record(provenance={"wall_seconds": 99}) == make_record()
+    assert make_record(parameters=13) != make_record()

@@ -1,0 +1,238 @@
+"""What people and programs read: complete, within 100 columns, honest about what is not known."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from experiments import figures
+from experiments.catalog import study
+from experiments.reporting import recipe_summary, report_data, report_table
+from experiments.verdicts import judge, select
+
+STUDY = study("nni-2023-ex1")
+
+
+def rendered(renderable, width: int = 100) -> str:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(renderable)
+    return console.file.getvalue()
+
+
+@pytest.fixture
+def records(make_record):
+    """Three noisy runs of every recipe; those of linear-6 under Adam diverge for seed 1."""
+    generator = np.random.default_rng(11)
+
+    def curve(recipe, level):
+        return list(level + 0.05 * generator.standard_normal(recipe.epochs))
+
+    return [
+        make_record(
+            recipe,
+            seed,
+            study=STUDY.name,
+            train_loss=curve(recipe, 1.0),
+            train_accuracy=curve(recipe, 0.6),
+            test_loss=curve(recipe, 1.2),
+            test_accuracy=curve(recipe, 0.5),
+            parameters=46590 if recipe.filters == 20 else 3172,
+            diverged_after=4 if recipe.name == "linear-6.adam" and seed == 1 else None,
+        )
+        for recipe in STUDY.recipes
+        for seed in range(3)
+    ]
+
+
+def test_every_claim_and_completion_is_there(records) -> None:
+    text = rendered(report_table(STUDY, judge(STUDY, records)))
+    assert all(claim in text for claim in STUDY.claims)
+    assert text.count("→") == len(STUDY.claims)
+    assert all(f"{name}  " in text for name in STUDY.completions)
+
+
+@pytest.mark.parametrize("seeds", [0, 1, 2, 3])
+def test_it_fits_100_columns_and_cuts_nothing(records, seeds) -> None:
+    table = report_table(STUDY, judge(STUDY, [r for r in records if r.seed < seeds]))
+    narrow, wide = rendered(table), rendered(table, width=1000)
+    assert max(len(line) for line in narrow.splitlines()) <= 100
+    assert "…" not in narrow
+    # Only running text wraps; a row of numbers is one line at any width.
+    assert narrow.split() == wide.split()
+    rows = [line.rstrip() for line in wide.splitlines() if line.startswith("    ")]
+    assert set(rows) <= {line.rstrip() for line in narrow.splitlines()}
+    assert bool(rows) == bool(seeds)
+
+
+def test_a_row_states_both_error_bars_the_prediction_and_the_reported_value(make_record) -> None:
+    recipe = STUDY.recipe("filters-20-lr-0.001", "adam")
+    runs = [
+        make_record(recipe, seed, test_accuracy=accuracy)
+        for seed, accuracy in enumerate([0.69, 0.70, 0.71])
+    ]
+    lines = rendered(report_table(STUDY, judge(STUDY, runs))).splitlines()
+    start = lines.index("nni-2023-ex1-q1c-acc-70")
+    (row,) = [line for line in lines[start : start + 6] if line.startswith("    adam")]
+    # Seeds: 4.303 * 0.01 / sqrt(3); test set: Wilson, 10,000 images; next run: both combined,
+    # hypot(4.303 * 0.01 * sqrt(4 / 3), 1.960 * sqrt(2 * 0.7 * 0.3 / 10000)) = 0.0513.
+    assert row.split() == (
+        [
+            "adam",
+            "3",
+            "70.0",
+            "±",
+            "2.5",
+            "±",
+            "0.9",
+            "%",
+            "64.9",
+            "to",
+            "75.1",
+            "%",
+            "70.0",
+            "%",
+            "undecided",
+        ]
+    )
+
+
+def test_what_is_missing_is_said_once_with_the_command(records) -> None:
+    present = [r for r in records if r.recipe.name != "conv-gap.sgd"]
+    text = rendered(report_table(STUDY, judge(STUDY, present)))
+    missing = "no records of conv-gap.sgd; run: python -m experiments run nni-2023-ex1 --seeds 3"
+    assert text.count("no records of") == 1
+    assert missing in text
+
+
+def test_nothing_is_missing_when_all_is_there(records) -> None:
+    assert "no records" not in rendered(report_table(STUDY, judge(STUDY, records)))
+
+
+def test_divergence_is_explained(records) -> None:
+    text = rendered(report_table(STUDY, judge(STUDY, records)))
+    assert "adam: the loss diverged for 1 of 3 seeds" in text
+
+
+def test_the_tally_counts_every_claim_once(records) -> None:
+    text = rendered(report_table(STUDY, judge(STUDY, records)))
+    (header,) = [i for i, line in enumerate(text.splitlines()) if line.startswith("completion ")]
+    for line in text.splitlines()[header + 1 : header + 4]:
+        assert sum(int(number) for number in line.split()[-4:]) == len(STUDY.claims)
+
+
+def test_one_entry_for_each_part_and_completion(records) -> None:
+    data = report_data(judge(STUDY, records))
+    assert len(data) == len(STUDY.statements) * len(STUDY.completions)
+    promised = {
+        "claim", "verdict", "measured", "interval", "reported", "completion", "records"
+    }  # fmt: skip
+    assert all(promised <= entry.keys() for entry in data)
+    assert json.loads(json.dumps(data, allow_nan=False)) == data
+
+
+def test_values_are_raw_and_the_unknown_is_null(records) -> None:
+    data = report_data(judge(STUDY, [r for r in records if r.seed == 0]))
+    entry = next(e for e in data if e["claim"].endswith("q1c-acc-70"))
+    assert entry["reported"] == 0.70
+    assert 0 < entry["measured"] < 1
+    assert entry["interval"] is None
+    assert entry["verdict"] == "undecided"
+    assert len(entry["records"]) == 1
+    empty = report_data(judge(STUDY, []))
+    assert {entry["verdict"] for entry in empty} == {"not_run"}
+    assert {entry["measured"] for entry in empty} == {None}
+
+
+def test_settings_measurements_and_provenance(records) -> None:
+    recipe = STUDY.recipe("filters-20-lr-0.01", "sgd-momentum")
+    runs = select(STUDY, records)[recipe.name]
+    text = rendered(recipe_summary(recipe, runs))
+    assert "sgd, learning rate 0.01, momentum 0.9" in text
+    assert recipe.digest[:12] in text
+    lowest = min(runs[2].curves.test_loss)
+    epoch = runs[2].curves.test_loss.index(lowest) + 1
+    assert f"{lowest:.3f} at {epoch}" in text
+    assert all(f"seed {seed}: key {run.key[:12]}" in text for seed, run in runs.items())
+
+
+def test_a_run_that_diverged_at_once(make_record) -> None:
+    recipe = STUDY.recipes[0]
+    run = make_record(recipe, 0, diverged_after=0)
+    assert "0 (diverged)" in rendered(recipe_summary(recipe, {0: run}))
+
+
+def test_no_records() -> None:
+    assert "no records of this recipe" in rendered(recipe_summary(STUDY.recipes[0], {}))
+
+
+def test_reading_records_does_not_load_the_training_engine() -> None:
+    code = "import sys, experiments.catalog, experiments.reporting; print('torch' in sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "False"
+
+
+def test_a_curve_is_the_mean_and_its_band_the_range_of_the_seeds(make_record) -> None:
+    recipe = STUDY.recipe("linear-20", "adam")
+    runs = [
+        make_record(recipe, 0, test_accuracy=0.3),
+        make_record(recipe, 1, test_accuracy=0.4, diverged_after=15),
+    ]
+    loss, accuracy = figures.draw_curves({"linear": runs}, "light").axes
+    train, test = accuracy.lines
+    assert (train.get_linestyle(), test.get_linestyle()) == ("--", "-")
+    assert list(test.get_xdata()) == list(range(1, 16))
+    np.testing.assert_allclose(test.get_ydata(), 35, rtol=1e-12)
+    heights = accuracy.collections[1].get_paths()[0].vertices[:, 1]
+    np.testing.assert_allclose([heights.min(), heights.max()], [30, 40], rtol=1e-12)
+    assert (loss.get_ylabel(), accuracy.get_ylabel()) == (
+        "cross-entropy (nats)",
+        "accuracy (%)",
+    )
+
+
+def test_reported_numbers_stand_beside_what_was_measured(records) -> None:
+    findings = [f for claim in judge(STUDY, records) for f in claim.findings]
+    (axes,) = figures.draw_measured_against_reported(findings, "dark").axes
+    labels = [tick.get_text().replace("\n", ", ") for tick in axes.get_yticklabels()]
+    upright = [
+        segment
+        for lines in axes.collections
+        for segment in lines.get_segments()
+        if np.ptp(segment[:, 1]) > 0
+    ]
+    reported = [round(float(segment[0, 0])) for segment in upright]
+    expected = {
+        f.quantity: round(100 * f.reported) for f in findings if f.unit == "accuracy" and f.reported
+    }
+    assert dict(zip(labels, reported, strict=True)) == expected
+
+
+def test_two_themes_are_written_and_the_same_bytes_each_time(make_record, tmp_path) -> None:
+    runs = {"linear": [make_record(STUDY.recipes[0], 0)]}
+    for name in ("first", "second"):
+        figures.save(lambda theme: figures.draw_curves(runs, theme), tmp_path / name)
+    files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(files) == 4
+    for theme in ("light", "dark"):
+        assert files[f"first-{theme}.svg"] == files[f"second-{theme}.svg"]
+    assert files["first-light.svg"] != files["first-dark.svg"]
+    assert b"dc:date" not in files["first-light.svg"]
+
+
+def test_more_labels_than_colours_are_refused(make_record) -> None:
+    runs = {str(i): [make_record(STUDY.recipes[0], 0)] for i in range(8)}
+    with pytest.raises(ValueError, match="8 labels are too many"):
+        figures.draw_curves(runs, "light")
+
+
+def test_a_label_without_records_is_named() -> None:
+    with pytest.raises(ValueError, match="no records to draw for 'linear'"):
+        figures.draw_curves({"linear": []}, "light")

@@ -1,0 +1,143 @@
+"""The error bars: against published numbers, and against how often they cover the truth."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from experiments.statistics import (
+    Interval,
+    binomial_interval,
+    mean_interval,
+    prediction_interval,
+    two_test_sets_sd,
+)
+
+# Extra hours of sleep under two drugs, ten patients (Student, Biometrika 6, 1908): the differences.
+SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
+
+REPLICATIONS = 4000
+# Four standard errors of a coverage of 0.95: a sound interval fails this once in 30,000 seeds.
+COVERAGE_SLACK = 4 * math.sqrt(0.95 * 0.05 / REPLICATIONS)
+
+
+def test_mean_interval_of_students_sleep_data() -> None:
+    # As printed by R's t.test for these data, to seven decimals.
+    interval = mean_interval(SLEEP)
+    assert interval is not None
+    assert interval.low == pytest.approx(0.7001142, abs=5e-8)
+    assert interval.high == pytest.approx(2.4598858, abs=5e-8)
+
+
+@pytest.mark.parametrize(
+    ("successes", "images", "low", "high"),
+    [
+        # Newcombe, Statistics in Medicine 17, 1998, table I, method 3; four decimals.
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_binomial_interval_of_newcombes_table(
+    successes: int, images: int, low: float, high: float
+) -> None:
+    interval = binomial_interval(successes / images, images)
+    assert interval.low == pytest.approx(low, abs=5e-5)
+    assert interval.high == pytest.approx(high, abs=5e-5)
+
+
+def test_binomial_interval_stays_in_the_unit_interval() -> None:
+    assert binomial_interval(1.0, 5).high == 1.0
+    assert binomial_interval(0.0, 5).low == 0.0
+
+
+def test_prediction_interval_is_wider_than_the_mean_interval_by_sqrt_of_n_plus_one() -> None:
+    predicted, confident = prediction_interval(SLEEP), mean_interval(SLEEP)
+    assert predicted is not None
+    assert confident is not None
+    ratio = predicted.half_width / confident.half_width
+    assert ratio == pytest.approx(math.sqrt(len(SLEEP) + 1), rel=1e-12)
+
+
+def test_noise_alone_gives_the_normal_interval() -> None:
+    interval = prediction_interval([0.5, 0.5, 0.5], noise_sd=0.01)
+    assert interval is not None
+    assert interval.half_width == pytest.approx(1.959964 * 0.01, rel=1e-6)
+
+
+def test_one_value_has_no_error_bars() -> None:
+    assert mean_interval([0.5]) is None
+    assert prediction_interval([0.5], noise_sd=0.01) is None
+    assert mean_interval([]) is None
+
+
+def test_intervals_contain_their_ends() -> None:
+    interval = Interval(0.0, 1.0)
+    assert 0.0 in interval
+    assert 1.0 in interval
+    assert 1.0000001 not in interval
+    assert interval.half_width == 0.5
+
+
+def coverage(interval_of, *, seed_sd: float, test_set_sd: float, seeds: int) -> tuple[float, float]:
+    """Return how often an interval holds a further run's value, and the mean over all seeds.
+
+    Runs on one test set share its error; the further run is on another.
+    """
+    generator = np.random.default_rng(20230402)
+    further_run = mean = 0
+    for _ in range(REPLICATIONS):
+        ours, theirs = test_set_sd * generator.standard_normal(2)
+        values = ours + seed_sd * generator.standard_normal(seeds)
+        interval = interval_of(list(values))
+        further_run += theirs + seed_sd * generator.standard_normal() in interval
+        mean += ours in interval
+    return further_run / REPLICATIONS, mean / REPLICATIONS
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 10])
+def test_intervals_cover_what_they_promise(seeds: int) -> None:
+    further_run, _ = coverage(prediction_interval, seed_sd=1.0, test_set_sd=0.0, seeds=seeds)
+    assert further_run == pytest.approx(0.95, abs=COVERAGE_SLACK)
+    _, mean = coverage(mean_interval, seed_sd=1.0, test_set_sd=0.0, seeds=seeds)
+    assert mean == pytest.approx(0.95, abs=COVERAGE_SLACK)
+
+
+def test_a_confidence_interval_misses_further_runs() -> None:
+    further_run, _ = coverage(mean_interval, seed_sd=1.0, test_set_sd=0.0, seeds=10)
+    assert further_run < 0.6
+
+
+@pytest.mark.parametrize("test_set_sd", [0.2, 1.0, 5.0])
+def test_noise_of_two_test_sets_is_covered(test_set_sd: float) -> None:
+    def widened(values: list[float]) -> Interval | None:
+        return prediction_interval(values, noise_sd=math.sqrt(2) * test_set_sd)
+
+    further_run, _ = coverage(widened, seed_sd=1.0, test_set_sd=test_set_sd, seeds=3)
+    assert further_run > 0.95 - COVERAGE_SLACK
+
+
+def test_without_the_noise_another_test_set_is_missed() -> None:
+    further_run, _ = coverage(prediction_interval, seed_sd=1.0, test_set_sd=5.0, seeds=3)
+    assert further_run < 0.8
+
+
+def test_spread_between_two_test_sets_by_simulation() -> None:
+    images, accuracy = 400, 0.7
+    correct = np.random.default_rng(7).binomial(images, accuracy, size=(2, 20_000)) / images
+    # The standard error of a standard deviation from N normal values is sd / sqrt(2 N).
+    slack = 4 / math.sqrt(2 * 20_000)
+    assert np.std(correct[0] - correct[1]) == pytest.approx(
+        two_test_sets_sd(accuracy, images), rel=slack
+    )
+
+
+@pytest.mark.parametrize("function", [binomial_interval, two_test_sets_sd])
+def test_bad_proportions_are_named(function) -> None:
+    with pytest.raises(ValueError, match=r"accuracy lies in \[0, 1\], got 71"):
+        function(71.0, 100)
+    with pytest.raises(ValueError, match="at least one image, got 0"):
+        function(0.71, 0)

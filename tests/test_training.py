@@ -1,0 +1,203 @@
+"""Training: reproducible, the right optimisers, honest measurements."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from experiments import datasets, training
+from experiments.recipe import Optimizer, Recipe
+from experiments.training import train
+
+RECIPE = Recipe("small.adam", "conv-fc", 2, "digits", Optimizer("adam", 0.003), epochs=2)
+
+
+def _train(recipe=RECIPE, seed=0, **options):
+    return train(recipe, seed, study="test", threads=1, **options)
+
+
+def test_the_same_recipe_and_seed_give_the_same_record():
+    torch.manual_seed(1)
+    first = _train()
+    torch.rand(7)  # the caller's random state must not matter
+    assert _train() == first
+
+
+def test_the_callers_random_state_and_threads_are_left_alone():
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    _train()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+
+
+def test_another_seed_gives_another_record():
+    assert _train(seed=1).curves != _train(seed=0).curves
+
+
+def test_fewer_epochs_are_a_prefix_bit_for_bit():
+    """What lets the 20-epoch figures be read from 30-epoch runs."""
+    long = _train(dataclasses.replace(RECIPE, epochs=3)).curves
+    short = _train(dataclasses.replace(RECIPE, epochs=2)).curves
+    for name in ("train_loss", "train_accuracy", "test_loss", "test_accuracy"):
+        assert getattr(long, name)[:2] == getattr(short, name)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [Optimizer("sgd", 0.05), Optimizer("sgd", 0.05, momentum=0.9), Optimizer("adam", 0.01)],
+    ids=["sgd", "momentum", "adam"],
+)
+def test_steps_follow_the_update_rule_written_out(optimizer):
+    """Three steps in float64 against the textbook rule (Kingma and Ba 2015 for Adam)."""
+    torch.manual_seed(0)
+    network = nn.Linear(3, 2).double()
+    x, target = torch.randn(8, 3, dtype=torch.float64), torch.randint(0, 2, (8,))
+    weight = network.weight.detach().clone().requires_grad_()
+    bias = network.bias.detach().clone()
+    stepper = training._optimizer(optimizer, network)
+    network.bias.requires_grad_(False)
+    velocity = second = torch.zeros_like(weight)
+    for step in range(1, 4):
+        stepper.zero_grad()
+        F.cross_entropy(network(x), target).backward()
+        stepper.step()
+        (gradient,) = torch.autograd.grad(F.cross_entropy(x @ weight.T + bias, target), weight)
+        with torch.no_grad():
+            if optimizer.name == "adam":
+                velocity = 0.9 * velocity + 0.1 * gradient
+                second = 0.999 * second + 0.001 * gradient**2
+                corrected = velocity / (1 - 0.9**step)
+                scale = (second / (1 - 0.999**step)).sqrt() + 1e-8
+                weight -= optimizer.lr * corrected / scale
+            else:
+                velocity = optimizer.momentum * velocity + gradient
+                weight -= optimizer.lr * velocity
+    # Three steps of about ten roundings each on numbers of order one; Adam divides by gradients'
+    # roots, which loses no more than their condition, 10 at these sizes.
+    assert (network.weight - weight).abs().max() < 3 * 10 * 10 * torch.finfo(torch.float64).eps
+
+
+def test_the_curves_measure_what_they_say():
+    """Accuracy and loss of the last epoch, recomputed from the trained network by hand."""
+    data = datasets.load("digits")
+    network = training._initialised(RECIPE, 0, data)
+    loss, accuracy = training.evaluate(network, data.test_images, data.test_labels, RECIPE)
+    x = data.test_images.double() / 127.5 - 1
+    with torch.no_grad():
+        scores = network.double()(x)
+    picked = scores.log_softmax(1)[torch.arange(len(x)), data.test_labels]
+    assert accuracy == (scores.argmax(1) == data.test_labels).double().mean().item()
+    # float32 scores: 128 products each, then a sum over the classes.
+    assert loss == pytest.approx(-picked.mean().item(), rel=140 * torch.finfo(torch.float32).eps)
+
+
+def test_every_image_is_seen_once_an_epoch():
+    seen = []
+
+    class Spy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scores = nn.Parameter(torch.zeros(10))
+
+        def forward(self, x):
+            seen.append(((x[:, 0, 0, 0] + 1) * 127.5).round().int())
+            return self.scores.expand(len(x), 10)
+
+    images = torch.arange(70, dtype=torch.uint8).view(70, 1, 1, 1)
+    network = Spy()
+    training.train_epoch(
+        network,
+        torch.optim.SGD(network.parameters(), 0.1),
+        images,
+        torch.zeros(70, dtype=torch.int64),
+        torch.randperm(70),
+        RECIPE,
+    )
+    assert [len(batch) for batch in seen] == [32, 32, 6]
+    assert torch.cat(seen).sort().values.tolist() == list(range(70))
+
+
+def test_runs_of_one_seed_share_the_order_and_the_initial_weights():
+    data = datasets.load("digits")
+    slow = dataclasses.replace(RECIPE, optimizer=Optimizer("sgd", 0.1))
+    first, second = (training._initialised(recipe, 3, data) for recipe in (RECIPE, slow))
+    assert all(
+        torch.equal(p, q) for p, q in zip(first.parameters(), second.parameters(), strict=True)
+    )
+    assert training.stream_seed(3, "order") != training.stream_seed(3, "init")
+    assert training.stream_seed(3, "order") != training.stream_seed(4, "order")
+
+
+def test_learning_happens():
+    record = _train(dataclasses.replace(RECIPE, epochs=5))
+    assert record.curves.train_loss[-1] < record.curves.train_loss[0] / 2
+    assert record.final_train_accuracy > 0.8
+    assert record.parameters == sum(p.numel() for p in nn.Linear(98, 10).parameters()) + 10
+
+
+def test_a_diverging_run_is_recorded_as_such():
+    record = _train(dataclasses.replace(RECIPE, optimizer=Optimizer("sgd", 1e30), epochs=3))
+    assert record.diverged
+    assert len(record.curves.train_loss) < 3
+    assert record.final_train_accuracy is None
+    assert "NaN" not in record.to_json()
+
+
+def test_bfloat16_trains_to_nearly_the_same_loss():
+    """Autocast rounds to 8 bits: the losses differ, by no more than a tenth after two epochs."""
+    reduced = _train(dataclasses.replace(RECIPE, precision="bfloat16"))
+    reference = _train()
+    assert reduced.curves.train_loss != reference.curves.train_loss
+    assert reduced.curves.test_loss[-1] == pytest.approx(reference.curves.test_loss[-1], rel=0.1)
+
+
+def test_progress_is_told_after_each_epoch():
+    told = []
+    _train(on_epoch=lambda epoch, curves: told.append((epoch, len(curves.test_loss))))
+    assert told == [(1, 1), (2, 2)]
+
+
+def test_a_device_that_is_not_there_says_so(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="finds no GPU; use --device cpu"):
+        _train(device="cuda")
+    with pytest.raises(ValueError, match="device 'tpu' is unknown"):
+        _train(device="tpu")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no GPU")
+def test_cuda_follows_the_cpu_within_float32():
+    cuda, cpu = _train(device="cuda"), _train()
+    assert cuda.curves.train_loss[0] == pytest.approx(cpu.curves.train_loss[0], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"precision": "float8"}, "precision 'float8' is unknown"),
+        ({"batch": -1}, "batch must be at least 1"),
+    ],
+)
+def test_an_impossible_recipe_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(RECIPE, **change)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("rmsprop", 0.1), "'rmsprop' is unknown"),
+        (("sgd", 0.0), "must be positive"),
+        (("sgd", float("nan")), "must be positive"),
+        (("sgd", 0.1, 1.0), r"must be in \[0, 1\)"),
+        (("adam", 0.1, 0.9), "Adam has no momentum"),
+    ],
+)
+def test_an_impossible_optimiser_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Optimizer(*arguments)

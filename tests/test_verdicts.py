@@ -1,0 +1,409 @@
+"""From records to verdicts: planted faults must be seen, and every verdict must be reachable."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from experiments.catalog import studies
+from experiments.quantities import (
+    at_epoch,
+    difference,
+    final_train_accuracy,
+    parameters,
+)
+from experiments.recipe import Optimizer, Recipe
+from experiments.statements import Exactly, Reported, Within
+from experiments.statistics import prediction_interval
+from experiments.study import Study
+from experiments.verdicts import ClaimVerdict, judge, select
+from theory.ledger.claims import claims
+
+SEEDS = range(4)
+# Four values with mean 0 and standard deviation 1: their t-interval is ±1.59, the prediction
+# interval for a fifth ±3.56.
+SPREAD = np.array([-1.5, -0.5, 0.5, 1.5]) / np.std([-1.5, -0.5, 0.5, 1.5], ddof=1)
+
+
+def recipe(role: str, completion: str) -> Recipe:
+    filters = {"wide": 20, "narrow": 3}[role]
+    lr = {"slow": 0.001, "fast": 0.01}[completion]
+    name = f"{role}.{completion}"
+    return Recipe(name, "two-conv", filters, "cifar10", Optimizer("sgd", lr), epochs=4)
+
+
+def toy_study(*statements, completions=("slow",)) -> Study:
+    return Study(
+        name="toy",
+        title="Two networks",
+        recipes=tuple(recipe(role, c) for role in ("wide", "narrow") for c in completions),
+        statements=statements,
+        completions={completion: f"{completion} steps" for completion in completions},
+    )
+
+
+def judged(statement, records) -> ClaimVerdict:
+    (verdict,) = judge(toy_study(statement), records)
+    return verdict
+
+
+@pytest.fixture
+def wide(make_record):
+    """Make records of the wide network, one for each test accuracy after the last epoch."""
+
+    def records(accuracies, **fields):
+        return [
+            make_record(recipe("wide", "slow"), seed, test_accuracy=float(accuracy), **fields)
+            for seed, accuracy in enumerate(accuracies)
+        ]
+
+    return records
+
+
+ACCURACY = at_epoch("test_accuracy", "wide", 4)
+SEVENTY = Reported("toy-acc", ACCURACY, 0.70)
+
+
+def test_a_number_within_reach_is_reproduced(wide) -> None:
+    claim = judged(SEVENTY, wide(0.705 + 0.005 * SPREAD))
+    (finding,) = claim.findings
+    assert claim.verdict == "reproduced"
+    assert finding.measured == pytest.approx(0.705)
+    assert finding.seeds == (0, 1, 2, 3)
+    assert finding.reported == 0.70
+    assert 0.70 in finding.interval
+    # Both error bars are stated, and the one that decides covers both.
+    assert finding.interval.half_width > finding.seed_interval.half_width
+    assert finding.interval.half_width > finding.test_set_interval.half_width
+
+
+def test_a_shifted_mean_is_not_reproduced(wide) -> None:
+    for shift in (-0.05, 0.05):
+        claim = judged(SEVENTY, wide(0.70 + shift + 0.005 * SPREAD))
+        assert claim.verdict == "not_reproduced"
+
+
+def test_a_number_is_held_against_the_prediction_not_the_mean(wide) -> None:
+    # Outside the confidence interval of the mean, inside the prediction interval.
+    claim = judged(SEVENTY, wide(0.715 + 0.005 * SPREAD))
+    assert 0.70 not in claim.findings[0].seed_interval
+    assert claim.verdict == "reproduced"
+
+
+def test_agreement_with_anything_decides_nothing(wide) -> None:
+    claim = judged(SEVENTY, wide(0.70 + 0.02 * SPREAD))
+    assert claim.verdict == "undecided"
+    assert "too wide to confirm" in claim.findings[0].reason
+
+
+def test_disagreement_counts_even_where_error_bars_are_wide(wide) -> None:
+    assert judged(SEVENTY, wide(0.40 + 0.02 * SPREAD)).verdict == "not_reproduced"
+
+
+def test_one_seed_is_undecided(wide) -> None:
+    claim = judged(SEVENTY, wide([0.70]))
+    (finding,) = claim.findings
+    assert claim.verdict == "undecided"
+    assert finding.interval is None
+    assert finding.seed_interval is None
+    assert "need two" in finding.reason
+
+
+def test_rounding_belongs_to_the_number(make_record) -> None:
+    records = [
+        make_record(recipe("wide", "slow"), seed, final_train_accuracy=accuracy)
+        for seed, accuracy in enumerate(0.70 + 0.001 * SPREAD)
+    ]
+    edges = prediction_interval(list(0.70 + 0.001 * SPREAD))
+    quantity = final_train_accuracy("wide")
+    for beyond, verdict in ((0.0049, "reproduced"), (0.0051, "not_reproduced")):
+        for value in (edges.low - beyond, edges.high + beyond):
+            assert judged(Reported("toy-acc", quantity, value), records).verdict == verdict
+
+
+def test_only_a_test_accuracy_has_noise_of_the_test_set(make_record) -> None:
+    records = [
+        make_record(recipe("wide", "slow"), seed, train_accuracy=0.7, test_accuracy=0.7)
+        for seed in SEEDS
+    ]
+    tested = judged(Reported("toy-acc", ACCURACY, 0.7), records).findings[0]
+    trained = judged(
+        Reported("toy-acc", at_epoch("train_accuracy", "wide", 4), 0.7), records
+    ).findings[0]
+    # sqrt(2 * 0.7 * 0.3 / 10000) * 1.96, and no spread over seeds.
+    assert tested.interval.half_width == pytest.approx(0.012702, abs=1e-6)
+    assert trained.interval.half_width == pytest.approx(0, abs=1e-12)
+    assert trained.test_set_interval is None
+
+
+def test_the_wrong_epoch_is_seen(make_record) -> None:
+    records = [
+        make_record(recipe("wide", "slow"), seed, test_accuracy=[0.3, 0.5, 0.7, 0.8])
+        for seed in SEEDS
+    ]
+    third = Reported("toy-acc", at_epoch("test_accuracy", "wide", 3), 0.70)
+    assert judged(third, records).verdict == "reproduced"
+    assert judged(SEVENTY, records).verdict == "not_reproduced"
+
+
+GAIN = difference(ACCURACY, at_epoch("test_accuracy", "narrow", 4))
+
+
+@pytest.fixture
+def pairs(make_record):
+    def records(gains, narrow_seeds=SEEDS):
+        # Seeds differ far more than the networks do: only pairs can tell.
+        base = dict(zip(SEEDS, 0.5 + 0.1 * SPREAD, strict=True))
+        return [
+            make_record(recipe("wide", "slow"), s, test_accuracy=float(base[s] + gain))
+            for s, gain in zip(SEEDS, gains, strict=True)
+        ] + [
+            make_record(recipe("narrow", "slow"), s, test_accuracy=float(base.get(s, 0.5)))
+            for s in narrow_seeds
+        ]
+
+    return records
+
+
+@pytest.mark.parametrize(
+    ("gain", "verdict"),
+    [(0.02, "reproduced"), (0.01, "undecided"), (-0.02, "not_reproduced")],
+)
+def test_better(pairs, gain, verdict) -> None:
+    claim = judged(Within("toy-gain", GAIN, above=0), pairs(gain + 0.01 * SPREAD))
+    assert claim.verdict == verdict
+    assert claim.findings[0].measured == pytest.approx(gain)
+
+
+def test_equal_is_not_better(pairs) -> None:
+    claim = judged(Within("toy-gain", GAIN, above=0), pairs([0.0] * 4))
+    assert claim.verdict == "not_reproduced"
+
+
+@pytest.mark.parametrize(
+    ("gain", "verdict"),
+    [(0.0, "reproduced"), (0.02, "undecided"), (0.05, "not_reproduced")],
+)
+def test_similar(pairs, gain, verdict) -> None:
+    similar = Within("toy-gain", GAIN, above=-0.02, below=0.02)
+    assert judged(similar, pairs(gain + 0.01 * SPREAD)).verdict == verdict
+
+
+def test_not_much_better(pairs) -> None:
+    no_gain = Within("toy-gain", GAIN, below=0.02)
+    assert judged(no_gain, pairs(-0.3 + 0.01 * SPREAD)).verdict == "reproduced"
+    assert judged(no_gain, pairs(0.3 + 0.01 * SPREAD)).verdict == "not_reproduced"
+
+
+def test_unpaired_seeds_do_not_count(pairs) -> None:
+    better = Within("toy-gain", GAIN, above=0)
+    (half,) = judged(better, pairs([0.02] * 4, narrow_seeds=(2, 3, 4))).findings
+    assert half.seeds == (2, 3)
+    (none,) = judged(better, pairs([0.02] * 4, narrow_seeds=(7, 8, 9))).findings
+    assert none.seeds == ()
+    assert none.verdict == "undecided"
+    assert none.measured is None
+
+
+def test_bounds_must_make_sense() -> None:
+    for bounds in ({}, {"above": 1.0, "below": 0.0}):
+        with pytest.raises(ValueError, match="claim 'toy-gain': give a bound"):
+            Within("toy-gain", GAIN, **bounds)
+
+
+def test_one_run_is_enough(wide) -> None:
+    claim = Exactly("toy-count", parameters("wide"), 46590)
+    assert judged(claim, wide([0.5], parameters=46590)).verdict == "reproduced"
+    assert judged(claim, wide([0.5], parameters=46591)).verdict == "not_reproduced"
+
+
+def test_every_run_must_agree(wide) -> None:
+    records = wide([0.5, 0.5])
+    records[1] = dataclasses.replace(records[1], parameters=99)
+    claim = judged(Exactly("toy-count", parameters("wide"), 100), records)
+    assert claim.verdict == "not_reproduced"
+    assert claim.findings[0].reason == "99 and not 100"
+
+
+@pytest.mark.parametrize(
+    ("diverged", "verdict"), [(0, "reproduced"), (1, "undecided"), (4, "not_reproduced")]
+)
+def test_all_some_or_none(make_record, diverged, verdict) -> None:
+    records = [
+        make_record(
+            recipe("wide", "slow"),
+            seed,
+            test_accuracy=0.7,
+            diverged_after=2 if seed < diverged else None,
+        )
+        for seed in SEEDS
+    ]
+    claim = judged(Reported("toy-acc", ACCURACY, 0.7), records)
+    assert claim.verdict == verdict
+    assert (claim.findings[0].measured is None) == (diverged > 0)
+
+
+def test_one_diverged_run_alone_refutes_nothing(make_record) -> None:
+    records = [make_record(recipe("wide", "slow"), 0, diverged_after=2)]
+    assert judged(SEVENTY, records).verdict == "undecided"
+
+
+def test_a_claim_about_an_earlier_epoch_stands(make_record) -> None:
+    records = [
+        make_record(recipe("wide", "slow"), seed, test_accuracy=0.7, diverged_after=2)
+        for seed in SEEDS
+    ]
+    early = Reported("toy-acc", at_epoch("test_accuracy", "wide", 2), 0.7)
+    assert judged(early, records).verdict == "reproduced"
+
+
+PAIR = (
+    Reported("toy-pair", at_epoch("train_accuracy", "wide", 4), 0.8),
+    Reported("toy-pair", ACCURACY, 0.5),
+)
+
+
+def pair_verdict(make_record, measured) -> ClaimVerdict:
+    """Judge the pair on (train, test) accuracies by completion; None leaves runs out."""
+    records = [
+        make_record(recipe("wide", completion), s, train_accuracy=train, test_accuracy=test)
+        for completion, accuracies in measured.items()
+        if accuracies is not None
+        for train, test in [accuracies]
+        for s in SEEDS
+    ]
+    (claim,) = judge(toy_study(*PAIR, completions=tuple(measured)), records)
+    return claim
+
+
+def test_all_parts_under_one_completion(make_record) -> None:
+    claim = pair_verdict(make_record, {"slow": (0.8, 0.5), "fast": (0.8, 0.9)})
+    assert claim.by_completion == {"slow": "reproduced", "fast": "not_reproduced"}
+    assert claim.verdict == "reproduced"
+    assert claim.reason == "reproduced under slow; not reproduced under fast"
+
+
+def test_parts_from_different_completions_do_not_add_up(make_record) -> None:
+    claim = pair_verdict(make_record, {"slow": (0.8, 0.9), "fast": (0.1, 0.5)})
+    assert claim.verdict == "not_reproduced"
+    assert claim.reason == "under every completion"
+
+
+def test_one_refuted_part_refutes_the_claim_whatever_the_others_are(make_record) -> None:
+    records = [
+        make_record(
+            recipe("wide", "slow"),
+            seed,
+            train_accuracy=float(0.8 + 0.05 * noise),
+            test_accuracy=0.9,
+        )
+        for seed, noise in enumerate(SPREAD)
+    ]
+    not_run = Exactly("toy-pair", parameters("narrow"), 100)
+    (claim,) = judge(toy_study(*PAIR, not_run), records)
+    assert [f.verdict for f in claim.findings] == ["undecided", "not_reproduced", "not_run"]
+    assert claim.verdict == "not_reproduced"
+    (claim,) = judge(toy_study(PAIR[0], not_run), records)
+    assert claim.verdict == "not_run"
+
+
+def test_refuted_where_run_but_not_run_everywhere(make_record) -> None:
+    claim = pair_verdict(make_record, {"slow": (0.8, 0.9), "fast": None})
+    assert claim.by_completion == {"slow": "not_reproduced", "fast": "not_run"}
+    assert claim.verdict == "undecided"
+
+
+def test_not_run_says_what_is_missing_and_how_to_make_it(make_record) -> None:
+    claim = pair_verdict(make_record, {"slow": None, "fast": None})
+    assert claim.verdict == "not_run"
+    finding = claim.findings[0]
+    assert finding.missing == ("wide.slow",)
+    assert finding.reason == (
+        "no records of wide.slow; run: python -m experiments run toy --seeds 3"
+    )
+    assert finding.records == ()
+
+
+def test_findings_name_their_records(wide) -> None:
+    records = wide([0.7, 0.7])
+    (finding,) = judged(Reported("toy-acc", ACCURACY, 0.7), records).findings
+    assert finding.records == tuple(
+        f"toy/wide.slow.seed-{r.seed}.cpu.{r.key[:12]}.json" for r in records
+    )
+
+
+def test_only_the_recipe_as_it_stands_counts(make_record) -> None:
+    current = make_record(recipe("wide", "slow"), 0)
+    old_engine = make_record(recipe("wide", "slow"), 1, engine=0)
+    changed = make_record(dataclasses.replace(recipe("wide", "slow"), epochs=5), 2)
+    chosen = select(toy_study(), [current, old_engine, changed])
+    assert chosen == {"wide.slow": {0: current}, "narrow.slow": {}}
+
+
+def test_a_name_is_only_a_label(make_record) -> None:
+    renamed = make_record(dataclasses.replace(recipe("wide", "slow"), name="broad.slow"), 0)
+    assert select(toy_study(), [renamed])["wide.slow"] == {0: renamed}
+
+
+def test_the_cpu_is_the_reference(make_record) -> None:
+    cpu = make_record(recipe("wide", "slow"), 0)
+    cuda = make_record(recipe("wide", "slow"), 0, device="cuda")
+    other = make_record(recipe("wide", "slow"), 1, device="cuda")
+    for records in ([cpu, cuda, other], [other, cuda, cpu]):
+        assert select(toy_study(), records)["wide.slow"] == {0: cpu, 1: other}
+
+
+def test_two_versions_of_the_data_are_never_mixed(make_record) -> None:
+    records = [
+        make_record(recipe("wide", "slow"), 0),
+        make_record(recipe("narrow", "slow"), 0, dataset_fingerprint="another"),
+    ]
+    with pytest.raises(ValueError, match="different versions of data set 'cifar10'"):
+        select(toy_study(), records)
+
+
+def test_a_recipe_is_found_by_role_and_completion() -> None:
+    assert toy_study().recipe("narrow", "slow") == recipe("narrow", "slow")
+    with pytest.raises(ValueError, match=r"no recipe 'deep\.slow'; known: wide\.slow, narrow"):
+        toy_study().recipe("deep", "slow")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"recipes": (recipe("wide", "slow"),) * 2}, r"two recipes are named 'wide\.slow'"),
+        ({"completions": {"adam": ""}}, r"'wide\.slow' must be named <role>\.<completion>"),
+        ({"completions": {"slow": "", "fast": ""}}, r"no recipe 'wide\.fast'"),
+        ({"statements": (Exactly("other-claim", parameters("wide"), 1),)}, "must start with"),
+        ({"statements": (Exactly("toy-x", parameters("deep"), 1),)}, r"no recipe 'deep\.slow'"),
+        (
+            {"statements": (Exactly("toy-x", at_epoch("test_loss", "wide", 5), 1),)},
+            "reads epoch 5, but recipe 'wide.slow' ends after 4",
+        ),
+    ],
+)
+def test_mistakes_in_the_catalogue_are_named(changes, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(toy_study(), **changes)
+
+
+@pytest.mark.parametrize("study", studies(), ids=lambda study: study.name)
+def test_every_empirical_claim_of_a_report_is_measured(study) -> None:
+    empirical = {c.id for c in claims().values() if c.report == study.name and c.empirical}
+    if empirical:
+        assert set(study.claims) == empirical
+    else:
+        assert study.name == "digits"  # the embedded study makes its own statements
+
+
+@pytest.mark.parametrize("study", studies(), ids=lambda study: study.name)
+def test_nothing_is_run_in_vain(study) -> None:
+    read = {role for statement in study.statements for role in statement.quantity.reads}
+    assert read == set(study.roles)
+
+
+@pytest.mark.parametrize("study", studies(), ids=lambda study: study.name)
+def test_no_two_recipes_are_the_same_run(study) -> None:
+    assert len({recipe.digest for recipe in study.recipes}) == len(study.recipes)
