@@ -1,0 +1,59 @@
+# Every target makes the environment it needs in .venv, from the versions in constraints.txt.
+# `make PYTHON=python3.12 ...` chooses the interpreter; `make VENV=...` another place.
+
+PYTHON ?= python3
+VENV ?= .venv
+PY := $(VENV)/bin/python
+PIP_INSTALL := $(PY) -m pip install --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# Two targets may need two extras, and pip must not install into one environment twice at a time.
+.NOTPARALLEL:
+.PHONY: help verify test lint docs bench smoke clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+verify: $(VENV)/.installed  ## the theory suite, the embedded experiment on digits, and its verdicts; no network
+	$(PY) -m pytest theory
+	@store=$$(mktemp -d) && trap 'rm -rf "$$store"' EXIT && set -x && \
+	$(PY) -m experiments run digits --seeds 3 --executor processes --store "$$store" && \
+	$(PY) -m experiments report digits --store "$$store"
+
+test: lint $(VENV)/.installed-cluster  ## all that CI checks but the long parts: lint, the tests and the theory suite
+	$(PY) -m pytest -n 2
+
+lint: $(VENV)/.installed-dev  ## style (ruff) and types (mypy)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+docs: $(VENV)/.installed-docs  ## the site in docs/_build/html, warnings as errors
+	$(PY) -m sphinx -W --keep-going -b html docs docs/_build/html
+
+bench: $(VENV)/.installed-peers  ## kernels and training beside their peers, a few minutes
+	$(PY) -m pytest benches --benchmark-only
+
+smoke: $(VENV)/.installed-peers  ## each bench once, at its smallest size
+	$(PY) -m pytest benches --benchmark-only --smoke
+
+clean:  ## remove what was built, except the environment
+	rm -rf build dist docs/_build docs/_generated *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "convlaws needs Python 3.11 or later, and '$(PYTHON)' is not one:" \
+	       "name one, as in 'make PYTHON=python3.11'" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.created
+	$(PIP_INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-%: $(VENV)/.installed
+	$(PIP_INSTALL) --editable '.[$*]'
+	@touch $@

@@ -1,0 +1,214 @@
+"""The operators on trial and the tools of their trials are wrong in no way that goes unnoticed."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+import z3
+
+import theory
+from theory.exhaustion import answering_shifts, grid, period, shift, signal
+from theory.operators import add_bias, average_pool, dropout, max_pool, relu, strided_pool
+from theory.solver import holds_always, maximum
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from torch import Tensor
+
+
+def _chapter(name: str) -> ModuleType:
+    """Load a chapter a second time, so that faults planted in it stay out of the real one."""
+    path = Path(theory.__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"planted_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _leaky(x: Tensor) -> Tensor:
+    return torch.where(x < 0, x / 100, x)
+
+
+def _clipped(x: Tensor) -> Tensor:
+    return x.clamp(min=0, max=2**14)
+
+
+def _absolute(x: Tensor) -> Tensor:
+    return x.abs()
+
+
+def _next_pixel(x: Tensor, stride: int, pixel: tuple[int, ...] | None = None) -> Tensor:
+    return shift(strided_pool(x, stride, pixel), 1)
+
+
+def _always_first_pixel(x: Tensor, stride: int, pixel: tuple[int, ...] | None = None) -> Tensor:
+    return strided_pool(x, stride)
+
+
+def _minimum(x: Tensor, size: int, stride: int) -> Tensor:
+    return -max_pool(-x, size, stride)
+
+
+def _narrow(x: Tensor, size: int, stride: int) -> Tensor:
+    return max_pool(x, max(size - 1, 1), stride)
+
+
+def _sum(x: Tensor, size: int, stride: int) -> Tensor:
+    return average_pool(x, size, stride) * size**x.ndim
+
+
+def _unscaled(x: Tensor, rate: float, generator: torch.Generator | None = None) -> Tensor:
+    return dropout(x, rate, generator) * (1 - rate)
+
+
+@pytest.mark.parametrize(
+    ("chapter", "trial", "operator", "mutant"),
+    [
+        ("test_operators", "test_a_negative_factor_does_not_pass_through_relu", "relu", _absolute),
+        ("test_operators", "test_a_negative_factor_does_not_pass_through_relu", "relu", _leaky),
+        ("test_operators", "test_dropout_keeps_the_mean_only_if_it_rescales", "dropout", _unscaled),
+        ("test_pooling", "test_fixed_pixel_pooling_selects", "strided_pool", _next_pixel),
+        ("test_pooling", "test_fixed_pixel_pooling_selects", "strided_pool", _always_first_pixel),
+        ("test_pooling", "test_max_pooling_and_relu_may_change_places", "relu", _absolute),
+        ("test_pooling", "test_max_pooling_never_enlarges_a_change", "max_pool", _sum),
+        ("test_fully_connected", "test_equivariant_is_not_invariant", "max_pool", _sum),
+    ],
+)
+def test_a_planted_operator_turns_its_trial_red(
+    monkeypatch: pytest.MonkeyPatch,
+    chapter: str,
+    trial: str,
+    operator: str,
+    mutant: Callable[..., Tensor],
+) -> None:
+    module = _chapter(chapter)
+    (function,) = [value for name, value in vars(module).items() if name.startswith(trial)]
+    function()
+    monkeypatch.setattr(module, operator, mutant)
+    with pytest.raises(AssertionError):
+        function()
+
+
+@pytest.mark.parametrize("mutant", [_leaky, _clipped, _absolute])
+def test_a_planted_relu_is_caught_by_the_sixteen_bit_numbers(
+    mutant: Callable[[Tensor], Tensor],
+) -> None:
+    trial = _chapter("test_operators").test_relu_zeroes_the_negative_and_keeps_the_positive
+    with pytest.raises(AssertionError):
+        trial(mutant)
+
+
+@pytest.mark.parametrize(
+    ("mutant", "layer"),
+    [
+        (_absolute, torch.nn.ReLU()),
+        (partial(_minimum, size=2, stride=2), torch.nn.MaxPool2d(2)),
+        (partial(_narrow, size=2, stride=2), torch.nn.MaxPool2d(2)),
+        (partial(_sum, size=2, stride=2), torch.nn.AvgPool2d(2)),
+    ],
+)
+def test_a_planted_definition_differs_from_torch(
+    mutant: Callable[[Tensor], Tensor], layer: torch.nn.Module
+) -> None:
+    trial = _chapter("test_operators").test_the_definitions_are_those_of_torch
+    with pytest.raises(AssertionError):
+        trial(mutant, layer)
+
+
+@pytest.mark.parametrize(
+    ("op", "linear", "affine", "smallest"),
+    [
+        (relu, True, True, 1),
+        (relu, False, False, None),
+        (partial(add_bias, bias=1), True, True, 1),
+        (partial(add_bias, bias=1), False, False, 1),
+        (partial(strided_pool, stride=2), True, True, 1),
+        (partial(strided_pool, stride=2), False, False, 2),
+    ],
+)
+def test_a_wrong_row_of_the_table_is_refused(
+    op: Callable[[Tensor], Tensor], linear: bool, affine: bool, smallest: int | None
+) -> None:
+    trial = _chapter("test_operators").test_each_operator_is_what_the_table_says
+    with pytest.raises(AssertionError):
+        trial(op, linear, affine, smallest)
+
+
+# The definitions
+
+
+def test_windows_wrap_and_start_at_the_stride() -> None:
+    x = signal(4, 1, 2, 9, 3, 0)
+    assert max_pool(x, size=3, stride=2).tolist() == [4, 9, 4]
+    assert average_pool(x, size=4, stride=3).tolist() == [4, 4]
+    assert strided_pool(x, stride=3, pixel=(2,)).tolist() == [2, 0]
+
+
+def test_the_top_right_pixel_of_each_block() -> None:
+    image = torch.arange(24).view(4, 6)
+    assert strided_pool(image, stride=2, pixel=(0, 1)).tolist() == [[1, 3, 5], [13, 15, 17]]
+
+
+@pytest.mark.parametrize(
+    ("call", "complaint"),
+    [
+        (lambda x: strided_pool(x, stride=4), "stride 4 does not divide the sides of shape"),
+        (lambda x: max_pool(x, size=2, stride=0), "stride 0 does not divide"),
+        (lambda x: average_pool(x, size=2, stride=5), "stride 5 does not divide"),
+        (lambda x: strided_pool(x, stride=2, pixel=(2,)), "pixel .* is not in a block of side 2"),
+        (lambda x: strided_pool(x, stride=2, pixel=(0, 0)), "on 1 axes"),
+    ],
+)
+def test_what_does_not_fit_is_refused(call: Callable[[Tensor], Any], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        call(torch.zeros(6))
+
+
+# The tools
+
+
+def test_answering_shifts_finds_all_and_only_those_that_answer() -> None:
+    basis = list(torch.eye(4))
+    assert answering_shifts(partial(shift, by=1), 1, basis) == {1}
+    assert answering_shifts(lambda x: x.flip(0), 1, basis) == {3}
+    assert answering_shifts(lambda x: 0 * x, 1, basis) == {0, 1, 2, 3}
+    assert answering_shifts(lambda x: x.cumsum(0), 1, basis) == set()
+
+
+def test_the_period_is_the_smallest_shift_answered_in_proportion() -> None:
+    basis = list(torch.eye(12))
+    every_third = torch.tensor([1.0, 0, 0] * 4)
+    assert period(lambda x: x, basis) == 1
+    assert period(lambda x: x * every_third, basis) == 3
+    assert period(partial(strided_pool, stride=4), basis) == 4
+    assert period(lambda x: x.flip(0), basis) == 6
+    assert period(lambda x: x.cumsum(0), basis) is None
+
+
+def test_a_grid_holds_every_signal_once() -> None:
+    signals = {tuple(x.tolist()) for x in grid(3, (0, 1))}
+    assert len(signals) == len(grid(3, (0, 1))) == 8
+    assert (1, 0, 1) in signals
+
+
+def test_the_solver_tells_laws_from_falsehoods() -> None:
+    a, b = z3.Reals("a b")
+    assert holds_always(maximum(a, b) == maximum(b, a))
+    assert holds_always(maximum(a, b) >= a)
+    assert not holds_always(maximum(a, b) > a)
+    assert not holds_always(maximum(a, b) == a)
+
+
+def test_the_solver_never_guesses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(z3.Solver, "check", lambda self: z3.unknown)
+    with pytest.raises(RuntimeError, match="could not decide"):
+        holds_always(z3.Real("a") >= 0)

@@ -1,0 +1,91 @@
+"""Impulses, shifts and exact random signals: what they hold, and what they refuse."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from theory.signals import impulse, integer_signal, rational_signal, shift
+
+
+def test_impulse_is_one_in_its_cell_only():
+    assert impulse(3).tolist() == [1, 0, 0]
+    assert impulse((2, 3), at=(1, 2)).tolist() == [[0, 0, 0], [0, 0, 1]]
+    assert impulse(2, dtype=np.int64).dtype == np.int64
+
+
+@pytest.mark.parametrize(("by", "expected"), [(1, [3, 1, 2]), (-1, [2, 3, 1]), (4, [3, 1, 2])])
+def test_circular_shift_wraps(by, expected):
+    assert shift(np.array([1, 2, 3]), by).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("by", "expected"),
+    [(0, [1, 2, 3]), (1, [0, 1, 2]), (-1, [2, 3, 0]), (3, [0] * 3), (-4, [0] * 3)],
+)
+def test_zero_filled_shift_loses_what_leaves(by, expected):
+    assert shift(np.array([1, 2, 3]), by, boundary="zero").tolist() == expected
+
+
+@pytest.mark.parametrize("boundary", ["circular", "zero"])
+def test_shift_follows_its_definition_along_the_last_axes(boundary):
+    x = integer_signal((2, 3, 4), seed=0)
+    moved = shift(x, (1, -2), boundary=boundary)
+    for c, i, j in np.ndindex(x.shape):
+        inside = 0 <= i - 1 < 3 and 0 <= j + 2 < 4
+        source = x[c, (i - 1) % 3, (j + 2) % 4]
+        assert moved[c, i, j] == (source if inside or boundary == "circular" else 0)
+
+
+def test_shift_leaves_its_input_alone():
+    x = np.array([1, 2, 3])
+    for boundary in ("circular", "zero"):
+        for by in (0, 1):
+            shift(x, by, boundary=boundary)[:] = 7
+    assert x.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("make", [integer_signal, rational_signal])
+def test_random_signals_depend_on_their_seed_alone(make):
+    assert np.array_equal(make((3, 4), seed=1), make((3, 4), seed=1))
+    assert not np.array_equal(make((3, 4), seed=1), make((3, 4), seed=2))
+
+
+def test_integer_signals_are_integers_that_reach_both_bounds():
+    x = integer_signal(1000, seed=0, bound=3)
+    assert x.dtype == np.float64
+    assert set(x.tolist()) == set(range(-3, 4))
+
+
+def test_rational_signals_are_fractions_within_their_bounds():
+    x = rational_signal(200, seed=0, bound=4)
+    assert all(type(sample) is Fraction for sample in x)
+    assert all(abs(s.numerator) <= 4 and s.denominator <= 4 for s in x)
+    assert any(s.denominator > 1 for s in x)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: impulse(0), "has no cell"),
+        (lambda: impulse(()), "has no cell"),
+        (lambda: impulse(3, at=3), "not a cell of shape"),
+        (lambda: impulse(3, at=-1), "not a cell of shape"),
+        (lambda: impulse((3, 3), at=1), "not a cell of shape"),
+        (lambda: shift(np.zeros(3), (1, 1)), "2 offsets for a signal of 1 axes"),
+        (lambda: shift(np.zeros(3), 1, boundary="reflect"), "known: circular, zero"),
+        (lambda: integer_signal((2, 0), seed=0), "has no cell"),
+        (lambda: integer_signal(2, seed=0, bound=-1), "larger bound"),
+        (lambda: rational_signal(2, seed=0, bound=0), "larger bound"),
+    ],
+)
+def test_bad_input_is_refused_by_name(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_a_fractional_offset_is_refused():
+    with pytest.raises(TypeError, match="integer"):
+        shift(np.zeros(3), 0.5)
