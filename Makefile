@@ -33,7 +33,7 @@ docs: $(VENV)/.installed-docs  ## the site in docs/_build/html, warnings as erro
 	$(PY) -m sphinx -W --keep-going -b html docs docs/_build/html
 
 bench: $(VENV)/.installed-peers  ## kernels and training beside their peers, a few minutes
-	$(PY) -m pytest benches --benchmark-only
+	$(PY) -m pytest benches --benchmark-only --benchmark-json=docs/results/bench.json
 
 smoke: $(VENV)/.installed-peers  ## each bench once, at its smallest size
 	$(PY) -m pytest benches --benchmark-only --smoke

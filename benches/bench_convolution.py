@@ -1,0 +1,239 @@
+"""Convolution: which way of computing it is fastest at which size.
+
+Every method gives the full convolution of n float64 samples with k taps that lie in memory in the
+form that its library wants. The samples are small integers: a direct sum is exact, and compared
+with equality; an FFT is held to the bound on its rounding error. One call is timed, with all that
+it does anew each time: padding, twiddle factors, choosing an algorithm.
+
+What this does not tell: which method is fastest on many short signals at once, in two dimensions,
+or on a GPU.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from scipy import fft, signal
+
+from theory.convolution import convolve, rounding_bound
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+    from torch import Tensor
+
+    from benches.conftest import Measure, Probe
+
+# 32 KiB, 1 MiB and 2 MiB, where first and second caches end, are 2^12, 2^17 and 2^18 samples.
+SIZES = {
+    "smoke": [(2**8, 16)],
+    "default": [(2**p, k) for k in (16, 256, 4096) for p in range(8, 19, 2) if k <= 2**p],
+    "full": [(2**p, 2**q) for q in range(2, 15, 2) for p in range(8, 19) if q <= p],
+}
+"""Samples and taps."""
+
+LONGEST_CALL = {"smoke": 5.0, "default": 0.5, "full": 5.0}
+"""Seconds; a method is left out where one call would take longer."""
+
+LARGEST_CALL = 4
+"""GiB; a method is left out where one call would take more memory."""
+
+BUDGET = {"default": 0.12, "full": 1.0}
+"""Seconds for the rounds of one bench, of which there are at least three."""
+
+SHORTEST_ROUND = 0.001
+"""Seconds; shorter calls are timed several in a row, for the sake of the clock."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way of convolving.
+
+    Parameters
+    ----------
+    library
+        Whose it is.
+    algorithm
+        How it works; ``auto`` where the library chooses.
+    prepare
+        From signal and kernel to the call that is timed, with the arrays in the library's form.
+    precision
+        What it computes in.
+    requires
+        The module that must be installed.
+    """
+
+    library: str
+    algorithm: Literal["direct", "fft", "overlap-add", "auto"]
+    prepare: Callable[[np.ndarray, np.ndarray], Callable[[], Any]]
+    precision: Literal["float64", "float32"] = "float64"
+    requires: str | None = None
+
+
+def _torch_conv1d(x: np.ndarray, h: np.ndarray) -> Callable[[], Tensor]:
+    signals, weight = _layer_input(x), _layer_weight(h)
+    return lambda: torch.nn.functional.conv1d(signals, weight, padding=len(h) - 1)
+
+
+def _torch_fft(x: np.ndarray, h: np.ndarray) -> Callable[[], Tensor]:
+    a, b, outputs = torch.from_numpy(x), torch.from_numpy(h), len(x) + len(h) - 1
+
+    def call() -> Tensor:
+        cells = fft.next_fast_len(outputs, real=True)
+        return torch.fft.irfft(torch.fft.rfft(a, cells) * torch.fft.rfft(b, cells), cells)[:outputs]
+
+    return call
+
+
+def _fft_conv_pytorch(x: np.ndarray, h: np.ndarray) -> Callable[[], Tensor]:
+    from fft_conv_pytorch import fft_conv
+
+    signals, weight = _layer_input(x), _layer_weight(h)
+    return lambda: fft_conv(signals, weight, padding=len(h) - 1)
+
+
+def _layer_input(x: np.ndarray) -> Float[Tensor, "1 1 n"]:
+    return torch.from_numpy(x)[None, None]
+
+
+def _layer_weight(h: np.ndarray) -> Float[Tensor, "1 1 k"]:
+    """Flip the kernel: what a layer computes is a cross-correlation."""
+    return torch.from_numpy(h[::-1].copy())[None, None]
+
+
+METHODS = {
+    "theory direct": Method("theory", "direct", lambda x, h: lambda: convolve(x, h)),
+    "theory fft": Method("theory", "fft", lambda x, h: lambda: convolve(x, h, method="fft")),
+    "theory overlap-add": Method(
+        "theory", "overlap-add", lambda x, h: lambda: convolve(x, h, method="overlap-add")
+    ),
+    "numpy.convolve": Method("NumPy", "direct", lambda x, h: lambda: np.convolve(x, h)),
+    "scipy convolve direct": Method(
+        "SciPy", "direct", lambda x, h: lambda: signal.convolve(x, h, method="direct")
+    ),
+    "scipy convolve auto": Method(
+        "SciPy", "auto", lambda x, h: lambda: signal.convolve(x, h, method="auto")
+    ),
+    "scipy fftconvolve": Method("SciPy", "fft", lambda x, h: lambda: signal.fftconvolve(x, h)),
+    "scipy oaconvolve": Method(
+        "SciPy", "overlap-add", lambda x, h: lambda: signal.oaconvolve(x, h)
+    ),
+    "torch conv1d": Method("PyTorch", "direct", _torch_conv1d),
+    "torch.fft": Method("PyTorch", "fft", _torch_fft),
+    "fft_conv_pytorch": Method(
+        "fft-conv-pytorch",
+        "fft",
+        _fft_conv_pytorch,
+        precision="float32",
+        requires="fft_conv_pytorch",
+    ),
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every method at one size before going on to the next."""
+    sizes = SIZES[metafunc.config.getoption("scale")]
+    metafunc.parametrize(
+        ("n", "k", "name"),
+        [
+            pytest.param(n, k, name, id=f"n={n}, k={k}, {name}")
+            for n, k in sizes
+            for name in METHODS
+        ],
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Using a non-tuple sequence:UserWarning")  # fft_conv_pytorch
+def test_convolution(
+    n: int, k: int, name: str, scale: str, probe: Callable[..., Probe], measure: Measure
+) -> None:
+    method = METHODS[name]
+    if method.requires and importlib.util.find_spec(method.requires) is None:
+        pytest.skip(f"{method.requires} is not installed: it comes with the extra 'peers'")
+    x, h = _factors(n, k)
+    _skip_unless_feasible(name, x, h, LONGEST_CALL[scale], probe)
+
+    call = method.prepare(x, h)
+    first = probe(call)
+    _check(name, np.asarray(first.result).ravel(), x, h)
+    rounds, iterations = 1, 1
+    if scale != "smoke":
+        iterations = max(1, round(SHORTEST_ROUND / first.seconds))
+        rounds = max(3, round(BUDGET[scale] / (iterations * first.seconds)))
+    measure(
+        call,
+        group=f"convolution, n = {n}, k = {k}",
+        rounds=rounds,
+        iterations=iterations,
+        # what the definition asks for; what an FFT does depends on its factors and twiddles
+        flops=2 * n * k if method.algorithm == "direct" else None,
+        peak_memory_bytes=first.peak_memory_bytes,
+        bytes=8 * (n + k + n + k - 1),
+        method=name,
+        library=method.library,
+        algorithm=method.algorithm,
+        precision=method.precision,
+        samples=n,
+        taps=k,
+    )
+
+
+@cache
+def _factors(n: int, k: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " k"]]:
+    """Return integers from -8 to 8: sums of up to 2^46 products are exact in float64."""
+    rng = np.random.default_rng((n, k))
+    return rng.integers(-8, 9, n).astype(np.float64), rng.integers(-8, 9, k).astype(np.float64)
+
+
+@cache
+def _exact(n: int, k: int) -> Int[np.ndarray, " m"]:
+    x, h = _factors(n, k)
+    return np.convolve(x.astype(np.int64), h.astype(np.int64))
+
+
+def _skip_unless_feasible(
+    name: str, x: np.ndarray, h: np.ndarray, longest: float, probe: Callable[..., Probe]
+) -> None:
+    """Skip if one call would take too long or too much, judging by a part of the signal.
+
+    No method's time and memory grow more slowly than in proportion to the signal, fixed costs
+    aside, which at a 64th of the signal are too small to matter.
+    """
+    part = max(len(h), len(x) // 64)
+    call = METHODS[name].prepare(x[:part], h)
+    probe(call)  # the first call of a library pays for its set-up
+    tries = [probe(call) for _ in range(3)]
+    seconds = min(found.seconds for found in tries) * len(x) / part
+    gibibytes = (tries[-1].peak_memory_bytes or 0) * len(x) / part / 2**30
+    where = f"{name}, n = {len(x)}, k = {len(h)}: one call takes about"
+    if seconds > longest:
+        pytest.skip(f"{where} {seconds:.1f} s, more than {longest:g} s")
+    if gibibytes > LARGEST_CALL:
+        pytest.skip(f"{where} {gibibytes:.0f} GiB, more than {LARGEST_CALL} GiB")
+
+
+def _check(name: str, y: np.ndarray, x: np.ndarray, h: np.ndarray) -> None:
+    """Compare with the exact convolution, to within the rounding that the method is allowed."""
+    exact = _exact(len(x), len(h))
+    assert y.shape == exact.shape, f"{name} gives {y.shape} outputs, expected {exact.shape}"
+    error = np.abs(y - exact).max()
+    bound = _bound(METHODS[name], x, h)
+    assert error <= bound, f"{name} is off by {error:.2g}; rounding explains {bound:.2g} at most"
+
+
+def _bound(method: Method, x: np.ndarray, h: np.ndarray) -> float:
+    if method.algorithm == "direct":
+        return 0.0  # sums of integers
+    x, h = x.astype(method.precision), h.astype(method.precision)
+    blocks = method.algorithm == "overlap-add"
+    bound = rounding_bound(x, h, method="overlap-add" if blocks else "fft")
+    # Where the cells are not rounded up to small factors, a transform of F cells is itself computed
+    # as a convolution (Bluestein): two transforms of less than 4 F cells, and one beforehand. With
+    # log2(4 F) <= 1.25 log2 F for F >= 256 that is less than 4 transforms in place of each.
+    return bound * (4 if method.requires == "fft_conv_pytorch" else 1)
