@@ -1,0 +1,148 @@
+"""``python -m theory``: what a user sees, for good and for bad input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import theory.__main__ as cli
+
+ROOT = Path(__file__).parents[1]
+
+
+def _run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[int, str, str]:
+    """Run the command line in this process; return exit code, output and errors."""
+    monkeypatch.setattr(sys, "argv", ["theory", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    out, err = capsys.readouterr()
+    return int(stop.value.code or 0), out, err
+
+
+def test_a_diagnosis_as_a_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = _run(monkeypatch, capsys, "diagnose", "torch.nn:ReLU", "--shape", "8")
+    assert (code, err) == (0, "")
+    assert "ReLU: (8,) -> (8,), circular boundary" in out
+    assert "x = [1 at 0], y = [-1 at 0]: f(x + y) = 0 but f(x) + f(y) = 1 at 0" in out
+    assert "No --shape" not in out
+
+
+def test_the_same_diagnosis_as_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("diagnose", "torch.nn:MaxPool2d", "--kwargs", '{"kernel_size": 2}', "--json")
+    code, out, _ = _run(monkeypatch, capsys, *arguments, "--shape", "1x4x4")
+    report = json.loads(out)
+    assert code == 0
+    assert report["target"] == "torch.nn:MaxPool2d"
+    assert report["shape"] == [1, 4, 4]
+    assert report["default_shape"] is False
+    assert report["linear"]["holds"] is False
+    assert report["period"] == [2, 2]
+    assert report["shift_equivariant"]["witness"]["shift"] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("target", "kwargs", "shape"),
+    [
+        ("torch.nn:ReLU", {}, [8]),
+        ("torch.nn:Linear", {"in_features": 5, "out_features": 2}, [5]),
+        ("torch.nn:Conv1d", {"in_channels": 2, "out_channels": 1, "kernel_size": 3}, [2, 8]),
+        ("torch.nn:MaxPool2d", {"kernel_size": 2}, [1, 8, 8]),
+        ("torch.nn:BatchNorm3d", {"num_features": 2}, [2, 4, 4, 4]),
+        ("torch.nn.functional:relu", {}, [8]),
+        ("torch:roll", {"shifts": 1}, [8]),
+        ("numpy:flip", {}, [8]),
+    ],
+)
+def test_the_default_shape_fits_the_operator_and_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    target: str,
+    kwargs: dict[str, int],
+    shape: list[int],
+) -> None:
+    arguments = ("diagnose", target, "--kwargs", json.dumps(kwargs))
+    code, out, _ = _run(monkeypatch, capsys, *arguments, "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert report["shape"] == shape
+    assert report["default_shape"] is True
+    _, out, _ = _run(monkeypatch, capsys, *arguments)
+    assert f"--shape {','.join(map(str, shape))}." in out
+
+
+def test_the_seed_fixes_random_weights(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kwargs = json.dumps({"in_features": 4, "out_features": 4})
+    arguments = ("diagnose", "torch.nn:Linear", "--kwargs", kwargs, "--json", "--seed")
+    first = _run(monkeypatch, capsys, *arguments, "1")
+    assert _run(monkeypatch, capsys, *arguments, "1") == first
+    assert _run(monkeypatch, capsys, *arguments, "2") != first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["torch.nn:Nope"], "torch.nn has no 'Nope'"),
+        (["torch.nn:Relu"], "did you mean ReLU"),
+        (["nowhere.at.all:x"], "cannot import 'nowhere.at.all'"),
+        (["torch.nn"], "is not module:attribute"),
+        ([":ReLU"], "is not module:attribute"),
+        (["torch:pi"], "not a class or function"),
+        (["torch.nn:Conv2d"], "missing 3 required positional arguments"),
+        (["torch.nn:Parameter"], "cannot be called"),
+        (["torch.nn:ReLU", "--kwargs", "{a"], "is not JSON"),
+        (["torch.nn:ReLU", "--kwargs", "[1]"], "is no JSON object"),
+        (["torch.nn:ReLU", "--shape", "eight"], "--shape 'eight' is not integers"),
+        (["torch.nn:ReLU", "--shape", "8,"], "is not integers"),
+        (["torch.nn:ReLU", "--shape", "0"], "all sizes at least 1"),
+        (
+            [
+                "torch.nn:Linear",
+                "--kwargs",
+                '{"in_features": 3, "out_features": 3}',
+                "--shape",
+                "8",
+            ],
+            "Linear takes no input of shape (8,)",
+        ),
+        (["os:getcwd"], "no default shape fits"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    code, out, err = _run(monkeypatch, capsys, "diagnose", *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_help_shows_examples(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = _run(monkeypatch, capsys, "diagnose", "--help")
+    assert code == 0
+    for option in ("--shape", "--kwargs", "--seed", "--json", "torch.nn:ReLU"):
+        assert option in out
+
+
+def test_as_a_program() -> None:
+    command = [sys.executable, "-W", "error", "-m", "theory", "diagnose", "torch.nn:Nope"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.strip() == "error: torch.nn has no 'Nope'"

@@ -1,0 +1,13 @@
+"""Laws of convolutional networks, and the instruments that put operators on trial.
+
+>>> import torch
+>>> from theory import diagnose
+>>> diagnose(torch.nn.ReLU(), (8,)).linear.holds
+False
+"""
+
+from __future__ import annotations
+
+from theory.diagnosis import Diagnosis, Finding, Witness, diagnose
+
+__all__ = ["Diagnosis", "Finding", "Witness", "diagnose"]

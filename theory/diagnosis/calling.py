@@ -1,0 +1,263 @@
+"""One way to call any operator: an array without batch axis in, an array out, no trace left behind.
+
+The ways of passing an input are tried in a fixed order; the first that works is kept. A module is
+called with a batch of one if it takes a batch of two as well, else with the bare tensor. Any other
+callable is called with the bare tensor, then the bare numpy array, then as a module is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import random
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Num
+
+Array = Num[np.ndarray, "..."]
+
+_NUMPY_TYPES: dict[torch.dtype, type[np.float32] | type[np.float64]] = {
+    torch.float32: np.float32,
+    torch.float64: np.float64,
+}
+
+
+class OperatorError(Exception):
+    """The operator gave no usable answer on one input: it raised, or its output changed shape."""
+
+
+@contextlib.contextmanager
+def isolated(seed: int) -> Iterator[None]:
+    """Seed every global random generator, silence warnings, and put all of it back afterwards."""
+    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  the operator may draw from the global generator
+    torch.manual_seed(seed)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+        torch.set_rng_state(cpu)
+        if cuda:
+            torch.cuda.set_rng_state_all(cuda)
+
+
+@dataclass(frozen=True)
+class _Convention:
+    """How an input is wrapped before the call."""
+
+    name: str
+    array: type[np.ndarray] | type[torch.Tensor]
+    batched: bool
+
+
+_BARE = _Convention("a bare tensor", torch.Tensor, batched=False)
+_BATCH = _Convention("a batch of tensors", torch.Tensor, batched=True)
+_BARE_NUMPY = _Convention("a bare numpy array", np.ndarray, batched=False)
+_BATCH_NUMPY = _Convention("a batch of numpy arrays", np.ndarray, batched=True)
+
+
+class Operator:
+    """A callable, normalised: numpy array of `shape` in, numpy array of one fixed shape out.
+
+    It works on a deep copy of modules and callable objects, in the given precision, so that the
+    original keeps its buffers, gradients, flags and precision. A plain function is used as it is.
+
+    Parameters
+    ----------
+    op : callable
+        A `torch.nn.Module`, or a function of one tensor or numpy array.
+    shape : sequence of int
+        Shape of one input without batch: ``(n,)``, ``(c, n)``, ``(c, h, w)`` or ``(c, d, h, w)``.
+    dtype : torch.float64 or torch.float32
+        Precision of inputs and of the module's floating-point parameters and buffers.
+
+    Raises
+    ------
+    TypeError
+        If `op` is not callable.
+    ValueError
+        If the shape or dtype is none of the above, or `op` takes no input of that shape.
+    """
+
+    def __init__(
+        self, op: Callable[..., Any], shape: Sequence[int], dtype: torch.dtype = torch.float64
+    ) -> None:
+        if not callable(op):
+            raise TypeError(f"{op!r} is not callable: give a module or a function of one array")
+        self.name = _name(op)
+        self.shape = _checked_shape(shape)
+        if dtype not in _NUMPY_TYPES:
+            raise ValueError(f"dtype is {dtype}: give torch.float64 or torch.float32")
+        self.dtype = dtype
+        self._pristine = _private_copy(op, dtype)
+        self._device = _device(op)
+        self._op = copy.deepcopy(self._pristine)
+        is_module = isinstance(op, torch.nn.Module)
+        self._convention, self.output_shape, output_type = self._probe(is_module)
+        roundoffs = [torch.finfo(t).eps / 2 for t in (dtype, output_type) if t.is_floating_point]
+        self.unit_roundoff = max(roundoffs)
+        self.reset()
+
+    @property
+    def spatial_shape(self) -> tuple[int, ...]:
+        """Sizes of the input's axes that are shifted: all but the channel."""
+        return self.shape if len(self.shape) == 1 else self.shape[1:]
+
+    @property
+    def output_spatial_shape(self) -> tuple[int, ...] | None:
+        """Sizes of the output's shifted axes; None where it has not as many as the input."""
+        axes = len(self.spatial_shape)
+        if len(self.output_shape) not in (axes, axes + 1):
+            return None
+        return self.output_shape[len(self.output_shape) - axes :]
+
+    @property
+    def array_type(self) -> type[np.float32] | type[np.float64]:
+        """The numpy type of the inputs."""
+        return _NUMPY_TYPES[self.dtype]
+
+    @property
+    def takes_tensors(self) -> bool:
+        """Whether it is called with tensors, the condition for tracing it."""
+        return self._convention.array is torch.Tensor
+
+    def reset(self) -> None:
+        """Return to the state in which the operator was given."""
+        self._op = copy.deepcopy(self._pristine)
+
+    def __call__(self, x: Array) -> Array:
+        """Return ``op(x)``; every call gets its own copy of the input.
+
+        Raises
+        ------
+        OperatorError
+            If the operator raises, or its output has another shape than before.
+        """
+        try:
+            y, _ = self._call(self._convention, x)
+        except Exception as error:
+            raise OperatorError(f"it raises {_told(error)}") from error
+        if y.shape != self.output_shape:
+            raise OperatorError(f"its output has shape {y.shape}, elsewhere {self.output_shape}")
+        return y
+
+    def wrap(self, x: Array) -> torch.Tensor:
+        """Return the tensor that the underlying callable gets for the input `x`."""
+        return self._wrapped(self._convention, x)
+
+    def unwrap(self, y: Any) -> Array:
+        """Return what `wrap`'s counterpart returned as an array without batch axis."""
+        array, _ = _to_array(y)
+        return array[0] if self._convention.batched else array
+
+    @property
+    def underlying(self) -> Callable[..., Any]:
+        """A fresh copy of the callable itself, for tracing."""
+        return copy.deepcopy(self._pristine)
+
+    def _wrapped(self, convention: _Convention, x: Array, copies: int = 1) -> Any:
+        batch = np.stack([x] * copies) if convention.batched else np.array(x)
+        batch = batch.astype(self.array_type)
+        if convention.array is np.ndarray:
+            return batch
+        return torch.from_numpy(batch).to(self._device)
+
+    def _call(
+        self, convention: _Convention, x: Array, copies: int = 1
+    ) -> tuple[Array, torch.dtype]:
+        y, dtype = _to_array(self._op(self._wrapped(convention, x, copies)))
+        if not convention.batched:
+            return y, dtype
+        if y.ndim == 0 or y.shape[0] != copies:
+            raise ValueError(f"a batch of {copies} comes back with shape {y.shape}")
+        return y[0], dtype
+
+    def _probe(self, is_module: bool) -> tuple[_Convention, tuple[int, ...], torch.dtype]:
+        """Find the first way of calling that works on zeros, ones or a ramp."""
+        order = [_BATCH, _BARE] if is_module else [_BARE, _BARE_NUMPY, _BATCH, _BATCH_NUMPY]
+        zeros = np.zeros(self.shape)
+        refusals: dict[str, str] = {}
+        for convention in order:
+            for x in (zeros, zeros + 1, np.arange(1.0, zeros.size + 1).reshape(self.shape)):
+                self.reset()
+                try:
+                    y, dtype = self._call(convention, x)
+                    if convention.batched:
+                        self._call(convention, x, copies=2)
+                except Exception as error:
+                    refusals.setdefault(convention.name, _told(error))
+                    continue
+                return convention, y.shape, dtype
+        ways: dict[str, list[str]] = {}
+        for way, told in refusals.items():
+            ways.setdefault(told, []).append(way)
+        tried = "; ".join(f"{' or '.join(names)}: {told}" for told, names in ways.items())
+        raise ValueError(f"{self.name} takes no input of shape {self.shape}, given as {tried}")
+
+
+def _checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    sizes = tuple(shape) if isinstance(shape, Sequence) else (shape,)
+    whole = all(isinstance(n, int | np.integer) and n >= 1 for n in sizes)
+    if not whole or not 1 <= len(sizes) <= 4:
+        raise ValueError(
+            f"shape is {shape!r}: give one input without batch, as (n,), (c, n), (c, h, w) or "
+            "(c, d, h, w), all sizes at least 1"
+        )
+    return tuple(int(n) for n in sizes)
+
+
+def _private_copy(op: Callable[..., Any], dtype: torch.dtype) -> Callable[..., Any]:
+    try:
+        private = copy.deepcopy(op)
+    except Exception as error:
+        raise ValueError(
+            f"{_name(op)} cannot be copied ({_told(error)}), and would not come back as it was: "
+            "give a function that calls it"
+        ) from error
+    return private.to(dtype) if isinstance(private, torch.nn.Module) else private
+
+
+def _device(op: Callable[..., Any]) -> torch.device:
+    tensors = [*op.parameters(), *op.buffers()] if isinstance(op, torch.nn.Module) else []
+    return tensors[0].device if tensors else torch.device("cpu")
+
+
+def _name(op: object) -> str:
+    while isinstance(op, functools.partial):
+        op = op.func
+    return getattr(op, "__name__", type(op).__name__)
+
+
+def _to_array(y: Any) -> tuple[Array, torch.dtype]:
+    """Return an operator's output in double precision, and the precision it came in."""
+    if isinstance(y, torch.Tensor):
+        dtype = y.dtype.to_real() if y.is_complex() else y.dtype
+        wide = torch.complex128 if y.is_complex() else torch.float64
+        return y.detach().resolve_conj().resolve_neg().to("cpu", wide).numpy().copy(), dtype
+    if isinstance(y, tuple | dict) or y is None:
+        raise TypeError(f"it returns {type(y).__name__}: give a function that returns one array")
+    array = np.asarray(y)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"it returns {type(y).__name__} of {array.dtype}: expected numbers")
+    dtype = torch.float32 if array.dtype in (np.float32, np.complex64) else torch.float64
+    if array.dtype == np.float16:
+        dtype = torch.float16
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64), dtype
+
+
+def _told(error: BaseException) -> str:
+    """Return an exception as a few words on one line."""
+    lines = str(error).strip().splitlines() or [""]
+    words = " ".join(lines[0].split())
+    return f"{type(error).__name__}: {words[:157] + '...' if len(words) > 160 else words}"

@@ -1,0 +1,81 @@
+"""The equation behind each property: two sides that must be equal for all inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from theory.diagnosis.calling import Operator, isolated
+from theory.signals import shift as shifted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from theory.diagnosis.calling import Array
+
+Property = Literal["deterministic", "additive", "homogeneous", "affine", "shift_equivariant"]
+
+
+@dataclass(frozen=True)
+class Equation:
+    """A property's equation, with its constants.
+
+    Attributes
+    ----------
+    property : str
+        ``additive`` f(x + y) = f(x) + f(y); ``homogeneous`` f(c x) = c f(x); ``affine``
+        f(x + y) + f(0) = f(x) + f(y); ``shift_equivariant`` f(shift x) = shift f(x);
+        ``deterministic``: the outputs of the first and of the last of several calls, which get
+        equal inputs, are equal.
+    scalar : float, optional
+        The c of ``homogeneous``.
+    shift : tuple of int, optional
+        Circular shift of the input, in cells for each spatial axis.
+    output_shift : tuple of int, optional
+        The shift of the output that corresponds to it; None compares with f(x) unshifted.
+    """
+
+    property: Property
+    scalar: float | None = None
+    shift: tuple[int, ...] | None = None
+    output_shift: tuple[int, ...] | None = None
+
+    def formulas(self) -> tuple[str, str]:
+        """Return the two sides as formulas."""
+        return {
+            "deterministic": ("first f(x)", "last f(x)"),
+            "additive": ("f(x + y)", "f(x) + f(y)"),
+            "homogeneous": ("f(c x)", "c f(x)"),
+            "affine": ("f(x + y) + f(0)", "f(x) + f(y)"),
+            "shift_equivariant": ("f(shift x)", "shift f(x)"),
+        }[self.property]
+
+    def __str__(self) -> str:
+        return " = ".join(self.formulas())
+
+    def sides(self, f: Callable[[Array], Array], inputs: tuple[Array, ...]) -> tuple[Array, Array]:
+        """Return both sides for the operator `f`."""
+        x, y = inputs[0], inputs[-1]
+        if self.property == "deterministic":
+            outputs = [f(each) for each in inputs]
+            return outputs[0], outputs[-1]
+        if self.property == "homogeneous":
+            assert self.scalar is not None
+            return f(self.scalar * x), self.scalar * f(x)
+        if self.property == "shift_equivariant":
+            assert self.shift is not None
+            right = f(x)
+            if self.output_shift is not None:
+                right = shifted(right, self.output_shift)
+            return f(shifted(x, self.shift)), right
+        if self.property == "affine":
+            return f(x + y) + f(np.zeros_like(x)), f(x) + f(y)
+        return f(x + y), f(x) + f(y)
+
+    def replay(self, operator: Operator, inputs: tuple[Array, ...]) -> tuple[Array, Array]:
+        """Return both sides for an operator in its given state, with seeded random generators."""
+        operator.reset()
+        with isolated(seed=0):
+            return self.sides(operator, inputs)

@@ -1,0 +1,176 @@
+"""What a diagnosis says: one finding per property, each with its certainty and its witness."""
+
+from __future__ import annotations
+
+import html
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from theory.diagnosis.witnesses import to_json
+
+if TYPE_CHECKING:
+    from theory.diagnosis.calling import Array
+    from theory.diagnosis.witnesses import Witness
+
+Certainty = Literal["proved", "exhausted", "sampled", "refuted", "undecided"]
+
+_WIDTH = 100
+_HEADINGS = ("property", "holds", "certainty", "why")
+_WORDS = {True: "yes", False: "no", None: "?"}
+_PROPERTIES = (
+    "deterministic",
+    "linear",
+    "affine",
+    "homogeneous",
+    "additive",
+    "shift_equivariant",
+    "lti",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """Whether one property holds, and how that is known.
+
+    Attributes
+    ----------
+    holds : bool or None
+        None where it could not be decided.
+    certainty : str
+        ``proved`` (from the structure, for every input of the shape), ``exhausted`` (every case of
+        a finite set), ``sampled`` (a search found nothing against it: no proof), ``refuted`` (a
+        witness or the shapes stand against it), ``undecided``.
+    reason : str
+        One sentence.
+    witness : Witness, optional
+        The inputs that break the property.
+    """
+
+    holds: bool | None
+    certainty: Certainty
+    reason: str
+    witness: Witness | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the finding as JSON-ready values."""
+        return {
+            "holds": self.holds,
+            "certainty": self.certainty,
+            "reason": self.reason,
+            "witness": None if self.witness is None else self.witness.to_dict(),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """What an operator on inputs of one shape is. Made by `theory.diagnose`.
+
+    Attributes
+    ----------
+    operator : str
+        Name of the operator.
+    shape, output_shape : tuple of int
+        Shapes of one input and output, without batch.
+    boundary : str
+        How shifts treat the border.
+    deterministic, linear, affine, homogeneous, additive, shift_equivariant, lti : Finding
+        The findings. LTI means linear and shift-equivariant, with as many cells out as in.
+    period : tuple of (int or None)
+        For each spatial axis the smallest input shift that shifts the output in proportion: 1 is
+        equivariant, None is not equivariant under any shift but the full turn.
+    kernel : array, optional
+        When LTI: the response to the unit impulse at the origin of each input channel, shape
+        ``(c_out, c_in, *spatial)`` without the channel axes that input or output do not have.
+    offset : array, optional
+        When affine: f(0).
+    """
+
+    operator: str
+    shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    boundary: str
+    deterministic: Finding
+    linear: Finding
+    affine: Finding
+    homogeneous: Finding
+    additive: Finding
+    shift_equivariant: Finding
+    lti: Finding
+    period: tuple[int | None, ...]
+    kernel: Array | None
+    offset: Array | None
+
+    @property
+    def findings(self) -> dict[str, Finding]:
+        """The findings by name."""
+        return {name: getattr(self, name) for name in _PROPERTIES}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON-ready values."""
+        return {
+            "operator": self.operator,
+            "shape": list(self.shape),
+            "output_shape": list(self.output_shape),
+            "boundary": self.boundary,
+            **{name: finding.to_dict() for name, finding in self.findings.items()},
+            "period": list(self.period),
+            "kernel": None if self.kernel is None else to_json(self.kernel),
+            "offset": None if self.offset is None else to_json(self.offset),
+        }
+
+    def __str__(self) -> str:
+        page = io.StringIO()
+        Console(file=page, width=_WIDTH, color_system=None, force_terminal=False).print(self)
+        return "\n".join(line.rstrip() for line in page.getvalue().splitlines())
+
+    def __rich__(self) -> Group:
+        table = Table(*_HEADINGS, box=None, pad_edge=False)
+        for name, finding in self.findings.items():
+            style = {True: "green", False: "red", None: "yellow"}[finding.holds]
+            holds = Text(_WORDS[finding.holds], style=style)
+            table.add_row(name, holds, finding.certainty, Text(finding.reason))
+        notes = Table(box=None, pad_edge=False, show_header=False)
+        for note, words in self._notes().items():
+            notes.add_row(note, Text(words))
+        return Group(Text(self._title(), style="bold"), "", table, "", notes)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th scope='row'>{name}</th><td>{_WORDS[finding.holds]}</td>"
+            f"<td>{finding.certainty}</td><td>{html.escape(finding.reason)}</td></tr>"
+            for name, finding in self.findings.items()
+        )
+        notes = "".join(
+            f"<dt>{note}</dt><dd>{html.escape(words)}</dd>" for note, words in self._notes().items()
+        )
+        head = "".join(f"<th scope='col'>{heading}</th>" for heading in _HEADINGS)
+        return (
+            f"<table><caption>{html.escape(self._title())}</caption>"
+            f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table><dl>{notes}</dl>"
+        )
+
+    def _title(self) -> str:
+        return f"{self.operator}: {self.shape} -> {self.output_shape}, {self.boundary} boundary"
+
+    def _notes(self) -> dict[str, str]:
+        """Return what the table of findings leaves out: period, kernel, offset and witnesses."""
+        notes = {"period": ", ".join("none" if p is None else str(p) for p in self.period)}
+        if self.kernel is not None:
+            notes["kernel"] = f"shape {self.kernel.shape}, {_brief(self.kernel)}"
+        if self.offset is not None and self.offset.any():
+            notes["offset"] = f"f(0) = {_brief(self.offset)}"
+        for name, finding in self.findings.items():
+            if finding.witness is not None and finding.witness.property == name:
+                notes[f"{name} fails"] = str(finding.witness)
+        return notes
+
+
+def _brief(values: Array) -> str:
+    if values.size > 16:
+        return f"{values.size} values from {values.min():.6g} to {values.max():.6g}"
+    return str(to_json(values.round(6)))

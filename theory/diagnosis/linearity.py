@@ -1,0 +1,138 @@
+"""Whether an operator is additive and homogeneous, hence linear; or affine.
+
+The structure of the operator can prove; the search for a witness can refute, and is run against a
+proof as well: a table of primitives may be wrong, a witness is not.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from theory.diagnosis.equations import Equation
+from theory.diagnosis.findings import Finding
+from theory.diagnosis.search import CLEAR, SCALARS, Trials, pairs, probes, shrink
+from theory.diagnosis.structure import Level, Structure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from theory.diagnosis.calling import Array
+    from theory.diagnosis.equations import Property
+    from theory.diagnosis.findings import Certainty
+    from theory.diagnosis.witnesses import Witness
+
+
+@dataclass(frozen=True, eq=False)
+class Linearity:
+    """The findings on linearity."""
+
+    additive: Finding
+    homogeneous: Finding
+    linear: Finding
+    affine: Finding
+
+
+def judge_linearity(
+    trials: Trials, structure: Structure | None, untraceable: str, rng: np.random.Generator
+) -> Linearity:
+    """Return the findings on linearity.
+
+    Parameters
+    ----------
+    trials : Trials
+        The operator under trial.
+    structure : Structure, optional
+        What its graph proves; None where it has no graph.
+    untraceable : str
+        Why it has no graph.
+    rng : numpy.random.Generator
+        For the random inputs.
+    """
+    offset = trials(np.zeros(trials.operator.shape))
+    affine_by_structure = structure is not None and structure.level <= Level.AFFINE
+    proof = _proof(structure, offset) if structure is not None and affine_by_structure else ""
+    linear_by_structure = affine_by_structure and not offset.any()
+    doubt = _doubt(structure, untraceable)
+
+    def judge(prop: Property, proved: bool) -> Finding:
+        witness = _refute(trials, prop, CLEAR if proved else 1.0, rng)
+        if witness is not None:
+            against = f", although {proof}: its table of primitives is wrong" if proved else ""
+            return Finding(False, "refuted", f"{Equation(prop)} fails{against}", witness)
+        if trials.failure or trials.not_finite:
+            why = trials.failure or trials.not_finite
+            return Finding(None, "undecided", f"no witness, but {why}")
+        if proved:
+            return Finding(True, "proved", proof)
+        return Finding(True, "sampled", f"no witness found; {doubt}")
+
+    additive = judge("additive", linear_by_structure)
+    homogeneous = judge("homogeneous", linear_by_structure)
+    affine = judge("affine", affine_by_structure)
+    linear = both({"additive": additive, "homogeneous": homogeneous})
+    return Linearity(additive, homogeneous, linear, affine)
+
+
+def both(findings: dict[str, Finding]) -> Finding:
+    """Return the finding that several properties hold together, no more certain than the weakest.
+
+    Parameters
+    ----------
+    findings : dict
+        Name of each property, and whether it holds.
+    """
+    for name, finding in findings.items():
+        if finding.holds is False:
+            return replace(finding, reason=f"not {name}")
+    for name, finding in findings.items():
+        if finding.holds is None:
+            return replace(finding, reason=f"{name}? {finding.reason}")
+    certainties: tuple[Certainty, ...] = ("sampled", "exhausted", "proved")
+    weakest = min((f.certainty for f in findings.values()), key=certainties.index)
+    return Finding(True, weakest, " and ".join(findings))
+
+
+def _proof(structure: Structure, offset: Array) -> str:
+    used = ", ".join(structure.primitives[:6]) + (", ..." if len(structure.primitives) > 6 else "")
+    names = f" ({used})" if used else ""
+    if structure.level is Level.LINEAR:
+        return f"every primitive is linear{names}"
+    tail = "" if offset.any() else " and f(0) = 0"
+    return f"every primitive is affine{names}{tail}"
+
+
+def _doubt(structure: Structure | None, untraceable: str) -> str:
+    if structure is None:
+        return f"not provable from its structure: {untraceable}"
+    if structure.level is Level.UNKNOWN:
+        return f"not provable: primitive {structure.culprit} is unknown, random or writes in place"
+    if structure.level is Level.NONLINEAR:
+        return f"not provable: primitive {structure.culprit} is nonlinear"
+    return "not provable from its structure"
+
+
+def _refute(
+    trials: Trials, prop: Property, threshold: float, rng: np.random.Generator
+) -> Witness | None:
+    """Search for a violation of at least `threshold` rounding bounds and shrink it."""
+    for equation, inputs in _attempts(prop, trials.operator.shape, rng):
+        if trials.excess(equation, inputs) > threshold:
+            shrunk = shrink(inputs, functools.partial(trials.excess, equation))
+            return trials.witness(equation, shrunk)
+    return None
+
+
+def _attempts(
+    prop: Property, shape: tuple[int, ...], rng: np.random.Generator
+) -> Iterator[tuple[Equation, tuple[Array, ...]]]:
+    if prop == "homogeneous":
+        for x in probes(shape, rng):
+            for c in SCALARS:
+                yield Equation(prop, scalar=c), (x,)
+    else:
+        for pair in pairs(shape, rng):
+            yield Equation(prop), pair

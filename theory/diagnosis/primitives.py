@@ -1,0 +1,67 @@
+"""What is known of ATen's primitives: which are linear, bilinear, constant, nonlinear.
+
+A primitive that stands in no table is unknown to the proofs, which is safe. One that stands in the
+wrong table is what the search for witnesses, run against every proof, is there to find.
+"""
+
+from __future__ import annotations
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+LINEAR_IN_FIRST = _names(
+    """
+    _adaptive_avg_pool2d _adaptive_avg_pool3d _conj _conj_physical _fft_c2c _fft_c2r _fft_r2c
+    _reshape_alias _unsafe_view _upsample_bilinear2d_aa adaptive_avg_pool1d alias as_strided
+    avg_pool1d avg_pool2d avg_pool3d channel_shuffle clone col2im contiguous cumsum detach
+    diag_embed diagonal expand flip gather im2col imag index index_select lift_fresh_copy mean
+    movedim narrow neg negative permute pixel_shuffle pixel_unshuffle real reflection_pad1d
+    reflection_pad2d reflection_pad3d repeat replication_pad1d replication_pad2d
+    replication_pad3d reshape resolve_conj resolve_neg roll rot90 select slice split
+    split_with_sizes squeeze sum t take trace transpose tril triu unbind unfold unsafe_split
+    unsqueeze upsample_bicubic2d upsample_bilinear2d upsample_linear1d upsample_nearest1d
+    upsample_nearest2d upsample_nearest3d upsample_trilinear3d view view_as_complex view_as_real
+    """
+)
+"""Linear in the first argument; every other array argument must be constant."""
+
+AFFINE_COMBINATION = _names(
+    """
+    add cat copy diagonal_scatter fill hstack index_add index_copy index_put rsub scatter
+    scatter_add select_scatter slice_scatter stack sub vstack
+    """
+)
+"""Sums and arrangements of arrays: linear if all are, affine if some are constant."""
+
+PRODUCT = _names("bmm dot matmul mm mul multiply mv outer vdot")
+"""Bilinear in the first two arguments."""
+
+PRODUCT_AND_SUM = _names("addbmm addmm addmv baddbmm")
+"""The first argument, plus a product of the next two."""
+
+CONSTANT = _names(
+    """
+    arange empty empty_like empty_permuted empty_strided eye full full_like linspace new_empty
+    new_empty_strided new_full new_ones new_zeros ones ones_like scalar_tensor zeros zeros_like
+    """
+)
+"""Depends at most on the shape of what it is given."""
+
+NONLINEAR = _names(
+    """
+    _log_softmax _softmax abs acos acosh amax amin aminmax angle argmax argmin argsort asin
+    asinh atan atan2 atanh bitwise_and bitwise_not bitwise_or bitwise_xor ceil celu clamp
+    clamp_max clamp_min copysign cos cosh cumprod digamma elu eq erf erfc erfinv exp exp2 expm1
+    fake_quantize_per_tensor_affine floor floor_divide fmax fmin fmod frac ge gelu glu gt
+    hardshrink hardsigmoid hardswish hardtanh hypot isfinite isinf isnan kthvalue le leaky_relu
+    lgamma log log10 log1p log2 log_sigmoid_forward logaddexp logcumsumexp logical_and
+    logical_not logical_or logical_xor logsumexp lt max max_pool2d_with_indices
+    max_pool3d_with_indices maximum median min minimum mish mode nan_to_num nanmedian
+    native_group_norm native_layer_norm ne nonzero norm pow prelu prod reciprocal relu remainder
+    round rsqrt sgn sigmoid sign signbit silu sin sinh softplus softshrink sort sqrt square std
+    std_mean tan tanh threshold topk trunc var var_mean
+    """
+)
+"""Known not to be affine in general: a hint, never a verdict."""

@@ -1,0 +1,88 @@
+"""When two computed values differ: inequality for integers, a derived bound for the rest.
+
+The bound is the standard one for inner products [1]_: k rounded operations leave an error of at
+most
+``gamma_k * sum(|a_j| |x_j|)`` with ``gamma_k = k u / (1 - k u)`` and u the unit roundoff. Of an
+operator known only by its values, the sum is bounded by the largest response to a unit impulse
+times the input's 1-norm, and k is that of four dense matrix products in a row: enough for an FFT, a
+product, an inverse FFT and a normalisation. That is an assumption on operators whose inside is not
+visible; a difference beyond it is called a difference.
+
+.. [1] N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., SIAM, 2002, §3.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from theory.diagnosis.calling import Array
+
+_MATRIX_PRODUCTS = 4
+_SPARE = 2.0**8
+"""By how much values inside the operator may exceed those that leave it."""
+
+
+def gamma(k: int, unit_roundoff: float) -> float:
+    """Return Higham's gamma_k, the relative error bound of k rounded operations."""
+    return k * unit_roundoff / (1 - k * unit_roundoff)
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """The rounding errors that an operator on `cells` input cells is allowed.
+
+    Parameters
+    ----------
+    cells : int
+        Cells of the input: an output value is a sum of at most that many products.
+    unit_roundoff : float
+        Half the spacing of floating-point numbers at 1, in the coarser of input and output type.
+    gain : float
+        Largest magnitude of the response to a unit impulse.
+    offset : float
+        Largest magnitude of the response to zero.
+    """
+
+    cells: int
+    unit_roundoff: float
+    gain: float
+    offset: float
+
+    def excess(self, left: Array, right: Array, norm: float, responses: float) -> float:
+        """Return how many times the bound two sides differ; more than 1 means that they differ.
+
+        Parameters
+        ----------
+        left, right : array
+            The two sides, sums of responses to some inputs.
+        norm : float
+            1-norm of all those inputs together.
+        responses : float
+            How many responses those are.
+
+        Returns
+        -------
+        float
+            Infinity for integers that differ although no rounding can have occurred; NaN where
+            sides differ and a value is not finite, so that nothing can be said.
+        """
+        if np.array_equal(left, right, equal_nan=True):
+            return 0.0
+        if not (np.isfinite(left).all() and np.isfinite(right).all()):
+            return np.nan
+        difference = float(np.abs(left - right).max(initial=0.0))
+        products = self.gain * norm + self.offset * responses
+        exact = products * _SPARE <= 1 / self.unit_roundoff
+        if products == 0 or (exact and _is_integer(left) and _is_integer(right)):
+            return np.inf
+        return difference / (
+            gamma(2 * _MATRIX_PRODUCTS * self.cells, self.unit_roundoff) * products
+        )
+
+
+def _is_integer(values: Array) -> bool:
+    return bool((values == np.rint(values)).all())

@@ -1,0 +1,245 @@
+"""The search for witnesses: which inputs are tried, in which order, and how a find is shrunk.
+
+Small integers come first, then halves and quarters, then extremes, then large random numbers, so
+that the first find is already near the smallest. All sums and multiples of these inputs that the
+equations need are exact in floating point.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from theory.diagnosis.calling import Array, Operator, OperatorError
+from theory.diagnosis.rounding import Rounding
+from theory.diagnosis.witnesses import Witness
+from theory.signals import impulse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from theory.diagnosis.equations import Equation
+
+SCALARS = (-1.0, 2.0, 0.5, -3.0, 2.0**20)
+
+CLEAR = 2.0**10
+"""A violation this many bounds large is beyond any doubt about the bound."""
+
+_SHRINK_QUESTIONS = 4000
+
+_REMEMBERED_VALUES = 2**24
+
+
+class Trials:
+    """The operator under trial: remembers responses, and the first input that has none.
+
+    Attributes
+    ----------
+    failure : str
+        What happened on the first input without a response; empty if none was met.
+    not_finite : str
+        Which was the first input whose response has NaN or infinity; empty if none was met.
+    rounding : Rounding
+        What counts as a rounding error.
+    """
+
+    def __init__(self, operator: Operator) -> None:
+        self.operator = operator
+        self.failure = ""
+        self.not_finite = ""
+        self._memory: dict[bytes, Array] = {}
+        self._capacity = max(8, _REMEMBERED_VALUES // max(1, int(np.prod(operator.output_shape))))
+        self.rounding = self._measure_rounding()
+
+    def __call__(self, x: Array) -> Array:
+        """Return the response to x, all NaN where there is none."""
+        key = x.tobytes()
+        if key not in self._memory:
+            if len(self._memory) >= self._capacity:
+                self._memory.clear()
+            self._memory[key] = self._respond(x)
+        return self._memory[key]
+
+    def _respond(self, x: Array) -> Array:
+        try:
+            y = self.operator(x)
+        except OperatorError as error:
+            self.failure = self.failure or f"on {_described(x)} {error}"
+            return np.full(self.operator.output_shape, np.nan)
+        if not np.isfinite(y).all():
+            self.not_finite = self.not_finite or f"on {_described(x)} its output is not finite"
+        return y
+
+    def _measure_rounding(self) -> Rounding:
+        operator = self.operator
+        zero = self(np.zeros(operator.shape))
+        gains = [np.abs(self(x) - zero).max(initial=0.0) for x in impulses(operator.shape)]
+        finite = [float(gain) for gain in gains if np.isfinite(gain)]
+        offset = float(np.abs(zero).max(initial=0.0))
+        return Rounding(
+            int(np.prod(operator.shape)),
+            operator.unit_roundoff,
+            max(finite, default=1.0),
+            offset if np.isfinite(offset) else 0.0,
+        )
+
+    def excess(self, equation: Equation, inputs: tuple[Array, ...]) -> float:
+        """Return by how many rounding bounds an equation fails; NaN if a side is not finite."""
+        left, right = equation.sides(self, inputs)
+        # Each side holds every input once, and at most as many offsets, times the scalar.
+        twice = 2.0 * max(1.0, abs(equation.scalar or 0.0))
+        norm = sum(float(np.abs(x).sum()) for x in inputs)
+        return self.rounding.excess(left, right, twice * norm, twice * len(inputs))
+
+    def witness(self, equation: Equation, inputs: tuple[Array, ...]) -> Witness:
+        """Return the witness with both sides as its replay will compute them."""
+        inputs = tuple(x.astype(self.operator.array_type) for x in inputs)
+        left, right = equation.replay(self.operator, inputs)
+        return Witness(inputs=inputs, left=left, right=right, **vars(equation))
+
+
+def _described(x: Array) -> str:
+    return f"an input with values from {x.min():g} to {x.max():g}"
+
+
+def impulses(shape: tuple[int, ...]) -> Iterator[Array]:
+    """Yield unit impulses at the first, second, middle and last cell."""
+    cells = int(np.prod(shape))
+    for at in dict.fromkeys([0, 1 % cells, cells // 2, cells - 1]):
+        yield impulse(shape, tuple(int(i) for i in np.unravel_index(at, shape)))
+
+
+def probes(shape: tuple[int, ...], rng: np.random.Generator) -> Iterator[Array]:
+    """Yield inputs from small to extreme: impulses, edges, ramps, near-ties, fractions."""
+    zeros = np.zeros(shape)
+    cells = np.arange(zeros.size, dtype=float).reshape(shape)
+    yield zeros
+    for x in impulses(shape):
+        yield from (x, -x, 2 * x)
+    position = np.arange(shape[-1], dtype=float)
+    yield from (zeros + 1, zeros - 1)
+    yield from (zeros + (position < 2), zeros + (position >= shape[-1] // 2), zeros + position % 2)
+    yield from (cells, -cells, cells % 2 + cells * 2.0**-10)
+    for bound in (1, 3, 9):
+        yield rng.integers(-bound, bound, shape, endpoint=True).astype(float)
+    for x in impulses(shape):
+        yield from (x / 2, x / 4, 1.5 * x)
+    yield rng.integers(-9, 9, shape, endpoint=True) / 4
+    for extreme in (1e2, 1e4, 1e6):
+        for x in impulses(shape):
+            yield from (extreme * x, -extreme * x)
+        yield extreme * rng.integers(-3, 3, shape, endpoint=True)
+    for bits in (16, 44):
+        yield rng.integers(-(2**bits), 2**bits, shape, endpoint=True).astype(float)
+        yield rng.integers(-(2**bits), 2**bits, shape, endpoint=True) / 2.0**12
+
+
+def pairs(shape: tuple[int, ...], rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
+    """Yield pairs to add: on one cell, on neighbouring cells, then every kind of probe."""
+    zeros = np.zeros(shape)
+    yield zeros, zeros
+    units = list(impulses(shape))
+    for x in units:
+        yield from ((x, -x), (x, x))
+    for x in units:
+        y = np.roll(x, 1)
+        yield from ((x, y), (x, -y))
+    previous = zeros
+    for x in probes(shape, rng):
+        yield from ((x, -x), (x, x), (x, previous))
+        previous = x
+
+
+def shrink(
+    inputs: tuple[Array, ...], size: Callable[[tuple[Array, ...]], float]
+) -> tuple[Array, ...]:
+    """Make a violation small: fewer cells, then smaller magnitudes.
+
+    Parameters
+    ----------
+    inputs : tuple of array
+        Inputs with a violation.
+    size : callable
+        Size of the violation, in rounding bounds; NaN where there is none to speak of.
+
+    Returns
+    -------
+    tuple of array
+        Inputs whose violation is still clear. Unless `size` was asked too often, no cell of theirs
+        can be zeroed.
+    """
+    floor = min(size(inputs), CLEAR)
+    questions = itertools.count()
+
+    def accept(candidate: tuple[Array, ...]) -> bool:
+        return next(questions) < _SHRINK_QUESTIONS and size(candidate) >= floor
+
+    return _shrink_magnitude(_shrink_support(inputs, accept), accept)
+
+
+def _shrink_support(
+    inputs: tuple[Array, ...], accept: Callable[[tuple[Array, ...]], bool]
+) -> tuple[Array, ...]:
+    """Zero blocks of cells, halving the block, until no single cell can go."""
+    support = np.flatnonzero(np.any([x != 0 for x in inputs], axis=0))
+    block = len(support)
+    while block and len(support):
+        start = 0
+        while start < len(support):
+            candidate = tuple(_with(x, support[start : start + block], 0.0) for x in inputs)
+            if accept(candidate):
+                inputs = candidate
+                support = np.delete(support, slice(start, start + block))
+            else:
+                start += block
+        block //= 2
+    return inputs
+
+
+def _shrink_magnitude(
+    inputs: tuple[Array, ...], accept: Callable[[tuple[Array, ...]], bool]
+) -> tuple[Array, ...]:
+    """Replace each value by the smallest integer of its sign that keeps the violation."""
+    for which, x in enumerate(inputs):
+        for cell in np.flatnonzero(x):
+            build = functools.partial(_with_magnitude, inputs, which, int(cell))
+            value = abs(float(inputs[which].flat[cell]))
+            inputs = build(_smallest(value, build, accept))
+    return inputs
+
+
+def _with_magnitude(
+    inputs: tuple[Array, ...], which: int, cell: int, magnitude: float
+) -> tuple[Array, ...]:
+    """Return the inputs with one value of one of them scaled to a magnitude."""
+    x = inputs[which]
+    changed = _with(x, cell, float(np.copysign(magnitude, x.flat[cell])) if magnitude else 0.0)
+    return (*inputs[:which], changed, *inputs[which + 1 :])
+
+
+def _smallest(
+    magnitude: float,
+    build: Callable[[float], tuple[Array, ...]],
+    accept: Callable[[tuple[Array, ...]], bool],
+) -> float:
+    """Return 0, 1, or by bisection another integer below the magnitude, if it is accepted."""
+    for small in (0.0, 1.0):
+        if small < magnitude and accept(build(small)):
+            return small
+    below = 1.0
+    while (middle := float(np.floor((below + magnitude) / 2))) > below:
+        if accept(build(middle)):
+            magnitude = middle
+        else:
+            below = middle
+    return magnitude
+
+
+def _with(x: Array, cells: Array | int, value: float) -> Array:
+    """Return a copy of x with some cells, by flat index, replaced."""
+    changed = x.copy()
+    changed.flat[cells] = value
+    return changed

@@ -1,0 +1,195 @@
+"""What the primitives of a graph prove: that it is linear, affine, pointwise.
+
+The graph is interpreted over the lattice constant < linear < affine < nonlinear < unknown, where
+`linear` is a linear function of the operator's input. A primitive that the tables do not name is
+`unknown`, unless all that it sees is constant; nothing is guessed from a name. The proof is of the
+traced program in exact arithmetic: rounding is not part of it.
+"""
+
+from __future__ import annotations
+
+import enum
+import operator as builtin
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from theory.diagnosis import primitives
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Level(enum.IntEnum):
+    """How a value depends on the operator's input."""
+
+    CONSTANT = 0
+    LINEAR = 1
+    AFFINE = 2
+    NONLINEAR = 3
+    UNKNOWN = 4
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What a graph proves.
+
+    Attributes
+    ----------
+    level : Level
+        How the output depends on the input.
+    culprit : str
+        The first primitive that made it nonlinear or unknown; empty if none did.
+    primitives : tuple of str
+        Names of the primitives, each once, in order of appearance.
+    pointwise : bool
+        Whether every output cell is one and the same function of the input cell at its place.
+    """
+
+    level: Level
+    culprit: str
+    primitives: tuple[str, ...]
+    pointwise: bool
+
+
+def interpret(graph: torch.fx.Graph) -> Structure:
+    """Interpret a graph over the lattice of levels."""
+    levels: dict[torch.fx.Node, Level] = {}
+    culprit = ""
+    names: list[str] = []
+    for node in graph.nodes:
+        if node.op == "placeholder":
+            levels[node] = Level.LINEAR
+        elif node.op == "get_attr":
+            levels[node] = Level.CONSTANT
+        elif node.op == "output":
+            level = _join([levels[n] for n in node.all_input_nodes])
+        elif node.target is builtin.getitem:
+            levels[node] = levels[node.args[0]]
+        else:
+            levels[node] = _level(node, levels)
+            names.append(_primitive(node))
+        if node.op == "call_function" and levels[node] is not Level.CONSTANT:
+            if _rounds(node, graph):
+                levels[node] = max(levels[node], Level.NONLINEAR)
+            if levels[node] >= Level.NONLINEAR and not culprit:
+                culprit = _primitive(node)
+    culprit = culprit if level >= Level.NONLINEAR else ""
+    return Structure(level, culprit, tuple(dict.fromkeys(names)), _is_pointwise(graph))
+
+
+def _level(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> Level:
+    """Return the level of one primitive's result."""
+    name, args = _primitive(node), node.args
+    seen = [levels[n] for n in node.all_input_nodes]
+    if not _is_pure(node) or Level.UNKNOWN in seen:
+        return Level.UNKNOWN
+    if name in primitives.CONSTANT or all(level is Level.CONSTANT for level in seen):
+        return Level.CONSTANT
+    if Level.NONLINEAR in seen or name in primitives.NONLINEAR:
+        return Level.NONLINEAR
+    if "reduce" in node.kwargs:
+        return Level.UNKNOWN
+
+    def of(*arguments: Any) -> Level:
+        return _join([_argument_level(argument, levels) for argument in arguments])
+
+    first, others = (args[0] if args else None), args[1:]
+    rest = of(*others, *node.kwargs.values())
+    if name in primitives.LINEAR_IN_FIRST:
+        return of(first) if rest is Level.CONSTANT else Level.NONLINEAR
+    if name == "constant_pad_nd":
+        fill = args[2] if len(args) > 2 else 0
+        return of(first) if fill == 0 else _join([of(first), Level.CONSTANT])
+    if name == "_to_copy":
+        return of(first)
+    if name in primitives.AFFINE_COMBINATION:
+        return of(*_summands(args))
+    if name in primitives.PRODUCT:
+        return _product(of(args[0]), of(args[1]))
+    if name in primitives.PRODUCT_AND_SUM:
+        return _join([of(args[0]), _product(of(args[1]), of(args[2]))])
+    if name == "div" and "rounding_mode" not in node.kwargs:
+        return of(first) if rest is Level.CONSTANT else Level.NONLINEAR
+    if name in {"where", "masked_fill"}:
+        mask, values = (args[0], args[1:]) if name == "where" else (args[1], (args[0], args[2]))
+        return of(*values) if of(mask) is Level.CONSTANT else Level.NONLINEAR
+    if name == "convolution":
+        product = _product(of(args[0]), of(args[1]))
+        return product if args[2] is None else _join([product, of(args[2])])
+    if name == "_native_batch_norm_legit_no_training":
+        return _join([of(first), Level.CONSTANT]) if rest is Level.CONSTANT else Level.NONLINEAR
+    return Level.UNKNOWN
+
+
+def _join(levels: Sequence[Level]) -> Level:
+    """Return the level of a sum: a constant beside something linear makes it affine."""
+    highest = max(levels, default=Level.CONSTANT)
+    return Level.AFFINE if highest is Level.LINEAR and Level.CONSTANT in levels else highest
+
+
+def _product(left: Level, right: Level) -> Level:
+    if Level.CONSTANT in (left, right):
+        return max(left, right)
+    return Level.NONLINEAR
+
+
+def _argument_level(argument: Any, levels: dict[torch.fx.Node, Level]) -> Level:
+    if isinstance(argument, torch.fx.Node):
+        return levels[argument]
+    if isinstance(argument, list | tuple) and argument:
+        return _join([_argument_level(each, levels) for each in argument])
+    return Level.CONSTANT
+
+
+def _summands(args: Sequence[Any]) -> list[Any]:
+    """Return the arrays among the arguments, and the scalar of ``x + 2``."""
+    arrays = [a for a in args if _holds_node(a)]
+    return arrays if isinstance(args[0], list | tuple) else [*arrays, *args[1:2]]
+
+
+def _holds_node(argument: Any) -> bool:
+    if isinstance(argument, list | tuple):
+        return any(_holds_node(each) for each in argument)
+    return isinstance(argument, torch.fx.Node)
+
+
+def _primitive(node: torch.fx.Node) -> str:
+    """Return the name of a primitive without its overload: aten.add.Tensor is add."""
+    target = node.target
+    if isinstance(target, torch._ops.OpOverload) and target.namespace == "aten":
+        return target.overloadpacket.__name__
+    return str(target)
+
+
+def _rounds(node: torch.fx.Node, graph: torch.fx.Graph) -> bool:
+    """Whether a result is stored with less precision than the operator's input, as integers are."""
+    if "tensor_meta" not in node.meta:
+        return False
+    dtype = node.meta["tensor_meta"].dtype
+    if not (dtype.is_floating_point or dtype.is_complex):
+        return True
+    given = next(n for n in graph.nodes if n.op == "placeholder").meta["tensor_meta"].dtype
+    return torch.finfo(dtype).eps > torch.finfo(given).eps
+
+
+def _is_pure(node: torch.fx.Node) -> bool:
+    """Whether a primitive draws no random numbers and writes into nothing."""
+    target = node.target
+    if not isinstance(target, torch._ops.OpOverload):
+        return False
+    return not target._schema.is_mutable and torch.Tag.nondeterministic_seeded not in target.tags
+
+
+def _is_pointwise(graph: torch.fx.Graph) -> bool:
+    """Whether every primitive maps cell to cell; constant arrays could differ between cells."""
+    return all(
+        node.op in {"placeholder", "output"}
+        or (
+            isinstance(node.target, torch._ops.OpOverload)
+            and torch.Tag.pointwise in node.target.tags
+            and _is_pure(node)
+        )
+        for node in graph.nodes
+    )

@@ -1,0 +1,71 @@
+"""Record which primitive operations an operator performs, as a graph without mutation.
+
+The operator runs once on proxies (make_fx over ATen, functionalised, so that writing into a slice
+becomes a pure operation). Reading a value during the run, for a branch or in numpy, raises: such an
+operator cannot be traced. What does not raise may still be baked into the graph as a constant
+(random numbers, hidden state): the graph counts only if it computes what the operator computes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch._subclasses.functional_tensor import FunctionalTensorMode, dispatch_functionalize
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from theory.diagnosis.calling import Array, Operator, OperatorError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import torch
+
+
+class UntraceableError(Exception):
+    """The operator has no graph that can be trusted; the message says why."""
+
+
+def trace(operator: Operator, inputs: Iterable[Array]) -> torch.fx.Graph:
+    """Return the operator's graph of ATen primitives.
+
+    Parameters
+    ----------
+    operator : Operator
+        The operator.
+    inputs : iterable of array
+        Inputs on which the graph must agree with the operator, value by value.
+
+    Raises
+    ------
+    UntraceableError
+        If it computes outside torch, branches on values, or the graph computes something else.
+    """
+    if not operator.takes_tensors:
+        raise UntraceableError("it computes with numpy")
+    example = operator.wrap(np.zeros(operator.shape))
+    try:
+        module = make_fx(dispatch_functionalize(operator.underlying, mode=FunctionalTensorMode()))(
+            example
+        )
+    except Exception as error:
+        raise UntraceableError(_why(error)) from error
+    for x in inputs:
+        try:
+            expected, found = operator(x), operator.unwrap(module(operator.wrap(x)))
+        except OperatorError:
+            continue
+        except Exception as error:
+            raise UntraceableError(f"its graph does not run ({error})") from error
+        if not np.array_equal(expected, found, equal_nan=True):
+            raise UntraceableError("its graph does not reproduce it (hidden state or randomness)")
+    return module.graph
+
+
+def _why(error: Exception) -> str:
+    message = str(error)
+    if "numpy" in message:
+        return "it computes with numpy"
+    if "get value out of a tracing tensor" in message or "data-dependent" in message:
+        return "it reads values of its input, as a data-dependent branch does"
+    return f"tracing raises {type(error).__name__}"
