@@ -38,6 +38,7 @@ app = typer.Typer(
 )
 _out = Console(width=None if sys.stdout.isatty() else 100)
 _err = Console(stderr=True)
+_POLL_SECONDS = 0.5
 
 
 class Device(StrEnum):
@@ -115,8 +116,9 @@ def run(
 ) -> None:
     """Run what the store does not hold yet.
 
-    Stop it whenever you like: finished runs are kept, and the same command goes on from there. On
-    small networks, processes of one thread each carry more runs than one process of many:
+    Stop it whenever you like: finished runs are kept, and the same command goes on from there.
+
+    On small networks, one thread for each of several processes carries more runs than one process:
 
         python -m experiments run nni-2023-ex1 --executor processes
     """
@@ -227,20 +229,22 @@ def _progress(runs: Sequence[Run]) -> Iterator[None]:
         finished = progress.add_task("runs", total=len(runs))
         epochs = progress.add_task("epochs", total=sum(run.recipe.epochs for run in runs))
 
-        def poll() -> None:
-            while True:
-                progress.update(finished, completed=sum(r.record_path.exists() for r in runs))
-                progress.update(epochs, completed=sum(r.epochs_done() for r in runs))
-                if stop.wait(0.5):
-                    return
+        def update() -> None:
+            progress.update(finished, completed=sum(r.record_path.exists() for r in runs))
+            progress.update(epochs, completed=sum(r.epochs_done() for r in runs))
 
-        watcher = threading.Thread(target=poll, daemon=True)
+        def watch() -> None:
+            while not stop.wait(_POLL_SECONDS):
+                update()
+
+        watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
         try:
             yield
         finally:
             stop.set()
             watcher.join()
+            update()
 
 
 def _print_json(data: Any) -> None:

@@ -1,0 +1,166 @@
+"""The look of the theory's pictures, and the few marks that they are made of.
+
+The colours are those of Okabe and Ito, "Color universal design" (2008), which readers with any
+common colour vision can tell apart; on dark pages without those that vanish on a dark background.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from jaxtyping import Shaped
+    from matplotlib.axes import Axes
+
+    from experiments.figures import Theme
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Colours of one theme.
+
+    Attributes
+    ----------
+    ink : str
+        Text and axes.
+    faint : str
+        Grids and empty cells.
+    paper : str
+        Text on a coloured cell.
+    colors : tuple of str
+        What is told apart: inputs, outputs, and what differs from them.
+    """
+
+    ink: str
+    faint: str
+    paper: str
+    colors: tuple[str, ...]
+
+
+_PALETTES: dict[Theme, Palette] = {
+    "light": Palette(
+        "#222222", "#dcdcdc", "#ffffff", ("#0072B2", "#D55E00", "#00805E", "#B0588E", "#8A6A00")
+    ),
+    "dark": Palette(
+        "#dddddd", "#45484d", "#131416", ("#56B4E9", "#E69F00", "#19B888", "#DD9AC0", "#F0E442")
+    ),
+}
+
+
+def styled(draw: Callable[[Palette], Figure]) -> Callable[[Theme], Figure]:
+    """Turn a drawing in a palette into a drawing in a theme."""
+
+    @functools.wraps(draw)
+    def drawing(theme: Theme) -> Figure:
+        palette = _PALETTES[theme]
+        ink = palette.ink
+        with mpl.rc_context(
+            {
+                "font.size": 10,
+                "axes.titlesize": 10,
+                "axes.titlelocation": "left",
+                "text.color": ink,
+                "axes.titlecolor": ink,
+                "axes.labelcolor": ink,
+                "axes.edgecolor": ink,
+                "xtick.color": ink,
+                "ytick.color": ink,
+                "figure.facecolor": "none",
+                "axes.facecolor": "none",
+                "axes.spines.top": False,
+                "axes.spines.right": False,
+                "legend.frameon": False,
+            }
+        ):
+            return draw(palette)
+
+    return drawing
+
+
+def canvas(height: float) -> Figure:
+    """Return an empty figure as wide as the text, with room between rows; `height` in inches."""
+    return Figure(figsize=(7.2, height), layout=ConstrainedLayoutEngine(h_pad=0.12))
+
+
+def number(value: Any) -> str:
+    """Return a number as people write it: no trailing zeros, a minus sign, no negative zero."""
+    return f"{value + 0.0:g}".replace("-", "−")
+
+
+def bars(
+    axes: Axes,
+    values: Shaped[np.ndarray, " n"],
+    palette: Palette,
+    *,
+    color: int = 0,
+    title: str = "",
+    first: int = 0,
+) -> None:
+    """Draw a signal as one bar a cell, each with its value; `first` is the index of cell 0."""
+    cells = np.arange(first, first + len(values))
+    heights = np.asarray(values, dtype=float)
+    axes.axhline(0, color=palette.ink, linewidth=0.8)
+    axes.bar(cells, heights, width=0.6, color=palette.colors[color])
+    for cell, height in zip(cells, heights, strict=True):
+        axes.annotate(
+            number(height),
+            (cell, height),
+            xytext=(0, 3 if height >= 0 else -3),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if height >= 0 else "top",
+            color=palette.ink if height else palette.faint,
+        )
+    axes.set_title(title)
+    axes.set_xticks(cells)
+    axes.set_xlim(cells[0] - 0.6, cells[-1] + 0.6)
+    axes.tick_params(length=0)
+    axes.yaxis.set_visible(False)
+    axes.spines[["left", "bottom"]].set_visible(False)
+
+
+def same_height(axes: Sequence[Axes] | Shaped[np.ndarray, " rows columns"]) -> None:
+    """Give bar panels one vertical scale, with room for the values."""
+    panels: list[Axes] = list(np.ravel(np.asarray(axes, dtype=object)))
+    ends = [end for panel in panels for end in panel.dataLim.intervaly]
+    low, high = min(0, *ends), max(0, *ends)
+    room = 0.28 * max(high - low, 1)
+    for panel in panels:
+        panel.set_ylim(low - (room if low < 0 else 0.02), high + room)
+
+
+def matrix(
+    axes: Axes,
+    entries: Shaped[np.ndarray, "rows columns"],
+    palette: Palette,
+    *,
+    title: str = "",
+    label: Callable[[Any], str] = number,
+    color: Callable[[Any], int | None] = lambda entry: 0 if entry else None,
+) -> None:
+    """Draw a matrix as cells; `color` names the colour of an entry, None leaves its cell empty."""
+    rows, columns = entries.shape
+    for row in range(rows):
+        for column in range(columns):
+            entry = entries[row, column]
+            index = color(entry)
+            filled = index is not None
+            face = palette.colors[index] if index is not None else "none"
+            axes.add_patch(
+                mpl.patches.Rectangle(
+                    (column - 0.5, row - 0.5), 1, 1, facecolor=face, edgecolor=palette.faint
+                )
+            )
+            ink = palette.paper if filled else palette.ink
+            axes.text(column, row, label(entry), ha="center", va="center", color=ink)
+    axes.set(xlim=(-0.6, columns - 0.4), ylim=(rows - 0.4, -0.6), aspect="equal", title=title)
+    axes.axis("off")

@@ -1,0 +1,51 @@
+"""A table of text and nodes, which scrolls by itself where the page is too narrow for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from docutils import nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Cell: TypeAlias = str | nodes.Node
+
+
+def table(
+    head: Sequence[Cell], rows: Sequence[Sequence[Cell]], *, classes: Sequence[str] = ()
+) -> nodes.container:
+    """Return a table with one header row.
+
+    Parameters
+    ----------
+    head : sequence of str or node
+        The header's cells.
+    rows : sequence of sequences of str or node
+        As many cells a row as the header has, but for those that a `spanning` one covers.
+    classes : sequence of str, optional
+        CSS classes of the table.
+    """
+    group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in head), cols=len(head))
+    group += nodes.thead("", _row(head))
+    group += nodes.tbody("", *map(_row, rows))
+    return nodes.container("", nodes.table("", group, classes=list(classes)), classes=["wide"])
+
+
+def spanning(text: str, rows: int) -> nodes.entry:
+    """Return a cell that takes up so many rows; the rows below leave it out."""
+    return nodes.entry("", _paragraph(text), morerows=rows - 1)
+
+
+def _row(cells: Sequence[Cell]) -> nodes.row:
+    return nodes.row(
+        "",
+        *(
+            cell if isinstance(cell, nodes.entry) else nodes.entry("", _paragraph(cell))
+            for cell in cells
+        ),
+    )
+
+
+def _paragraph(cell: Cell) -> nodes.paragraph:
+    return nodes.paragraph("", "", nodes.Text(cell) if isinstance(cell, str) else cell)

@@ -1,0 +1,279 @@
+"""The site shows what is there: no figure from stale records, no verdict without its trial.
+
+Small sites with the site's own extensions are built in memory; the whole one is opened in a browser
+by `test_docs_browser`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+pytest.importorskip("sphinx", reason="the docs extra is not installed")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
+
+from _ext import benches as bench_page
+from _ext import convolution_pictures, operator_pictures, parameter_pictures
+from _ext.chips import LABELS
+from _ext.runs import runs_of
+from _ext.verdicts import theory_verdicts
+from sphinx.errors import ExtensionError
+from sphinx.testing.util import SphinxTestApp
+
+from experiments.catalog import study
+from experiments.figures import THEMES, save
+from experiments.records import ENGINE_VERSION, Curves, Record, Store, record_key
+from experiments.statements import Verdict as ExperimentVerdict
+from theory.ledger.trials import VERDICTS
+
+STUDY = study("nni-2023-ex1")
+MEASUREMENTS = """
+# Page
+
+```{completions} nni-2023-ex1
+```
+
+```{reported-figure} nni-2023-ex1
+```
+
+```{curves} nni-2023-ex1
+:roles: filters-20-lr-0.01 filters-3-lr-0.01
+:completion: adam
+```
+
+```{measured} nni-2023-ex1
+```
+
+```{runs} nni-2023-ex1
+```
+"""
+
+
+def record(recipe, seed, /, **changes):
+    """Make up a record, with curves that end at 80 % (train) and 50 % (test)."""
+    steps = [epoch / recipe.epochs for epoch in range(1, recipe.epochs + 1)]
+    whole = Record(
+        key=record_key(recipe, seed, "data", "cpu"),
+        study=STUDY.name,
+        recipe=recipe,
+        seed=seed,
+        device="cpu",
+        dataset_fingerprint="data",
+        engine=ENGINE_VERSION,
+        parameters=3172,
+        train_size=50_000,
+        test_size=10_000,
+        curves=Curves(
+            train_loss=[2 - step for step in steps],
+            train_accuracy=[0.8 * step + 0.001 * seed for step in steps],
+            test_loss=[2 - 0.5 * step for step in steps],
+            test_accuracy=[0.5 * step + 0.001 * seed for step in steps],
+        ),
+        final_train_loss=1.0,
+        final_train_accuracy=0.8 + 0.001 * seed,
+        diverged=False,
+        provenance={
+            "wall_seconds": 60.0,
+            "threads": 1,
+            "hardware": "a processor",
+            "python": "3.11",
+            "torch": "2.9",
+            "numpy": "2.0",
+        },
+    )
+    return dataclasses.replace(whole, **changes)
+
+
+def text(html):
+    """Return what a reader reads."""
+    return re.sub(r"<[^>]*>", "", html)
+
+
+@pytest.fixture
+def build(tmp_path, monkeypatch):
+    """Build a site of one page with the site's own extensions; return its HTML, or raise."""
+    apps = []
+
+    def run(page, *extensions, records=tmp_path):
+        source = tmp_path / "source"
+        source.mkdir()
+        (source / "index.md").write_text(page, "utf-8")
+        (source / "conf.py").write_text(f"extensions = {['myst_parser', *extensions]}", "utf-8")
+        app = SphinxTestApp(
+            "html",
+            srcdir=source,
+            confoverrides={"convlaws_records": str(records)}
+            if "_ext.measurements" in extensions
+            else {},
+        )
+        apps.append(app)
+        app.build()
+        problems = app.warning.getvalue()
+        if problems:
+            raise ExtensionError(problems)
+        return (app.outdir / "index.html").read_text("utf-8")
+
+    yield run
+    for app in apps:
+        app.cleanup()
+
+
+def test_without_records_the_page_says_that_nothing_was_run(build):
+    html = build(MEASUREMENTS, "_ext.measurements")
+    assert "<img" not in html
+    assert html.count("not run yet") > len(STUDY.recipes)
+    assert "python -m experiments run nni-2023-ex1 --seeds 3" in text(html)
+
+
+def test_with_some_records_the_page_shows_them_and_names_what_is_missing(build, tmp_path):
+    for seed in range(2):
+        Store(tmp_path).write(record(STUDY.recipe("filters-20-lr-0.01", "adam"), seed))
+    html = build(MEASUREMENTS, "_ext.measurements")
+    figures = re.findall(r'<img alt="(Curves[^"]*)" class="(only-\w+)"', html)
+    assert [theme for _, theme in figures] == [f"only-{theme}" for theme in THEMES]
+    assert all("50.0 % test accuracy" in alt or "50.1 % test" in alt for alt, _ in figures)
+    assert "not run yet filters-3-lr-0.01.adam;" in text(html)
+    assert "2 runs" in html
+
+
+def test_with_all_records_nothing_is_said_to_be_missing(build, tmp_path):
+    for recipe in STUDY.recipes:
+        for seed in range(3):
+            Store(tmp_path).write(record(recipe, seed))
+    html = build(MEASUREMENTS, "_ext.measurements")
+    assert "not run yet" not in html
+    assert 'alt="Reported against measured' in html
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"engine": ENGINE_VERSION - 1}, f"engine {ENGINE_VERSION - 1}, now {ENGINE_VERSION}"),
+        (
+            {"recipe": dataclasses.replace(STUDY.recipes[0], epochs=7)},
+            "its recipe is not in the catalogue",
+        ),
+    ],
+)
+def test_a_stale_record_is_refused_and_named(tmp_path, changes, why):
+    stale = record(STUDY.recipes[0], 0, **changes)
+    Store(tmp_path).write(stale)
+    with pytest.raises(ExtensionError, match=re.escape(f"({stale.key[:12]}): {why}")):
+        runs_of(STUDY.name, tmp_path)
+
+
+def test_a_stale_record_fails_the_build(build, tmp_path):
+    Store(tmp_path).write(record(STUDY.recipes[0], 0, engine=ENGINE_VERSION - 1))
+    with pytest.raises(ExtensionError, match="stale"):
+        build(MEASUREMENTS, "_ext.measurements")
+
+
+def test_a_damaged_record_is_refused_and_named(tmp_path):
+    path = Store(tmp_path).write(record(STUDY.recipes[0], 0))
+    path.write_text(path.read_text("utf-8")[:100], "utf-8")
+    with pytest.raises(ExtensionError, match=re.escape(str(path))):
+        runs_of(STUDY.name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("directive", "extension", "complaint"),
+    [
+        ("```{picture} convolution_pictures.one_pixel\n```", "pictures", "needs alt text"),
+        ("```{claims}\nno-such-claim\n```", "claims", "no claim of the ledger"),
+        ("```{transcript} python -c 'raise SystemExit(3)'\n```", "transcripts", "exit code 3"),
+        ("```{transcript} rm -r build\n```", "transcripts", "starts with python"),
+        ("```{curves} nni-2023\n:roles: a\n:completion: adam\n```", "measurements", "catalogue"),
+    ],
+)
+def test_a_page_that_asks_for_what_is_not_there_fails_the_build(
+    build, directive, extension, complaint
+):
+    needs = ["_ext.measurements"] if extension == "claims" else []
+    with pytest.raises(ExtensionError, match=complaint):
+        build(f"# Page\n\n{directive}\n", *needs, f"_ext.{extension}")
+
+
+def test_without_a_bench_run_the_page_says_so(build, monkeypatch, tmp_path):
+    monkeypatch.setattr(bench_page, "STORED", tmp_path / "bench.json")
+    html = build("# Page\n\n```{benches}\n```\n", "_ext.benches")
+    assert "not run yet" in html
+    assert "<img" not in html
+
+
+def test_a_stored_file_that_is_no_bench_run_fails_the_build(build, monkeypatch, tmp_path):
+    monkeypatch.setattr(bench_page, "STORED", tmp_path / "bench.json")
+    bench_page.STORED.write_text("{}", "utf-8")
+    with pytest.raises(ExtensionError, match="does not hold the results of a bench run"):
+        build("# Page\n\n```{benches}\n```\n", "_ext.benches")
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        convolution_pictures.powers_of_the_shift,
+        operator_pictures.relu_witness,
+        parameter_pictures.recovered_network,
+    ],
+)
+def test_a_picture_is_the_same_each_time_it_is_drawn(draw, tmp_path):
+    once, again = tmp_path / "once", tmp_path / "again"
+    save(draw, once)
+    save(draw, again)
+    for theme in THEMES:
+        first = once.with_name(f"once-{theme}.svg").read_bytes()
+        assert first == again.with_name(f"again-{theme}.svg").read_bytes()
+    light, dark = (once.with_name(f"once-{theme}.svg").read_bytes() for theme in THEMES)
+    assert light != dark
+
+
+def test_every_verdict_has_a_chip():
+    assert {*VERDICTS, *get_args(ExperimentVerdict)} <= LABELS.keys()
+
+
+CONFTEST = """
+import json, pathlib
+
+def pytest_addoption(parser):
+    parser.addoption("--verdicts", type=pathlib.Path)
+
+def pytest_sessionfinish(session):
+    settled = {"verdict": "holds", "certainty": "proved", "correction": None, "condition": None}
+    verdicts = {"a-claim": {**settled, "trials": ["theory/test_law.py::test_law"]}}
+    session.config.getoption("--verdicts").write_text(json.dumps(verdicts))
+    with open("runs", "a") as runs:
+        runs.write("run ")
+"""
+
+
+@pytest.fixture
+def theory(tmp_path):
+    """Make up a theory of one trial, in a folder of its own."""
+    folder = tmp_path / "theory"
+    folder.mkdir()
+    (tmp_path / "pytest.ini").write_text("[pytest]\n", "utf-8")
+    (folder / "conftest.py").write_text(CONFTEST, "utf-8")
+    (folder / "test_law.py").write_text("def test_law():\n    assert True\n", "utf-8")
+    return tmp_path
+
+
+def test_trials_run_once_for_each_state_of_their_sources(theory):
+    for _ in range(2):
+        theory_verdicts.cache_clear()
+        assert theory_verdicts(theory, theory / "kept")["a-claim"].verdict == "holds"
+    assert (theory / "runs").read_text() == "run "
+    (theory / "theory" / "test_law.py").write_text("def test_law():\n    pass\n", "utf-8")
+    theory_verdicts.cache_clear()
+    theory_verdicts(theory, theory / "kept")
+    assert (theory / "runs").read_text() == "run run "
+
+
+def test_a_failing_trial_leaves_no_verdicts(theory):
+    (theory / "theory" / "test_law.py").write_text("def test_law():\n    assert 0\n", "utf-8")
+    with pytest.raises(ExtensionError, match=r"(?s)do not pass.*test_law"):
+        theory_verdicts(theory, theory / "kept")
+    assert not list((theory / "kept").iterdir())
