@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import z3
 from scipy import fft
 
 from theory import convolution, fast_convolution
@@ -58,6 +59,10 @@ def correlation_that_forgets_its_origin(x, h, **options):
 
 def toeplitz_of_the_flipped_kernel(h, shape, **options):
     return toeplitz_matrix(np.flip(h), shape, **options)
+
+
+def toeplitz_that_wraps(h, shape, **options):
+    return circulant_matrix(h, shape)
 
 
 def transposed_circulant(h, shape):
@@ -152,6 +157,7 @@ def layers():
 
 printed_example = chapter.test_the_printed_example_is_a_cross_correlation
 impulse_response = chapter.test_the_impulse_response_is_the_kernel
+stack = chapter.test_a_stack_of_convolution_layers_is_one_linear_operation
 
 
 @pytest.mark.parametrize(
@@ -167,6 +173,7 @@ impulse_response = chapter.test_the_impulse_response_is_the_kernel
         (chapter, "correlate", correlation_without_conjugate, cross_correlation),
         (chapter, "correlate", correlation_that_forgets_its_origin, cross_correlation),
         (chapter, "toeplitz_matrix", toeplitz_of_the_flipped_kernel, matrices),
+        (chapter, "toeplitz_matrix", toeplitz_that_wraps, stack),
         (chapter, "circulant_matrix", transposed_circulant, matrices),
         (chapter, "circulant_matrix", circulant_in_column_order, matrices),
         (chapter, "shift", zero_filled_shift, commutant),
@@ -185,6 +192,14 @@ def test_a_planted_fault_turns_its_trial_red(monkeypatch, module, name, fault, t
     monkeypatch.setattr(module, name, fault)
     with pytest.raises(AssertionError):
         trial()
+
+
+def test_a_step_that_the_solver_cannot_decide_is_neither_proved_nor_refuted(monkeypatch):
+    monkeypatch.setattr(z3.Solver, "check", lambda self: z3.unknown)
+    with pytest.raises(RuntimeError, match="could not decide"):
+        chapter.test_on_z_shift_equivariance_leaves_only_the_difference_of_the_indices()
+    with pytest.raises(RuntimeError, match="could not decide"):
+        chapter.follows(z3.Int("a") >= 0)
 
 
 # What the trials leave out

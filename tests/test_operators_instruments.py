@@ -75,11 +75,14 @@ def _unscaled(x: Tensor, rate: float, generator: torch.Generator | None = None) 
     [
         ("test_operators", "test_a_negative_factor_does_not_pass_through_relu", "relu", _absolute),
         ("test_operators", "test_a_negative_factor_does_not_pass_through_relu", "relu", _leaky),
+        ("test_operators", "test_what_acts_on_each_value_alone", "relu", torch.clone),
         ("test_operators", "test_dropout_keeps_the_mean_only_if_it_rescales", "dropout", _unscaled),
+        ("test_operators", "test_dropout_keeps_the_mean_only_if_it_rescales", "relu", _absolute),
         ("test_pooling", "test_fixed_pixel_pooling_selects", "strided_pool", _next_pixel),
         ("test_pooling", "test_fixed_pixel_pooling_selects", "strided_pool", _always_first_pixel),
         ("test_pooling", "test_max_pooling_and_relu_may_change_places", "relu", _absolute),
         ("test_pooling", "test_max_pooling_never_enlarges_a_change", "max_pool", _sum),
+        ("test_pooling", "test_other_measures_of_sensitivity_may_grow", "max_pool", average_pool),
         ("test_fully_connected", "test_equivariant_is_not_invariant", "max_pool", _sum),
     ],
 )
@@ -96,6 +99,33 @@ def test_a_planted_operator_turns_its_trial_red(
     monkeypatch.setattr(module, operator, mutant)
     with pytest.raises(AssertionError):
         function()
+
+
+@pytest.mark.parametrize(
+    ("trial", "arguments"),
+    [
+        ("test_no_order_of_flattening_learns_differently", ([1, 0, 2, 3],)),
+        ("test_from_unpermuted_weights_training_may_end_elsewhere", ()),
+        ("test_a_weight_is_updated_by_its_own_input_and_output_error", ()),
+    ],
+)
+def test_a_layer_that_does_not_learn_turns_the_trials_of_training_red(
+    monkeypatch: pytest.MonkeyPatch, trial: str, arguments: tuple[list[int], ...]
+) -> None:
+    module = _chapter("test_fully_connected")
+    getattr(module, trial)(*arguments)
+    train = module._train
+    monkeypatch.setattr(module, "_train", lambda W, *rest, **options: (W, train(W, *rest)[1]))
+    with pytest.raises(AssertionError):
+        getattr(module, trial)(*arguments)
+
+
+@pytest.mark.parametrize("pool", [max_pool, average_pool])
+def test_a_pool_that_enlarges_a_change_is_caught(pool: Callable[..., Tensor]) -> None:
+    trial = _chapter("test_pooling").test_pooling_is_not_invariant_to_small_perturbations
+    trial(pool)
+    with pytest.raises(AssertionError):
+        trial(lambda x, size, stride: 2 * pool(x, size, stride))
 
 
 @pytest.mark.parametrize("mutant", [_leaky, _clipped, _absolute])

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from torch import nn
 
+from theory import test_parameters as chapter
 from theory.parameters import Design, conv_parameters, designs, linear_parameters, recover
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 COUNTS = {3: 3172, 20: 46590}
 
@@ -34,10 +39,10 @@ def test_a_design_counts_what_torch_allocates(design: Design) -> None:
             assert design.parameters(widths, image) == allocated
 
 
-@pytest.mark.parametrize("planted", list(designs([2, 3], [0, 1], [2])), ids=str)
+@pytest.mark.parametrize("planted", list(designs([2, 3], [0, 1], [2, 4])), ids=str)
 def test_a_planted_design_is_recovered(planted: Design) -> None:
     counts = {first: planted.parameters((first, 2 * first)) for first in (4, 7)}
-    found = recover(designs(range(1, 6), range(3), [2]), counts)
+    found = recover(designs(range(1, 6), range(3), [2, 4]), counts)
     assert found[planted] == (8, 14)
 
 
@@ -78,6 +83,23 @@ def test_a_design_that_leaves_nothing_is_refused_and_never_found() -> None:
         too_large.parameters((3, 9))
     assert too_large.second_width(3, 3172) is None
     assert recover([too_large], COUNTS) == {}
+
+
+def test_a_search_that_stops_before_the_second_solution_turns_its_trial_red(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def without_small_kernels(
+        family: Iterable[Design], counts: dict[int, int], image: int = 32
+    ) -> dict[Design, tuple[int, ...]]:
+        return recover((design for design in family if min(design.kernels) > 1), counts, image)
+
+    monkeypatch.setattr(chapter, "recover", without_small_kernels)
+    for trial in (
+        chapter.test_the_two_counts_leave_two_choices_of_sizes,
+        chapter.test_rivals_pad_and_pool_otherwise,
+    ):
+        with pytest.raises(AssertionError):
+            trial()
 
 
 def test_a_width_is_a_positive_integer() -> None:

@@ -169,7 +169,8 @@ def test_what_acts_on_each_value_alone_commutes_with_every_shift() -> None:
     for values, order in product(grid(4), permutations(range(4))):
         assert relu(values).tolist() == [relu(value).item() for value in values]
         assert torch.equal(relu(values[list(order)]), relu(values)[list(order)])
-    assert diagnose(relu, (4,)).shift_equivariant.holds
+    found = diagnose(relu, (4,))
+    assert (found.linear.holds, found.shift_equivariant.holds) == (False, True)
 
 
 @settles(
@@ -225,7 +226,7 @@ def test_a_bias_is_affine_and_linear_only_if_it_is_zero() -> None:
     certainty="refuted",
     correction="Shifting the input of x + b shifts the output and changes nothing else, because "
     "the constant is the same everywhere: the output moves with the input, which is what "
-    "translation invariance of an operator asks. Only a bias that varies with position breaks it.",
+    "shift-equivariance (the TI of LTI) asks. Only a bias that varies with position breaks it.",
 )
 @settles("nn4i-2023-a1-t3c-bias", verdict="refuted", certainty="refuted")
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 8])
@@ -250,7 +251,7 @@ def test_a_bias_commutes_with_shifts_exactly_if_it_is_constant(n: int) -> None:
     condition="Affine layers count as linear: convolutions and fully connected layers carry "
     "biases, and adding a bias is not linear either.",
 )
-def test_convolutions_and_dense_layers_are_affine_and_nothing_else_is() -> None:
+def test_convolutions_and_dense_layers_are_affine_and_relu_and_max_pooling_are_not() -> None:
     """An affine f has f(x) + f(-x) = 2 f(0): ReLU and max pooling break this in one cell."""
     torch.manual_seed(0)
     layers = {
@@ -307,12 +308,16 @@ def test_affine_layers_in_a_row_are_one_affine_layer() -> None:
     verdict="holds_if",
     certainty="proved",
     condition="The kept activations are divided by 1 - rate in training (or all are multiplied by "
-    "it at test time); otherwise the next layer meets larger values at test than in training.",
+    "it at test time); otherwise the next layer's mean input at test is 1/(1 - rate) times that of "
+    "training. Even so only the means before the next non-linearity agree; that all units are used "
+    "at test is the convention, not a consequence.",
 )
 def test_dropout_keeps_the_mean_only_if_it_rescales() -> None:
     """Over all masks, mask * x / (1 - p) has the mean x, and mask * x the mean (1 - p) x.
 
-    Expectation is linear and the cells are independent, so three cells stand for any number.
+    Expectation is linear, so three cells stand for any number. Through a ReLU means do not pass:
+    of 1 and 1, dropped with probability 1/2 and weighted by 1 and -1, it makes 1/2 in training and
+    0 at test.
     """
     p = sympy.Symbol("p")
     x = sympy.Matrix(sympy.symbols("x:3"))
@@ -322,6 +327,10 @@ def test_dropout_keeps_the_mean_only_if_it_rescales() -> None:
         mean += probability * sympy.Matrix([k * value for k, value in zip(mask, x, strict=True)])
     assert (mean / (1 - p) - x).applyfunc(sympy.cancel) == sympy.zeros(3, 1)
     assert (mean - (1 - p) * x).applyfunc(sympy.expand) == sympy.zeros(3, 1)
+
+    outputs = [relu(2 * (signal(*mask) @ signal(1, -1))) for mask in product((0, 1), repeat=2)]
+    assert sum(outputs) / 4 == 1 / 2
+    assert relu(signal(1, 1) @ signal(1, -1)) == 0
 
     ones = torch.ones(1000, dtype=torch.float64)
     assert set(dropout(ones, 0.75, torch.Generator().manual_seed(0)).tolist()) == {0, 4}

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     verdict="refuted",
     certainty="refuted",
     correction="Keeping a fixed pixel of every block is linear, a selection of samples; with a "
-    "stride s > 1 it is not translation invariant: it passes on the shifts by multiples of s only.",
+    "stride s > 1 it is not shift-equivariant (the TI of LTI): it passes on the shifts by "
+    "multiples of s only.",
 )
 @settles(
     "nni-2023-ex1-t3b-strided-pooling",
@@ -124,9 +125,11 @@ def test_max_pooling_and_relu_may_change_places() -> None:
     "assignment-3-1b-maxpool",
     verdict="holds_if",
     certainty="proved",
-    condition="Sensitivity is the size of the change that a shift causes, the windows do not "
-    "overlap, and 'reduces' means 'never enlarges': a lone value that stays in its window changes "
-    "nothing, one that crosses into the next changes the output as much as the input.",
+    condition="Sensitivity is the absolute size of the change that a shift causes: the largest "
+    "change of any value (any windows) or the Euclidean norm (windows that do not overlap), "
+    "neither per cell nor relative to the output; and 'reduces' means 'never enlarges': a lone "
+    "value that stays in its window changes nothing, one that crosses into the next changes the "
+    "output as much as the input.",
 )
 def test_max_pooling_never_enlarges_a_change() -> None:
     """|max u - max v| is at most the largest |u_i - v_i|, so ||f(x) - f(y)|| <= ||x - y||.
@@ -151,18 +154,52 @@ def test_max_pooling_never_enlarges_a_change() -> None:
     assert changes[0, 1, 0, 0] == (2, 2)
 
 
+@settles("assignment-3-1b-maxpool", verdict="holds_if", certainty="exhausted")
+def test_other_measures_of_sensitivity_may_grow() -> None:
+    """Per cell, relative to the output, or in norm under overlapping windows: a witness for each.
+
+    A pooled map has fewer cells and a smaller norm, and overlapping windows show one value twice.
+    """
+
+    def changes(pool: Callable[[Tensor], Tensor], x: Tensor, by: int) -> tuple[Tensor, Tensor]:
+        """Return the squared changes that a shift causes, cell by cell, before and after a pool."""
+        return (shift(x, by) - x).square(), (pool(shift(x, by)) - pool(x)).square()
+
+    blocks, x = partial(max_pool, size=2, stride=2), signal(0, 1, 0, 0)
+    assert [change.mean() for change in changes(blocks, x, 1)] == [1 / 2, 1]
+
+    long_blocks, x = partial(max_pool, size=4, stride=4), signal(1, 1, 1, 1, 0, 0, 0, 0)
+    before, after = changes(long_blocks, x, 1)
+    assert before.sum() / x.square().sum() == 1 / 2
+    assert after.sum() / long_blocks(x).square().sum() == 1
+
+    overlapping, x = partial(max_pool, size=2, stride=1), signal(1, 0, 0, 0)
+    before, after = changes(overlapping, x, 2)
+    assert [before.sum(), after.sum()] == [2, 4]
+    assert before.max() == after.max()
+
+
 @settles(
     "tp1-cnn-q3-pool-invariance",
     verdict="refuted",
     certainty="refuted",
-    correction="Pooling damps small perturbations but is not invariant to them: max pooling "
-    "ignores one only while the maximum of every window stays the same, average pooling only while "
-    "every sum does; a larger maximum or a shift across a window's border passes through.",
+    correction="Pooling never enlarges the largest change of a value, but is not invariant: max "
+    "pooling ignores a change only while the maximum of every window stays the same, average "
+    "pooling only while every sum does; a larger maximum or a shift across a window's border "
+    "passes through.",
 )
 @pytest.mark.parametrize("pool", [max_pool, average_pool])
 def test_pooling_is_not_invariant_to_small_perturbations(pool: Callable[..., Tensor]) -> None:
-    """However small the increase of a maximum, it shows; and so does a shift by one pixel."""
+    """However small the increase of a maximum, it shows; and so does a shift by one pixel.
+
+    But no output changes by more than some input does: checked for all pairs of small signals, and
+    for all reals proved of the maximum above; of a mean it is the triangle inequality.
+    """
     op = partial(pool, size=2, stride=2)
+    inputs, outputs = torch.stack(grid(4)), torch.stack([op(x) for x in grid(4)])
+    before, after = (torch.cdist(cells, cells, p=torch.inf) for cells in (inputs, outputs))
+    assert (after <= before).all()
+
     impulse = signal(0, 1, 0, 0)
     assert not torch.equal(op(shift(impulse, 1)), op(impulse))
     for exponent in range(52):
