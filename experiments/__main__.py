@@ -128,6 +128,8 @@ def run(
     if executor is ExecutorName.processes:
         workers = workers or os.cpu_count() or 1
         threads = threads or max(1, (os.cpu_count() or 1) // workers)
+    elif workers:
+        raise ValueError("--workers needs --executor processes")
     runs = sweep.plan(
         study,
         range(seeds),
@@ -171,7 +173,7 @@ def report_(
         _print_json([row for each in verdicts.values() for row in reporting.report_data(each)])
         return
     for study in studies:
-        _out.print(reporting.report_table(study, verdicts[study.name]))
+        _out.print(reporting.report_table(study, verdicts[study.name], store))
 
 
 @app.command()
@@ -230,7 +232,7 @@ def _progress(runs: Sequence[Run]) -> Iterator[None]:
         epochs = progress.add_task("epochs", total=sum(run.recipe.epochs for run in runs))
 
         def update() -> None:
-            progress.update(finished, completed=sum(r.record_path.exists() for r in runs))
+            progress.update(finished, completed=sum(r.record_path.is_file() for r in runs))
             progress.update(epochs, completed=sum(r.epochs_done() for r in runs))
 
         def watch() -> None:

@@ -113,7 +113,7 @@ def load(name: str, root: Path | str | None = None) -> Dataset:
     if name not in _LOADERS:
         raise ValueError(f"data set {name!r} is unknown; known: {', '.join(_LOADERS)}")
     root = root or os.environ.get(DATA_VARIABLE) or None
-    return _load(name, None if root is None else Path(root).expanduser().resolve())
+    return _load(name, None if root is None else Path(os.path.expanduser(root)).resolve())
 
 
 @cache
@@ -170,7 +170,7 @@ def _mnist_split(folder: Path, prefix: str) -> _Split:
     return images[:, None], labels
 
 
-def _idx(folder: Path, name: str, dimensions: int) -> tuple[Path, UInt8[np.ndarray, ...]]:
+def _idx(folder: Path, name: str, dimensions: int) -> tuple[Path, UInt8[np.ndarray, "..."]]:
     """Read an idx file of unsigned bytes: magic 0x00000800 + dimensions, sizes, then the data."""
     path, content = _read(folder, name)
     header = 4 * (1 + dimensions)

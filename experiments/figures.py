@@ -1,11 +1,14 @@
 """Figures from records and findings, each in a light and a dark form.
 
-The same records always give the same SVG, byte for byte. Colours are those of Okabe and Ito, which
-colour-blind readers can tell apart; what matters is also told by line style or marker.
+The same records always give the same SVG, byte for byte. The colours follow Okabe and Ito, "Color
+universal design" (2008), which readers with any common colour vision can tell apart, made darker or
+lighter where they would fade into the page; what matters is also told by line style or marker.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import matplotlib as mpl
@@ -14,8 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from jaxtyping import Float
@@ -28,13 +30,73 @@ if TYPE_CHECKING:
 Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
 
-# Okabe and Ito's palette, each theme without the colours that vanish on its background.
-_COLORS: dict[Theme, tuple[str, ...]] = {
-    "light": ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
-    "dark": ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#FFFFFF"),
+_MARKERS = "osD^v"
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Colours of one theme.
+
+    Parameters
+    ----------
+    ink
+        Text and axes.
+    faint
+        Grids and empty cells.
+    paper
+        The page, and text on a coloured cell.
+    colors
+        What is told apart.
+    """
+
+    ink: str
+    faint: str
+    paper: str
+    colors: tuple[str, ...]
+
+
+_PALETTES: dict[Theme, Palette] = {
+    "light": Palette(
+        "#222222", "#dcdcdc", "#ffffff", ("#0072B2", "#D55E00", "#00805E", "#B0588E", "#8A6A00")
+    ),
+    "dark": Palette(
+        "#dddddd", "#45484d", "#131416", ("#56B4E9", "#E69F00", "#19B888", "#DD9AC0", "#F0E442")
+    ),
 }
-_INK: dict[Theme, str] = {"light": "#222222", "dark": "#DDDDDD"}
-_MARKERS = "osD^vPX"
+
+
+@contextmanager
+def style(theme: Theme) -> Iterator[Palette]:
+    """Give every figure made inside the project's look, and yield its colours.
+
+    Parameters
+    ----------
+    theme
+        ``"light"`` or ``"dark"``.
+    """
+    palette = _PALETTES[theme]
+    ink = palette.ink
+    with mpl.rc_context(
+        {
+            "font.size": 10,
+            "axes.titlesize": 10,
+            "axes.titlelocation": "left",
+            "text.color": ink,
+            "axes.titlecolor": ink,
+            "axes.labelcolor": ink,
+            "axes.edgecolor": ink,
+            "xtick.color": ink,
+            "ytick.color": ink,
+            "figure.facecolor": "none",
+            "axes.facecolor": "none",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "grid.color": palette.faint,
+            "grid.linewidth": 0.6,
+            "legend.frameon": False,
+        }
+    ):
+        yield palette
 
 
 def draw_curves(runs: Mapping[str, Sequence[Record]], theme: Theme) -> Figure:
@@ -52,8 +114,8 @@ def draw_curves(runs: Mapping[str, Sequence[Record]], theme: Theme) -> Figure:
     ValueError
         If there are more labels than colours, or a label has no records.
     """
-    colors = _colors(runs, theme)
-    with _style(theme):
+    with style(theme) as palette:
+        colors = _colors(runs, palette)
         figure = Figure(figsize=(9, 3.8), layout="constrained")
         loss, accuracy = figure.subplots(1, 2)
         for (label, records), color in zip(runs.items(), colors, strict=True):
@@ -65,13 +127,15 @@ def draw_curves(runs: Mapping[str, Sequence[Record]], theme: Theme) -> Figure:
             _band(accuracy, records, "test_accuracy", color, 100)
         loss.set(xlabel="epoch", ylabel="cross-entropy (nats)", ylim=(0, None))
         accuracy.set(xlabel="epoch", ylabel="accuracy (%)")
+        for axes in (loss, accuracy):
+            axes.grid()
         keys = [
             Line2D([], [], color=color, label=label)
             for label, color in zip(runs, colors, strict=True)
         ]
         keys += [
-            Line2D([], [], color=_INK[theme], linestyle="-", label="test"),
-            Line2D([], [], color=_INK[theme], linestyle="--", label="train"),
+            Line2D([], [], color=palette.ink, linestyle="-", label="test"),
+            Line2D([], [], color=palette.ink, linestyle="--", label="train"),
         ]
         figure.legend(handles=keys, loc="outside lower center", ncols=min(len(keys), 5))
     return figure
@@ -92,8 +156,8 @@ def draw_measured_against_reported(findings: Sequence[Finding], theme: Theme) ->
     """
     rows: list[tuple[str, float]] = []
     completions = list(dict.fromkeys(finding.completion for finding in findings))
-    colors = _colors(completions, theme)
-    with _style(theme):
+    with style(theme) as palette:
+        colors = _colors(completions, palette)
         figure = Figure(layout="constrained")
         axes = figure.subplots()
         for finding in (finding for finding in findings if finding.unit == "accuracy"):
@@ -113,15 +177,15 @@ def draw_measured_against_reported(findings: Sequence[Finding], theme: Theme) ->
                 capsize=3,
             )
         for index, (_, reported) in enumerate(rows):
-            axes.vlines(100 * reported, index - 0.4, index + 0.4, color=_INK[theme], linewidth=2)
+            axes.vlines(100 * reported, index - 0.4, index + 0.4, color=palette.ink, linewidth=2)
         axes.set_yticks(range(len(rows)), [quantity.replace(", ", "\n", 1) for quantity, _ in rows])
         axes.set(xlabel="accuracy (%)", ylim=(len(rows) - 0.5, -0.5))
-        axes.grid(visible=False, axis="y")
+        axes.grid(axis="x")
         keys = [
             Line2D([], [], color=color, marker=marker, label=completion)
             for completion, color, marker in zip(completions, colors, _MARKERS, strict=False)
         ]
-        keys.append(Line2D([], [], color=_INK[theme], marker="|", linestyle="", label="reported"))
+        keys.append(Line2D([], [], color=palette.ink, marker="|", linestyle="", label="reported"))
         keys[-1].set(markersize=12, markeredgewidth=2)
         figure.set_size_inches(9, 1.2 + 0.55 * len(rows))
         figure.legend(handles=keys, loc="outside lower center", ncols=len(keys))
@@ -164,32 +228,10 @@ def _offset(index: int, count: int) -> float:
     return 0.5 * (index - (count - 1) / 2) / max(count - 1, 1)
 
 
-def _colors(labels: Collection[str], theme: Theme) -> tuple[str, ...]:
-    colors = _COLORS[theme]
+def _colors(labels: Collection[str], palette: Palette) -> tuple[str, ...]:
+    colors = palette.colors
     if len(labels) > len(colors):
         raise ValueError(
             f"{len(labels)} labels are too many to tell apart; draw at most {len(colors)}"
         )
     return colors[: len(labels)]
-
-
-def _style(theme: Theme) -> AbstractContextManager[None]:
-    ink = _INK[theme]
-    return mpl.rc_context(
-        {
-            "text.color": ink,
-            "axes.labelcolor": ink,
-            "axes.edgecolor": ink,
-            "xtick.color": ink,
-            "ytick.color": ink,
-            "figure.facecolor": "none",
-            "axes.facecolor": "none",
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.grid": True,
-            "grid.color": ink,
-            "grid.alpha": 0.15,
-            "font.size": 10,
-            "legend.frameon": False,
-        }
-    )

@@ -24,7 +24,7 @@ Runs = Mapping[str, Mapping[int, Record]]
 """For each role its runs: one record for each seed."""
 
 Metric = Literal["train_loss", "train_accuracy", "test_loss", "test_accuracy"]
-Unit = Literal["accuracy", "points", "nats", "epochs", "count"]
+Unit = Literal["accuracy", "points", "nats", "count"]
 
 
 @dataclass(frozen=True)
@@ -131,40 +131,23 @@ def loss_rise(role: str, epoch: int) -> Quantity:
 
     The end of a noisy curve lies above the curve's own minimum even where nothing rises. So the
     epoch of the minimum is chosen for each seed from the mean curve of the other seeds: under a
-    flat noisy curve the expected rise is 0. A single seed has no value.
+    flat noisy curve the expected rise is 0. A lone curve is held against its own minimum, which
+    can only make it look larger; one seed decides nothing.
     """
 
     def values(runs: Runs) -> dict[int, float]:
         curves = _test_losses(runs[role], epoch)
         result = dict.fromkeys(runs[role].keys() - curves.keys(), math.nan)
         for seed, curve in curves.items():
-            others = [curves[other] for other in curves if other != seed]
-            if others:
-                lowest = int(np.mean(others, axis=0).argmin())
-                result[seed] = float(curve[-1] - curve[lowest])
+            others = [curves[other] for other in curves if other != seed] or [curve]
+            lowest = int(np.mean(others, axis=0).argmin())
+            result[seed] = float(curve[-1] - curve[lowest])
         return result
 
     return Quantity(
         what="test loss above its minimum",
         where=f"{role} at epoch {epoch}",
         unit="nats",
-        reads={role: epoch},
-        values=values,
-    )
-
-
-def loss_turning_point(role: str, epoch: int) -> Quantity:
-    """Return the epoch (from 1) of the lowest test loss among the first ``epoch`` epochs."""
-
-    def values(runs: Runs) -> dict[int, float]:
-        curves = _test_losses(runs[role], epoch)
-        result = dict.fromkeys(runs[role].keys() - curves.keys(), math.nan)
-        return result | {seed: float(curve.argmin() + 1) for seed, curve in curves.items()}
-
-    return Quantity(
-        what="epoch of the lowest test loss",
-        where=f"{role}, epochs 1 to {epoch}",
-        unit="epochs",
         reads={role: epoch},
         values=values,
     )
@@ -181,14 +164,18 @@ def parameters(role: str) -> Quantity:
     )
 
 
-def epochs_trained(role: str) -> Quantity:
-    """Return for how many epochs the loss stayed finite."""
+def epochs_with_finite_loss(role: str) -> Quantity:
+    """Return the number of epochs of a run that did not diverge."""
+
+    def value(record: Record) -> float:
+        return math.nan if record.diverged else float(len(record.curves.train_loss))
+
     return Quantity(
-        what="epochs trained",
+        what="epochs with a finite loss",
         where=role,
-        unit="epochs",
+        unit="count",
         reads={role: 0},
-        values=_each_seed(role, lambda record: float(len(record.curves.train_loss))),
+        values=_each_seed(role, value),
     )
 
 
@@ -201,8 +188,6 @@ def formatted(value: float, unit: Unit) -> str:
             return f"{100 * value:+.1f} pp"
         case "nats":
             return f"{value:.3f}"
-        case "epochs":
-            return f"{value:.1f}".removesuffix(".0")
         case "count":
             return f"{value:,.0f}"
 

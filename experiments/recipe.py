@@ -35,6 +35,8 @@ class Optimizer:
             raise ValueError(
                 f"optimiser {self.name!r} is unknown; known: {', '.join(get_args(OptimizerName))}"
             )
+        object.__setattr__(self, "lr", float(self.lr))  # 1 and 1.0 are one recipe, with one digest
+        object.__setattr__(self, "momentum", float(self.momentum))
         if not self.lr > 0:
             raise ValueError(f"learning rate must be positive, got {self.lr}")
         if not 0 <= self.momentum < 1:
@@ -50,8 +52,8 @@ class Recipe:
     Parameters
     ----------
     name
-        The recipe's name within its study, unique there; a file name without extension. It is a
-        label: two recipes that differ in name alone have the same digest.
+        The recipe's name within its study, unique there; part of its records' file names. Two
+        recipes that differ in name alone have the same digest.
     network
         A name known to :func:`experiments.networks.build`.
     filters
@@ -96,7 +98,8 @@ class Recipe:
         """SHA-256 (hex) of everything but the name.
 
         Settings at their default are left out, so a field that is added later, with a default that
-        changes nothing, leaves the digests of existing records as they are.
+        changes nothing, leaves the digests of existing records as they are. For the same reason no
+        default may ever change.
         """
         content = _settings(self)
         del content["name"]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,8 +55,9 @@ class Record:
 
     ``final_train_loss`` and ``final_train_accuracy`` are taken on the whole training set with the
     final weights. ``diverged`` says that the loss stopped being finite; the curves then end there.
-    ``provenance`` holds what may differ between two runs of the same key: wall time, peak memory,
-    library versions, thread count, commit.
+    ``provenance`` holds what may differ between two runs of the same key: wall time, library
+    versions, thread count, commit, and ``peak_memory_bytes`` (of the device for CUDA; of the whole
+    process so far on the CPU).
     """
 
     key: str
@@ -90,18 +94,43 @@ class Record:
             recipe = data.pop("recipe")
             optimizer = Optimizer(**recipe.pop("optimizer"))
             curves = Curves(**data.pop("curves"))
-            return cls(recipe=Recipe(optimizer=optimizer, **recipe), curves=curves, **data)
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
+            record = cls(recipe=Recipe(optimizer=optimizer, **recipe), curves=curves, **data)
+            record._check()
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise RecordError(f"not a complete record ({error})") from error
+        return record
+
+    def _check(self) -> None:
+        for name in ("seed", "parameters", "train_size", "test_size"):
+            if not isinstance(getattr(self, name), int):
+                raise ValueError(f"{name} is {getattr(self, name)!r}, expected an integer")
+        key = record_key(self.recipe, self.seed, self.dataset_fingerprint, self.device, self.engine)
+        if self.key != key:
+            raise ValueError("the key does not belong to this recipe, seed, data and device")
+        curves = dataclasses.astuple(self.curves)
+        lengths = {len(curve) for curve in curves}
+        if len(lengths) != 1 or not (self.diverged or lengths == {self.recipe.epochs}):
+            raise ValueError(
+                f"the curves have {sorted(lengths)} epochs, expected {self.recipe.epochs}"
+            )
+        for value in itertools.chain(*curves):
+            if not isinstance(value, float) or not math.isfinite(value):
+                raise ValueError(f"a curve holds {value!r}, expected a finite number")
 
 
-def record_key(recipe: Recipe, seed: int, dataset_fingerprint: str, device: str) -> str:
+def record_key(
+    recipe: Recipe,
+    seed: int,
+    dataset_fingerprint: str,
+    device: str,
+    engine: int = ENGINE_VERSION,
+) -> str:
     """Return the hash (hex) that identifies one run of ``recipe``.
 
     It covers recipe, seed, dataset fingerprint, device kind (``"cpu"`` or ``"cuda"``) and the
     version of the engine; not the recipe's name, nor the machine.
     """
-    parts = [recipe.digest, str(seed), dataset_fingerprint, device, str(ENGINE_VERSION)]
+    parts = [recipe.digest, str(seed), dataset_fingerprint, device, str(engine)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -112,7 +141,7 @@ class Store:
     root: Path
 
     def path(self, study: str, recipe: Recipe, seed: int, device: str, key: str) -> Path:
-        """Return where the record with this identity lies, whether or not it exists."""
+        """Return where the record with this identity is written."""
         return self.root / study / f"{recipe.name}.seed-{seed}.{device}.{key[:12]}.json"
 
     def write(self, record: Record) -> Path:
@@ -124,26 +153,43 @@ class Store:
             If the folder cannot be written (permissions, full disk); the message says where.
         """
         path = self.path(record.study, record.recipe, record.seed, record.device, record.key)
-        temporary = None
-        try:
+        text = record.to_json() + "\n"
+        with self._explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(
-                "w", dir=path.parent, prefix=".", suffix=".partial", delete=False
-            ) as file:
-                temporary = file.name
-                file.write(record.to_json() + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except OSError as error:
-            if temporary is not None:
-                Path(temporary).unlink(missing_ok=True)
-            raise RecordError(
-                f"cannot write record {path}: {error.strerror}; free space or choose another "
-                "store with --store"
-            ) from error
+            descriptor, temporary = tempfile.mkstemp(".partial", ".", path.parent)
+            try:
+                with open(descriptor, "w") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(descriptor)
+                os.chmod(temporary, 0o644)
+                os.replace(temporary, path)
+            except BaseException:
+                os.unlink(temporary)
+                raise
         return path
+
+    def check_writable(self) -> None:
+        """Find out before hours of training whether records can be written.
+
+        Raises
+        ------
+        RecordError
+            If they cannot.
+        """
+        with self._explained(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self.root).close()
+
+    @contextmanager
+    def _explained(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RecordError(
+                f"cannot write {path}: {error.strerror}; free space or choose another store "
+                "with --store"
+            ) from error
 
     def read(self, path: Path) -> Record:
         """Read one record.

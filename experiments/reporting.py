@@ -6,6 +6,7 @@ nothing.
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.quantities import Unit, formatted, formatted_range
-from experiments.verdicts import ClaimVerdict, Finding, how_to_run
+from experiments.records import DEFAULT_STORE
+from experiments.verdicts import ClaimVerdict, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from experiments.recipe import Recipe
     from experiments.records import Record
@@ -47,12 +50,25 @@ _NOTE = (
 )
 
 
-def report_table(study: Study, verdicts: Sequence[ClaimVerdict]) -> Group:
-    """Return the report for people: every claim, each part under each completion, and a tally."""
+def report_table(
+    study: Study, verdicts: Sequence[ClaimVerdict], store: Path = DEFAULT_STORE
+) -> Group:
+    """Return the report for people: every claim, each part under each completion, and a tally.
+
+    Parameters
+    ----------
+    study
+        The study.
+    verdicts
+        Its verdicts, as in :func:`experiments.verdicts.judge`.
+    store
+        Folder that the records came from; named in the advice on what to run.
+    """
     title = Text.assemble((study.name, "bold"), f"  {study.title}")
     claims = [part for verdict in verdicts for part in _claim(verdict)]
-    tally: list[RenderableType] = [_tally(study, verdicts), Text(), *_not_run(study, verdicts)]
-    return Group(title, Text(), *claims, *tally, Text(_NOTE, "dim"))
+    tally: list[RenderableType] = [_tally(study, verdicts), Text()]
+    missing = _not_run(study, verdicts, store)
+    return Group(title, Text(), *claims, *tally, *missing, Text(_NOTE, "dim"))
 
 
 def report_data(verdicts: Sequence[ClaimVerdict]) -> list[dict[str, Any]]:
@@ -62,6 +78,12 @@ def report_data(verdicts: Sequence[ClaimVerdict]) -> list[dict[str, Any]]:
     claim. Accuracies are fractions of 1, losses are in nats; null stands for what is not known.
     """
     return [_entry(finding, claim.verdict) for claim in verdicts for finding in claim.findings]
+
+
+def how_to_run(study: Study, store: Path = DEFAULT_STORE) -> str:
+    """Return the command that runs what the store lacks of a study."""
+    command = f"python -m experiments run {study.name} --seeds 3"
+    return command if store == DEFAULT_STORE else f"{command} --store {shlex.quote(str(store))}"
 
 
 def recipe_summary(recipe: Recipe, runs: Mapping[int, Record]) -> Group:
@@ -154,7 +176,7 @@ def _tally(study: Study, verdicts: Sequence[ClaimVerdict]) -> Table:
     return table
 
 
-def _not_run(study: Study, verdicts: Sequence[ClaimVerdict]) -> list[Text]:
+def _not_run(study: Study, verdicts: Sequence[ClaimVerdict], store: Path) -> list[Text]:
     missing = {
         recipe: None
         for claim in verdicts
@@ -163,7 +185,8 @@ def _not_run(study: Study, verdicts: Sequence[ClaimVerdict]) -> list[Text]:
     }
     if not missing:
         return []
-    return [Text(f"no records of {', '.join(missing)}; {how_to_run(study)}", "yellow"), Text()]
+    advice = f"no records of {', '.join(missing)}; run: {how_to_run(study, store)}"
+    return [Text(advice, "yellow"), Text()]
 
 
 def _entry(finding: Finding, claim_verdict: Verdict) -> dict[str, Any]:

@@ -20,9 +20,9 @@ from typing import Any
 
 from experiments import datasets
 from experiments.recipe import Recipe
-from experiments.records import Curves, Store, SweepError, record_key
+from experiments.records import Store, SweepError, record_key
 from experiments.study import Study
-from experiments.training import train
+from experiments.training import check_device, train
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,9 @@ class Run:
         return self.store.root / ".running" / self.key
 
     def execute(self) -> Path:
-        """Train, write the record and return its path."""
+        """Train, write the record and return its path; do nothing where it is there already."""
+        if self.record_path.is_file():  # another sweep was faster
+            return self.record_path
         self._beat(0)
         try:
             record = train(
@@ -63,19 +65,19 @@ class Run:
             )
             return self.store.write(record)
         finally:
-            self.heartbeat_path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.heartbeat_path.unlink()
 
     def epochs_done(self) -> int:
         """Return how many epochs are done, whichever process runs them."""
-        if self.record_path.exists():
+        if self.record_path.is_file():
             return self.recipe.epochs
         try:
             return int(self.heartbeat_path.read_text() or 0)
         except OSError:
             return 0
 
-    def _beat(self, epoch: int, curves: Curves | None = None) -> None:
-        del curves
+    def _beat(self, epoch: int) -> None:
         with contextlib.suppress(OSError):  # a heartbeat is a courtesy, never a reason to fail
             self.heartbeat_path.parent.mkdir(parents=True, exist_ok=True)
             self.heartbeat_path.write_text(str(epoch))
@@ -95,9 +97,12 @@ def plan(
 
     Raises
     ------
+    ValueError
+        If the device is not there.
     experiments.datasets.DataError
         If the data cannot be had: a record's key covers the data's fingerprint.
     """
+    check_device(device)
     recipes = study.recipes if recipes is None else recipes
     fingerprints = {
         name: datasets.load(name, data_root).fingerprint
@@ -121,10 +126,10 @@ def plan(
 
 def missing(runs: Iterable[Run]) -> list[Run]:
     """Return the runs whose record is not in the store."""
-    return [run for run in runs if not run.record_path.exists()]
+    return [run for run in runs if not run.record_path.is_file()]
 
 
-def sweep(runs: Iterable[Run], executor: Executor) -> None:
+def sweep(runs: Sequence[Run], executor: Executor) -> None:
     """Execute the runs and wait until all have finished.
 
     One run's failure does not stop the others; it is raised at the end.
@@ -137,20 +142,26 @@ def sweep(runs: Iterable[Run], executor: Executor) -> None:
         Whatever a run raised: a wrong data file, a store that cannot be written.
     """
     failure: Exception | None = None
-    futures = [executor.submit(run.execute) for run in runs]
+    futures: list[Future[Path]] = []
+    for store in dict.fromkeys(run.store for run in runs):
+        store.check_writable()
     try:
+        futures += [executor.submit(run.execute) for run in runs]
         for future in as_completed(futures):
             try:
                 future.result()
-            except BrokenProcessPool as error:
-                raise SweepError(
-                    "a worker process was killed (out of memory?); finished records are kept, "
-                    "run the same command again to resume, perhaps with fewer --workers"
-                ) from error
+            except BrokenProcessPool:
+                raise
             except Exception as error:
                 failure = failure or error
+    except BrokenProcessPool as error:
+        raise SweepError(
+            "a worker process was killed (out of memory?); finished records are kept, run the same "
+            "command again to resume, perhaps with fewer --workers"
+        ) from error
     except BaseException:
-        executor.shutdown(wait=False, cancel_futures=True)
+        for future in futures:
+            future.cancel()
         raise
     if failure is not None:
         raise failure
@@ -176,7 +187,7 @@ def make_executor(name: str, workers: int | None = None) -> Executor:
     if name == "serial":
         return _SerialExecutor()
     if name == "processes":
-        return ProcessPoolExecutor(
+        return _ProcessExecutor(
             workers or os.cpu_count(),
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start_worker,
@@ -196,9 +207,28 @@ class _SerialExecutor(Executor):
         return future
 
 
+class _ProcessExecutor(ProcessPoolExecutor):
+    """Worker processes that Ctrl-C ends at once and without a traceback."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        # A new worker inherits the mask: Ctrl-C waits until `_start_worker` can die of it quietly.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> bool | None:
+        if exc_type is not None:  # a run in progress may have hours to go
+            for worker in multiprocessing.active_children():
+                worker.terminate()
+        return super().__exit__(exc_type, exc_value, traceback)
+
+
 def _start_worker() -> None:
     """Make a worker die quietly: at Ctrl-C, and when its parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_exit_after, args=(parent,), daemon=True).start()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import platform
 import resource
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -24,10 +26,12 @@ from experiments.datasets import Dataset
 from experiments.recipe import Optimizer, Recipe
 from experiments.records import ENGINE_VERSION, Curves, Record, record_key
 
-EpochCallback = Callable[[int, Curves], None]
-"""Called after each epoch with its number (from 1) and the curves so far."""
+EpochCallback = Callable[[int], None]
+"""Called after each epoch with its number, from 1."""
 
 _EVALUATION_BATCH = 1000
+_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+_CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 def stream_seed(seed: int, purpose: str) -> int:
@@ -52,8 +56,9 @@ def train(
 ) -> Record:
     """Train one network and return what was measured.
 
-    Every random draw comes from CPU generators that ``seed`` fixes: the same recipe, seed, device
-    and thread count give the same record, bit for bit, apart from its provenance.
+    Every random draw comes from CPU generators that ``seed`` fixes, and on CUDA only deterministic
+    convolutions without TF32 are used: the same recipe, seed, device and thread count give the same
+    record, bit for bit, apart from its provenance.
 
     Parameters
     ----------
@@ -77,9 +82,9 @@ def train(
     experiments.datasets.DataError
         If the data cannot be had.
     """
-    _check_device(device)
+    check_device(device)
     data = datasets.load(recipe.dataset, data_root)
-    with _threads(threads):
+    with _threads(threads), _exact_convolutions():
         return _train(recipe, seed, study, device, data, on_epoch)
 
 
@@ -107,16 +112,16 @@ def _train(
         loss, accuracy = train_epoch(network, optimizer, *train_set, permutation, recipe)
         training_seconds += time.perf_counter() - epoch_started
         test_loss, test_accuracy = evaluate(network, *test_set, recipe)
-        if not np.isfinite([loss, test_loss]).all():
+        if not (math.isfinite(loss) and math.isfinite(test_loss)):
             break
         curves.train_loss.append(loss)
         curves.train_accuracy.append(accuracy)
         curves.test_loss.append(test_loss)
         curves.test_accuracy.append(test_accuracy)
         if on_epoch is not None:
-            on_epoch(epoch, curves)
-    diverged = len(curves.train_loss) < recipe.epochs
-    final = (None, None) if diverged else evaluate(network, *train_set, recipe)
+            on_epoch(epoch)
+    final_loss, final_accuracy = evaluate(network, *train_set, recipe)
+    diverged = len(curves.train_loss) < recipe.epochs or not math.isfinite(final_loss)
     return Record(
         key=record_key(recipe, seed, data.fingerprint, device),
         study=study,
@@ -129,8 +134,8 @@ def _train(
         train_size=len(data.train_labels),
         test_size=len(data.test_labels),
         curves=curves,
-        final_train_loss=final[0],
-        final_train_accuracy=final[1],
+        final_train_loss=None if diverged else final_loss,
+        final_train_accuracy=None if diverged else final_accuracy,
         diverged=diverged,
         provenance=_provenance(device, time.perf_counter() - started, training_seconds),
     )
@@ -216,7 +221,8 @@ def _precision(recipe: Recipe, device: torch.device) -> contextlib.AbstractConte
     return contextlib.nullcontext()
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
+    """Raise a ValueError that says what to do if this device cannot be trained on."""
     if device not in ("cpu", "cuda"):
         raise ValueError(f"device {device!r} is unknown; known: cpu, cuda")
     if device == "cuda" and not torch.cuda.is_available():
@@ -234,6 +240,13 @@ def _threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def _exact_convolutions() -> contextlib.AbstractContextManager[Any]:
+    """Make float32 mean float32, and twice the same run the same bits, in cuDNN."""
+    return torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+
+
 def _provenance(device: str, wall_seconds: float, training_seconds: float) -> dict[str, Any]:
     return {
         "wall_seconds": round(wall_seconds, 3),
@@ -241,7 +254,7 @@ def _provenance(device: str, wall_seconds: float, training_seconds: float) -> di
         "peak_memory_bytes": (
             torch.cuda.max_memory_allocated()
             if device == "cuda"
-            else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
         ),
         "threads": torch.get_num_threads(),
         "hardware": torch.cuda.get_device_name() if device == "cuda" else _processor(),
@@ -262,13 +275,16 @@ def _processor() -> str:
 
 @cache
 def _commit() -> str | None:
+    """Return the commit that is run, with ``-dirty`` behind it where files differ from it."""
+    if _git("rev-parse", "--show-toplevel") != str(_CHECKOUT):
+        return None  # installed elsewhere, perhaps inside somebody else's repository
+    return _git("describe", "--always", "--abbrev=40", "--dirty", "--exclude", "*")
+
+
+def _git(*arguments: str) -> str | None:
     try:
         result = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
+            ["git", *arguments], cwd=_CHECKOUT, capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
         return None

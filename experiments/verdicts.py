@@ -123,7 +123,7 @@ def judge(study: Study, records: Iterable[Record]) -> tuple[ClaimVerdict, ...]:
     for statement in study.statements:
         for completion in study.completions:
             runs = {role: chosen[f"{role}.{completion}"] for role in study.roles}
-            findings.append(_find(study, statement, completion, runs))
+            findings.append(_find(statement, completion, runs))
     return tuple(
         ClaimVerdict(claim, tuple(finding for finding in findings if finding.claim == claim))
         for claim in study.claims
@@ -162,21 +162,14 @@ def select(study: Study, records: Iterable[Record]) -> dict[str, dict[int, Recor
     return result
 
 
-def how_to_run(study: Study) -> str:
-    """Return what to do about runs that are missing."""
-    return f"run: python -m experiments run {study.name} --seeds 3"
-
-
-def _find(study: Study, statement: Statement, completion: str, runs: Runs) -> Finding:
+def _find(statement: Statement, completion: str, runs: Runs) -> Finding:
     quantity = statement.quantity
     missing = tuple(f"{role}.{completion}" for role in quantity.reads if not runs[role])
     values = {} if missing else dict(sorted(quantity.values(runs).items()))
     used = [runs[role][seed] for role in quantity.reads for seed in values]
     test_images = used[0].test_size if used else 0
     if missing:
-        judgement = Judgement(
-            "not_run", None, f"no records of {', '.join(missing)}; {how_to_run(study)}"
-        )
+        judgement = Judgement("not_run", None, f"no records of {', '.join(missing)}")
     else:
         judgement = statement.judge(list(values.values()), test_images)
     measured = float(np.mean(list(values.values()))) if values else math.nan

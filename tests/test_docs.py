@@ -58,7 +58,7 @@ def record(recipe, seed, /, **changes):
     """Make up a record, with curves that end at 80 % (train) and 50 % (test)."""
     steps = [epoch / recipe.epochs for epoch in range(1, recipe.epochs + 1)]
     whole = Record(
-        key=record_key(recipe, seed, "data", "cpu"),
+        key="",
         study=STUDY.name,
         recipe=recipe,
         seed=seed,
@@ -86,7 +86,9 @@ def record(recipe, seed, /, **changes):
             "numpy": "2.0",
         },
     )
-    return dataclasses.replace(whole, **changes)
+    changed = dataclasses.replace(whole, **changes)
+    key = record_key(changed.recipe, seed, "data", "cpu", changed.engine)
+    return dataclasses.replace(changed, key=key)
 
 
 def text(html):
@@ -155,7 +157,7 @@ def test_with_all_records_nothing_is_said_to_be_missing(build, tmp_path):
     [
         ({"engine": ENGINE_VERSION - 1}, f"engine {ENGINE_VERSION - 1}, now {ENGINE_VERSION}"),
         (
-            {"recipe": dataclasses.replace(STUDY.recipes[0], epochs=7)},
+            {"recipe": dataclasses.replace(STUDY.recipes[0], batch=7)},
             "its recipe is not in the catalogue",
         ),
     ],

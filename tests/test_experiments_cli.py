@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -29,7 +30,9 @@ def convlaws(monkeypatch, capsys):
         with pytest.raises(SystemExit) as stop:
             cli.main()
         captured = capsys.readouterr()
-        return stop.value.code or 0, captured.out, captured.err
+        # Typer colours its help where it believes that a terminal, or a CI, shows it.
+        out, err = (re.sub(r"\x1b\[[0-9;]*m", "", text) for text in captured)
+        return stop.value.code or 0, out, err
 
     return run
 
@@ -132,6 +135,28 @@ def test_a_missing_data_folder_is_one_line(refused, tmp_path):
     assert f"data folder {tmp_path / 'none'} does not exist" in error
 
 
+@pytest.mark.parametrize(
+    ("size", "label", "message"),
+    [
+        (30_729_999, 0, "data_batch_1.bin holds 30,729,999 bytes, expected 30,730,000"),
+        (30_730_000, 12, "data_batch_1.bin: record 0 has label 12, expected 0 to 9"),
+    ],
+    ids=["truncated", "label 12"],
+)
+def test_a_wrong_batch_file_is_one_line(refused, tmp_path, size, label, message):
+    datasets._load.cache_clear()
+    folder = tmp_path / "cifar-10-batches-bin"
+    folder.mkdir()
+    (folder / "data_batch_1.bin").write_bytes(bytes([label]) + bytes(size - 1))
+    for name in [f"data_batch_{i}.bin" for i in range(2, 6)] + ["test_batch.bin"]:
+        (folder / name).write_bytes(bytes(30_730_000))
+    assert message in refused("run", "nni-2023-ex1", "--data-root", tmp_path)
+
+
+def test_workers_without_worker_processes_are_refused(refused):
+    assert "--workers needs --executor processes" in refused("run", "digits", "--workers", 2)
+
+
 def test_a_missing_store_is_one_line(refused, tmp_path):
     assert "does not exist" in refused("report", "--store", tmp_path / "none")
 
@@ -142,11 +167,10 @@ def test_a_damaged_record_is_one_line(refused, tmp_path):
     assert "x.json cannot be read" in refused("report", "--store", tmp_path)
 
 
-def test_cuda_without_a_gpu_is_one_line(convlaws, tmp_path, monkeypatch):
+def test_cuda_without_a_gpu_is_one_line(refused, tmp_path, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    code, _, err = convlaws("run", "digits", "--device", "cuda", "--store", tmp_path)
-    assert code == 2
-    assert "error: device 'cuda' was asked for, but PyTorch finds no GPU; use --device cpu" in err
+    error = refused("run", "digits", "--device", "cuda", "--store", tmp_path)
+    assert "device 'cuda' was asked for, but PyTorch finds no GPU; use --device cpu" in error
 
 
 @pytest.mark.parametrize(

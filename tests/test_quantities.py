@@ -8,11 +8,10 @@ import pytest
 from experiments.quantities import (
     at_epoch,
     difference,
-    epochs_trained,
+    epochs_with_finite_loss,
     final_train_accuracy,
     formatted,
     loss_rise,
-    loss_turning_point,
 )
 from experiments.recipe import Optimizer, Recipe
 
@@ -59,7 +58,6 @@ def test_the_rise_is_from_the_lowest_epoch_to_the_one_named(make_record) -> None
     runs = {"wide": {s: make_record(WIDE, s, test_loss=curve) for s in SEEDS}}
     assert loss_rise("wide", 3).values(runs) == dict.fromkeys(SEEDS, 0.5)
     assert loss_rise("wide", 4).values(runs) == dict.fromkeys(SEEDS, 3.0)
-    assert loss_turning_point("wide", 4).values(runs) == dict.fromkeys(SEEDS, 2.0)
 
 
 def test_a_falling_curve_does_not_rise(make_record) -> None:
@@ -82,24 +80,31 @@ def test_noise_does_not_rise(make_record) -> None:
     assert own_minimum.mean() > 10 * standard_error  # the biased reading, which this is not
 
 
-def test_a_single_seed_has_no_rise(make_record) -> None:
-    run = make_record(WIDE, 0, test_loss=[2.0, 1.0, 1.5, 4.0])
-    assert loss_rise("wide", 4).values({"wide": {0: run}}) == {}
+def test_a_lone_curve_rises_from_its_own_minimum(make_record) -> None:
+    runs = {0: make_record(WIDE, 0, test_loss=[2.0, 1.0, 1.5, 4.0])}
+    assert loss_rise("wide", 4).values({"wide": runs}) == {0: 3.0}
+    runs[1] = make_record(WIDE, 1, diverged_after=2)
+    survivor, lost = (loss_rise("wide", 4).values({"wide": runs})[seed] for seed in runs)
+    assert survivor == 3.0
+    assert np.isnan(lost)
 
 
 def test_a_run_counts_until_it_diverged(make_record) -> None:
     run = make_record(WIDE, 0, test_loss=0.5, diverged_after=2)
     runs = {"wide": {0: run}}
     assert at_epoch("test_loss", "wide", 2).values(runs) == {0: 0.5}
-    assert loss_turning_point("wide", 2).values(runs) == {0: 1.0}
+    assert loss_rise("wide", 2).values(runs) == {0: 0.0}
     for quantity in (
         at_epoch("test_loss", "wide", 3),
         loss_rise("wide", 3),
-        loss_turning_point("wide", 3),
         final_train_accuracy("wide"),
+        epochs_with_finite_loss("wide"),
     ):
         assert np.isnan(quantity.values(runs)[0]), quantity
-    assert epochs_trained("wide").values(runs) == {0: 2.0}
+
+
+def test_a_run_that_did_not_diverge_has_every_epoch(make_record) -> None:
+    assert epochs_with_finite_loss("wide").values({"wide": {0: make_record(WIDE, 0)}}) == {0: 4.0}
 
 
 def test_bad_readings_are_named() -> None:
@@ -116,8 +121,7 @@ def test_bad_readings_are_named() -> None:
         (0.0124, "points", "+1.2 pp"),
         (-0.0124, "points", "-1.2 pp"),
         (0.8526, "nats", "0.853"),
-        (30.0, "epochs", "30"),
-        (10.33, "epochs", "10.3"),
+        (30.0, "count", "30"),
         (46590, "count", "46,590"),
     ],
 )

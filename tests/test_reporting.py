@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from rich.console import Console
 
 from experiments import figures
@@ -108,6 +109,14 @@ def test_what_is_missing_is_said_once_with_the_command(records) -> None:
     missing = "no records of conv-gap.sgd; run: python -m experiments run nni-2023-ex1 --seeds 3"
     assert text.count("no records of") == 1
     assert missing in text
+    assert "--store" not in text
+
+
+def test_the_command_names_the_store_that_was_read(tmp_path) -> None:
+    store = tmp_path / "my records"
+    text = rendered(report_table(STUDY, judge(STUDY, []), store), width=2000)
+    advice = f"run: python -m experiments run nni-2023-ex1 --seeds 3 --store '{store}'"
+    assert text.count(advice) == 1
 
 
 def test_nothing_is_missing_when_all_is_there(records) -> None:
@@ -225,6 +234,23 @@ def test_two_themes_are_written_and_the_same_bytes_each_time(make_record, tmp_pa
         assert files[f"first-{theme}.svg"] == files[f"second-{theme}.svg"]
     assert files["first-light.svg"] != files["first-dark.svg"]
     assert b"dc:date" not in files["first-light.svg"]
+
+
+def luminance(color: str) -> float:
+    """Return the relative luminance of an sRGB colour (WCAG 2.1)."""
+    channels = np.array(to_rgb(color))
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("theme", figures.THEMES)
+def test_every_colour_stands_out_from_its_page(theme) -> None:
+    with figures.style(theme) as palette:
+        page = luminance(palette.paper)
+        for color in (palette.ink, *palette.colors):
+            dark, light = sorted((page, luminance(color)))
+            # WCAG 2.1, 1.4.11: a contrast of 3 to 1 for what a graphic needs to be understood.
+            assert (light + 0.05) / (dark + 0.05) >= 3, color
 
 
 def test_more_labels_than_colours_are_refused(make_record) -> None:

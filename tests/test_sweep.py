@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,8 @@ from experiments.recipe import Optimizer, Recipe
 from experiments.records import RecordError, Store, SweepError
 from experiments.study import Study
 from experiments.sweep import make_executor, missing, plan, sweep
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads the process table of Linux")
 
 RECIPES = tuple(
     Recipe(f"{name}.adam", name, 2, "digits", Optimizer("adam", 0.003), epochs=1)
@@ -70,10 +74,24 @@ def test_one_failing_run_does_not_stop_the_others(tmp_path):
     runs = _runs(tmp_path)
     blocked = runs[0].record_path
     blocked.mkdir(parents=True)  # a folder where the record belongs
-    with pytest.raises(RecordError, match="cannot write record"):
+    with pytest.raises(RecordError, match="cannot write"):
         sweep(runs, make_executor("serial"))
     assert all(run.record_path.is_file() for run in runs[1:])
     assert not any((tmp_path / ".running").iterdir())
+
+
+def test_a_store_that_cannot_be_written_costs_no_training(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RecordError, match="cannot write"):
+        sweep(_runs(tmp_path / "file"), make_executor("serial"))
+
+
+def test_a_run_that_another_sweep_has_finished_is_not_repeated(tmp_path):
+    run = _runs(tmp_path)[0]
+    run.record_path.parent.mkdir()
+    run.record_path.write_text("theirs")
+    assert run.execute() == run.record_path
+    assert run.record_path.read_text() == "theirs"
 
 
 def test_progress_is_read_from_the_store(tmp_path):
@@ -102,66 +120,111 @@ if __name__ == "__main__":
 """
 
 
-def _slow_sweep(tmp_path: Path, executor: str) -> subprocess.Popen:
+@pytest.fixture
+def slow_sweep(tmp_path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
     """Start a sweep of a short and an endless run; return once the short one has its record."""
-    script = tmp_path / "slow.py"
-    script.write_text(_SLOW)
-    process = subprocess.Popen(
-        [sys.executable, str(script), str(tmp_path / "store"), executor],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 120
-    while not _beats(tmp_path) or not list((tmp_path / "store").glob("digits/*.json")):
-        if process.poll() is not None or time.monotonic() > deadline:
+    started: list[subprocess.Popen[str]] = []
+
+    def start(executor: str) -> subprocess.Popen[str]:
+        script = tmp_path / "slow.py"
+        script.write_text(_SLOW)
+        process = subprocess.Popen(
+            [sys.executable, str(script), str(tmp_path / "store"), executor],
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        deadline = time.monotonic() + 240
+        while not (list(tmp_path.glob("store/digits/*.json")) and _endless_has_begun(tmp_path)):
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline, "the sweep did not start"
+            time.sleep(0.1)
+        return process
+
+    yield start
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-            pytest.fail(f"the sweep did not start: {process.stderr.read()}")
-        time.sleep(0.1)
-    return process
+        process.wait()
+        process.stderr.close()
 
 
-def _beats(tmp_path: Path) -> list[Path]:
-    return [path for path in (tmp_path / "store" / ".running").glob("*") if path.read_text() > "0"]
+def _endless_has_begun(tmp_path: Path) -> bool:
+    for path in tmp_path.glob("store/.running/*"):
+        with contextlib.suppress(FileNotFoundError):  # a run that ends takes its heartbeat along
+            if path.read_text() > "1":
+                return True
+    return False
 
 
-def _children(pid: int) -> list[int]:
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
-    return [int(line) for line in found.stdout.split()]
+def _workers(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def test_a_killed_sweep_loses_only_the_run_in_progress(tmp_path):
-    process = _slow_sweep(tmp_path, "serial")
-    process.kill()
-    process.communicate()
-    (record,) = Store(tmp_path / "store").records("digits")
-    assert record.recipe.epochs == 1
+def _is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads the process table of Linux")
-def test_workers_of_a_killed_parent_exit(tmp_path):
-    process = _slow_sweep(tmp_path, "processes")
-    workers = _children(process.pid)
-    assert workers
-    process.kill()
-    process.communicate()
-    deadline = time.monotonic() + 30
-    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+def _wait_until_gone(workers: list[int]) -> None:
+    deadline = time.monotonic() + 60
+    while any(map(_is_running, workers)):
         assert time.monotonic() < deadline, "a worker outlived its parent"
         time.sleep(0.1)
-    assert [record.recipe.epochs for record in Store(tmp_path / "store").records("digits")] == [1]
 
 
-def test_a_killed_worker_ends_the_sweep_with_advice(tmp_path):
-    process = _slow_sweep(tmp_path, "processes")
-    for worker in _children(process.pid):
+def _epochs_recorded(tmp_path: Path) -> list[int]:
+    return [record.recipe.epochs for record in Store(tmp_path / "store").records("digits")]
+
+
+def test_a_killed_sweep_loses_only_the_run_in_progress(tmp_path, slow_sweep):
+    process = slow_sweep("serial")
+    process.kill()
+    process.wait()
+    assert _epochs_recorded(tmp_path) == [1]
+
+
+@linux
+def test_workers_of_a_killed_parent_exit(tmp_path, slow_sweep):
+    process = slow_sweep("processes")
+    workers = _workers(process.pid)
+    assert workers
+    process.kill()
+    process.wait()
+    _wait_until_gone(workers)
+    assert _epochs_recorded(tmp_path) == [1]
+
+
+@linux
+def test_a_killed_worker_ends_the_sweep_with_advice(tmp_path, slow_sweep):
+    process = slow_sweep("processes")
+    for worker in _workers(process.pid):
         os.kill(worker, signal.SIGKILL)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode != 0
     assert f"{SweepError.__name__}: a worker process was killed" in errors
     assert "run the same command again to resume" in errors
-    assert [record.recipe.epochs for record in Store(tmp_path / "store").records("digits")] == [1]
+    assert _epochs_recorded(tmp_path) == [1]
+
+
+@linux
+@pytest.mark.parametrize("whole_group", [True, False], ids=["Ctrl-C", "kill -INT"])
+def test_an_interrupt_ends_workers_at_once(tmp_path, slow_sweep, whole_group):
+    process = slow_sweep("processes")
+    workers = _workers(process.pid)
+    if whole_group:
+        os.killpg(process.pid, signal.SIGINT)
+    else:
+        process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert errors.count("Traceback") <= 1  # the script's own KeyboardInterrupt; no worker's
+    _wait_until_gone(workers)
+    assert _epochs_recorded(tmp_path) == [1]
 
 
 @pytest.mark.parametrize(

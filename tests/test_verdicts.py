@@ -11,7 +11,9 @@ from experiments.catalog import studies
 from experiments.quantities import (
     at_epoch,
     difference,
+    epochs_with_finite_loss,
     final_train_accuracy,
+    loss_rise,
     parameters,
 )
 from experiments.recipe import Optimizer, Recipe
@@ -250,6 +252,53 @@ def test_one_diverged_run_alone_refutes_nothing(make_record) -> None:
     assert judged(SEVENTY, records).verdict == "undecided"
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        Within("toy-rise", loss_rise("wide", 4), above=0),
+        Exactly("toy-setup", epochs_with_finite_loss("wide"), 4),
+    ],
+    ids=["rise", "setup"],
+)
+@pytest.mark.parametrize(
+    ("diverged", "seeds", "verdict"),
+    [
+        (1, 1, "undecided"),
+        (1, 2, "undecided"),
+        (1, 3, "undecided"),
+        (2, 3, "undecided"),
+        (3, 3, "not_reproduced"),
+        (0, 3, "reproduced"),
+    ],
+)
+def test_every_quantity_counts_the_diverged_alike(
+    make_record, statement, diverged, seeds, verdict
+) -> None:
+    records = [
+        make_record(
+            recipe("wide", "slow"),
+            seed,
+            test_loss=[2.0, 1.0, 1.5, 4.0],
+            diverged_after=2 if seed < diverged else None,
+        )
+        for seed in range(seeds)
+    ]
+    (finding,) = judged(statement, records).findings
+    assert finding.verdict == verdict
+    assert finding.seeds == tuple(range(seeds))
+    assert len(finding.records) == seeds
+    if diverged:
+        assert finding.reason == f"the loss diverged for {diverged} of {seeds} seeds"
+
+
+def test_the_rise_of_one_seed_is_undecided(make_record) -> None:
+    records = [make_record(recipe("wide", "slow"), 0, test_loss=[2.0, 1.0, 1.5, 4.0])]
+    (finding,) = judged(Within("toy-rise", loss_rise("wide", 4), above=0), records).findings
+    assert (finding.verdict, finding.measured, finding.seeds) == ("undecided", 3.0, (0,))
+    assert finding.reason == "seeds with every run: 1; error bars need two"
+    assert len(finding.records) == 1
+
+
 def test_a_claim_about_an_earlier_epoch_stands(make_record) -> None:
     records = [
         make_record(recipe("wide", "slow"), seed, test_accuracy=0.7, diverged_after=2)
@@ -315,14 +364,12 @@ def test_refuted_where_run_but_not_run_everywhere(make_record) -> None:
     assert claim.verdict == "undecided"
 
 
-def test_not_run_says_what_is_missing_and_how_to_make_it(make_record) -> None:
+def test_not_run_says_what_is_missing(make_record) -> None:
     claim = pair_verdict(make_record, {"slow": None, "fast": None})
     assert claim.verdict == "not_run"
     finding = claim.findings[0]
     assert finding.missing == ("wide.slow",)
-    assert finding.reason == (
-        "no records of wide.slow; run: python -m experiments run toy --seeds 3"
-    )
+    assert finding.reason == "no records of wide.slow"
     assert finding.records == ()
 
 

@@ -9,13 +9,15 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from _ext.style import Palette, bars, canvas, matrix, number, same_height, styled
+from _ext.style import bars, canvas, matrix, number, same_height, styled
 from theory.convolution import circulant_matrix, convolve, correlate
 from theory.signals import impulse, shift
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from matplotlib.figure import Figure
+
+    from experiments.figures import Palette
 
 
 @styled

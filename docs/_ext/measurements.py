@@ -18,6 +18,7 @@ from experiments.catalog import study
 from experiments.figures import draw_curves, draw_measured_against_reported
 from experiments.quantities import formatted, formatted_range
 from experiments.records import DEFAULT_STORE
+from experiments.reporting import how_to_run
 from theory.ledger import claims
 
 if TYPE_CHECKING:
@@ -52,6 +53,13 @@ class _StudyDirective(SphinxDirective):
     def show(self, study: Study) -> list[nodes.Node]:
         raise NotImplementedError
 
+    def not_run(self, study: Study, what: str) -> nodes.paragraph:
+        paragraph = nodes.paragraph("", "", chip("not_run"))
+        paragraph += nodes.Text(f" {what}; ")
+        paragraph += nodes.literal("", how_to_run(study, self.store))
+        paragraph += nodes.Text(" runs what is missing.")
+        return paragraph
+
 
 class CurvesDirective(_StudyDirective):
     """Draw the curves of some roles under one completion."""
@@ -76,7 +84,8 @@ class CurvesDirective(_StudyDirective):
             figure += nodes.caption("", f"{study.completions[completion]}: {_seeds(runs)}.")
             shown.append(figure)
         if absent:
-            shown.append(_not_run(study, ", ".join(f"{role}.{completion}" for role in absent)))
+            missing = ", ".join(f"{role}.{completion}" for role in absent)
+            shown.append(self.not_run(study, missing))
         return shown
 
 
@@ -95,7 +104,7 @@ class ReportedFigureDirective(_StudyDirective):
             if finding.unit == "accuracy" and finding.reported and finding.interval
         ]
         if not drawn:
-            return [_not_run(study, "error bars need two seeds")]
+            return [self.not_run(study, "error bars need two seeds")]
         alt = "Reported against measured accuracies. " + " ".join(
             f"{finding.quantity}, {finding.completion}: reported {finding.expected}, "
             f"measured {_value(finding)}."
@@ -237,15 +246,6 @@ def _seeds(runs: dict[str, list[Record]]) -> str:
         f"{role} ({len(records)} {'seed' if len(records) == 1 else 'seeds'})"
         for role, records in runs.items()
     )
-
-
-def _not_run(study: Study, what: str) -> nodes.paragraph:
-    command = f"python -m experiments run {study.name} --seeds 3"
-    paragraph = nodes.paragraph("", "", chip("not_run"))
-    paragraph += nodes.Text(f" {what}; ")
-    paragraph += nodes.literal("", command)
-    paragraph += nodes.Text(" runs what is missing.")
-    return paragraph
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

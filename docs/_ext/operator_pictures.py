@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from _ext.style import Palette, bars, canvas, matrix, same_height, styled
+from _ext.style import bars, canvas, matrix, same_height, styled
 from theory import diagnose
 from theory.convolution import circulant_matrix, convolve
 from theory.operators import add_bias, fully_connected, max_pool, relu, strided_pool
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from experiments.figures import Palette
     from theory import Finding
 
     Operator = Callable[[torch.Tensor], torch.Tensor]

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from _ext.style import Palette, canvas, styled
+from _ext.style import canvas, styled
 from theory.ledger import claims
 from theory.parameters import Design, conv_parameters, linear_parameters, recover
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from experiments.figures import Palette
 
 
 @styled

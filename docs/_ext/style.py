@@ -1,13 +1,8 @@
-"""The look of the theory's pictures, and the few marks that they are made of.
-
-The colours are those of Okabe and Ito, "Color universal design" (2008), which readers with any
-common colour vision can tell apart; on dark pages without those that vanish on a dark background.
-"""
+"""The few marks that the theory's pictures are made of, in the look of the experiments' figures."""
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -15,45 +10,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from experiments.figures import style
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from jaxtyping import Shaped
     from matplotlib.axes import Axes
 
-    from experiments.figures import Theme
-
-
-@dataclass(frozen=True)
-class Palette:
-    """Colours of one theme.
-
-    Attributes
-    ----------
-    ink : str
-        Text and axes.
-    faint : str
-        Grids and empty cells.
-    paper : str
-        Text on a coloured cell.
-    colors : tuple of str
-        What is told apart: inputs, outputs, and what differs from them.
-    """
-
-    ink: str
-    faint: str
-    paper: str
-    colors: tuple[str, ...]
-
-
-_PALETTES: dict[Theme, Palette] = {
-    "light": Palette(
-        "#222222", "#dcdcdc", "#ffffff", ("#0072B2", "#D55E00", "#00805E", "#B0588E", "#8A6A00")
-    ),
-    "dark": Palette(
-        "#dddddd", "#45484d", "#131416", ("#56B4E9", "#E69F00", "#19B888", "#DD9AC0", "#F0E442")
-    ),
-}
+    from experiments.figures import Palette, Theme
 
 
 def styled(draw: Callable[[Palette], Figure]) -> Callable[[Theme], Figure]:
@@ -61,26 +26,7 @@ def styled(draw: Callable[[Palette], Figure]) -> Callable[[Theme], Figure]:
 
     @functools.wraps(draw)
     def drawing(theme: Theme) -> Figure:
-        palette = _PALETTES[theme]
-        ink = palette.ink
-        with mpl.rc_context(
-            {
-                "font.size": 10,
-                "axes.titlesize": 10,
-                "axes.titlelocation": "left",
-                "text.color": ink,
-                "axes.titlecolor": ink,
-                "axes.labelcolor": ink,
-                "axes.edgecolor": ink,
-                "xtick.color": ink,
-                "ytick.color": ink,
-                "figure.facecolor": "none",
-                "axes.facecolor": "none",
-                "axes.spines.top": False,
-                "axes.spines.right": False,
-                "legend.frameon": False,
-            }
-        ):
+        with style(theme) as palette:
             return draw(palette)
 
     return drawing

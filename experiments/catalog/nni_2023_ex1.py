@@ -10,6 +10,9 @@ questions 1b, 1c and 2 (20 epochs) is read from the runs of question 3 (30 epoch
 
 How the claims are read, where the report leaves it open:
 
+* A claim on the setup says only how networks were trained. What is tested is that the recipe can be
+  run as described: the loss stays finite to the last epoch, and there are as many parameters as
+  the report counts, where it counts them.
 * A training accuracy is that of the final weights on the whole training set; a training loss, which
   the report shows as a curve, is the running mean over the epoch.
 * The learning rates are compared after 20 epochs each, for the second network is said to share all
@@ -26,10 +29,9 @@ import math
 from experiments.quantities import (
     at_epoch,
     difference,
-    epochs_trained,
+    epochs_with_finite_loss,
     final_train_accuracy,
     loss_rise,
-    loss_turning_point,
     parameters,
 )
 from experiments.recipe import Optimizer, Recipe
@@ -73,8 +75,8 @@ _PRINTED_ALIKE = 0.01
 _QUESTION_1: tuple[Statement, ...] = (
     Exactly("nni-2023-ex1-q1a-setup", parameters("filters-3-lr-0.01"), 3172),
     Exactly("nni-2023-ex1-q1a-setup", parameters("filters-20-lr-0.01"), 46590),
-    Exactly("nni-2023-ex1-q1a-setup", epochs_trained("filters-3-lr-0.01"), 30),
-    Exactly("nni-2023-ex1-q1a-setup", epochs_trained("filters-20-lr-0.01"), 30),
+    Exactly("nni-2023-ex1-q1a-setup", epochs_with_finite_loss("filters-3-lr-0.01"), 30),
+    Exactly("nni-2023-ex1-q1a-setup", epochs_with_finite_loss("filters-20-lr-0.01"), 30),
     Within(
         "nni-2023-ex1-q1a-loss-curves",
         difference(
@@ -84,7 +86,6 @@ _QUESTION_1: tuple[Statement, ...] = (
         above=0,
     ),
     Within("nni-2023-ex1-q1a-loss-curves", loss_rise("filters-20-lr-0.01", 30), above=0),
-    Within("nni-2023-ex1-q1a-loss-curves", loss_turning_point("filters-20-lr-0.01", 30), below=30),
     Reported("nni-2023-ex1-q1a-acc-20", final_train_accuracy("filters-20-lr-0.01"), 0.82),
     Reported("nni-2023-ex1-q1a-acc-20", at_epoch("test_accuracy", "filters-20-lr-0.01", 30), 0.52),
     Reported("nni-2023-ex1-q1a-acc-3", final_train_accuracy("filters-3-lr-0.01"), 0.53),
@@ -153,7 +154,7 @@ _QUESTION_2: tuple[Statement, ...] = (
 
 _QUESTION_3: tuple[Statement, ...] = (
     *(
-        Exactly("nni-2023-ex1-q3-setup", epochs_trained(role), 30)
+        Exactly("nni-2023-ex1-q3-setup", epochs_with_finite_loss(role), 30)
         for role in ("filters-20-lr-0.001", "conv-fc", "conv-gap")
     ),
     Within(
