@@ -112,7 +112,7 @@ def _claim(claim: ClaimVerdict) -> list[RenderableType]:
     lines: list[RenderableType] = [Text(claim.claim, "bold")]
     overall = Text.assemble("  → ", _verdict(claim.verdict))
     if claim.verdict != "not_run":
-        overall.append(f", {claim.reason}", "dim")
+        overall.append(f" ({claim.reason})", "dim")
         parts: dict[str, list[Finding]] = {}
         for finding in claim.findings:
             parts.setdefault(finding.quantity, []).append(finding)
