@@ -1,0 +1,230 @@
+"""The equivalences and the tools of their trials are wrong in no way that goes unnoticed."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import sympy
+import torch
+from torch import nn
+
+import theory
+from theory.equivalences import (
+    AffineMap,
+    affine_map,
+    averaging_weight,
+    class_dimension_bound,
+    convolution_from_dense,
+    dense_from_convolution,
+    pairs_of_digits,
+    rank_bound,
+    rank_modulo,
+    sum_head,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+
+def _chapter(name: str) -> ModuleType:
+    """Load a chapter a second time, so that faults planted in it stay out of the real one."""
+    path = Path(theory.__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"planted_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _offset_left_in(op: Callable[..., Any], shape: tuple[int, ...]) -> AffineMap:
+    right = affine_map(op, shape)
+    return AffineMap(right.matrix + right.offset[:, None], right.offset)
+
+
+def _offset_forgotten(op: Callable[..., Any], shape: tuple[int, ...]) -> AffineMap:
+    right = affine_map(op, shape)
+    return AffineMap(right.matrix, 0 * right.offset)
+
+
+def _always_full(matrix: np.ndarray) -> int:
+    return min(matrix.shape)
+
+
+def _one_short(matrix: np.ndarray) -> int:
+    return rank_modulo(matrix) - 1
+
+
+def _flipped(weight: np.ndarray, *args: Any, **options: Any) -> np.ndarray:
+    axes = tuple(range(2, weight.ndim))
+    return dense_from_convolution(np.flip(weight, axes), *args, **options)
+
+
+def _unpadded(weight: np.ndarray, shape: tuple[int, ...], **options: Any) -> np.ndarray:
+    return dense_from_convolution(weight, shape, stride=options.get("stride", 1))
+
+
+def _channels_swapped(weight: np.ndarray, *args: Any, **options: Any) -> np.ndarray:
+    return dense_from_convolution(weight[:, ::-1], *args, **options)
+
+
+def _transposed(matrix: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return convolution_from_dense(matrix, (shape[0], shape[2], shape[1])).swapaxes(2, 3)
+
+
+def _summing(channels: int, size: int, axes: int = 2) -> np.ndarray:
+    return averaging_weight(channels, size, axes) * size**axes
+
+
+def _no_bias(base: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    weight, bias = sum_head(base)
+    return weight, 0 * bias
+
+
+def _one_digit(base: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    weight, bias = sum_head(base)
+    return weight * (np.arange(2 * base) < base), bias
+
+
+def _no_relations(filters: int, channels: int, kernel: int, side: int) -> int:
+    return min(channels * side**2, filters * (side - kernel + 1) ** 2)
+
+
+def _without_the_kernels(filters: int) -> int:
+    return class_dimension_bound(filters) - 75 * filters
+
+
+def _sums_moved(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    inputs, sums = pairs_of_digits(codes)
+    return inputs, np.roll(sums, 1)
+
+
+def _still(weights: list[nn.Parameter]) -> torch.optim.Optimizer:
+    return torch.optim.SGD(weights, lr=0.0)
+
+
+CLASSES, LAYERS, DEPTH = "test_function_classes", "test_equivalences", "test_depth"
+IS_AFFINE = "test_a_network_without_nonlinearities_is_one_affine_map"
+FOUR, MET = "test_four_filters_or_fewer_leave_affine_maps_out", "test_the_bound_on_the_rank_is_met"
+AS_DENSE = "test_a_convolution_layer_is_a_fully_connected_layer"
+AND_BACK = "test_a_fully_connected_layer_is_a_convolution_and_back"
+ADDS = "test_one_layer_scores_the_true_sum_highest"
+SKIP = "test_a_skip_adds_one_to_the_gain_of_a_layer"
+
+
+@pytest.mark.parametrize(
+    ("chapter", "trial", "arguments", "name", "mutant"),
+    [
+        (CLASSES, IS_AFFINE, (), "affine_map", _offset_left_in),
+        (CLASSES, IS_AFFINE, (), "affine_map", _offset_forgotten),
+        (CLASSES, IS_AFFINE, (), "rank_modulo", _always_full),
+        (CLASSES, FOUR, (), "rank_modulo", _always_full),
+        (CLASSES, FOUR, (), "rank_modulo", _one_short),
+        (CLASSES, FOUR, (), "dense_from_convolution", _flipped),
+        (CLASSES, FOUR, (), "rank_bound", _no_relations),
+        (CLASSES, FOUR, (), "class_dimension_bound", _without_the_kernels),
+        (CLASSES, MET, (2,), "rank_bound", _no_relations),
+        (LAYERS, AS_DENSE, (), "dense_from_convolution", _flipped),
+        (LAYERS, AS_DENSE, (), "dense_from_convolution", _unpadded),
+        (LAYERS, AS_DENSE, (), "dense_from_convolution", _channels_swapped),
+        (LAYERS, AND_BACK, (), "convolution_from_dense", _transposed),
+        (LAYERS, AND_BACK, (), "dense_from_convolution", _flipped),
+        (LAYERS, "test_average_pooling_is_a_convolution", (), "averaging_weight", _summing),
+        (LAYERS, ADDS, (10,), "sum_head", _no_bias),
+        (LAYERS, ADDS, (3,), "sum_head", _one_digit),
+        (LAYERS, ADDS, (10,), "pairs_of_digits", _sums_moved),
+        (LAYERS, "test_digits_that_are_only_told_apart", (), "pairs_of_digits", _sums_moved),
+        (LAYERS, "test_no_order_of_the_inputs", ("Adam",), "RULES", {"Adam": _still}),
+        (DEPTH, "test_relu_halves_the_gain", (), "rectified", torch.mul),
+    ],
+)
+def test_a_planted_fault_turns_its_trial_red(
+    monkeypatch: pytest.MonkeyPatch,
+    chapter: str,
+    trial: str,
+    arguments: tuple[Any, ...],
+    name: str,
+    mutant: Any,
+) -> None:
+    module = _chapter(chapter)
+    (function,) = [value for key, value in vars(module).items() if key.startswith(trial)]
+    function(*arguments)
+    monkeypatch.setattr(module, name, mutant)
+    with pytest.raises((AssertionError, ExceptionGroup, ValueError, RuntimeError)):
+        function(*arguments)
+
+
+@pytest.mark.parametrize(("wrong", "right"), [("skip", "plain"), ("plain", "skip")])
+def test_a_skip_that_is_none_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, wrong: str, right: str
+) -> None:
+    module = _chapter(DEPTH)
+    monkeypatch.setattr(module, wrong, getattr(_chapter(DEPTH), right))
+    for trial in (SKIP, "test_a_skip_may_also_make_a_gradient_vanish"):
+        with pytest.raises(AssertionError):
+            getattr(module, trial)(*([2] if trial == SKIP else []))
+
+
+def test_the_perceptron_that_does_not_learn_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = _chapter(CLASSES)
+    labels = np.arange(1797) % 10
+    images = np.zeros((1797, 64))
+    monkeypatch.setattr(module, "load_digits", lambda **_: (images[:50], labels[:50]))
+    with pytest.raises(AssertionError):
+        module.test_some_real_data_leave_nothing_to_be_better_at()
+
+
+@pytest.mark.parametrize("kernels", ["FIRST", "SECOND"])
+def test_kernels_that_lose_something_are_noticed(kernels: str) -> None:
+    """One filter less, or one that repeats another's work, and the full class is not shown."""
+    module = _chapter(CLASSES)
+    trial = module.test_five_filters_and_then_fifteen_lose_nothing_of_an_image
+    enough, side = (5, 32) if kernels == "FIRST" else (3, 28)
+    right = getattr(module, kernels)
+    trial(right, enough, side)
+    lossy = np.copy(right)
+    lossy[2] = lossy[1]
+    for wrong in (right[1:], lossy):
+        with pytest.raises(AssertionError):
+            trial(wrong, enough, side)
+
+
+@pytest.mark.parametrize("rank", range(5))
+def test_the_rank_is_that_of_the_rationals(rank: int) -> None:
+    rng = np.random.default_rng(rank)
+    matrix = rng.integers(-5, 6, (6, rank)) @ rng.integers(-5, 6, (rank, 4))
+    assert rank_modulo(matrix) == sympy.Matrix(matrix).rank() == rank
+    assert rank_modulo(matrix.astype(float)) == rank
+    assert rank_modulo(np.diag([3, 5, 1]), prime=3) == 2
+
+
+def test_bad_input_is_told() -> None:
+    with pytest.raises(ValueError, match="integer entries"):
+        rank_modulo(np.array([[0.5]]))
+    with pytest.raises(ValueError, match="larger than the padded input"):
+        dense_from_convolution(np.ones((1, 1, 4)), (3,))
+    with pytest.raises(ValueError, match="reshape"):
+        convolution_from_dense(np.ones((2, 5)), (2, 2))
+
+
+def test_small_cases_by_hand() -> None:
+    kernel = np.array([[[1, 2]]])
+    assert dense_from_convolution(kernel, (3,)).tolist() == [[1, 2, 0], [0, 1, 2]]
+    assert dense_from_convolution(kernel, (2,), padding=1).tolist() == [[2, 0], [1, 2], [0, 1]]
+    assert dense_from_convolution(kernel, (4,), stride=2).tolist() == [[1, 2, 0, 0], [0, 0, 1, 2]]
+    assert averaging_weight(2, 2).tolist() == [[[[0.25] * 2] * 2]] * 2
+    weight, bias = sum_head(2)
+    assert weight.tolist() == [[0, 0, 0, 0], [0, 2, 0, 2], [0, 4, 0, 4]]
+    assert bias.tolist() == [0, -1, -4]
+    map_of = affine_map(partial(torch.add, other=3), (2,))
+    assert map_of.matrix.tolist() == [[1, 0], [0, 1]]
+    assert map_of(np.array([1, 2])).tolist() == [4, 5]
+    # one channel, two filters of 2x2 on 3x3: the relation p * q - q * p, once
+    assert rank_bound(2, 1, 2, 3) == 7
+    assert rank_bound(1, 1, 5, 5) == 1

@@ -1,0 +1,371 @@
+"""Chapter 6, equivalences: a layer that is another layer, with its weights.
+
+A fully connected layer on a map is a convolution whose kernels cover the map, a convolution is a
+fully connected layer with shared weights, average pooling is a convolution, a linear support vector
+machine on word counts is a fully connected layer, and two digits are added by one.
+
+What passing does not prove: that layers which compute the same learn the same. A convolution
+written as a dense layer has free weights where the convolution ties them, and the trials of
+training cover one layer and the optimisers that are named.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from itertools import pairwise, product
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import sympy
+import torch
+import z3
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from theory.equivalences import (
+    averaging_weight,
+    convolution_from_dense,
+    dense_from_convolution,
+    pairs_of_digits,
+    sum_head,
+)
+from theory.ledger import settles
+from theory.parameters import conv_parameters, linear_parameters
+from theory.signals import integer_signal
+from theory.solver import holds_always
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+reproducible = settings(derandomize=True, deadline=None, max_examples=40)
+seeds = st.integers(0, 2**16)
+
+
+def integers(*shape: int, seed: int, bound: int = 9) -> torch.Tensor:
+    """Return a tensor of random integers in double precision."""
+    return torch.from_numpy(integer_signal(shape, seed=seed, bound=bound))
+
+
+# Convolution and fully connected layer
+
+
+@reproducible
+@given(
+    st.tuples(*[st.integers(1, 3)] * 4), st.integers(1, 3), st.integers(0, 2), st.booleans(), seeds
+)
+def test_a_convolution_layer_is_a_fully_connected_layer(
+    sizes: tuple[int, int, int, int], stride: int, padding: int, flat: bool, seed: int
+) -> None:
+    """With the matrix read off the definition, torch's layer agrees on random integers, exactly."""
+    filters, channels, k1, k2 = sizes
+    kernel, shape = ((k1,), (6,)) if flat else ((k1, k2), (5, 4))
+    weight = integers(filters, channels, *kernel, seed=seed)
+    x = integers(2, channels, *shape, seed=seed + 1)
+    convolve = functional.conv1d if flat else functional.conv2d
+    matrix = dense_from_convolution(weight.numpy(), shape, stride=stride, padding=padding)
+
+    by_torch = convolve(x, weight, stride=stride, padding=padding).flatten(1)
+    assert torch.equal(functional.linear(x.flatten(1), torch.from_numpy(matrix)), by_torch)
+
+
+@reproducible
+@given(st.tuples(*[st.integers(1, 4)] * 4), seeds)
+def test_a_fully_connected_layer_is_a_convolution_and_back(
+    sizes: tuple[int, int, int, int], seed: int
+) -> None:
+    """Kernels as large as the map: one output pixel; on a larger map, one for every window."""
+    outputs, *shape = sizes
+    matrix = integers(outputs, math.prod(shape), seed=seed)
+    weight = torch.from_numpy(convolution_from_dense(matrix.numpy(), shape))
+    x = integers(2, *shape, seed=seed + 1)
+    assert torch.equal(
+        functional.conv2d(x, weight).flatten(1), functional.linear(x.flatten(1), matrix)
+    )
+    assert np.array_equal(dense_from_convolution(weight.numpy(), shape[1:]), matrix)
+
+    larger = integers(1, shape[0], shape[1] + 2, shape[2] + 1, seed=seed + 2)
+    slid = functional.conv2d(larger, weight)
+    for i, j in product(range(3), range(2)):
+        window = larger[:, :, i : i + shape[1], j : j + shape[2]]
+        assert torch.equal(slid[:, :, i, j], functional.linear(window.flatten(1), matrix))
+
+
+@settles(
+    "tp1-cnn-q5-fc-as-conv",
+    verdict="holds_if",
+    certainty="proved",
+    condition="The stride is 1, both sides are padded alike (or not at all) and each output of the "
+    "fully connected layer gets a filter of its own. Padding to the same size is not alike for an "
+    "image of even side: of its four middle pixels one sees the whole image, the others do not.",
+)
+def test_only_the_central_pixel_sees_each_pixel_through_a_weight_of_its_own() -> None:
+    """Along an axis, output o sees pixel i through tap i + p - o: all n taps exactly if o = p.
+
+    With p zeros on both sides there are 2 p + 1 outputs, whatever n is, and p is the central one.
+    """
+    n, before, after, out = z3.Ints("n before after out")
+    size = n + before + after - n + 1
+    possible = z3.And(n >= 1, before >= 0, after >= 0, out >= 0, out < size)
+    first, last = before - out, n - 1 + before - out  # the taps for pixels 0 and n - 1
+    whole = z3.And(first >= 0, last <= n - 1)
+    central = 2 * out == size - 1
+    assert holds_always(z3.Implies(possible, whole == (out == before)))
+    assert holds_always(z3.Implies(z3.And(possible, before == after), whole == central))
+    assert not holds_always(z3.Implies(possible, whole == central))
+    same = z3.And(before + after == n - 1, n % 2 == 0)
+    assert holds_always(z3.Implies(z3.And(possible, same), z3.Not(central)))
+
+
+@settles("tp1-cnn-q5-fc-as-conv", verdict="holds_if", certainty="exhausted")
+@pytest.mark.parametrize("side", range(1, 6))
+@pytest.mark.parametrize("padding", range(4))
+def test_the_central_pixels_are_the_fully_connected_layer(side: int, padding: int) -> None:
+    """On integer images, of odd and even side, with three channels and four outputs.
+
+    With padding, all other pixels leave something out; with torch's padding to the same size, an
+    even side has no central pixel, and of the middle four the first is the one.
+    """
+    weight, x = integers(4, 3, side, side, seed=side), integers(2, 3, side, side, seed=7)
+    dense = functional.linear(x.flatten(1), weight.flatten(1))
+    output = functional.conv2d(x, weight, padding=padding)
+    middle = output.shape[-1] // 2
+    assert output.shape[-2:] == (2 * padding + 1, 2 * padding + 1)
+    assert torch.equal(output[:, :, middle, middle], dense)
+
+    seen = functional.conv2d(
+        torch.ones(1, 1, side, side), torch.ones(1, 1, side, side), padding=padding
+    )
+    assert (seen == side**2).sum() == 1
+    if side % 2 == 0:
+        same = functional.conv2d(functional.pad(x, ((side - 1) // 2, side // 2) * 2), weight)
+        half = (side - 1) // 2
+        agree = [
+            (i, j)
+            for i, j in product(range(side), repeat=2)
+            if torch.equal(same[:, :, i, j], dense)
+        ]
+        assert same.shape == (2, 4, side, side)
+        assert agree == [(half, half)]
+
+
+# Average pooling
+
+
+@reproducible
+@given(st.sampled_from([1, 2, 4]), st.integers(1, 3), st.integers(0, 2), st.integers(1, 3), seeds)
+def test_average_pooling_is_a_convolution_with_equal_weights(
+    size: int, stride: int, padding: int, channels: int, seed: int
+) -> None:
+    """One kernel for each channel. Blocks of 4 or 16 pixels have exact means of integers."""
+    x, padding = integers(2, channels, 6, 5, seed=seed), min(padding, size // 2)
+    weight = torch.from_numpy(averaging_weight(channels, size))
+    pooled = functional.avg_pool2d(x, size, stride, padding)
+    by_weight = functional.conv2d(x, weight, stride=stride, padding=padding, groups=channels)
+    assert torch.equal(pooled, by_weight)
+
+
+def test_a_mean_that_leaves_the_padding_out_is_no_convolution() -> None:
+    """Its weights depend on the position: 1/4, 1/6 and 1/9 in the corner, at the edge, inside."""
+    ones = torch.ones(1, 1, 4, 4).double()
+    counted = functional.avg_pool2d(ones, 3, 1, 1, count_include_pad=True)
+    left_out = functional.avg_pool2d(ones, 3, 1, 1, count_include_pad=False)
+    assert torch.equal(left_out, ones)
+    seen = functional.conv2d(ones, ones[..., :3, :3], padding=1)
+    assert seen[0, 0, :2, :2].tolist() == [[4, 6], [6, 9]]
+    # Nine sums and one division, each rounded once, of values whose sum is at most 1.
+    assert ((counted - seen / 9).abs() <= 10 * torch.finfo(torch.float64).eps).all()
+
+
+# The order of the inputs, again: rules that keep a history for each weight
+
+
+RULES: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "Adam": partial(torch.optim.Adam, lr=0.25),
+    "AMSGrad": partial(torch.optim.Adam, lr=0.25, amsgrad=True, weight_decay=0.125),
+    "AdamW": partial(torch.optim.AdamW, lr=0.25),
+    "RMSprop": partial(torch.optim.RMSprop, lr=0.25, momentum=0.5),
+    "Adagrad": partial(torch.optim.Adagrad, lr=0.25),
+}
+
+
+def train(
+    rule: str, order: np.ndarray, masks: np.ndarray, steps: int = 6
+) -> tuple[torch.Tensor, list[list[float]]]:
+    """Train one dense layer behind dropout, on inputs in some order; masks are for that order.
+
+    Returns the weights, put back into the first order, and the outputs before each step. Outputs
+    are sums rounded once (`math.fsum`), which no order of the summands changes.
+    """
+    inputs, targets = integers(steps, 16, seed=1)[:, order], integers(steps, 2, seed=2)
+    weights = nn.Parameter(integers(2, 16, seed=3)[:, order] / 8)
+    optimiser = RULES[rule]([weights])
+    outputs = []
+    for x, target, mask in zip(inputs, targets, torch.from_numpy(masks), strict=True):
+        kept = 2 * x * mask
+        terms = (weights.detach() * kept).tolist()
+        outputs.append([math.fsum(row) for row in terms])
+        weights.grad = torch.outer(torch.tensor(outputs[-1]).double() - target, kept)
+        optimiser.step()
+    return weights.detach()[:, np.argsort(order)], outputs
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_no_order_of_the_inputs_changes_an_elementwise_rule(rule: str) -> None:
+    """With the dropout masks permuted as the inputs are, outputs and weights agree bit for bit.
+
+    The rules treat each weight by its own gradients alone, and sums are rounded once; without that
+    they would agree up to the rounding of the sums. Masks that stay in place are another training.
+    """
+    masks = np.random.default_rng(0).integers(0, 2, (6, 16))
+    order = np.random.default_rng(1).permutation(16)
+    straight = np.arange(16)
+
+    weights, outputs = train(rule, straight, masks)
+    permuted_weights, permuted_outputs = train(rule, order, masks[:, order])
+    assert permuted_outputs == outputs
+    assert torch.equal(permuted_weights, weights)
+    assert not torch.equal(weights, integers(2, 16, seed=3) / 8)
+    assert train(rule, order, masks)[1] != outputs
+
+
+# A linear layer that adds two digits
+
+
+@settles(
+    "mnist-2017-q5-linear-sum-head",
+    verdict="holds_if",
+    certainty="proved",
+    condition="The sum is read off as the largest of the 19 outputs (no fully connected layer "
+    "gives the 0/1 vector of the target itself), and an affine map of each half gives the value "
+    "of its digit, as always where the ten representations are affinely independent; ten "
+    "representations that only differ may not do.",
+)
+@pytest.mark.parametrize("base", [2, 3, 10])
+def test_one_layer_scores_the_true_sum_highest(base: int) -> None:
+    """The score 2 k s - k² of the sum k is below that of the true sum s by (s - k)², at least 1."""
+    k, s = sympy.symbols("k s")
+    assert sympy.expand((2 * s * s - s**2) - (2 * k * s - k**2) - (s - k) ** 2) == 0
+
+    layer = nn.Linear(2 * base, 2 * base - 1).double()
+    weight, bias = sum_head(base)
+    layer.weight.data, layer.bias.data = map(torch.from_numpy, (weight * 1.0, bias * 1.0))
+    inputs, sums = pairs_of_digits(np.eye(base))
+    with torch.no_grad():
+        scores = layer(torch.from_numpy(inputs))
+    assert scores.argmax(1).tolist() == sums.tolist()
+    best, second = scores.topk(2).values.unbind(1)
+    assert torch.equal(best - second, torch.ones(base**2).double())
+
+
+@settles("mnist-2017-q5-linear-sum-head", verdict="holds_if", certainty="proved")
+def test_no_layer_gives_the_indicator_of_the_sum() -> None:
+    """Any u(a) + v(b) takes the same sum over (0,0), (1,1) as over (0,1), (1,0).
+
+    The indicator of the sum 1 is 0 and 0 on the former and 1 and 1 on the latter; so however large
+    the representation, one of the four outputs is wrong by 1/2 or more.
+    """
+    u0, u1, v0, v1 = z3.Reals("u0 u1 v0 v1")
+    outputs = {(a, b): (u0, u1)[a] + (v0, v1)[b] for a, b in product((0, 1), repeat=2)}
+    near = [z3.Abs(value - int(a + b == 1)) < z3.Q(1, 2) for (a, b), value in outputs.items()]
+    assert holds_always(z3.Not(z3.And(*near)))
+    assert not holds_always(z3.Not(z3.And(*near[1:])))
+
+
+@settles("mnist-2017-q5-linear-sum-head", verdict="holds_if", certainty="exhausted")
+def test_digits_that_are_only_told_apart_may_not_be_added() -> None:
+    """The smallest: three digits on a line, at 0, 2 and 1. The pairs of sum 2 surround (1, 1).
+
+    The code (1, 1) means 2 and 2. It is the mean of the three codes of sum 2, so that their scores
+    for 4 cannot all be below those for 2 while its own is above. In their natural places the three
+    are added.
+    """
+    codes, sums = pairs_of_digits(np.array([[0], [2], [1]]))
+    (four,) = codes[sums == 4]
+    assert len(codes[sums == 2]) == 3
+    assert np.array_equal(codes[sums == 2].sum(0), 3 * four)
+
+    weight, bias = sum_head(3)
+    values, sums = pairs_of_digits(np.arange(3)[:, None])
+    scores = values @ weight[:, [1, 4]].T + bias
+    assert scores.argmax(1).tolist() == sums.tolist()
+
+
+# The size of a linear layer
+
+
+@settles("nn4i-2023-a1-t2-long-vector", verdict="holds", certainty="proved")
+def test_a_dense_layer_costs_in_proportion_to_the_vector() -> None:
+    """On n features, m outputs take m (n + 1) parameters and m n MACs, thrice that in training.
+
+    A MAC is two FLOPs as torch counts them. In training each image costs the products for the
+    output, for the gradient of the weights and for the gradient of the input.
+    """
+    for length, outputs in product((1, 10, 100), (1, 7)):
+        layer = nn.Linear(length, outputs)
+        held = sum(parameter.nbytes for parameter in layer.parameters())
+        assert held == 4 * linear_parameters(length, outputs) == 4 * outputs * (length + 1)
+        x = torch.zeros(5, length, requires_grad=True)
+        with FlopCounterMode(display=False) as forward:
+            y = layer(x)
+        with FlopCounterMode(display=False) as backward:
+            y.sum().backward()
+        macs = 5 * length * outputs
+        assert (forward.get_total_flops(), backward.get_total_flops()) == (2 * macs, 4 * macs)
+
+
+@settles("nn4i-2023-a1-t2-long-vector", verdict="holds", certainty="proved")
+def test_a_long_vector_lets_a_dense_layer_learn_noise_by_heart() -> None:
+    """Six images: with five features all 64 labelings are fitted, with one only 12 are.
+
+    n + 1 affinely independent images leave a layer on n features no equation that it cannot meet:
+    on labels that are coins it is always right in training, and right half of the time on others.
+    """
+    images = np.vstack([np.zeros(5, int), np.eye(5, dtype=int)])
+    extended = sympy.Matrix(np.column_stack([images, np.ones(6, int)]))
+    labels = [sympy.Matrix(signs) for signs in product((-1, 1), repeat=6)]
+    solutions = [extended.LUsolve(each) for each in labels]
+    assert extended.det() != 0
+    assert all(extended * w == each for w, each in zip(solutions, labels, strict=True))
+
+    pooled = np.arange(6)  # one feature, all values different: a threshold and a side
+    fitted = {
+        tuple(side * np.sign(pooled - threshold + 0.5).astype(int))
+        for threshold, side in product(range(7), (-1, 1))
+    }
+    alternating = [tuple(each) for each in labels if sum(a != b for a, b in pairwise(each)) > 1]
+    assert len(labels) == 64
+    assert len(fitted) == 12
+    assert fitted.isdisjoint(alternating)
+    assert len(fitted) + len(alternating) == 64
+
+
+@settles(
+    "tp1-cnn-q12-bow",
+    verdict="holds_if",
+    certainty="proved",
+    condition="The machine is linear, one against the rest for 10 classes, and the vocabulary has "
+    "at most 119,115 words (8,631 if the words, of 128 numbers each, count as learned); the report "
+    "prints no vocabulary. The network has 1,191,170 parameters: with the customary 1,000 words, "
+    "119 times the machine's 10,010 (and 8.6 times 138,010 with the words).",
+)
+def test_the_network_is_larger_than_a_linear_machine_on_word_counts() -> None:
+    """The machine is a fully connected layer on the counts; with 1000 words it is just fc5."""
+    convolutions = [(3, 32), (32, 64), (64, 64)]
+    network = sum(conv_parameters(a, b, 5) for a, b in convolutions)
+    fc5 = linear_parameters(1000, 10)
+    network += linear_parameters(64 * 4 * 4, 1000) + fc5
+    assert network == 1_191_170
+
+    words = z3.Int("words")
+    machine = 10 * (words + 1)
+    assert holds_always(z3.Implies(words >= 1, (machine < network) == (words <= 119_115)))
+    learned = machine + 128 * words
+    assert holds_always(z3.Implies(words >= 1, (learned < network) == (words <= 8_631)))
+    assert linear_parameters(1000, 10) == fc5 == 10_010
+    assert round(network / fc5) == 119
+    assert round(network / (fc5 + 128_000), 1) == 8.6
