@@ -1,0 +1,166 @@
+"""The training facts are right where a loop can check them; their trials catch planted faults."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import sympy
+import torch
+
+from theory import (
+    test_learning_rate,
+    test_regularisation,
+    test_training_facts,
+)
+from theory.training_facts import (
+    accuracy_deviation,
+    expected_squares,
+    least_squares_map,
+    steps_per_epoch,
+    totals_behind,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+
+@pytest.mark.parametrize("total", [97, 4_992, 10_000, 44_992])
+def test_a_planted_total_is_found_alone_and_not_behind_other_digits(total: int) -> None:
+    counts = [np.float32(round(total * accuracy)) for accuracy in (0.8789, 0.8329, 0.8436)]
+    share = np.float32(1) / np.float32(total)
+    printed = [float(count * share) for count in counts]
+    assert totals_behind(printed, total).tolist() == [total]
+    assert total not in totals_behind([*printed[:2], printed[2] + 1e-6], total)
+
+
+@pytest.mark.parametrize("drop_last", [True, False])
+def test_an_epoch_has_as_many_steps_as_torch_makes(drop_last: bool) -> None:
+    for examples, batch in product(range(1, 12), range(1, 14)):
+        data = torch.utils.data.TensorDataset(torch.zeros(examples))
+        loader = torch.utils.data.DataLoader(data, batch_size=batch, drop_last=drop_last)
+        assert steps_per_epoch(examples, batch, drop_last=drop_last) == len(loader)
+        assert len(list(loader)) == len(loader)
+
+
+def test_the_deviation_is_that_of_simulated_accuracies() -> None:
+    simulated = np.random.default_rng(0).binomial(128, 0.3, 100_000) / 128
+    assert accuracy_deviation(0.3, 128) == pytest.approx(simulated.std(), rel=0.01)
+
+
+def test_expected_squares_of_no_steps_and_of_one() -> None:
+    half, one = Fraction(1, 2), Fraction(1)
+    assert expected_squares([], one, Fraction(3), one) == [9]
+    assert expected_squares([half], Fraction(4), Fraction(3), Fraction(4)) == [9, 10]
+
+
+def test_least_squares_meets_the_normal_equations() -> None:
+    tall = sympy.Matrix([[1, 0], [1, 1], [1, 3]])
+    fit = least_squares_map(tall)
+    assert tall.T * (tall * fit) == tall.T
+    assert least_squares_map(tall.T) == fit.T  # the smallest of many fits
+    ridge = least_squares_map(tall, 2)
+    assert (tall.T * tall + 2 * sympy.eye(2)) * ridge == tall.T
+
+
+def _undivided(printed: list[float], limit: int) -> np.ndarray:
+    """Divide the counts themselves, in place of multiplying by the rounded reciprocal."""
+    totals = np.arange(1, limit + 1, dtype=np.float32)
+    fits = [np.rint(a * totals) / totals == np.float32(a) for a in printed]
+    return np.arange(1, limit + 1)[np.all(fits, axis=0)]
+
+
+def _rounds_up(examples: int, batch: int, *, drop_last: bool) -> int:
+    return -(-examples // batch)
+
+
+def _noise_not_squared(
+    rates: list[Fraction], noise: Fraction, start: Fraction, curvature: Fraction
+) -> list[Fraction]:
+    squares = [start**2]
+    for rate in rates:
+        squares.append((1 - rate * curvature) ** 2 * squares[-1] + rate * noise)
+    return squares
+
+
+FAULTS: list[tuple[ModuleType, str, Callable[..., object], str]] = [
+    (test_training_facts, "totals_behind", _undivided, "test_eleven_printed"),
+    (test_training_facts, "steps_per_epoch", _rounds_up, "test_the_printed_steps"),
+    (
+        test_training_facts,
+        "accuracy_deviation",
+        lambda a, n: a * (1 - a) / n,
+        "test_the_variance",
+    ),
+    (
+        test_training_facts,
+        "accuracy_deviation",
+        lambda a, n: (a * (1 - a) / (n - 1)) ** 0.5,
+        "test_the_variance",
+    ),
+    (test_learning_rate, "expected_squares", _noise_not_squared, "test_a_large_rate"),
+    (test_learning_rate, "expected_squares", _noise_not_squared, "test_the_floor"),
+    (test_regularisation, "dropout_penalty", lambda rate: rate, "test_a_rate_of_a_twentieth"),
+    (
+        test_regularisation,
+        "dropout_penalty",
+        lambda rate: (1 - rate) / rate,
+        "test_dropout_penalises",
+    ),
+    (
+        test_regularisation,
+        "least_squares_map",
+        lambda X, penalty=0: least_squares_map(X),
+        "test_a_penalty",
+    ),
+    (
+        test_regularisation,
+        "least_squares_map",
+        lambda X, penalty=0: least_squares_map(X, penalty + 1),
+        "test_the_gap_falls",
+    ),
+    # Learning switched off:
+    (test_learning_rate, "_descend", lambda loss, start, rates: [start] * 9, "test_a_large_rate"),
+    (test_learning_rate, "_descend", lambda loss, start, rates: [start] * 9, "test_mini_batches"),
+]
+
+
+@pytest.mark.parametrize(
+    ("chapter", "name", "fault", "trial"), FAULTS, ids=[f"{f[1]}-{f[3]}" for f in FAULTS]
+)
+def test_a_planted_fault_turns_its_trial_red(
+    monkeypatch: pytest.MonkeyPatch,
+    chapter: ModuleType,
+    name: str,
+    fault: Callable[..., object],
+    trial: str,
+) -> None:
+    (run,) = (test for each, test in vars(chapter).items() if each.startswith(trial))
+    run()
+    monkeypatch.setattr(chapter, name, fault)
+    with pytest.raises(AssertionError):
+        run()
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_fit_that_does_not_learn_ends_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr(test_learning_rate, "_descend", lambda loss, start, rates: [start])
+    with pytest.raises(AssertionError):
+        test_learning_rate.test_in_an_underdetermined_linear_fit_all_batch_sizes_end_alike(batch)
+
+
+@pytest.mark.parametrize("ends", ["diverged", "circling", "converged", "underfitted"])
+def test_a_rate_that_is_not_used_ends_in_none_of_the_four_ways(
+    monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    monkeypatch.setattr(test_learning_rate, "_descend", lambda loss, start, rates: [start] * 13)
+    rates = {"diverged": 3 / 4, "circling": 1 / 2, "converged": 1 / 4, "underfitted": 1 / 64}
+    trial = test_learning_rate.test_torch_diverges_in_the_sharpest_direction_alone
+    with pytest.raises(AssertionError):
+        trial(rates[ends], ends)

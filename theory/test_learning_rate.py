@@ -1,0 +1,252 @@
+"""Chapter 7, descent: what learning rate and batch size do, where it can be worked out.
+
+Near a minimum a loss is a parabola in each of its main directions, and there a step of gradient
+descent multiplies the distance by ``1 - rate * curvature`` and adds ``rate`` times the noise of the
+gradient. Rates, schedules and batches act through these two terms.
+
+What passing does not prove: the parabola, the two valleys and the linear fit are models, not the
+loss of a network. They decide what *can* happen and what a mechanism needs; how much of it shows in
+a network on images is for measurements.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import combinations, product
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import sympy
+import torch
+import z3
+
+from theory.ledger import settles
+from theory.solver import holds_always
+from theory.training_facts import expected_squares, least_squares_map
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+
+
+def _descend(
+    loss: Callable[[Tensor, int], Tensor], start: Tensor, rates: Sequence[float]
+) -> list[Tensor]:
+    """Return the weights before and after each step of torch's SGD on a loss of weights and step.
+
+    The weights may hold many runs side by side; the loss is then a sum over them.
+    """
+    w = start.clone().requires_grad_()
+    optimizer = torch.optim.SGD([w], lr=rates[0])
+    path = [w.detach().clone()]
+    for step, rate in enumerate(rates):
+        optimizer.param_groups[0]["lr"] = rate
+        optimizer.zero_grad()
+        loss(w, step).backward()
+        optimizer.step()
+        path.append(w.detach().clone())
+    return path
+
+
+@settles(
+    "tp1-cnn-q16-learning-rate",
+    verdict="holds_if",
+    certainty="proved",
+    condition="The number of steps is limited: at every rate below 2 / (largest curvature) enough "
+    "steps reach the same minimum, so a small rate underfits only when training stops early. Above "
+    "that bound plain gradient descent on a parabola diverges.",
+)
+def test_descent_diverges_above_two_over_the_curvature_and_creeps_at_small_rates() -> None:
+    """A step multiplies the distance to the minimum by 1 - r, where r is rate times curvature.
+
+    After t steps at least 1 - tr of it is left (induction over t), so fewer than 1/(2r) steps leave
+    half. And for 0 < r < 2 the factor is below 1, so any fraction is reached in the end.
+    """
+    r, t, left = z3.Reals("r t left")
+    factor = z3.Abs(1 - r)
+    assert holds_always(z3.Implies(r > 0, (factor > 1) == (r > 2)))
+    assert holds_always(z3.Implies(z3.And(r > 0, r < 2), factor < 1))
+    small = z3.And(r >= 0, r <= 1, t >= 0)
+    step = z3.Implies(left >= 1 - t * r, (1 - r) * left >= 1 - (t + 1) * r)
+    assert holds_always(z3.Implies(small, step))
+
+
+@settles("tp1-cnn-q16-learning-rate", verdict="holds_if", certainty="exhausted")
+@pytest.mark.parametrize(
+    ("rate", "ends"),
+    [(3 / 4, "diverged"), (1 / 2, "circling"), (1 / 4, "converged"), (1 / 64, "underfitted")],
+)
+def test_torch_diverges_in_the_sharpest_direction_alone(rate: float, ends: str) -> None:
+    """Curvatures 4 and 1, so that the bound is 1/2; twelve steps, compared exactly."""
+    curvature = torch.tensor([4.0, 1.0], dtype=torch.float64)
+    start = torch.ones(2, dtype=torch.float64)
+    path = _descend(lambda w, _: (curvature * w.square()).sum() / 2, start, [rate] * 12)
+    sharp, flat = path[-1].tolist()
+
+    assert path[2].tolist() == [(1 - rate * 4) ** 2, (1 - rate) ** 2]
+    assert {
+        "diverged": abs(sharp) > 4000 and abs(flat) < 1e-6,
+        "circling": abs(sharp) == 1 and abs(flat) == 2.0**-12,
+        "converged": sharp == 0 and flat < 0.04,
+        "underfitted": sharp < 0.5 and flat > 0.8,
+    }[ends]
+
+
+@settles(
+    "tp1-cnn-q27-lr-explanation",
+    verdict="holds_if",
+    certainty="exhausted",
+    condition="The steps are noisy (mini-batches), or the first rate is too large for the sharpest "
+    "direction to settle; without either there is nothing to miss, and lowering the rate only "
+    "slows. 'Exploration' is read as covering distance fast.",
+)
+def test_a_large_rate_moves_fast_and_a_smaller_one_settles_closer() -> None:
+    """The mean square falls by (1 - r)^2 a step, down to the floor rate * noise / (2 - rate).
+
+    Eight steps of torch from distance 4, under all 256 sequences of noise +1 and -1: the schedule
+    ends closer than any of its rates alone, and what is averaged is exactly the recursion.
+    Without noise the same schedule is worse than its first rate.
+    """
+    large, smaller = Fraction(1, 2), Fraction(1, 8)
+    schedules = {
+        "large": [large] * 8,
+        "smaller": [smaller] * 8,
+        "falling": [large] * 4 + [smaller] * 4,
+    }
+    noise = torch.tensor(list(product((1, -1), repeat=8)), dtype=torch.float64)
+
+    def ends(rates: Sequence[Fraction], loudness: int) -> Fraction:
+        path = _descend(
+            lambda w, step: (w.square() / 2 + loudness * noise[:, step] * w).sum(),
+            torch.full((256,), 4.0, dtype=torch.float64),
+            [float(rate) for rate in rates],
+        )
+        squares = [Fraction(w) ** 2 for w in path[-1].tolist()]
+        expected = expected_squares(rates, Fraction(loudness**2), Fraction(4), Fraction(1))
+        assert Fraction(sum(squares), 256) == expected[-1]
+        return expected[-1]
+
+    noisy = {name: ends(rates, 1) for name, rates in schedules.items()}
+    assert noisy["falling"] < noisy["large"] < noisy["smaller"]
+    quiet = {name: ends(rates, 0) for name, rates in schedules.items()}
+    assert quiet["large"] < quiet["falling"] < quiet["smaller"]
+
+
+@settles("tp1-cnn-q27-lr-explanation", verdict="holds_if", certainty="proved")
+def test_the_floor_of_a_constant_rate_rises_with_the_rate() -> None:
+    """The fixed point of the recursion, its derivative by the rate, and torch's rates on the way.
+
+    A parabola of curvature 1 is no restriction: scaling w brings any curvature to it.
+    """
+    rate, noise = sympy.symbols("rate noise", positive=True)
+    square = sympy.Symbol("square")
+    (floor,) = sympy.solve((1 - rate) ** 2 * square + rate**2 * noise - square, square)
+    assert sympy.cancel(floor - rate * noise / (2 - rate)) == 0
+    assert sympy.cancel(sympy.diff(floor, rate) - 2 * noise / (2 - rate) ** 2) == 0
+
+    for fraction in (Fraction(1, 2), Fraction(1, 8)):
+        squares = expected_squares([fraction] * 200, Fraction(1), Fraction(4), Fraction(1))
+        assert abs(squares[-1] - fraction / (2 - fraction)) < Fraction(1, 10**12)
+
+    w = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.SGD([w], lr=0.5)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=4, gamma=0.25)
+    rates = []
+    for _ in range(8):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert rates == [0.5] * 4 + [0.125] * 4
+
+
+# Batches
+
+
+@settles(
+    "tp1-cnn-q16-batch-size",
+    verdict="undecided",
+    certainty="exhausted",
+    condition="That smaller batches are noisier and need more iterations, is true on a noisy "
+    "parabola. That full batches stay in a valley which mini-batches may leave, is true of two "
+    "valleys. 'Helps generalisation' is true if the valley left for is the one that fits new data, "
+    "false if it is not, and false for a linear fit with more weights than examples, where all "
+    "batch sizes end in the same weights; for a network on images only training runs can tell.",
+)
+def test_the_noise_of_a_batch_falls_as_one_over_its_size() -> None:
+    """Over all batches of B of N gradients: variance S^2 (1/B - 1/N), S^2 being that of one.
+
+    Then the steps to a given mean loss never grow with the batch, and stop falling with it: the
+    factor (1 - r)^2 has no batch in it.
+    """
+    gradients = [Fraction(g) for g in (3, -1, 4, 1, -5, 9)]
+    n, mean = len(gradients), Fraction(sum(gradients), len(gradients))
+    spread = sum((g - mean) ** 2 for g in gradients) / (n - 1)
+    for size in range(1, n + 1):
+        means = [Fraction(sum(batch), size) for batch in combinations(gradients, size)]
+        variance = sum((m - mean) ** 2 for m in means) / len(means)
+        assert variance == spread * (Fraction(1, size) - Fraction(1, n))
+
+    def steps(batch: int) -> int:
+        rates = [Fraction(1, 4)] * 60
+        squares = expected_squares(rates, Fraction(4, batch), Fraction(8), Fraction(1))
+        return next(step for step, square in enumerate(squares) if square < 1)
+
+    needed = [steps(batch) for batch in (1, 2, 4, 8, 16, 1024)]
+    assert needed == sorted(needed, reverse=True)
+    assert needed[0] > needed[-1] == steps(10**6)
+
+
+def _two_valleys(w: Tensor) -> Tensor:
+    """Return a loss with a shallow valley at -1, a ridge at 0 and a deeper valley at 2."""
+    return torch.minimum((w + 1).square() / 2, (w - 2).square() / 2 - 3 / 2)
+
+
+@settles("tp1-cnn-q16-batch-size", verdict="undecided", certainty="exhausted")
+def test_mini_batches_may_leave_a_valley_that_the_full_batch_stays_in() -> None:
+    """Two examples, whose losses are tilted by +4w and -4w; all 64 orders of six single examples.
+
+    Then both go on with full batches, each to the bottom of its valley. Whether having left helps
+    on new data is a matter of the new data: of which valley they favour.
+    """
+    tilts = torch.tensor(list(product((4, -4), repeat=6)), dtype=torch.float64)
+    start = torch.full((64,), -0.5, dtype=torch.float64)
+    full = _descend(lambda w, _: _two_valleys(w).sum(), start, [0.5] * 6)[-1]
+    single = _descend(
+        lambda w, step: (_two_valleys(w) + tilts[:, step] * w).sum(), start, [0.5] * 6
+    )[-1]
+
+    assert set(full.tolist()) == {-1 + 0.5 * 2.0**-6}
+    settled = _descend(lambda w, _: _two_valleys(w).sum(), single, [1.0])[-1]
+    assert set(settled.tolist()) == {-1, 2}
+    for favoured, better in ((_two_valleys, True), (lambda w: _two_valleys(1 - w), False)):
+        assert bool(favoured(settled).mean() < favoured(full).mean()) is better
+
+
+@settles("tp1-cnn-q16-batch-size", verdict="undecided", certainty="exhausted")
+@pytest.mark.parametrize("batch", [1, 2, 4])
+def test_in_an_underdetermined_linear_fit_all_batch_sizes_end_alike(batch: int) -> None:
+    """Each step adds a combination of the examples, and only one such combination fits them all.
+
+    That one is the solution of smallest norm. With orthogonal examples, as here, the distance falls
+    by 1 - 1/(2 batch) a pass, to less than a roundoff after 300. A step rounds by less than 32
+    roundoffs of what is reached, of which at most 1 + 7/8 + (7/8)^2 + ... = 8 pile up.
+    """
+    a = sympy.Matrix(sympy.symbols("a:3"))
+    X = sympy.Matrix([[1, 2, 0, 1, 3], [0, 1, 1, -1, 2], [2, 0, 1, 1, 0]])
+    assert sympy.simplify(least_squares_map(X) * (X * (X.T * a)) - X.T * a) == sympy.zeros(5, 1)
+
+    signs = np.array([[1, 1], [1, -1]])
+    rows = np.kron(np.kron(signs, signs), signs)[:4] / np.sqrt(8)
+    examples, targets = torch.from_numpy(rows), torch.tensor([1.0, -2, 3, 5], dtype=torch.float64)
+
+    def loss(w: Tensor, step: int) -> Tensor:
+        chosen = torch.arange(step * batch, (step + 1) * batch) % 4
+        return (examples[chosen] @ w - targets[chosen]).square().mean() / 2
+
+    start = torch.zeros(8, dtype=torch.float64)
+    end = _descend(loss, start, [0.5] * (300 * 4 // batch))[-1]
+    smallest = torch.linalg.pinv(examples) @ targets
+    rounding = 8 * 32 * torch.finfo(torch.float64).eps * smallest.norm()
+    assert (end - smallest).norm() < rounding
