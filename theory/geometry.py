@@ -1,0 +1,261 @@
+"""The geometry of layers, axis by axis: how many cells come out, and which cells each one sees.
+
+A layer slides a window of taps along its input. Output sizes count the positions of the window;
+a receptive field is where the window of a stack of layers lies, how wide it is and how far it jumps
+from one output cell to the next. Axes are independent, so everything here is one-dimensional.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One axis of a convolution or pooling layer.
+
+    Attributes
+    ----------
+    kernel : int
+        Taps of the kernel, or cells of the pooling window.
+    stride : int
+        Input cells from one position of the window to the next.
+    padding : int
+        Cells that are added before the first and after the last input cell.
+    dilation : int
+        Input cells from one tap to the next.
+
+    Raises
+    ------
+    ValueError
+        If a number is too small: the padding may be 0, the others are at least 1.
+    """
+
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+    dilation: int = 1
+
+    def __post_init__(self) -> None:
+        for name, least in (("kernel", 1), ("stride", 1), ("padding", 0), ("dilation", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected at least {least}")
+
+    @property
+    def extent(self) -> int:
+        """Input cells from the first tap to the last, both included."""
+        return self.dilation * (self.kernel - 1) + 1
+
+    @property
+    def receptive_field(self) -> ReceptiveField:
+        """What the output cells of this layer see of its input."""
+        return ReceptiveField(size=self.extent, jump=self.stride, start=-self.padding)
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """The window of input cells that an output cell sees; of a single cell by default.
+
+    It is the smallest interval that holds them all: taps that are further apart than the windows
+    between them are wide leave holes in it, and cells outside the input do not exist.
+
+    Attributes
+    ----------
+    size : int
+        Input cells in the window.
+    jump : int
+        Input cells from the window of one output cell to that of the next.
+    start : int
+        Index of the first input cell in the window of output cell 0; negative in the padding.
+    """
+
+    size: int = 1
+    jump: int = 1
+    start: int = 0
+
+    def then(self, later: ReceptiveField) -> ReceptiveField:
+        """Return what the output of a later layer sees through this one.
+
+        Parameters
+        ----------
+        later : ReceptiveField
+            What the later layer sees of this one's output.
+        """
+        return ReceptiveField(
+            size=self.size + (later.size - 1) * self.jump,
+            jump=self.jump * later.jump,
+            start=self.start + later.start * self.jump,
+        )
+
+    def window(self, output: int) -> range:
+        """Return the indices of the input cells that an output cell sees, padding included."""
+        first = self.start + output * self.jump
+        return range(first, first + self.size)
+
+
+def receptive_field(layers: Iterable[Layer]) -> ReceptiveField:
+    """Return what the last of some layers sees of the input of the first.
+
+    Parameters
+    ----------
+    layers : iterable of Layer
+        The layers in the order in which they are applied. Layers that act on each cell by itself
+        (activations, biases, normalisation by fixed statistics) do not count.
+
+    Examples
+    --------
+    >>> receptive_field([Layer(5), Layer(2, stride=2), Layer(5), Layer(2, stride=2)])
+    ReceptiveField(size=16, jump=4, start=0)
+    """
+    return reduce(ReceptiveField.then, (each.receptive_field for each in layers), ReceptiveField())
+
+
+def output_size(n: int, layer: Layer) -> int:
+    """Return how many cells come out of a convolution, or of a pooling without ceil mode.
+
+    Parameters
+    ----------
+    n : int
+        Input cells.
+    layer : Layer
+        The layer.
+
+    Returns
+    -------
+    int
+        ``floor((n + 2 padding - extent) / stride) + 1``: the positions at which the window lies
+        within the padded input.
+
+    Raises
+    ------
+    ValueError
+        If the window does not fit.
+
+    Examples
+    --------
+    >>> output_size(32, Layer(5, stride=2, padding=2))
+    16
+    """
+    room = n + 2 * layer.padding - layer.extent
+    if room < 0:
+        raise ValueError(
+            f"a window of {layer.extent} cells does not fit into {n} with {layer.padding} more at "
+            "either end: pad more or take a smaller kernel"
+        )
+    return room // layer.stride + 1
+
+
+def pool_output_size(n: int, layer: Layer, *, ceil_mode: bool = False) -> int:
+    """Return how many cells come out of a pooling.
+
+    Parameters
+    ----------
+    n : int
+        Input cells.
+    layer : Layer
+        The layer.
+    ceil_mode : bool, optional
+        Whether a last window may stick out at the end, as long as it starts within the input or
+        the padding before it.
+
+    Returns
+    -------
+    int
+        The size as torch defines it: as of a convolution, with `ceil_mode` rounded up.
+
+    Raises
+    ------
+    ValueError
+        If no window fits, or the padding is more than half of the window.
+    """
+    if 2 * layer.padding > layer.kernel:
+        raise ValueError(
+            f"padding {layer.padding} is more than half of a window of {layer.kernel} cells: "
+            "pad less, or before the layer"
+        )
+    if not ceil_mode:
+        return output_size(n, layer)
+    room = n + 2 * layer.padding - layer.extent
+    last = -(-room // layer.stride)
+    if last < 0:
+        raise ValueError(
+            f"no window of {layer.extent} cells starts in {n} with padding {layer.padding}: "
+            "take a smaller window"
+        )
+    return last + (last * layer.stride < n + layer.padding)
+
+
+def transposed_output_size(n: int, layer: Layer, *, output_padding: int = 0) -> int:
+    """Return how many cells come out of a transposed convolution.
+
+    Parameters
+    ----------
+    n : int
+        Input cells.
+    layer : Layer
+        The convolution whose transpose it is.
+    output_padding : int, optional
+        Which of the sizes that the convolution takes to `n` is meant: how much larger it is than
+        the smallest. There are `stride` such sizes.
+
+    Returns
+    -------
+    int
+        ``(n - 1) stride - 2 padding + extent + output_padding``.
+
+    Raises
+    ------
+    ValueError
+        If the output padding is negative or not below the stride, or nothing is left.
+    """
+    if not 0 <= output_padding < layer.stride:
+        raise ValueError(
+            f"output_padding is {output_padding}, expected 0 to {layer.stride - 1}: the "
+            "convolution takes no other size to the same output"
+        )
+    size = (n - 1) * layer.stride - 2 * layer.padding + layer.extent + output_padding
+    if size < 1:
+        raise ValueError(f"padding {layer.padding} leaves nothing of the output: pad less")
+    return size
+
+
+def same_padding(kernel: int, *, dilation: int = 1) -> tuple[int, int]:
+    """Return the padding before and after the input with which stride 1 keeps every size.
+
+    The two differ by one if the kernel is even and the dilation odd; then no `Layer`, which pads
+    alike at both ends, keeps a size.
+
+    Examples
+    --------
+    >>> same_padding(5), same_padding(4)
+    ((2, 2), (1, 2))
+    """
+    total = Layer(kernel, dilation=dilation).extent - 1
+    return total // 2, total - total // 2
+
+
+def map_sizes(n: int, layers: Iterable[Layer]) -> list[int]:
+    """Return the sizes of the map after each of some layers, in cells.
+
+    Parameters
+    ----------
+    n : int
+        Input cells of the first layer.
+    layers : iterable of Layer
+        The layers in the order in which they are applied.
+
+    Raises
+    ------
+    ValueError
+        If a window does not fit.
+    """
+    sizes = []
+    for each in layers:
+        n = output_size(n, each)
+        sizes.append(n)
+    return sizes

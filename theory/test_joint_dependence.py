@@ -1,0 +1,359 @@
+"""Chapter 4, what receptive fields are good for: features that depend jointly on distant pixels.
+
+After the last nonlinearity a network only adds up: a fully connected layer or a global average sees
+the whole image, but as a sum of features, each of which sees its receptive field. Of such a sum the
+mixed difference f(both pixels) - f(first) - f(second) + f(none) is 0 if no feature sees both. The
+exclusive or of two pixels needs it to be negative. So the field at the last nonlinearity, not that
+of the output, bounds which pixels a network can relate.
+
+What passing does not prove: that a network finds the weights that are written down here, that its
+images need distant pixels related, or that any accuracy of the reports comes from it. All that is
+possible with a larger field; that it is better, only training can show.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations, product
+
+import pytest
+import sympy
+import torch
+import z3
+from torch import nn
+
+from theory.geometry import Layer, map_sizes, receptive_field
+from theory.ledger import settles
+from theory.parameters import conv_parameters, linear_parameters
+from theory.solver import holds_always
+
+CONV, POOL = Layer(3), Layer(2, stride=2)
+
+
+def modules(layers: list[Layer], channels: int) -> list[nn.Module]:
+    """Return convolutions with ReLU, and max pooling for layers with a stride, in float64."""
+    made: list[nn.Module] = []
+    inputs = 1
+    for each in layers:
+        sides = each.kernel, each.stride, each.padding
+        if each.stride > 1:
+            made.append(nn.MaxPool1d(*sides))
+        else:
+            made += [nn.Conv1d(inputs, channels, *sides, dtype=torch.float64), nn.ReLU()]
+            inputs = channels
+    return made
+
+
+def randomise(network: nn.Module, seed: int) -> None:
+    """Draw small integer weights, with which all sums are exact."""
+    generator = torch.Generator().manual_seed(seed)
+    for weights in network.parameters():
+        weights.requires_grad_(False)
+        weights.copy_(torch.randint(-3, 4, weights.shape, generator=generator))
+
+
+def clear(network: nn.Module) -> None:
+    """Set all weights and biases to 0."""
+    for weights in network.parameters():
+        weights.requires_grad_(False)
+        weights.zero_()
+
+
+def exclusive_or(layers: list[Layer]) -> nn.Sequential:
+    """Return a network that is 1 if exactly one end of its receptive field is 1, and 0 else.
+
+    All taps are 1 but those of the last convolution: there one end of the window is taken from the
+    other, and in the second channel the other way round. The read-out adds the two.
+    """
+    stack = modules(layers, channels=2)
+    convolutions = [each for each in stack if isinstance(each, nn.Conv1d)]
+    for each in convolutions:
+        clear(each)
+        each.weight[:, 0] = 1
+    ends = torch.zeros(convolutions[-1].kernel_size[0], dtype=torch.float64)
+    ends[0], ends[-1] = 1, -1
+    convolutions[-1].weight[:, 0] = torch.stack([ends, -ends])
+    read_out = nn.Conv1d(2, 1, 1, bias=False, dtype=torch.float64).requires_grad_(False)
+    read_out.weight.fill_(1)
+    return nn.Sequential(*stack, read_out, nn.Flatten())
+
+
+def added_up(body: list[nn.Module], cells: int, *, average: bool = False) -> nn.Sequential:
+    """Return the body with a last layer that only adds: a dense one, or a global average first."""
+    last: list[nn.Module] = [nn.AdaptiveAvgPool1d(1)] if average else []
+    features = nn.Sequential(*body, *last, nn.Flatten())
+    inputs = features(torch.zeros(1, 1, cells).double()).shape[1]
+    return nn.Sequential(features, nn.Linear(inputs, 2, dtype=torch.float64))
+
+
+def sees_everything(network: nn.Module, cells: int) -> bool:
+    """Return whether each score depends on each pixel, all weights being 1."""
+    for weights in network.parameters():
+        nn.init.ones_(weights)
+    image = torch.ones(1, 1, cells, dtype=torch.float64)
+    return bool((torch.autograd.functional.jacobian(network, image) != 0).all())
+
+
+def related(network: nn.Module, cells: int, draws: int) -> set[int]:
+    """Return at which distances two pixels together do more than each by itself.
+
+    Each draw has other integer weights and another image; both pixels are raised by 1.
+    """
+    pixels = torch.eye(cells, dtype=torch.float64)[:, None]
+    first, second = torch.tensor(list(combinations(range(cells), 2))).T
+    found: set[int] = set()
+    for seed in range(draws):
+        randomise(network, seed)
+        generator = torch.Generator().manual_seed(seed)
+        image = torch.randint(-2, 3, (1, 1, cells), generator=generator).double()
+        one, both = network(image + pixels), network(image + pixels[first] + pixels[second])
+        mixed = both - one[first] - one[second] + network(image)
+        found |= set((second - first)[mixed.any(1)].tolist())
+    return found
+
+
+def solves(network: nn.Module, distance: int) -> bool:
+    """Return whether the network is the exclusive or of its first and a later pixel."""
+    images = torch.zeros(4, 1, distance + 1, dtype=torch.float64)
+    images[2:, 0, 0] = 1
+    images[1::2, 0, -1] = 1
+    return network(images).flatten().tolist() == [0, 1, 1, 0]
+
+
+@settles(
+    "nni-2023-ex1-q3-larger-rf-helps",
+    verdict="holds_if",
+    certainty="proved",
+    condition="A 'more global' feature is one that relates pixels further apart (depends on them "
+    "jointly, not by a sum), and the larger field is that of a layer which a nonlinearity follows: "
+    "the whole image that a last fully connected layer or global average sees adds no such "
+    "feature. 'More abstract' has no other meaning that could be tried.",
+)
+def test_no_sum_of_features_that_miss_one_of_two_pixels_relates_them() -> None:
+    """For any functions, whatever the other pixels are; and the exclusive or needs the relation."""
+    misses_second, misses_first = sympy.symbols("g h", cls=sympy.Function)
+
+    def total(first: int, second: int) -> sympy.Expr:
+        return misses_second(first) + misses_first(second)
+
+    assert total(1, 1) - total(1, 0) - total(0, 1) + total(0, 0) == 0
+
+    none, second, first, both = z3.Reals("none second first both")
+    additive = both - first - second + none == 0
+    differs = z3.And(none < 0, both < 0, first > 0, second > 0)
+    assert holds_always(z3.Not(z3.And(additive, differs)))
+
+
+@settles("nni-2023-ex1-q3-larger-rf-helps", verdict="holds_if", certainty="proved")
+@pytest.mark.parametrize("kernel", [2, 3, 5])
+def test_one_convolution_relates_pixels_within_its_kernel_only(kernel: int) -> None:
+    """Whether a fully connected layer or a global average follows, which both see the whole image.
+
+    A second convolution with a ReLU relates pixels as far apart as its larger field is wide.
+    """
+    cells = 7 + kernel  # eight cells after the convolution: their average is exact
+    body = modules([Layer(kernel)], channels=2)
+    for average in (False, True):
+        network = added_up(body, cells, average=average)
+        assert sees_everything(network, cells)
+        assert related(network, cells, draws=8) == set(range(1, kernel))
+
+    wider = [Layer(kernel)] * 2
+    distance = receptive_field(wider).size - 1
+    assert distance >= kernel
+    assert solves(exclusive_or(wider), distance)
+
+
+@settles(
+    "nn4i-2023-a1-q3-gap-rf",
+    verdict="refuted",
+    certainty="refuted",
+    correction="A global average sees all that its channels see, the whole image: with the small "
+    "kernels that about 600 parameters allow, no slight gain over k x k (32 instead of 5 a side, "
+    "say). The class scores gain nothing, as the fully connected layer saw the whole image too; "
+    "nor do the pixels that are related, still k x k, for an average is linear.",
+)
+def test_global_average_pooling_sees_everything_and_relates_nothing_new() -> None:
+    """Sides of fields: k before it, the whole image after it, the same as with a dense layer.
+
+    With three channels and ten classes, a kernel of 15 or more would need 696 parameters or more.
+    """
+
+    def count(filters: int, kernel: int) -> int:
+        return conv_parameters(3, filters, kernel) + linear_parameters(filters, 10)
+
+    assert count(1, 14) == 609
+    assert min(count(filters, kernel) for filters in range(1, 9) for kernel in range(15, 33)) == 696
+    for kernel in range(1, 15):
+        (cells,) = map_sizes(32, [Layer(kernel)])
+        everything = Layer(cells)  # the window of a global average, or of a dense layer
+        assert receptive_field([Layer(kernel)]).size == kernel < 32 / 2
+        assert receptive_field([Layer(kernel), everything]).size == 32
+
+    body = modules([Layer(5)], channels=1)
+    assert sees_everything(added_up(body, 32), 32)
+    assert sees_everything(added_up(body, 32, average=True), 32)
+
+
+@settles(
+    "nn4i-2023-a1-q3-depth-rf",
+    verdict="holds_if",
+    certainty="proved",
+    condition="Every layer has a window or a kernel of more than one cell (else it adds nothing) "
+    "and the field counts until it covers the image; 'complex' means relating pixels further "
+    "apart, with a nonlinearity after the layer, and 'allows' means that tasks exist which need "
+    "it. That a report's deeper network did better for this reason does not follow: its networks "
+    "differ in parameters and layers as well.",
+)
+def test_each_layer_more_relates_pixels_further_apart() -> None:
+    """A layer adds (extent - 1) x jump >= 1 cells; each depth solves what no shallower one can.
+
+    The exclusive or of the two ends of the field, by a network of that depth, with a read-out that
+    only adds. One depth less sees no such pair at once, so its scores would be additive.
+    """
+    size, jump, extent = z3.Ints("size jump extent")
+    grows = size + (extent - 1) * jump > size
+    assert holds_always(z3.Implies(z3.And(jump >= 1, extent >= 1), grows == (extent > 1)))
+
+    depths = [[*[CONV, POOL] * depth, CONV] for depth in range(4)]
+    fields = [receptive_field(each).size for each in depths]
+    assert fields == [3, 8, 18, 38]
+    for deep, field in zip(depths, fields, strict=True):
+        assert solves(exclusive_or(deep), field - 1)
+
+    shallow = added_up(modules(depths[1], channels=2), fields[2])
+    assert max(related(shallow, fields[2], draws=5)) == fields[1] - 1 < fields[2] - 1
+
+
+@settles(
+    "nn4i-2023-a1-q1-pool-after-several",
+    verdict="holds_if",
+    certainty="proved",
+    condition="The number of poolings stays and convolution layers are added, each with a ReLU and "
+    "padded to keep the size. With as many convolutions as before, fewer poolings make the field "
+    "smaller: four 3x3 convolutions see 46 cells a side with a 2x2 pooling after each, 16 with one "
+    "after every second.",
+)
+def test_more_convolutions_before_each_pooling_see_more_but_fewer_poolings_see_less() -> None:
+    """L blocks of b convolutions and a halving see 1 + (b (k - 1) + 1)(2^L - 1) cells.
+
+    That grows with b at equal L, and shrinks at equal b L: each pooling left out halves the jump.
+    Depth: five halvings fit into 32 pixels, with b L convolutions that keep the size.
+    """
+    size, jump, k, b = sympy.symbols("size jump k b")
+    by_block = size + b * (k - 1) * jump + jump  # b times (k - 1) jumps, then the pooling's one
+    closed = 1 + (b * (k - 1) + 1) * (jump - 1)
+    assert sympy.expand(by_block.subs(size, closed) - closed.subs(jump, 2 * jump)) == 0
+
+    def field(kernel: int, blocks: int, convolutions: int) -> int:
+        return receptive_field([*[Layer(kernel)] * convolutions, POOL] * blocks).size
+
+    for kernel, blocks, convolutions in product((2, 3, 5), range(1, 6), range(1, 6)):
+        added = convolutions * (kernel - 1) + 1
+        assert field(kernel, blocks, convolutions) == 1 + added * (2**blocks - 1)
+        assert field(kernel, blocks, convolutions + 1) > field(kernel, blocks, convolutions)
+        assert field(kernel, 2 * blocks, convolutions) > field(kernel, blocks, 2 * convolutions)
+    assert (field(3, 4, 1), field(3, 2, 2)) == (46, 16)
+    for convolutions in range(1, 4):
+        assert map_sizes(32, [*[Layer(3, padding=1)] * convolutions, POOL] * 5)[-1] == 1
+
+
+@settles("nn4i-2023-a1-q1-pool-after-several", verdict="holds_if", certainty="proved")
+@pytest.mark.parametrize("seed", range(5))
+def test_a_network_with_a_convolution_more_before_the_pooling_can_be_the_one_without(
+    seed: int,
+) -> None:
+    """The identity is a convolution that keeps the size, and ReLU leaves a ReLU's output alone.
+
+    So the class of functions grows; and it grows properly: more distant pixels can be related.
+    """
+    same = Layer(3, padding=1)
+    short = nn.Sequential(*modules([same, POOL, same], channels=2))
+    randomise(short, seed)
+    identity = nn.Conv1d(2, 2, 3, padding=1, dtype=torch.float64)
+    clear(identity)
+    nn.init.dirac_(identity.weight)
+    layers = list(short)
+    long = nn.Sequential(*layers[:2], identity, nn.ReLU(), *layers[2:])
+    images = torch.randint(-9, 10, (20, 1, 12), generator=torch.Generator().manual_seed(seed))
+    assert torch.equal(long(images.double()), short(images.double()))
+    assert short(images.double()).any()
+
+    fields = [receptive_field([*[CONV] * convolutions, POOL, CONV]).size for convolutions in (1, 2)]
+    assert fields == [8, 10]
+    assert solves(exclusive_or([CONV, CONV, POOL, CONV]), 10 - 1)
+
+
+@settles(
+    "tp1-cnn-q3-pool-dimension",
+    verdict="holds_if",
+    certainty="proved",
+    condition="The window k, stride s and padding p of the pooling satisfy "
+    "2p < (k - 1) + (s - 1)(n - 1) on n cells (unpadded: k > 1), and a 'higher-level' correlation "
+    "is one of pixels further apart, for kernels of more than one cell after it. It comes from "
+    "window and stride, not from there being fewer cells: cropping brings none, and a padded "
+    "pooling of stride 1 brings some without lowering anything.",
+)
+def test_pooling_in_between_relates_more_distant_pixels() -> None:
+    """Two convolutions of 3 relate pixels up to 4 apart; with a 2x2 pooling in between, up to 7.
+
+    Cropping to the same number of cells leaves it at 4; a pooling of 3 by stride 1 gives 6.
+    """
+    assert solves(exclusive_or([CONV, CONV]), 4)
+    assert solves(exclusive_or([CONV, POOL, CONV]), 7)
+
+    def network(middle: nn.Module) -> nn.Sequential:
+        return added_up([*modules([CONV], 1), middle, *modules([CONV], 1)], cells=14)
+
+    middles = {
+        "none": nn.Identity(),
+        "crop": nn.ConstantPad1d(-3, 0.0),
+        "pool": nn.MaxPool1d(2),
+        "padded pool": nn.MaxPool1d(3, 1, 1),
+    }
+    cells = {name: middle(torch.zeros(1, 1, 12)).shape[-1] for name, middle in middles.items()}
+    assert cells == {"none": 12, "crop": 6, "pool": 6, "padded pool": 12}
+    reach = {name: max(related(network(each), 14, draws=60)) for name, each in middles.items()}
+    assert reach == {"none": 4, "crop": 4, "pool": 7, "padded pool": 6}
+
+
+@settles(
+    "nni-2023-ex1-q3-maxpool-explanation",
+    verdict="undecided",
+    certainty="exhausted",
+    condition="True if average pooling in place of max pooling in the two-layer network (with the "
+    "same sizes, parameters and fields) lost the advantage: that takes training. False as far as "
+    "a smaller map is the reason, for the global average leaves one cell of 28x28 and the max "
+    "poolings 5x5. The networks also differ without any maximum: 46590 parameters against 1730, "
+    "16x16 pixels related against 5x5. 'Most important' can only mean the largest of each window.",
+)
+def test_what_sets_the_two_networks_apart_beside_the_maximum() -> None:
+    """Sizes, parameters and fields of both, and what becomes of them with average pooling.
+
+    The sizes are those that the printed parameter counts lead to: 5x5 kernels, 20 and 60 filters.
+    """
+
+    def two_convolutions(pool: type[nn.Module]) -> nn.Sequential:
+        first, second = nn.Conv2d(3, 20, 5), nn.Conv2d(20, 60, 5)
+        body = (first, nn.ReLU(), pool(2), second, nn.ReLU(), pool(2))
+        return nn.Sequential(*body, nn.Flatten(), nn.Linear(60 * 5 * 5, 10))
+
+    average = nn.AdaptiveAvgPool2d(1)
+    other = nn.Sequential(nn.Conv2d(3, 20, 5), nn.ReLU(), average, nn.Flatten(), nn.Linear(20, 10))
+
+    def parameters(network: nn.Module) -> int:
+        return sum(each.numel() for each in network.parameters())
+
+    def sides(network: nn.Sequential, x: torch.Tensor) -> list[int]:
+        maps = [x := each(x) for each in network]
+        return [each.shape[-1] for each in maps if each.ndim == 4]
+
+    image = torch.zeros(1, 3, 32, 32)
+    largest, mean = two_convolutions(nn.MaxPool2d), two_convolutions(nn.AvgPool2d)
+    assert sides(largest, image) == sides(mean, image) == [28, 28, 14, 10, 10, 5]
+    assert sides(other, image) == [28, 28, 1]
+    assert (parameters(largest), parameters(mean), parameters(other)) == (46590, 46590, 1730)
+    assert receptive_field([Layer(5), POOL, Layer(5), POOL]).size == 16
+    assert receptive_field([Layer(5)]).size == 5
+
+    kept = nn.MaxPool1d(2)(torch.tensor([[3.0, 2.0, 0.0, 1.0]]))
+    assert kept.tolist() == [[3, 1]]  # not 2, the second largest of all
