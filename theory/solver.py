@@ -26,6 +26,22 @@ def holds_always(law: z3.BoolRef) -> bool:
     return bool(answer == z3.unsat)
 
 
+def follows(goal: z3.BoolRef, *premises: z3.BoolRef) -> bool:
+    """Return whether the premises imply the goal, for all values of the free variables.
+
+    Parameters
+    ----------
+    goal, *premises : z3.BoolRef
+        Formulas as in `holds_always`.
+
+    Raises
+    ------
+    RuntimeError
+        If z3 gives up.
+    """
+    return holds_always(z3.Implies(z3.And(*premises), goal))
+
+
 def maximum(a: z3.ArithRef, b: z3.ArithRef | int) -> z3.ArithRef:
     """Return the larger of two terms."""
     return z3.If(a >= b, a, b)

@@ -43,7 +43,7 @@ from theory.convolution import (
 )
 from theory.ledger import settles
 from theory.signals import impulse, integer_signal, rational_signal, shift
-from theory.solver import holds_always
+from theory.solver import follows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,11 +76,6 @@ def delta(i: sp.Expr) -> sp.Expr:
 def by_equivariance(expression: sp.Expr) -> sp.Expr:
     """Put A(j, n) = g(j - n), which the index argument proves for a shift-equivariant L."""
     return expression.replace(A, lambda j, n: g(j - n))
-
-
-def follows(goal: z3.BoolRef, *premises: z3.BoolRef) -> bool:
-    """Return whether z3 proves the goal from the premises, for all values of the free integers."""
-    return holds_always(z3.Implies(z3.And(*premises), goal))
 
 
 def equal(left: np.ndarray, right: np.ndarray) -> bool:

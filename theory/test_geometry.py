@@ -31,7 +31,7 @@ from theory.geometry import (
     transposed_output_size,
 )
 from theory.ledger import claims, settles
-from theory.solver import holds_always
+from theory.solver import follows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,11 +44,6 @@ room = n + 2 * p - extent
 # Every layer whose window fits: s * q + r is the room, divided by the stride with remainder.
 fits = z3.And(n >= 1, k >= 1, d >= 1, p >= 0, s >= 1, room == s * q + r, r >= 0, r < s, q >= 0)
 HALVING = Layer(2, stride=2)
-
-
-def follows(goal: z3.BoolRef, *premises: z3.BoolRef) -> bool:
-    """Return whether z3 proves the goal from the premises, for all values of the free integers."""
-    return holds_always(z3.Implies(z3.And(*premises), goal))
 
 
 def test_a_window_fits_at_quotient_plus_one_positions() -> None:

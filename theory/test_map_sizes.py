@@ -19,18 +19,13 @@ from torch import nn
 
 from theory.geometry import Layer, map_sizes
 from theory.ledger import claims, settles
-from theory.solver import holds_always
+from theory.solver import follows
 
 n, k, p, s, q, r = z3.Ints("n k p s q r")
 room = n + 2 * p - k
 # Every undilated layer whose window fits; its output has q + 1 cells.
 fits = z3.And(n >= 1, k >= 1, p >= 0, s >= 1, room == s * q + r, r >= 0, r < s, q >= 0)
 HALVING = Layer(2, stride=2)
-
-
-def follows(goal: z3.BoolRef, *premises: z3.BoolRef) -> bool:
-    """Return whether z3 proves the goal from the premises, for all values of the free integers."""
-    return holds_always(z3.Implies(z3.And(*premises), goal))
 
 
 @settles("tp1-cnn-q4-image-size", verdict="holds", certainty="proved")
