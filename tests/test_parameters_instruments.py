@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+import inspect
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from torch import nn
 
-from theory import test_parameters as chapter
-from theory.parameters import Design, conv_parameters, designs, linear_parameters, recover
+from theory import (
+    test_parameter_constraints,
+    test_parameter_misprints,
+    test_parameter_sharing,
+    test_parameter_tables,
+    test_parameters,
+)
+from theory import test_recovery as chapter
+from theory.geometry import Layer
+from theory.layer_tables import layer_counts, linear, pooled_convolutions, shapes
+from theory.parameters import (
+    Design,
+    batch_norm_parameters,
+    conv_parameters,
+    designs,
+    equivalent_linear_parameters,
+    independent_parameters,
+    linear_parameters,
+    locally_connected_parameters,
+    recover,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from types import ModuleType
 
 COUNTS = {3: 3172, 20: 46590}
 
@@ -107,3 +128,160 @@ def test_a_width_is_a_positive_integer() -> None:
     assert Design().second_width(3, 3173) is None
     assert Design().second_width(3, Design().parameters((3, 0))) is None
     assert Design().second_width(3, 1) is None
+
+
+def _groups_forgotten(inputs: int, outputs: int, kernel: Any, **options: Any) -> int:
+    return conv_parameters(inputs, outputs, kernel, bias=options.get("bias", True))
+
+
+def _one_bias(inputs: int, outputs: int, kernel: Any, **options: Any) -> int:
+    bias = options.pop("bias", True)
+    return conv_parameters(inputs, outputs, kernel, bias=False, **options) + int(bias)
+
+
+def _one_channel(inputs: int, outputs: int, kernel: Any, **options: Any) -> int:
+    return conv_parameters(1, outputs, kernel, bias=options.get("bias", True))
+
+
+def _no_bias(inputs: int, outputs: int, *, bias: bool = True) -> int:
+    return linear_parameters(inputs, outputs, bias=False)
+
+
+def _input_biases(inputs: int, outputs: int, *, bias: bool = True) -> int:
+    return inputs * (outputs + int(bias))
+
+
+def _with_buffers(channels: int) -> int:
+    return 4 * channels + 1
+
+
+def _shared_biases(inputs: int, outputs: int, kernel: Any, cells: int, *, bias: bool = True) -> int:
+    weights = locally_connected_parameters(inputs, outputs, kernel, cells, bias=False)
+    return weights + outputs * int(bias)
+
+
+def _unpadded(
+    inputs: int, outputs: int, image: tuple[int, ...], layer: Layer, *, bias: bool = True
+) -> int:
+    bare = Layer(min(layer.kernel, *image), layer.stride)
+    return equivalent_linear_parameters(inputs, outputs, image, bare, bias=bias)
+
+
+def _all_parameters(module: nn.Module, x: torch.Tensor) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _all_equations(module: nn.Module, x: torch.Tensor) -> int:
+    return module(x).numel()
+
+
+@pytest.mark.parametrize(
+    ("laws", "trial", "instrument", "mutant"),
+    [
+        (test_parameters, "test_convolution_counts_are", "conv_parameters", _groups_forgotten),
+        (test_parameters, "test_convolution_counts_are", "conv_parameters", _one_bias),
+        (test_parameters, "test_a_convolution_has_a_weight", "conv_parameters", _groups_forgotten),
+        (test_parameters, "test_a_convolution_has_a_weight", "conv_parameters", _one_bias),
+        (test_parameters, "test_a_convolution_has_a_weight", "conv_parameters", _one_channel),
+        (test_parameters, "test_a_convolution_has_fewer", "conv_parameters", _one_channel),
+        (test_parameters, "test_separating", "conv_parameters", _one_channel),
+        (test_parameters, "test_fully_connected_counts", "linear_parameters", _no_bias),
+        (test_parameters, "test_fully_connected_counts", "linear_parameters", _input_biases),
+        (test_parameters, "test_batch_norm", "batch_norm_parameters", _with_buffers),
+        (
+            test_parameters,
+            "test_a_layer_that_shares_nothing",
+            "locally_connected_parameters",
+            _shared_biases,
+        ),
+        (
+            test_parameters,
+            "test_the_equivalent",
+            "equivalent_linear_parameters",
+            _unpadded,
+        ),
+        (test_parameter_tables, "test_the_flattened_map", "linear_parameters", _no_bias),
+        (test_parameter_misprints, "test_one_convolution", "conv_parameters", _one_bias),
+        (test_parameter_misprints, "test_sixteen", "conv_parameters", _one_bias),
+        (test_parameter_misprints, "test_the_last_layer", "linear_parameters", _no_bias),
+        (test_parameter_misprints, "test_the_minimal", "linear_parameters", _input_biases),
+        (test_parameter_misprints, "test_96_filters", "conv_parameters", _one_channel),
+        (test_parameter_sharing, "test_the_digit_network", "linear_parameters", _no_bias),
+        (test_parameter_constraints, "test_the_simpler", "conv_parameters", _one_channel),
+        (chapter, "test_one_convolution", "conv_parameters", _one_bias),
+        (chapter, "test_one_convolution", "linear_parameters", _no_bias),
+        (chapter, "test_as_many_neurons", "conv_parameters", _one_bias),
+    ],
+)
+def test_a_planted_fault_turns_its_trial_red(
+    monkeypatch: pytest.MonkeyPatch,
+    laws: ModuleType,
+    trial: str,
+    instrument: str,
+    mutant: Callable[..., int],
+) -> None:
+    (name,) = (each for each in vars(laws) if each.startswith(trial))
+    assert not inspect.signature(getattr(laws, name)).parameters
+    monkeypatch.setattr(laws, instrument, mutant)
+    with pytest.raises(AssertionError):
+        getattr(laws, name)()
+
+
+@pytest.mark.parametrize("mutant", [_all_parameters, _all_equations])
+def test_a_rank_that_counts_everything_turns_its_trials_red(
+    monkeypatch: pytest.MonkeyPatch, mutant: Callable[..., int]
+) -> None:
+    for laws in (test_parameter_sharing, test_parameter_constraints):
+        monkeypatch.setattr(laws, "independent_parameters", mutant)
+    with pytest.raises(AssertionError):
+        test_parameter_sharing.test_sharing_multiplies_the_equations_for_each_weight(5, 3)
+    with pytest.raises(AssertionError):
+        test_parameter_constraints.test_equations_of_a_linear_layer(2, 3)
+
+
+def test_the_rank_is_exact_where_floating_point_is_not() -> None:
+    layer = nn.Linear(2, 1, bias=False).double()
+    nearly = torch.tensor([[1, 1], [1, 1 + 2.0**-52]], dtype=torch.double)
+    assert torch.linalg.matrix_rank(nearly) == 1
+    assert independent_parameters(layer, nearly) == 2
+    assert independent_parameters(layer, torch.ones(2, 2).double()) == 1
+    assert independent_parameters(layer, torch.zeros(2, 2).double()) == 0
+
+
+def test_a_parameter_that_is_shared_is_one_unknown() -> None:
+    layer = nn.Linear(1, 1, bias=False).double()
+    layer.weight.data.fill_(3)
+    assert independent_parameters(nn.Sequential(layer, layer), torch.ones(1, 1).double()) == 1
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(3, 4), (4, 3)])
+def test_groups_that_do_not_divide_are_refused(inputs: int, outputs: int) -> None:
+    with pytest.raises(ValueError, match="2 groups do not divide"):
+        conv_parameters(inputs, outputs, 3, groups=2)
+
+
+def test_kernels_of_any_dimension() -> None:
+    line, volume = nn.Conv1d(2, 3, 4), nn.Conv3d(2, 3, (2, 3, 4))
+    assert conv_parameters(2, 3, (4,)) == _all_parameters(line, torch.empty(0)) == 27
+    assert conv_parameters(2, 3, (2, 3, 4)) == _all_parameters(volume, torch.empty(0)) == 147
+    assert batch_norm_parameters(5) == _all_parameters(nn.BatchNorm1d(5), torch.empty(0)) == 10
+    assert equivalent_linear_parameters(2, 3, (5,), Layer(4)) == linear_parameters(10, 6) == 66
+    with pytest.raises(ValueError, match="does not fit"):
+        equivalent_linear_parameters(1, 1, (3, 5), Layer(4))
+
+
+def test_a_layer_table_agrees_with_a_network_that_has_values() -> None:
+    table = [*pooled_convolutions(3, 4, 5, kernel=3, padding=1), nn.Flatten(), linear(20, 2)]
+    real = nn.Sequential(
+        nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        nn.Sequential(nn.Conv2d(4, 5, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        nn.Sequential(nn.Flatten(), nn.Linear(20, 2)),
+    )
+    assert layer_counts(nn.Sequential(*table)) == layer_counts(real) == [112, 185, 42]
+    x, computed = torch.zeros(1, 3, 9, 8), []
+    for layer in (each for block in real for each in block):
+        x = layer(x)
+        computed.append(tuple(x.shape[1:]))
+    assert shapes(table, 3, 9, 8) == computed
+    with pytest.raises(RuntimeError):
+        shapes(table, 3, 12, 8)

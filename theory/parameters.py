@@ -6,37 +6,150 @@ as the integers allow: `recover` searches the whole of a stated family.
 
 from __future__ import annotations
 
+import functools
+import math
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
+import torch
+from sympy import QQ
+from sympy.polys.matrices import DomainMatrix
+from torch.func import functional_call, jacrev
+
+from theory.geometry import Layer, output_size
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from jaxtyping import Float64
+    from torch import Tensor, nn
 
-def conv_parameters(inputs: int, outputs: int, kernel: int, *, bias: bool = True) -> int:
-    """Count the parameters of a two-dimensional convolution layer with square kernels.
+
+def conv_parameters(
+    inputs: int,
+    outputs: int,
+    kernel: int | tuple[int, ...],
+    *,
+    groups: int = 1,
+    bias: bool = True,
+) -> int:
+    """Count the parameters of a convolution layer.
+
+    Stride, padding and dilation change none of them, and a transposed convolution has as many.
 
     Parameters
     ----------
     inputs, outputs : int
         Channels in and out.
-    kernel : int
-        Side of the kernel, in pixels.
+    kernel : int or tuple of int
+        Sides of the kernel, in pixels; one number is the side of a square.
+    groups : int, optional
+        Blocks of channels that do not see each other: a filter sees ``inputs / groups`` channels.
     bias : bool, optional
         Whether each output channel has a bias.
 
     Returns
     -------
     int
-        One weight for each pixel of the kernel, input and output channel, and the biases.
+        One weight for each pixel of the kernel, output channel and input channel that it sees, and
+        the biases.
+
+    Raises
+    ------
+    ValueError
+        If the groups do not divide the channels.
     """
-    return outputs * (inputs * kernel**2 + bias)
+    if inputs % groups or outputs % groups:
+        raise ValueError(
+            f"{groups} groups do not divide {inputs} channels in and {outputs} out: use a divisor"
+        )
+    pixels = kernel**2 if isinstance(kernel, int) else math.prod(kernel)
+    return outputs * (inputs // groups * pixels + int(bias))
 
 
 def linear_parameters(inputs: int, outputs: int, *, bias: bool = True) -> int:
     """Count the parameters of a fully connected layer, with one bias for each output if any."""
-    return outputs * (inputs + bias)
+    return outputs * (inputs + int(bias))
+
+
+def batch_norm_parameters(channels: int) -> int:
+    """Count the parameters of a batch normalisation: a scale and an offset for each channel.
+
+    The running mean and variance are buffers, which no gradient changes.
+    """
+    return 2 * channels
+
+
+def locally_connected_parameters(
+    inputs: int, outputs: int, kernel: int | tuple[int, ...], cells: int, *, bias: bool = True
+) -> int:
+    """Count the parameters of a convolution layer that shares nothing between positions.
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        Channels in and out.
+    kernel : int or tuple of int
+        Sides of the kernel, in pixels; one number is the side of a square.
+    cells : int
+        Positions of the kernel: rows times columns of the output map.
+    bias : bool, optional
+        Whether each output channel has a bias at each position.
+    """
+    return cells * conv_parameters(inputs, outputs, kernel, bias=bias)
+
+
+def equivalent_linear_parameters(
+    inputs: int, outputs: int, image: tuple[int, ...], layer: Layer, *, bias: bool = True
+) -> int:
+    """Count the parameters of the fully connected layer that could do what a convolution does.
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        Channels in and out.
+    image : tuple of int
+        Sides of the input image, in pixels.
+    layer : Layer
+        Kernel, stride, padding and dilation, the same along every axis.
+    bias : bool, optional
+        Whether each output value has a bias.
+
+    Raises
+    ------
+    ValueError
+        If the kernel does not fit the image.
+    """
+    cells = math.prod(output_size(side, layer) for side in image)
+    return linear_parameters(inputs * math.prod(image), outputs * cells, bias=bias)
+
+
+def independent_parameters(module: nn.Module, x: Float64[Tensor, "*shape"]) -> int:
+    """Count the directions in parameter space along which the outputs change.
+
+    Read the other way, with a target for each output: how many of the equations that some examples
+    set the parameters are independent, to first order.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        A module in double precision; shared parameters count once.
+    x : tensor
+        The examples, in the shape that the module takes.
+
+    Returns
+    -------
+    int
+        The rank of the Jacobian of all outputs by all parameters, computed over the rationals from
+        its entries: exact where the derivatives are (integer inputs and parameters; no division).
+    """
+    parameters = {name: each.detach() for name, each in module.named_parameters()}
+    outputs = functools.partial(functional_call, module)
+    jacobians = jacrev(lambda values: outputs(values, (x,)).flatten())(parameters)
+    rows = torch.cat([each.flatten(1) for each in jacobians.values()], 1)
+    entries = [[QQ(*value.as_integer_ratio()) for value in row] for row in rows.tolist()]
+    return int(DomainMatrix(entries, tuple(rows.shape), QQ).rank())
 
 
 @dataclass(frozen=True, order=True)

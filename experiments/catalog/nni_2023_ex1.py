@@ -1,7 +1,7 @@
 """The report ``nni-2023-ex1``: filters, learning rates, a linear network, one convolution.
 
 The report leaves out its optimiser; every recipe is run under three. The architecture follows from
-its two parameter counts (``theory/test_parameters.py``). Also left out, and completed here as in
+its two parameter counts (``theory/test_recovery.py``). Also left out, and completed here as in
 PyTorch's CIFAR-10 tutorial, which the code it prints resembles: CIFAR-10, cross-entropy, inputs in
 [-1, 1], PyTorch's default initialisation, no augmentation and no weight decay.
 
