@@ -203,7 +203,8 @@ def test_among_letters_and_digits_only_four_are_mirror_images_of_others() -> Non
     certainty="refuted",
     correction="An element can be added, by pasting it from another image (copy-paste or CutMix "
     "augmentation). What cannot add it is a transformation of the one image: flips, crops, "
-    "rotations and lighting leave an image without any contrast so.",
+    "rotations and lighting of the whole image leave one without any contrast so, but for a border "
+    "that is filled in.",
 )
 def test_pasting_adds_what_no_transformation_of_one_image_can() -> None:
     """The smallest witness has two cells: a car beside nothing, and the same car beside a person.
@@ -231,5 +232,7 @@ def test_pasting_adds_what_no_transformation_of_one_image_can() -> None:
     for image in made:
         spread = image.max() - image.min()
         assert spread <= 8 * torch.finfo(torch.float32).eps * image.max()
+    filled = functional.pad(flat, [2] * 4)[..., 1:9, 3:11]
+    assert set(filled.flatten().tolist()) == {0, 3}  # the border, and nothing else
     pasted = torch.where(torch.eye(8).bool(), 9.0, flat)
     assert pasted.max() - pasted.min() == 6

@@ -35,10 +35,11 @@ reproducible = settings(derandomize=True, deadline=None, max_examples=30)
     "mnist-2017-t3-fft",
     verdict="holds_if",
     certainty="proved",
-    condition="The matrix, Toeplitz and not circulant, is embedded in a circulant one of n or more "
-    "rows, and log n is small against both the m taps and the n - m + 1 outputs: the direct sum "
-    "takes m (n - m + 1) products and the FFT of the order of n log n, so that for a filter of a "
-    "few taps the direct sum is the efficient one.",
+    condition="The matrix, Toeplitz and not circulant, is embedded in a circulant one, whole (n or "
+    "more rows) or in blocks, and the smaller of m taps and n - m + 1 outputs is large against its "
+    "own logarithm: the direct sum takes m (n - m + 1) products, one FFT of all cells of the order "
+    "of n log n (so log n must be small against both), blocks of the order of n times the log of "
+    "the smaller; for a filter of a few taps the direct sum is the efficient one.",
 )
 def test_the_matrix_is_a_block_of_a_circulant_one_and_no_smaller_one_will_do() -> None:
     """Row r and column c hold I_{m+r-c}; its index, from 0, never leaves the circle of n cells.

@@ -155,7 +155,8 @@ def test_sizes_are_those_of_torch() -> None:
     verdict="holds_if",
     certainty="proved",
     condition="The stride is 1, the kernel undilated and odd (of side 5 for p = 2): an even kernel "
-    "keeps the size only with one row more at one end, and a dilation d needs p = d(k - 1) / 2.",
+    "keeps the size only with one row more at one end, and a dilation d needs p = d(k - 1) / 2, "
+    "where that is whole.",
 )
 def test_stride_1_keeps_every_size_exactly_with_half_of_the_extent_less_one() -> None:
     """2p = d(k - 1), whatever n; torch's own "same" padding puts the odd cell at the end."""

@@ -95,9 +95,10 @@ def test_an_image_of_32_takes_five_convolutions_with_halvings() -> None:
     "nn4i-2023-a1-q1c-nine-layers",
     verdict="holds_if",
     certainty="exhausted",
-    condition="'Layers' are convolution layers (ten with the output layer), and each convolution "
-    "takes at most one row off the map, 3x3 and larger ones by being padded: nine unpadded 3x3 "
-    "convolutions with three halvings do not fit into 32x32.",
+    condition="'Layers' are convolution layers (ten with the output layer). Equal convolutions may "
+    "each take at most one row off the map, 3x3 and larger ones by being padded: nine unpadded 3x3 "
+    "convolutions with three halvings do not fit into 32x32, though three of them in the first "
+    "block do.",
 )
 def test_three_blocks_of_three_are_nine_padded_convolutions() -> None:
     """Every network of the grid: the deepest has nine, and what they may take off follows."""
@@ -118,6 +119,8 @@ def test_three_blocks_of_three_are_nine_padded_convolutions() -> None:
     for convolution in (Layer(3), Layer(5), Layer(5, padding=1)):
         with pytest.raises(ValueError, match="does not fit"):
             map_sizes(32, network(convolution))
+    unpadded_first = [*[Layer(3)] * 3, HALVING, *[*[Layer(3, padding=1)] * 3, HALVING] * 2]
+    assert map_sizes(32, unpadded_first)[-1] == 3
 
 
 @settles("tp1-cnn-q3-pool-dimension", verdict="holds_if", certainty="proved")

@@ -200,9 +200,10 @@ def test_on_digits_the_mean_of_the_validation_set_does_as_well() -> None:
     verdict="holds_if",
     certainty="sampled",
     condition="'Internal shifts' are those of a channel's mean and scale over the batch, which are "
-    "removed; other changes of its distribution are not. 'The same effect' is on scales that hold "
-    "descent back: where they are equal already, or inputs are correlated, nothing is gained; nor "
-    "is it the same map, for it has one mean a channel and an answer depends on the batch.",
+    "removed; other changes of its distribution are not. 'The same effect' is on means and scales "
+    "that hold descent back: where inputs are standardised already nothing is gained, and "
+    "correlations stay as they are; nor is it the same map, for it has one mean a channel and an "
+    "answer depends on the batch.",
 )
 def test_batch_norm_removes_a_channels_mean_and_scale_and_nothing_else() -> None:
     """Mean 0, variance v / (v + eps), and the same output for 4 x + 3; but a skew stays a skew.
@@ -251,7 +252,12 @@ def test_standardised_inputs_make_descent_fast_only_if_scales_were_the_obstacle(
         pytest.param(
             [[1.0, 1.0]] * 3 + [[-1.0, -1.0]] * 3 + [[1.0, -1.0], [-1.0, 1.0]],
             False,
-            id="correlated",
+            id="standardised, correlated",
+        ),
+        pytest.param(
+            [[4.0, 4.0]] * 3 + [[2.0, 2.0]] * 3 + [[4.0, 2.0], [2.0, 4.0]],
+            True,
+            id="correlated, with a large mean",
         ),
     ],
 )

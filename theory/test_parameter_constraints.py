@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sympy
 import torch
+import z3
 from torch import nn
 
 from theory.geometry import Layer, output_size, receptive_field
@@ -27,6 +28,7 @@ from theory.parameters import (
     independent_parameters,
     linear_parameters,
 )
+from theory.solver import follows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,21 +92,24 @@ def test_equations_of_a_linear_layer(features: int, classes: int) -> None:
 
 
 @settles("mnist-2017-t4-constraints", verdict="holds_if", certainty="proved")
-@pytest.mark.parametrize("classes", [2, 3, 4])
-def test_probabilities_have_one_equation_less(classes: int) -> None:
-    """The derivatives of softmax by its inputs have rank C - 1, for they sum to zero.
+def test_probabilities_have_one_equation_less() -> None:
+    """The derivatives of softmax have rank C - 1, for every C: only equal changes do nothing.
 
-    Proved for these numbers of classes; any has the sum. That no finite output gives a 1 is
-    another matter: the equations with a target of 0 or 1 are met in the limit only.
+    Row i is p_i (1 - p_i) at i and -p_i p_j elsewhere, so it takes v to p_i (v_i - sum p_j v_j):
+    zero in all rows exactly if all v_i are their mean, that is, equal. `rest` stands for the other
+    classes. That no finite output gives a 1 is another matter: the equations with a target of 0 or
+    1 are met in the limit only.
     """
-    y = sympy.symbols(f"y:{classes}", positive=True)  # exponentials of the outputs
-    probabilities = [each / sum(y) for each in y]
-    jacobian = sympy.Matrix([[sympy.diff(p, each) * each for each in y] for p in probabilities])
-    assert sympy.simplify(sum(probabilities)) == 1
-    assert sympy.simplify(jacobian.T * sympy.ones(classes, 1)) == sympy.zeros(classes, 1)
-    minor = sympy.factor(jacobian[: classes - 1, : classes - 1].det())
-    assert minor.is_positive
-    assert all(sympy.factor(1 - p).is_positive for p in probabilities)
+    own, other, rest = sympy.symbols("own other rest", positive=True)  # exponentials of outputs
+    total = own + other + rest
+    p, q = own / total, other / total
+    assert sympy.simplify(sympy.diff(p, own) * own - p * (1 - p)) == 0
+    assert sympy.simplify(sympy.diff(p, other) * other + p * q) == 0
+
+    chance, change, mean = z3.Reals("chance change mean")
+    still = chance * (change - mean) == 0
+    assert follows(still == (change == mean), chance > 0)
+    assert not follows(still == (change == mean), chance >= 0)
 
 
 def _direct(filters: int, kernel: int = 5) -> nn.Sequential:

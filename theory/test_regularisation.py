@@ -104,8 +104,9 @@ def test_what_counts_is_what_the_parameters_can_fit_not_their_number() -> None:
     certainty="exhausted",
     condition="What is left can fit less than before, which takes fewer independent parameters "
     "than there are values to fit. Here that is not met: the reduced network, with 963438 "
-    "parameters for 2500 values, can still fit any labelling of 250 images, so this does not "
-    "explain the printed gain. Beyond that point fewer parameters can even pass on more noise.",
+    "parameters for 2500 values, can still fit any labelling of 250 images whose 3136 values are "
+    "independent, as in the draw that was tried, so this does not explain the printed gain. Beyond "
+    "that point fewer parameters can even pass on more noise.",
 )
 def test_fewer_parameters_help_below_the_number_of_examples_and_hurt_above_it() -> None:
     """The noise that a fit passes on to independent new inputs, for 1 to 8 weights of 4 examples.
@@ -206,7 +207,8 @@ def _dropped_loss(w: sympy.Matrix, x: sympy.Matrix, y: sympy.Expr, p: sympy.Expr
     verdict="undecided",
     certainty="proved",
     condition="Read as 'what is learned is held back', it is true of a linear unit, where dropout "
-    "is a penalty on each weight and the best weights shrink. Read as 'something learned is "
+    "is a penalty on each weight, and the best weights shrink taken together, though a single one "
+    "may grow. Read as 'something learned is "
     "erased', it is false: a mask lasts one step, changes no weight, and at test all are used. As "
     "a picture of human learning it is an opinion.",
 )

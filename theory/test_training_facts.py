@@ -44,8 +44,10 @@ def test_eleven_printed_accuracies_are_counts_of_three_numbers_of_examples() -> 
     tested = (*trained, "3e-best", "4a-accuracy")
 
     assert totals_behind(_printed("train", *trained), 50_000).tolist() == [44_992]
-    assert totals_behind(_printed("val", *trained), 5_000).tolist() == [5_000]
-    assert totals_behind(_printed("test", *tested), 10_000).tolist() == [10_000]
+    held_out = [5_000, 10_000, 20_000, 25_000, 35_000, 40_000, 50_000]
+    assert totals_behind(_printed("val", *trained), 50_000).tolist() == held_out
+    tests = [10_000, 20_000, 40_000, 50_000]
+    assert totals_behind(_printed("test", *tested), 50_000).tolist() == tests
     counts = [round(44_992 * accuracy) for accuracy in _printed("train", *trained)]
     assert counts == [39_543, 37_474, 37_955]
 
