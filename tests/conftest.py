@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
+import theory
 from experiments.records import ENGINE_VERSION, Curves, Record, record_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
     from experiments.recipe import Recipe
 
@@ -19,6 +23,22 @@ if TYPE_CHECKING:
 def _one_thread() -> None:
     """Small tensors gain nothing from threads, which fight where several processes test at once."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def load_chapter() -> Callable[[str], ModuleType]:
+    """Load a chapter a second time, so that faults planted in it stay out of the real one."""
+
+    def load(name: str) -> ModuleType:
+        path = Path(theory.__file__).with_name(f"{name}.py")
+        spec = importlib.util.spec_from_file_location(f"planted_{name}", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +11,6 @@ import sympy
 import torch
 from torch import nn
 
-import theory
 from theory.equivalences import (
     AffineMap,
     affine_map,
@@ -30,17 +27,6 @@ from theory.equivalences import (
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
-
-
-def _chapter(name: str) -> ModuleType:
-    """Load a chapter a second time, so that faults planted in it stay out of the real one."""
-    path = Path(theory.__file__).with_name(f"{name}.py")
-    spec = importlib.util.spec_from_file_location(f"planted_{name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _offset_left_in(op: Callable[..., Any], shape: tuple[int, ...]) -> AffineMap:
@@ -151,8 +137,9 @@ def test_a_planted_fault_turns_its_trial_red(
     arguments: tuple[Any, ...],
     name: str,
     mutant: Any,
+    load_chapter: Callable[[str], ModuleType],
 ) -> None:
-    module = _chapter(chapter)
+    module = load_chapter(chapter)
     (function,) = [value for key, value in vars(module).items() if key.startswith(trial)]
     function(*arguments)
     monkeypatch.setattr(module, name, mutant)
@@ -162,17 +149,22 @@ def test_a_planted_fault_turns_its_trial_red(
 
 @pytest.mark.parametrize(("wrong", "right"), [("skip", "plain"), ("plain", "skip")])
 def test_a_skip_that_is_none_is_noticed(
-    monkeypatch: pytest.MonkeyPatch, wrong: str, right: str
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: str,
+    right: str,
+    load_chapter: Callable[[str], ModuleType],
 ) -> None:
-    module = _chapter(DEPTH)
-    monkeypatch.setattr(module, wrong, getattr(_chapter(DEPTH), right))
+    module = load_chapter(DEPTH)
+    monkeypatch.setattr(module, wrong, getattr(load_chapter(DEPTH), right))
     for trial in (SKIP, "test_a_skip_may_also_make_a_gradient_vanish"):
         with pytest.raises(AssertionError):
             getattr(module, trial)(*([2] if trial == SKIP else []))
 
 
-def test_the_perceptron_that_does_not_learn_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = _chapter(CLASSES)
+def test_the_perceptron_that_does_not_learn_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, load_chapter: Callable[[str], ModuleType]
+) -> None:
+    module = load_chapter(CLASSES)
     labels = np.arange(1797) % 10
     images = np.zeros((1797, 64))
     monkeypatch.setattr(module, "load_digits", lambda **_: (images[:50], labels[:50]))
@@ -181,9 +173,11 @@ def test_the_perceptron_that_does_not_learn_is_noticed(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("kernels", ["FIRST", "SECOND"])
-def test_kernels_that_lose_something_are_noticed(kernels: str) -> None:
+def test_kernels_that_lose_something_are_noticed(
+    kernels: str, load_chapter: Callable[[str], ModuleType]
+) -> None:
     """One filter less, or one that repeats another's work, and the full class is not shown."""
-    module = _chapter(CLASSES)
+    module = load_chapter(CLASSES)
     trial = module.test_five_filters_and_then_fifteen_lose_nothing_of_an_image
     enough, side = (5, 32) if kernels == "FIRST" else (3, 28)
     right = getattr(module, kernels)

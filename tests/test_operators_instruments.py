@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 import z3
 
-import theory
 from theory.exhaustion import answering_shifts, grid, period, shift, signal
 from theory.operators import add_bias, average_pool, dropout, max_pool, relu, strided_pool
 from theory.solver import holds_always, maximum
@@ -21,17 +18,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from torch import Tensor
-
-
-def _chapter(name: str) -> ModuleType:
-    """Load a chapter a second time, so that faults planted in it stay out of the real one."""
-    path = Path(theory.__file__).with_name(f"{name}.py")
-    spec = importlib.util.spec_from_file_location(f"planted_{name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _leaky(x: Tensor) -> Tensor:
@@ -92,8 +78,9 @@ def test_a_planted_operator_turns_its_trial_red(
     trial: str,
     operator: str,
     mutant: Callable[..., Tensor],
+    load_chapter: Callable[[str], ModuleType],
 ) -> None:
-    module = _chapter(chapter)
+    module = load_chapter(chapter)
     (function,) = [value for name, value in vars(module).items() if name.startswith(trial)]
     function()
     monkeypatch.setattr(module, operator, mutant)
@@ -110,9 +97,12 @@ def test_a_planted_operator_turns_its_trial_red(
     ],
 )
 def test_a_layer_that_does_not_learn_turns_the_trials_of_training_red(
-    monkeypatch: pytest.MonkeyPatch, trial: str, arguments: tuple[list[int], ...]
+    monkeypatch: pytest.MonkeyPatch,
+    trial: str,
+    arguments: tuple[list[int], ...],
+    load_chapter: Callable[[str], ModuleType],
 ) -> None:
-    module = _chapter("test_fully_connected")
+    module = load_chapter("test_fully_connected")
     getattr(module, trial)(*arguments)
     train = module._train
     monkeypatch.setattr(module, "_train", lambda W, *rest, **options: (W, train(W, *rest)[1]))
@@ -121,8 +111,10 @@ def test_a_layer_that_does_not_learn_turns_the_trials_of_training_red(
 
 
 @pytest.mark.parametrize("pool", [max_pool, average_pool])
-def test_a_pool_that_enlarges_a_change_is_caught(pool: Callable[..., Tensor]) -> None:
-    trial = _chapter("test_pooling").test_pooling_is_not_invariant_to_small_perturbations
+def test_a_pool_that_enlarges_a_change_is_caught(
+    pool: Callable[..., Tensor], load_chapter: Callable[[str], ModuleType]
+) -> None:
+    trial = load_chapter("test_pooling").test_pooling_is_not_invariant_to_small_perturbations
     trial(pool)
     with pytest.raises(AssertionError):
         trial(lambda x, size, stride: 2 * pool(x, size, stride))
@@ -130,9 +122,9 @@ def test_a_pool_that_enlarges_a_change_is_caught(pool: Callable[..., Tensor]) ->
 
 @pytest.mark.parametrize("mutant", [_leaky, _clipped, _absolute])
 def test_a_planted_relu_is_caught_by_the_sixteen_bit_numbers(
-    mutant: Callable[[Tensor], Tensor],
+    mutant: Callable[[Tensor], Tensor], load_chapter: Callable[[str], ModuleType]
 ) -> None:
-    trial = _chapter("test_operators").test_relu_zeroes_the_negative_and_keeps_the_positive
+    trial = load_chapter("test_operators").test_relu_zeroes_the_negative_and_keeps_the_positive
     with pytest.raises(AssertionError):
         trial(mutant)
 
@@ -147,9 +139,11 @@ def test_a_planted_relu_is_caught_by_the_sixteen_bit_numbers(
     ],
 )
 def test_a_planted_definition_differs_from_torch(
-    mutant: Callable[[Tensor], Tensor], layer: torch.nn.Module
+    mutant: Callable[[Tensor], Tensor],
+    layer: torch.nn.Module,
+    load_chapter: Callable[[str], ModuleType],
 ) -> None:
-    trial = _chapter("test_operators").test_the_definitions_are_those_of_torch
+    trial = load_chapter("test_operators").test_the_definitions_are_those_of_torch
     with pytest.raises(AssertionError):
         trial(mutant, layer)
 
@@ -166,9 +160,13 @@ def test_a_planted_definition_differs_from_torch(
     ],
 )
 def test_a_wrong_row_of_the_table_is_refused(
-    op: Callable[[Tensor], Tensor], linear: bool, affine: bool, smallest: int | None
+    op: Callable[[Tensor], Tensor],
+    linear: bool,
+    affine: bool,
+    smallest: int | None,
+    load_chapter: Callable[[str], ModuleType],
 ) -> None:
-    trial = _chapter("test_operators").test_each_operator_is_what_the_table_says
+    trial = load_chapter("test_operators").test_each_operator_is_what_the_table_says
     with pytest.raises(AssertionError):
         trial(op, linear, affine, smallest)
 
