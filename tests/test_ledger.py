@@ -7,12 +7,16 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import theory.ledger
 from theory.ledger import Claim, LedgerError, Ruling, claims, settles
-from theory.ledger.tally import Outcome, Tally, table, untried_lines, write
+from theory.ledger.tally import Outcome, Tally, table, triable, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(theory.ledger.__file__).parent
@@ -226,16 +230,13 @@ def test_two_texts_are_disputed_and_none_is_noticed() -> None:
     assert _tally(("t::a", bare, "passed")).settle().textless == [RELU]
 
 
-def test_tables_fit_a_terminal() -> None:
+def test_the_table_fits_a_terminal_and_counts_what_is_untried() -> None:
     tally = Tally()
     tally.add("t::a", [Ruling((EXAMPLE,), "holds", "proved")], "passed", body=True)
     outcome = tally.settle()
-    lines = [*table(outcome), *untried_lines(outcome)]
-    assert max(map(len, lines)) <= 100
+    assert max(map(len, table(outcome))) <= 100
     assert table(outcome)[-1].split() == ["all", "reports", "1", *"·····", "145", "146"]
-    listed = {name for line in untried_lines(outcome) for name in re.split(r"[,:\s]+", line)}
-    assert "t3a-relu-example" not in listed
-    assert {"t3a-relu", "q33-test", "1b-maxpool"} <= listed
+    assert outcome.untried == [claim.id for claim in triable() if claim.id != EXAMPLE]
 
 
 def test_verdicts_are_written_whole_or_not_at_all(
@@ -350,19 +351,68 @@ def test_disagreeing_trials_fail_a_run_in_which_every_test_passes(run: _Run) -> 
     assert list(json.loads(path.read_text(encoding="utf-8"))) == [RELU]
 
 
-def test_a_part_of_the_theory_may_lack_a_correction_the_whole_may_not(
-    run: _Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def planted_theory(run: _Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
+    """Run a planted chapter as if it, alone, were the whole of the theory."""
     monkeypatch.setattr("theory.conftest.__file__", str(run.folder / "conftest.py"))
-    bare = '@settles(EXAMPLE, verdict="refuted", certainty="refuted")\ndef test_x(): ...'
-    pattern = ["-o", f"python_files={run.file.name}"]
 
-    for options in ([], ["-k", "test_x"]):
-        code, printed = run(bare, *pattern, *options, over=run.folder)
-        complaint = f"ERROR {EXAMPLE}: no trial gives its correction or condition"
-        assert code == int(not options)
-        assert (complaint in printed) is (not options)
-        assert ("Claims without a trial:" in printed) is (not options)
+    def run_theory(source: str, *options: str) -> tuple[int, str]:
+        pattern = ["-o", f"python_files={run.file.name}"]
+        return run(source, *pattern, *options, over=run.folder)
+
+    return run_theory
+
+
+ALL_BUT = """
+from theory.ledger.tally import triable
+@settles(*(claim.id for claim in triable() if claim.id not in {left_out}),
+         verdict="holds", certainty="proved")
+def test_the_rest(): pass
+"""
+
+
+@pytest.mark.parametrize("left_out", [(), (RELU,)])
+def test_the_whole_theory_may_leave_no_claim_untried(
+    planted_theory: Callable[..., tuple[int, str]], left_out: tuple[str, ...]
+) -> None:
+    code, printed = planted_theory(ALL_BUT.format(left_out=left_out))
+    assert code == len(left_out)
+    assert [line for line in printed.splitlines() if line.startswith("ERROR")] == [
+        f"ERROR {claim}: no trial settles it" for claim in left_out
+    ]
+
+
+def test_a_skipped_trial_leaves_its_claims_untried(
+    planted_theory: Callable[..., tuple[int, str]],
+) -> None:
+    code, printed = planted_theory(
+        ALL_BUT.format(left_out="(RELU,)")
+        + '@settles(RELU, verdict="holds", certainty="proved")\n'
+        + "def test_relu(): pytest.skip('not today')"
+    )
+    assert code == 1
+    assert f"ERROR {RELU}: no trial settles it" in printed
+
+
+@pytest.mark.parametrize("options", [["-k", "test_told"], ["--collect-only"], ["--ignore=x.py"]])
+def test_a_part_of_the_theory_may_leave_claims_untried(
+    planted_theory: Callable[..., tuple[int, str]], options: list[str]
+) -> None:
+    code, printed = planted_theory(AGREEING, *options)
+    assert code == 0, printed
+    assert "ERROR" not in printed
+
+
+@pytest.mark.parametrize("options", [[], ["-k", "test_x"]])
+def test_only_a_part_of_the_theory_may_lack_a_correction(
+    planted_theory: Callable[..., tuple[int, str]], options: list[str]
+) -> None:
+    bare = ALL_BUT.format(left_out="(EXAMPLE,)")
+    bare += '@settles(EXAMPLE, verdict="refuted", certainty="refuted")\ndef test_x(): ...'
+    code, printed = planted_theory(bare, *options)
+    assert code == int(not options)
+    complaint = f"ERROR {EXAMPLE}: no trial gives its correction or condition"
+    assert (complaint in printed) is (not options)
 
 
 def test_verdicts_that_cannot_be_written_fail_the_run(

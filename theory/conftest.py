@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from theory.ledger.claims import LedgerError
-from theory.ledger.tally import Outcome, Tally, table, untried_lines, write
+from theory.ledger.tally import Outcome, Tally, table, write
 from theory.ledger.trials import Ruling, rulings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PROPERTY = "settles"
-_NARROWING = ("keyword", "markexpr", "deselect", "lf")
+_NARROWING = ("keyword", "markexpr", "deselect", "lf", "ignore", "ignore_glob", "collectonly")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -79,6 +79,7 @@ class _Court:
         self._outcome = outcome = self._tally.settle()
         self._errors = [f"{claim}: {why}" for claim, why in outcome.disputed.items()]
         if self._whole and exitstatus == pytest.ExitCode.OK:
+            self._errors += [f"{claim}: no trial settles it" for claim in outcome.untried]
             self._errors += [
                 f"{claim}: no trial gives its correction or condition" for claim in outcome.textless
             ]
@@ -98,10 +99,6 @@ class _Court:
             terminalreporter.write_line(line)
         for claim, trials in self._outcome.failed.items():
             terminalreporter.write_line(f"failed: {claim} in {', '.join(trials)}", red=True)
-        if self._whole and self._outcome.untried:
-            terminalreporter.write_line("\nClaims without a trial:")
-            for line in untried_lines(self._outcome):
-                terminalreporter.write_line(line)
         for error in self._errors:
             terminalreporter.write_line(f"ERROR {error}", red=True)
 

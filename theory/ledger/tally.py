@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import textwrap
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
@@ -19,8 +18,6 @@ from theory.ledger.trials import CERTAINTIES, VERDICTS, Certainty, Ruling, Verdi
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
-
-_WIDTH = 100
 
 
 @dataclass(frozen=True)
@@ -164,24 +161,6 @@ def _column(outcome: Outcome, claim: str) -> str:
     if claim in outcome.failed:
         return "failed"
     return "disputed" if claim in outcome.disputed else "untried"
-
-
-def untried_lines(outcome: Outcome) -> list[str]:
-    """Return the untried claims by report, the report's name taken off their ids."""
-    by_report: dict[str, list[str]] = defaultdict(list)
-    for claim in outcome.untried:
-        report = claims()[claim].report
-        by_report[report].append(claim.removeprefix(f"{report}-"))
-    return [
-        line
-        for report, names in by_report.items()
-        for line in textwrap.wrap(
-            f"{report}: {', '.join(names)}",
-            _WIDTH,
-            subsequent_indent="    ",
-            break_on_hyphens=False,
-        )
-    ]
 
 
 def write(outcome: Outcome, path: Path) -> None:
