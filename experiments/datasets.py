@@ -97,7 +97,8 @@ def load(name: str, root: Path | str | None = None) -> Dataset:
     Parameters
     ----------
     name
-        ``"cifar10"``, ``"mnist"`` or ``"digits"`` (embedded in scikit-learn, needs no files).
+        ``"cifar10"``, ``"mnist"``, ``"mnist-pairs"`` (two MNIST images, one above the other, with
+        the sum of both digits as label) or ``"digits"`` (embedded in scikit-learn, needs no files).
     root
         Folder with ``cifar-10-batches-bin/`` and ``mnist/``, whose files may be plain, ``.gz`` or
         ``.xz``. ``None``: the folder that ``CONVLAWS_DATA`` names; where that is unset, the
@@ -170,6 +171,23 @@ def _mnist_split(folder: Path, prefix: str) -> _Split:
     return images[:, None], labels
 
 
+def _mnist_pairs(root: Path | None) -> Dataset:
+    """Pair every image of MNIST, as the upper half, with one drawn without replacement."""
+    mnist = _load("mnist", root)
+    return _dataset(
+        "mnist-pairs",
+        _pairs(mnist.train_images, mnist.train_labels),
+        _pairs(mnist.test_images, mnist.test_labels),
+        classes=19,
+    )
+
+
+def _pairs(images: UInt8[Tensor, "n 1 28 28"], labels: Int64[Tensor, " n"]) -> _Split:
+    other = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+    stacked = torch.cat([images, images[other]], dim=2)
+    return stacked.numpy(), (labels + labels[other]).to(torch.uint8).numpy()
+
+
 def _idx(folder: Path, name: str, dimensions: int) -> tuple[Path, UInt8[np.ndarray, "..."]]:
     """Read an idx file of unsigned bytes: magic 0x00000800 + dimensions, sizes, then the data."""
     path, content = _read(folder, name)
@@ -204,11 +222,12 @@ def _digits(root: Path | None) -> Dataset:
 _LOADERS: dict[str, Callable[[Path | None], Dataset]] = {
     "cifar10": _cifar10,
     "mnist": _mnist,
+    "mnist-pairs": _mnist_pairs,
     "digits": _digits,
 }
 
 
-def _dataset(name: str, train: _Split, test: _Split) -> Dataset:
+def _dataset(name: str, train: _Split, test: _Split, classes: int = 10) -> Dataset:
     train_images, train_labels, train_digest = _canonical(*train)
     test_images, test_labels, test_digest = _canonical(*test)
     fingerprint = hashlib.sha256(name.encode() + train_digest + test_digest).hexdigest()
@@ -218,7 +237,7 @@ def _dataset(name: str, train: _Split, test: _Split) -> Dataset:
         train_labels,
         test_images,
         test_labels,
-        classes=10,
+        classes=classes,
         fingerprint=fingerprint,
     )
 

@@ -1,4 +1,4 @@
-"""The networks of the reports, by name.
+"""The networks of the reports: some by name, the rest as lines of layers.
 
 Two choices make them fast and change no result:
 
@@ -18,9 +18,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from experiments import layers
+from experiments.layers import FlattenChannelsLast
+from experiments.recipe import Initialisation
 
-def _flatten_channels_last(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c*h*w"]:
-    return x.permute(0, 2, 3, 1).flatten(1)
+_flatten_channels_last = FlattenChannelsLast()
 
 
 class TwoConv(nn.Module):
@@ -112,28 +114,73 @@ _NETWORKS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def build(name: str, image_shape: tuple[int, int, int], filters: int, classes: int) -> nn.Module:
-    """Build a network for square images, with PyTorch's default initialisation.
+def build(
+    name: str, image_shape: tuple[int, int, int], filters: int | None, classes: int
+) -> nn.Module:
+    """Build a network, with PyTorch's default initialisation.
 
-    The kernel is 5x5; on images smaller than 16 pixels it is 2x2, so that two stages fit on 8x8.
+    The kernel of a named network is 5x5; on images smaller than 16 pixels it is 2x2, so that two
+    stages fit on 8x8.
 
     Parameters
     ----------
     name
-        One of ``two-conv``, ``linear-two-conv``, ``conv-fc``, ``conv-gap``.
+        One of ``two-conv``, ``linear-two-conv``, ``conv-fc``, ``conv-gap`` (for square images), or
+        a line of layers that ends with one score for each class (:mod:`experiments.layers`).
     image_shape
         ``(channels, height, width)`` of one image.
     filters
-        Number of filters of the first convolution; the second has three times as many.
+        Number of filters of the first convolution of a named network, whose second has three times
+        as many; None for a line of layers.
     classes
         Number of scores.
 
     Raises
     ------
     ValueError
-        If the name is unknown.
+        If the name is unknown, a layer does not fit, or the filters do not belong to the network.
     """
-    if name not in _NETWORKS:
-        raise ValueError(f"network {name!r} is unknown; known: {', '.join(_NETWORKS)}")
-    channels, size, _ = image_shape
-    return _NETWORKS[name](channels, size, filters, classes, kernel=5 if size >= 16 else 2)
+    if name in _NETWORKS:
+        if filters is None:
+            raise ValueError(f"network {name!r} needs its number of filters")
+        channels, size, _ = image_shape
+        return _NETWORKS[name](channels, size, filters, classes, kernel=5 if size >= 16 else 2)
+    if not any(character in name for character in " 0123456789"):
+        raise ValueError(
+            f"network {name!r} is unknown; known: {', '.join(_NETWORKS)}, or a line of layers "
+            "such as 'conv32k5 relu max2 fc10'"
+        )
+    if filters is not None:
+        raise ValueError(f"network {name!r} names its own filters; leave the setting out")
+    network = layers.build(name, image_shape)
+    scores = network.eval()(torch.zeros(1, *image_shape)).shape[1:]
+    if scores != (classes,):
+        raise ValueError(
+            f"network {name!r} gives scores of shape {tuple(scores)}, expected {classes}; "
+            f"let it end with fc{classes}"
+        )
+    return network.train()
+
+
+@torch.no_grad()
+def initialise(network: nn.Module, how: Initialisation) -> None:
+    """Draw the weights of convolutions and linear layers anew, from PyTorch's global generator.
+
+    Parameters
+    ----------
+    network
+        Changed in place; as it is for ``"pytorch"``.
+    how
+        As in :class:`experiments.recipe.Recipe`. Sources: He et al., "Delving deep into
+        rectifiers" (2015); TensorFlow's tutorial "Deep MNIST for experts".
+    """
+    if how == "pytorch":
+        return
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            if how == "kaiming-uniform":
+                nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+            else:
+                nn.init.trunc_normal_(layer.weight, std=0.1, a=-0.2, b=0.2)
+                assert layer.bias is not None  # for the type checker: every layer here has one
+                nn.init.constant_(layer.bias, 0.1)

@@ -1,7 +1,8 @@
 """What a claim speaks of, read off the records: one number for each seed.
 
-The learning rate is constant, so the first 20 epochs of a 30-epoch run are, bit for bit, the
-20-epoch run of the same seed: a quantity at epoch 20 may be read from either.
+Where the learning rate does not depend on the number of epochs, the first 20 epochs of a 30-epoch
+run are, bit for bit, the 20-epoch run of the same seed: a quantity at epoch 20 may be read from
+either.
 
 A run that diverged before the epoch in question has the value NaN.
 """
@@ -18,12 +19,19 @@ import numpy as np
 from experiments.records import Record
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    pass
 
 Runs = Mapping[str, Mapping[int, Record]]
 """For each role its runs: one record for each seed."""
 
-Metric = Literal["train_loss", "train_accuracy", "test_loss", "test_accuracy"]
+Metric = Literal[
+    "train_loss",
+    "train_accuracy",
+    "test_loss",
+    "test_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+]
 Unit = Literal["accuracy", "points", "nats", "count"]
 
 
@@ -63,22 +71,73 @@ def at_epoch(metric: Metric, role: str, epoch: int) -> Quantity:
 
     ``train_*`` are running means over the epoch, while the weights change.
     """
-    if metric not in get_args(Metric):
-        raise ValueError(f"metric {metric!r} is unknown; known: {', '.join(get_args(Metric))}")
     if epoch < 1:
         raise ValueError(f"epochs count from 1, got {epoch}")
 
     def value(record: Record) -> float:
-        curve: list[float] = getattr(record.curves, metric)
+        curve = curve_of(record, metric)
         return curve[epoch - 1] if epoch <= len(curve) else math.nan
 
+    return _of_curve(metric, role, f"at epoch {epoch}", value, epoch)
+
+
+def at_the_end(metric: Metric, role: str) -> Quantity:
+    """Return a curve's last value, wherever patience ended the run."""
+    return _of_curve(metric, role, "at the end", _unless_diverged(metric, lambda record: -1))
+
+
+def at_lowest_validation_loss(metric: Metric, role: str) -> Quantity:
+    """Return a curve's value at the epoch whose weights early stopping would keep."""
+    return _of_curve(
+        metric,
+        role,
+        "at the lowest validation loss",
+        _unless_diverged(metric, lambda record: int(np.argmin(record.curves.validation_loss))),
+    )
+
+
+def at_lowest_test_loss(metric: Metric, role: str, last: int) -> Quantity:
+    """Return a curve's value at the epoch of the lowest test loss among the first ``last``.
+
+    A choice that looks at the test set: what a report that picks its epoch from a plot does, and
+    optimistic for that reason.
+    """
+    return _of_curve(
+        metric,
+        role,
+        f"at the lowest test loss of {last} epochs",
+        _unless_diverged(metric, lambda record: int(np.argmin(record.curves.test_loss[:last]))),
+        last,
+    )
+
+
+def steps_taken(role: str) -> Quantity:
+    """Return the number of updates until the run ended."""
+
+    def value(record: Record) -> float:
+        if record.diverged:
+            return math.nan
+        steps = record.recipe.steps or math.ceil(record.train_size / record.recipe.batch)
+        return float(steps * len(record.curves.train_loss))
+
     return Quantity(
-        what=metric.replace("_", " "),
-        where=f"{role} at epoch {epoch}",
-        unit="accuracy" if metric.endswith("accuracy") else "nats",
-        reads={role: epoch},
-        values=_each_seed(role, value),
-        of_test_set=metric == "test_accuracy",
+        what="steps", where=role, unit="count", reads={role: 0}, values=each_seed(role, value)
+    )
+
+
+def best_train_accuracy(role: str) -> Quantity:
+    """Return the accuracy on the training set of the weights that early stopping would keep."""
+
+    def value(record: Record) -> float:
+        accuracy = record.best_train_accuracy
+        return math.nan if accuracy is None else accuracy
+
+    return Quantity(
+        what="train accuracy",
+        where=f"{role} at the lowest validation loss",
+        unit="accuracy",
+        reads={role: 0},
+        values=each_seed(role, value),
     )
 
 
@@ -94,7 +153,7 @@ def final_train_accuracy(role: str) -> Quantity:
         where=f"{role}, final weights",
         unit="accuracy",
         reads={role: 0},
-        values=_each_seed(role, value),
+        values=each_seed(role, value),
     )
 
 
@@ -126,33 +185,6 @@ def difference(first: Quantity, second: Quantity) -> Quantity:
     )
 
 
-def loss_rise(role: str, epoch: int) -> Quantity:
-    """Return how far the test loss at ``epoch`` lies above its minimum so far.
-
-    The end of a noisy curve lies above the curve's own minimum even where nothing rises. So the
-    epoch of the minimum is chosen for each seed from the mean curve of the other seeds: under a
-    flat noisy curve the expected rise is 0. A lone curve is held against its own minimum, which
-    can only make it look larger; one seed decides nothing.
-    """
-
-    def values(runs: Runs) -> dict[int, float]:
-        curves = _test_losses(runs[role], epoch)
-        result = dict.fromkeys(runs[role].keys() - curves.keys(), math.nan)
-        for seed, curve in curves.items():
-            others = [curves[other] for other in curves if other != seed] or [curve]
-            lowest = int(np.mean(others, axis=0).argmin())
-            result[seed] = float(curve[-1] - curve[lowest])
-        return result
-
-    return Quantity(
-        what="test loss above its minimum",
-        where=f"{role} at epoch {epoch}",
-        unit="nats",
-        reads={role: epoch},
-        values=values,
-    )
-
-
 def parameters(role: str) -> Quantity:
     """Return the number of trainable parameters."""
     return Quantity(
@@ -160,7 +192,7 @@ def parameters(role: str) -> Quantity:
         where=role,
         unit="count",
         reads={role: 0},
-        values=_each_seed(role, lambda record: float(record.parameters)),
+        values=each_seed(role, lambda record: float(record.parameters)),
     )
 
 
@@ -175,7 +207,7 @@ def epochs_with_finite_loss(role: str) -> Quantity:
         where=role,
         unit="count",
         reads={role: 0},
-        values=_each_seed(role, value),
+        values=each_seed(role, value),
     )
 
 
@@ -198,12 +230,31 @@ def formatted_range(low: float, high: float, unit: Unit) -> str:
     return f"{number} to {formatted(high, unit)}"
 
 
-def _each_seed(role: str, value: Callable[[Record], float]) -> Callable[[Runs], dict[int, float]]:
+def each_seed(role: str, value: Callable[[Record], float]) -> Callable[[Runs], dict[int, float]]:
+    """Return what takes a value of every record of a role."""
     return lambda runs: {seed: value(record) for seed, record in runs[role].items()}
 
 
-def _test_losses(
-    runs: Mapping[int, Record], epochs: int
-) -> dict[int, Float[np.ndarray, " epochs"]]:
-    curves = {seed: np.array(run.curves.test_loss[:epochs]) for seed, run in runs.items()}
-    return {seed: curve for seed, curve in curves.items() if len(curve) == epochs}
+def curve_of(record: Record, metric: Metric) -> list[float]:
+    """Return a record's curve."""
+    curve: list[float] = getattr(record.curves, metric)
+    return curve
+
+
+def _unless_diverged(metric: Metric, index: Callable[[Record], int]) -> Callable[[Record], float]:
+    return lambda record: math.nan if record.diverged else curve_of(record, metric)[index(record)]
+
+
+def _of_curve(
+    metric: Metric, role: str, when: str, value: Callable[[Record], float], last: int = 0
+) -> Quantity:
+    if metric not in get_args(Metric):
+        raise ValueError(f"metric {metric!r} is unknown; known: {', '.join(get_args(Metric))}")
+    return Quantity(
+        what=metric.replace("_", " "),
+        where=f"{role} {when}",
+        unit="accuracy" if metric.endswith("accuracy") else "nats",
+        reads={role: last},
+        values=each_seed(role, value),
+        of_test_set=metric == "test_accuracy",
+    )

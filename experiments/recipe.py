@@ -5,44 +5,83 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
+import math
+import re
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 OptimizerName = Literal["sgd", "adam"]
 Precision = Literal["float32", "bfloat16"]
+Scaling = Literal["symmetric", "unit", "standard"]
+Initialisation = Literal["pytorch", "kaiming-uniform", "truncated-normal"]
+
+_SCHEDULES = "constant, exponential-0.95, step-10-0.1, cosine"
+_EXPONENTIAL = re.compile(r"exponential-(0?\.\d+)")
+_STEP = re.compile(r"step-(\d+)-(0?\.\d+)")
+_AUGMENTATION = re.compile(r"((crop|pad)[1-9]\d*( flip)?|flip)?")
 
 
 @dataclass(frozen=True)
 class Optimizer:
-    """An update rule with its hyper-parameters; the learning rate is constant.
+    """An update rule with its hyper-parameters.
 
     Parameters
     ----------
     name
-        ``"sgd"`` or ``"adam"`` (betas 0.9 and 0.999, epsilon 1e-8, no weight decay).
+        ``"sgd"`` or ``"adam"`` (betas 0.9 and 0.999, epsilon 1e-8).
     lr
-        Learning rate.
+        Learning rate of the first epoch.
     momentum
         Heavy-ball momentum of SGD; must be 0 for Adam.
+    weight_decay
+        Multiple of the weights that is added to their gradient.
+    schedule
+        What becomes of the learning rate from epoch to epoch: ``"constant"``,
+        ``"exponential-0.95"`` (times 0.95 after each), ``"step-10-0.1"`` (times 0.1 after every
+        ten) or ``"cosine"`` (half a cosine that would reach 0 after the last).
     """
 
     name: OptimizerName
     lr: float
     momentum: float = 0.0
+    weight_decay: float = 0.0
+    schedule: str = "constant"
 
     def __post_init__(self) -> None:
         if self.name not in get_args(OptimizerName):
             raise ValueError(
                 f"optimiser {self.name!r} is unknown; known: {', '.join(get_args(OptimizerName))}"
             )
-        object.__setattr__(self, "lr", float(self.lr))  # 1 and 1.0 are one recipe, with one digest
-        object.__setattr__(self, "momentum", float(self.momentum))
+        for name in ("lr", "momentum", "weight_decay"):  # 1 and 1.0 are one recipe, one digest
+            object.__setattr__(self, name, float(getattr(self, name)))
         if not self.lr > 0:
             raise ValueError(f"learning rate must be positive, got {self.lr}")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must be in [0, 1), got {self.momentum}")
         if self.name == "adam" and self.momentum:
             raise ValueError("Adam has no momentum setting of its own; leave it at 0")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight decay must not be negative, got {self.weight_decay}")
+        self.lr_at(1, 1)
+
+    def lr_at(self, epoch: int, epochs: int) -> float:
+        """Return the learning rate during an epoch (from 1) of a run of ``epochs``.
+
+        Raises
+        ------
+        ValueError
+            If the schedule is unknown.
+        """
+        done = epoch - 1
+        if self.schedule == "constant":
+            return self.lr
+        if self.schedule == "cosine":
+            return self.lr * (1 + math.cos(math.pi * done / epochs)) / 2
+        if match := _EXPONENTIAL.fullmatch(self.schedule):
+            return self.lr * float(match[1]) ** done
+        if (match := _STEP.fullmatch(self.schedule)) and int(match[1]):
+            return self.lr * float(match[2]) ** (done // int(match[1]))
+        raise ValueError(f"schedule {self.schedule!r} is unknown; known: {_SCHEDULES}")
 
 
 @dataclass(frozen=True)
@@ -55,38 +94,90 @@ class Recipe:
         The recipe's name within its study, unique there; part of its records' file names. Two
         recipes that differ in name alone have the same digest.
     network
-        A name known to :func:`experiments.networks.build`.
-    filters
-        Width of the first convolution.
+        A name known to :func:`experiments.networks.build`, or a line of layers such as
+        ``"conv32k5 relu max2 fc10"`` (:mod:`experiments.layers`).
     dataset
         A name known to :func:`experiments.datasets.load`.
     optimizer
         Update rule and learning rate.
     epochs, batch
-        Passes over the training set; images a step (the last step of an epoch may be smaller).
+        How often the network is measured, after training once more on the training set; images a
+        step (the last step of an epoch may be smaller). With 0 epochs the initial network is
+        measured.
+    filters
+        Width of the first convolution of a named network; a line of layers says it itself.
     precision
         ``"float32"``, or ``"bfloat16"`` for autocast of the forward pass.
+    steps
+        Steps in an epoch, where it is not one pass over the training set. The images are then drawn
+        from one pass after another, and every step has a full batch.
+    examples
+        Train on this many of the training images, which the seed draws.
+    validation
+        Hold this many training images out, which the seed draws, and measure on them as well.
+    patience
+        Stop as soon as the validation loss has been no lower in this many epochs in a row than
+        before them.
+    augmentation
+        What is done to a training image whenever it is seen: ``"pad4"`` (four black pixels around,
+        then a random crop of the old size), ``"crop28"`` (a random crop of 28x28; the central one
+        in evaluation), ``"flip"`` (left to right, every other time), or ``"pad4 flip"``.
+    scaling
+        How bytes become numbers: ``"symmetric"`` ([-1, 1]), ``"unit"`` ([0, 1]) or ``"standard"``
+        (mean 0 and standard deviation 1 for each channel, over the training images).
+    initialisation
+        ``"pytorch"`` (its layers' default), ``"kaiming-uniform"`` (weights uniform with variance
+        2 / fan-in, biases PyTorch's) or ``"truncated-normal"`` (weights normal with standard
+        deviation 0.1, cut at two of them, biases 0.1: TensorFlow's MNIST tutorial).
     """
 
     name: str
     network: str
-    filters: int
     dataset: str
     optimizer: Optimizer
     epochs: int
     batch: int = 32
-    precision: Precision = "float32"
+    filters: int | None = field(default=None, kw_only=True)
+    precision: Precision = field(default="float32", kw_only=True)
+    steps: int | None = field(default=None, kw_only=True)
+    examples: int | None = field(default=None, kw_only=True)
+    validation: int = field(default=0, kw_only=True)
+    patience: int | None = field(default=None, kw_only=True)
+    augmentation: str = field(default="", kw_only=True)
+    scaling: Scaling = field(default="symmetric", kw_only=True)
+    initialisation: Initialisation = field(default="pytorch", kw_only=True)
 
     def __post_init__(self) -> None:
-        for field in ("filters", "epochs", "batch"):
-            if getattr(self, field) < 1:
+        for name, least in (
+            ("epochs", 0),
+            ("batch", 1),
+            ("filters", 1),
+            ("steps", 1),
+            ("examples", 1),
+            ("validation", 0),
+            ("patience", 1),
+        ):
+            value = getattr(self, name)
+            if value is not None and value < least:
                 raise ValueError(
-                    f"recipe {self.name!r}: {field} must be at least 1, got {getattr(self, field)}"
+                    f"recipe {self.name!r}: {name} must be at least {least}, got {value}"
                 )
-        if self.precision not in get_args(Precision):
+        for name, known in (
+            ("precision", get_args(Precision)),
+            ("scaling", get_args(Scaling)),
+            ("initialisation", get_args(Initialisation)),
+        ):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"recipe {self.name!r}: {name} {getattr(self, name)!r} is unknown; "
+                    f"known: {', '.join(known)}"
+                )
+        if self.patience is not None and not self.validation:
+            raise ValueError(f"recipe {self.name!r}: patience needs validation images to wait for")
+        if not _AUGMENTATION.fullmatch(self.augmentation):
             raise ValueError(
-                f"recipe {self.name!r}: precision {self.precision!r} is unknown; "
-                f"known: {', '.join(get_args(Precision))}"
+                f"recipe {self.name!r}: augmentation {self.augmentation!r} is unknown; "
+                "known: pad4, crop28, flip, 'pad4 flip', 'crop28 flip'"
             )
 
     def to_dict(self) -> dict[str, Any]:

@@ -40,13 +40,28 @@ class Curves:
     """Per-epoch measurements; entry ``i`` belongs to epoch ``i + 1``.
 
     ``train_*`` are running means over the epoch while the weights change (loss in nats,
-    accuracy in [0, 1]); ``test_*`` are taken on the whole test set after the epoch.
+    accuracy in [0, 1]); ``test_*`` are taken on the whole test set after the epoch, and
+    ``validation_*`` on the images held out of training, if any were.
     """
 
     train_loss: list[float]
     train_accuracy: list[float]
     test_loss: list[float]
     test_accuracy: list[float]
+    validation_loss: list[float] = field(default_factory=list)
+    validation_accuracy: list[float] = field(default_factory=list)
+
+    def append(
+        self,
+        train: tuple[float, float],
+        test: tuple[float, float],
+        validation: tuple[float, float] | None = None,
+    ) -> None:
+        """Append an epoch's losses and accuracies."""
+        for name, pair in (("train", train), ("test", test), ("validation", validation)):
+            if pair is not None:
+                getattr(self, f"{name}_loss").append(pair[0])
+                getattr(self, f"{name}_accuracy").append(pair[1])
 
 
 @dataclass(frozen=True)
@@ -54,8 +69,9 @@ class Record:
     """What one run measured, with its provenance.
 
     ``final_train_loss`` and ``final_train_accuracy`` are taken on the whole training set with the
-    final weights. ``diverged`` says that the loss stopped being finite; the curves then end there.
-    ``provenance`` holds what may differ between two runs of the same key: wall time, library
+    final weights, ``best_train_accuracy`` with those of the lowest validation loss (where the
+    recipe waits for it). ``diverged`` says that the loss stopped being finite; the curves then end
+    there. ``provenance`` holds what may differ between two runs of the same key: wall time, library
     versions, thread count, commit, and ``peak_memory_bytes`` (of the device for CUDA; of the whole
     process so far on the CPU).
     """
@@ -75,6 +91,7 @@ class Record:
     final_train_accuracy: float | None
     diverged: bool
     provenance: dict[str, Any] = field(compare=False)
+    best_train_accuracy: float | None = None
 
     def to_json(self) -> str:
         """Return the record as JSON text (sorted keys, no NaN)."""
@@ -107,13 +124,16 @@ class Record:
         key = record_key(self.recipe, self.seed, self.dataset_fingerprint, self.device, self.engine)
         if self.key != key:
             raise ValueError("the key does not belong to this recipe, seed, data and device")
-        curves = dataclasses.astuple(self.curves)
-        lengths = {len(curve) for curve in curves}
-        if len(lengths) != 1 or not (self.diverged or lengths == {self.recipe.epochs}):
+        curves = dataclasses.asdict(self.curves)
+        if not self.recipe.validation:
+            del curves["validation_loss"], curves["validation_accuracy"]
+        lengths = {len(curve) for curve in curves.values()}
+        complete = self.diverged or self.recipe.patience is not None
+        if len(lengths) != 1 or not (complete or lengths == {self.recipe.epochs}):
             raise ValueError(
                 f"the curves have {sorted(lengths)} epochs, expected {self.recipe.epochs}"
             )
-        for value in itertools.chain(*curves):
+        for value in itertools.chain(*curves.values()):
             if not isinstance(value, float) or not math.isfinite(value):
                 raise ValueError(f"a curve holds {value!r}, expected a finite number")
 

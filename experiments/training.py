@@ -3,45 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import math
-import platform
-import resource
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Int64, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from experiments import datasets, networks
+from experiments.augmentation import Inputs, inputs_of
 from experiments.datasets import Dataset
+from experiments.provenance import provenance
 from experiments.recipe import Optimizer, Recipe
 from experiments.records import ENGINE_VERSION, Curves, Record, record_key
+from experiments.sampling import LabelledImages, orders, split, stream_seed
 
 EpochCallback = Callable[[int], None]
 """Called after each epoch with its number, from 1."""
 
 _EVALUATION_BATCH = 1000
-_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
-_CHECKOUT = Path(__file__).resolve().parent.parent
-
-
-def stream_seed(seed: int, purpose: str) -> int:
-    """Return the seed of one random stream (``"init"``, ``"order"``) of a run.
-
-    Streams are independent of each other and of the recipe, so runs of one seed share the order
-    of the images, and networks of one architecture start from the same weights.
-    """
-    digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+_PLAIN = Inputs()
 
 
 def train(
@@ -96,32 +81,23 @@ def _train(
     data: Dataset,
     on_epoch: EpochCallback | None,
 ) -> Record:
-    network = _initialised(recipe, seed, data).to(device)
-    optimizer = _optimizer(recipe.optimizer, network)
-    train_set = (data.train_images.to(device), data.train_labels.to(device))
-    test_set = (data.test_images.to(device), data.test_labels.to(device))
-    curves = Curves([], [], [], [])
-    order = torch.Generator().manual_seed(stream_seed(seed, "order"))
+    train_set, validation_set, test_set = (
+        (images.to(device), labels.to(device))
+        for images, labels in (*split(recipe, seed, data), (data.test_images, data.test_labels))
+    )
+    inputs = inputs_of(recipe, train_set[0])
+    height, width = inputs.evaluation(data.test_images[:1].to(device)).shape[2:]
+    shape = (data.image_shape[0], height, width)
+    network = _initialised(recipe, seed, shape, data.classes).to(device)
+    run = _Run(recipe, network, _optimizer(recipe.optimizer, network), inputs, seed)
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    training_seconds = 0.0
     started = time.perf_counter()
-    for epoch in range(1, recipe.epochs + 1):
-        permutation = torch.randperm(len(data.train_labels), generator=order).to(device)
-        epoch_started = time.perf_counter()
-        loss, accuracy = train_epoch(network, optimizer, *train_set, permutation, recipe)
-        training_seconds += time.perf_counter() - epoch_started
-        test_loss, test_accuracy = evaluate(network, *test_set, recipe)
-        if not (math.isfinite(loss) and math.isfinite(test_loss)):
-            break
-        curves.train_loss.append(loss)
-        curves.train_accuracy.append(accuracy)
-        curves.test_loss.append(test_loss)
-        curves.test_accuracy.append(test_accuracy)
-        if on_epoch is not None:
-            on_epoch(epoch)
-    final_loss, final_accuracy = evaluate(network, *train_set, recipe)
-    diverged = len(curves.train_loss) < recipe.epochs or not math.isfinite(final_loss)
+    with _random_layers(seed, device):
+        finite = run.train(train_set, validation_set, test_set, on_epoch)
+    final = evaluate(network, *train_set, recipe, inputs)
+    diverged = not (finite and math.isfinite(final[0]))
+    best = run.evaluate_best(train_set)
     return Record(
         key=record_key(recipe, seed, data.fingerprint, device),
         study=study,
@@ -131,14 +107,105 @@ def _train(
         dataset_fingerprint=data.fingerprint,
         engine=ENGINE_VERSION,
         parameters=sum(p.numel() for p in network.parameters()),
-        train_size=len(data.train_labels),
+        train_size=len(train_set[1]),
         test_size=len(data.test_labels),
-        curves=curves,
-        final_train_loss=None if diverged else final_loss,
-        final_train_accuracy=None if diverged else final_accuracy,
+        curves=run.curves,
+        final_train_loss=None if diverged else final[0],
+        final_train_accuracy=None if diverged else final[1],
+        best_train_accuracy=None if diverged or best is None else best[1],
         diverged=diverged,
-        provenance=_provenance(device, time.perf_counter() - started, training_seconds),
+        provenance=provenance(device, time.perf_counter() - started, run.training_seconds),
     )
+
+
+class _Run:
+    """A network on its way through the epochs of a recipe."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        inputs: Inputs,
+        seed: int,
+    ) -> None:
+        self.curves = Curves([], [], [], [])
+        self.training_seconds = 0.0
+        self._inputs = inputs
+        self._recipe = recipe
+        self._network = network
+        self._optimizer = optimizer
+        self._order = torch.Generator().manual_seed(stream_seed(seed, "order"))
+        self._random = torch.Generator().manual_seed(stream_seed(seed, "augmentation"))
+        self._best: dict[str, Tensor] | None = None
+
+    def train(
+        self,
+        train_set: LabelledImages,
+        validation_set: LabelledImages,
+        test_set: LabelledImages,
+        on_epoch: EpochCallback | None,
+    ) -> bool:
+        """Train to the end, or until patience does; return False where the loss was lost."""
+        recipe, (images, labels) = self._recipe, train_set
+        images = self._inputs.padded(images)
+        order = orders(recipe, len(labels), self._order)
+        for epoch in range(1, recipe.epochs + 1):
+            for group in self._optimizer.param_groups:
+                group["lr"] = recipe.optimizer.lr_at(epoch, recipe.epochs)
+            started = time.perf_counter()
+            trained = train_epoch(
+                self._network,
+                self._optimizer,
+                images,
+                labels,
+                next(order).to(images.device),
+                recipe,
+                self._inputs,
+                self._random,
+            )
+            self.training_seconds += time.perf_counter() - started
+            tested = self._evaluate(test_set)
+            validated = self._evaluate(validation_set) if recipe.validation else None
+            if not all(math.isfinite(loss) for loss, _ in (trained, tested, validated or tested)):
+                return False
+            self.curves.append(trained, tested, validated)
+            if on_epoch is not None:
+                on_epoch(epoch)
+            if recipe.patience is not None:
+                self._keep_best()
+                if _patience_ends(self.curves.validation_loss, recipe.patience):
+                    break
+        return True
+
+    def evaluate_best(self, train_set: LabelledImages) -> tuple[float, float] | None:
+        """Return loss and accuracy of the weights with the lowest validation loss, if kept."""
+        if self._best is None:
+            return None
+        self._network.load_state_dict(self._best)
+        return self._evaluate(train_set)
+
+    def _evaluate(self, images_and_labels: LabelledImages) -> tuple[float, float]:
+        return evaluate(self._network, *images_and_labels, self._recipe, self._inputs)
+
+    def _keep_best(self) -> None:
+        losses = self.curves.validation_loss
+        if losses[-1] == min(losses):
+            state = self._network.state_dict()
+            self._best = {name: value.clone() for name, value in state.items()}
+
+
+def _patience_ends(losses: list[float], patience: int) -> bool:
+    """Whether none of the last ``patience`` losses is lower than the one before them."""
+    return len(losses) > patience and min(losses[-patience:]) >= losses[-patience - 1]
+
+
+@contextlib.contextmanager
+def _random_layers(seed: int, device: str) -> Iterator[None]:
+    """Let dropout draw from a stream of the seed, and give the caller's random state back."""
+    with torch.random.fork_rng(devices=["cuda"] if device == "cuda" else []):
+        torch.manual_seed(stream_seed(seed, "dropout"))
+        yield
 
 
 def train_epoch(
@@ -148,10 +215,13 @@ def train_epoch(
     labels: Int64[Tensor, " n"],
     order: Int64[Tensor, " m"],
     recipe: Recipe,
+    inputs: Inputs = _PLAIN,
+    generator: torch.Generator | None = None,
 ) -> tuple[float, float]:
     """Train on the images that ``order`` names, in that order, in batches.
 
     All tensors lie on the network's device; nothing waits for the device before the end.
+    ``inputs`` makes the network's inputs, with random numbers from ``generator``.
 
     Returns
     -------
@@ -163,7 +233,7 @@ def train_epoch(
     for indices in order.split(recipe.batch):
         target = labels[indices]
         with _precision(recipe, images.device):
-            scores = network(normalized(images[indices]))
+            scores = network(inputs.training(images, indices, generator))
         loss = F.cross_entropy(scores.float(), target)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -179,6 +249,7 @@ def evaluate(
     images: UInt8[Tensor, "n c h w"],
     labels: Int64[Tensor, " n"],
     recipe: Recipe,
+    inputs: Inputs = _PLAIN,
 ) -> tuple[float, float]:
     """Return the mean loss (nats) and the accuracy on a whole set, in evaluation mode."""
     loss_sum = torch.zeros((), device=images.device, dtype=torch.float64)
@@ -188,30 +259,34 @@ def evaluate(
         images.split(_EVALUATION_BATCH), labels.split(_EVALUATION_BATCH), strict=True
     ):
         with _precision(recipe, images.device):
-            scores = network(normalized(batch)).float()
+            scores = network(inputs.evaluation(batch)).float()
         loss_sum += F.cross_entropy(scores, target, reduction="sum")
         correct += (scores.argmax(1) == target).sum()
     network.train()
     return loss_sum.item() / len(labels), correct.item() / len(labels)
 
 
-def normalized(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    """Map bytes 0…255 to [-1, 1], the scale of PyTorch's CIFAR-10 tutorial."""
-    return images.float().mul_(1 / 127.5).sub_(1)
-
-
-def _initialised(recipe: Recipe, seed: int, data: Dataset) -> nn.Module:
+def _initialised(
+    recipe: Recipe, seed: int, image_shape: tuple[int, int, int], classes: int
+) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(seed, "init"))
-        network = networks.build(recipe.network, data.image_shape, recipe.filters, data.classes)
+        network = networks.build(recipe.network, image_shape, recipe.filters, classes)
+        networks.initialise(network, recipe.initialisation)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _optimizer(settings: Optimizer, network: nn.Module) -> torch.optim.Optimizer:
     if settings.name == "adam":
-        return torch.optim.Adam(network.parameters(), lr=settings.lr, fused=True)
+        return torch.optim.Adam(
+            network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
+        )
     return torch.optim.SGD(
-        network.parameters(), lr=settings.lr, momentum=settings.momentum, fused=True
+        network.parameters(),
+        lr=settings.lr,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        fused=True,
     )
 
 
@@ -245,47 +320,3 @@ def _exact_convolutions() -> contextlib.AbstractContextManager[Any]:
     return torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )
-
-
-def _provenance(device: str, wall_seconds: float, training_seconds: float) -> dict[str, Any]:
-    return {
-        "wall_seconds": round(wall_seconds, 3),
-        "training_seconds": round(training_seconds, 3),
-        "peak_memory_bytes": (
-            torch.cuda.max_memory_allocated()
-            if device == "cuda"
-            else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
-        ),
-        "threads": torch.get_num_threads(),
-        "hardware": torch.cuda.get_device_name() if device == "cuda" else _processor(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "commit": _commit(),
-    }
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-@cache
-def _commit() -> str | None:
-    """Return the commit that is run, with ``-dirty`` behind it where files differ from it."""
-    if _git("rev-parse", "--show-toplevel") != str(_CHECKOUT):
-        return None  # installed elsewhere, perhaps inside somebody else's repository
-    return _git("describe", "--always", "--abbrev=40", "--dirty", "--exclude", "*")
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        result = subprocess.run(
-            ["git", *arguments], cwd=_CHECKOUT, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return result.stdout.strip()

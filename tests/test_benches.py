@@ -36,7 +36,7 @@ ALWAYS_INSTALLED = {"theory", "NumPy", "SciPy", "PyTorch"}
 
 WRONG_ANSWERS = """
 import numpy
-from experiments import training
+from experiments import augmentation
 from scipy import signal
 from torch.nn import functional
 
@@ -44,7 +44,7 @@ full, blocks, layer = numpy.convolve, signal.oaconvolve, functional.conv1d
 numpy.convolve = lambda x, h: full(x, h, "full" if x.dtype.kind == "i" else "same")
 signal.oaconvolve = lambda x, h: blocks(x, h) * (1 + 1e-9)
 functional.conv1d = lambda x, h, padding: layer(x, h.flip(2), padding=padding)
-training.normalized = lambda images: images.float() / 128 - 1
+augmentation.Inputs._scaled = lambda inputs, images: images.float() / 128 - 1
 """
 
 FORGOTTEN_STEP = """

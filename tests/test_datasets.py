@@ -173,8 +173,28 @@ def test_a_wrong_mnist_file_is_named(tmp_path, name, content, message):
     assert name.replace("_", "-") in str(error.value)
 
 
+def test_pairs_of_digits_are_labelled_with_their_sum(tmp_path):
+    root = _write_mnist(tmp_path)
+    singles, pairs = datasets.load("mnist", root), datasets.load("mnist-pairs", root)
+    assert (pairs.classes, pairs.image_shape) == (19, (1, 56, 28))
+    for split in ("train", "test"):
+        images, labels = (getattr(singles, f"{split}_{part}") for part in ("images", "labels"))
+        digit = {
+            image.numpy().tobytes(): int(label) for image, label in zip(images, labels, strict=True)
+        }
+        stacked = getattr(pairs, f"{split}_images")
+        halves = [[half.numpy().tobytes() for half in stacked.split(28, 2)[i]] for i in (0, 1)]
+        sums = [digit[upper] + digit[lower] for upper, lower in zip(*halves, strict=True)]
+        assert getattr(pairs, f"{split}_labels").tolist() == sums
+        assert sorted(halves[0]) == sorted(halves[1]) == sorted(digit)  # each once in either place
+        assert halves[0] != halves[1]
+    assert pairs.fingerprint != singles.fingerprint
+
+
 def test_an_unknown_data_set_names_those_there_are():
-    with pytest.raises(ValueError, match="'cifar100' is unknown; known: cifar10, mnist, digits"):
+    with pytest.raises(
+        ValueError, match="'cifar100' is unknown; known: cifar10, mnist, mnist-pairs, digits"
+    ):
         datasets.load("cifar100")
 
 

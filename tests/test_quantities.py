@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+
 import numpy as np
 import pytest
 
+from experiments.curve_shapes import loss_rise
 from experiments.quantities import (
     at_epoch,
+    at_lowest_test_loss,
+    at_lowest_validation_loss,
+    at_the_end,
+    best_train_accuracy,
     difference,
     epochs_with_finite_loss,
     final_train_accuracy,
     formatted,
-    loss_rise,
+    steps_taken,
 )
 from experiments.recipe import Optimizer, Recipe
 
-WIDE = Recipe("wide.sgd", "two-conv", 20, "cifar10", Optimizer("sgd", 0.01), epochs=4)
-NARROW = Recipe("narrow.sgd", "two-conv", 3, "cifar10", Optimizer("sgd", 0.01), epochs=4)
+WIDE = Recipe("wide.sgd", "two-conv", "cifar10", Optimizer("sgd", 0.01), epochs=4, filters=20)
+NARROW = Recipe("narrow.sgd", "two-conv", "cifar10", Optimizer("sgd", 0.01), epochs=4, filters=3)
 SEEDS = range(4)
 
 
@@ -127,3 +135,61 @@ def test_bad_readings_are_named() -> None:
 )
 def test_values_read_as_people_write_them(value, unit, text) -> None:
     assert formatted(value, unit) == text
+
+
+STOPPED = Recipe(
+    "wide.sgd", "gap fc10", "cifar10", Optimizer("sgd", 0.01), epochs=9, validation=10, patience=2
+)
+
+
+def _stopped(make_record, **fields):
+    curves = {"train_loss": [3.0, 2.0, 1.0, 0.5], "test_accuracy": [0.1, 0.4, 0.3, 0.2]}
+    run = make_record(STOPPED, 0, **curves, best_train_accuracy=0.625, **fields)
+    for curve in (run.curves.train_accuracy, run.curves.test_loss):
+        del curve[4:]
+    run.curves.validation_loss[:] = [2.0, 1.0, 1.5, 1.25]
+    run.curves.validation_accuracy[:] = [0.2, 0.5, 0.6, 0.7]
+    return {"wide": {0: run}}
+
+
+def test_the_end_is_where_patience_ended_the_run(make_record) -> None:
+    runs = _stopped(make_record)
+    assert at_the_end("test_accuracy", "wide").values(runs) == {0: 0.2}
+    assert at_the_end("validation_accuracy", "wide").values(runs) == {0: 0.7}
+    assert at_the_end("test_accuracy", "wide").of_test_set
+
+
+def test_the_kept_weights_are_those_of_the_lowest_validation_loss(make_record) -> None:
+    runs = _stopped(make_record)
+    assert at_lowest_validation_loss("test_accuracy", "wide").values(runs) == {0: 0.4}
+    assert at_lowest_validation_loss("validation_loss", "wide").values(runs) == {0: 1.0}
+    assert best_train_accuracy("wide").values(runs) == {0: 0.625}
+
+
+def test_the_lowest_test_loss_is_sought_among_the_epochs_named(make_record) -> None:
+    run = make_record(WIDE, 0, test_loss=[3.0, 1.0, 2.0, 0.5], test_accuracy=[0.1, 0.2, 0.3, 0.4])
+    runs = {"wide": {0: run}}
+    assert at_lowest_test_loss("test_accuracy", "wide", 3).values(runs) == {0: 0.2}
+    assert at_lowest_test_loss("test_accuracy", "wide", 4).values(runs) == {0: 0.4}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "steps"),
+    [(WIDE, 4 * 1563), (dataclasses.replace(WIDE, steps=351), 4 * 351)],
+    ids=["passes", "counted"],
+)
+def test_steps_are_updates(make_record, recipe, steps) -> None:
+    assert steps_taken("wide").values({"wide": {0: make_record(recipe, 0)}}) == {0: steps}
+
+
+@pytest.mark.parametrize(
+    "quantity",
+    [
+        at_the_end("test_loss", "wide"),
+        at_lowest_test_loss("test_loss", "wide", 4),
+        steps_taken("wide"),
+    ],
+)
+def test_a_lost_run_has_no_value(make_record, quantity) -> None:
+    runs = {"wide": {0: make_record(WIDE, 0, diverged_after=2)}}
+    assert math.isnan(quantity.values(runs)[0])

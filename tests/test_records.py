@@ -13,7 +13,7 @@ from experiments import records
 from experiments.recipe import Optimizer, Recipe
 from experiments.records import Curves, Record, RecordError, Store, record_key
 
-RECIPE = Recipe("small.adam", "conv-fc", 2, "digits", Optimizer("adam", 0.003), epochs=2)
+RECIPE = Recipe("small.adam", "conv-fc", "digits", Optimizer("adam", 0.003), epochs=2, filters=2)
 
 
 def make_record(**changes) -> Record:

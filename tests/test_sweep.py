@@ -21,7 +21,7 @@ from experiments.sweep import make_executor, missing, plan, sweep
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads the process table of Linux")
 
 RECIPES = tuple(
-    Recipe(f"{name}.adam", name, 2, "digits", Optimizer("adam", 0.003), epochs=1)
+    Recipe(f"{name}.adam", name, "digits", Optimizer("adam", 0.003), epochs=1, filters=2)
     for name in ("conv-fc", "conv-gap")
 )
 STUDY = Study("test", "A test", RECIPES, statements=(), completions={"adam": "Adam"})

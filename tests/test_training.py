@@ -9,11 +9,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from experiments import datasets, training
+from experiments import datasets, sampling, training
 from experiments.recipe import Optimizer, Recipe
+from experiments.records import Record
 from experiments.training import train
 
-RECIPE = Recipe("small.adam", "conv-fc", 2, "digits", Optimizer("adam", 0.003), epochs=2)
+RECIPE = Recipe("small.adam", "conv-fc", "digits", Optimizer("adam", 0.003), epochs=2, filters=2)
 
 
 def _train(recipe=RECIPE, seed=0, **options):
@@ -84,9 +85,9 @@ def test_steps_follow_the_update_rule_written_out(optimizer):
 def test_the_record_holds_what_a_plain_loop_measures():
     """Two epochs again, in float64 and written out: all four curves and the final training set."""
     data = datasets.load("digits")
-    network = training._initialised(RECIPE, 0, data).double()
+    network = training._initialised(RECIPE, 0, data.image_shape, 10).double()
     stepper = torch.optim.Adam(network.parameters(), lr=0.003)
-    order = torch.Generator().manual_seed(training.stream_seed(0, "order"))
+    order = torch.Generator().manual_seed(sampling.stream_seed(0, "order"))
     images = {"train": data.train_images, "test": data.test_images}
     images = {split: x.double() / 127.5 - 1 for split, x in images.items()}
     labels = {"train": data.train_labels, "test": data.test_labels}
@@ -159,12 +160,14 @@ def test_every_image_is_seen_once_an_epoch():
 def test_runs_of_one_seed_share_the_order_and_the_initial_weights():
     data = datasets.load("digits")
     slow = dataclasses.replace(RECIPE, optimizer=Optimizer("sgd", 0.1))
-    first, second = (training._initialised(recipe, 3, data) for recipe in (RECIPE, slow))
+    first, second = (
+        training._initialised(recipe, 3, data.image_shape, 10) for recipe in (RECIPE, slow)
+    )
     assert all(
         torch.equal(p, q) for p, q in zip(first.parameters(), second.parameters(), strict=True)
     )
-    assert training.stream_seed(3, "order") != training.stream_seed(3, "init")
-    assert training.stream_seed(3, "order") != training.stream_seed(4, "order")
+    assert sampling.stream_seed(3, "order") != training.stream_seed(3, "init")
+    assert sampling.stream_seed(3, "order") != training.stream_seed(4, "order")
 
 
 def test_learning_happens():
@@ -200,7 +203,7 @@ def test_a_loss_that_is_lost_at_the_very_end_is_divergence_too(monkeypatch):
 def test_bfloat16_rounds_the_forward_pass_and_no_more():
     """Scores of one forward pass are off by bfloat16's roundoff, the weights stay float32."""
     data = datasets.load("digits")
-    network = training._initialised(RECIPE, 0, data)
+    network = training._initialised(RECIPE, 0, data.image_shape, 10)
     reduced = dataclasses.replace(RECIPE, precision="bfloat16")
     losses = [
         training.evaluate(network, data.test_images, data.test_labels, recipe)[0]
@@ -213,6 +216,122 @@ def test_bfloat16_rounds_the_forward_pass_and_no_more():
     record = _train(reduced)
     assert not record.diverged
     assert all(p.dtype == torch.float32 for p in network.parameters())
+
+
+def test_every_existing_record_keeps_its_key():
+    """A digest covers what a recipe says and no setting at its default, present or future."""
+    recipe = Recipe("x.sgd", "two-conv", "cifar10", Optimizer("sgd", 0.01), epochs=30, filters=20)
+    assert recipe.digest == "aa0d88f7ae533d61067b31c1ea81d1058abe5a9ff2cd2ebfbf2ec3786edaa959"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        ("constant", [0.1, 0.1, 0.1, 0.1]),
+        ("exponential-0.5", [0.1, 0.05, 0.025, 0.0125]),
+        ("step-2-0.1", [0.1, 0.1, 0.01, 0.01]),
+        ("cosine", [0.1, 0.05 * (1 + 0.5**0.5), 0.05, 0.05 * (1 - 0.5**0.5)]),
+    ],
+)
+def test_the_learning_rate_follows_its_schedule(monkeypatch, schedule, rates):
+    seen, train_epoch = [], training.train_epoch
+
+    def spy(network, optimizer, *rest):
+        seen.append(optimizer.param_groups[0]["lr"])
+        return train_epoch(network, optimizer, *rest)
+
+    monkeypatch.setattr(training, "train_epoch", spy)
+    settings = Optimizer("sgd", 0.1, schedule=schedule)
+    _train(dataclasses.replace(RECIPE, optimizer=settings, epochs=4, examples=32))
+    assert seen == pytest.approx(rates)
+
+
+def test_images_held_out_are_measured_and_counted():
+    record = _train(dataclasses.replace(RECIPE, validation=347))
+    assert record.train_size == 1000
+    assert len(record.curves.validation_loss) == len(record.curves.validation_accuracy) == 2
+    assert record.curves.validation_loss != record.curves.test_loss
+    assert 347 * record.curves.validation_accuracy[-1] == pytest.approx(
+        round(347 * record.curves.validation_accuracy[-1])
+    )
+    assert record.best_train_accuracy is None
+    assert not _train().curves.validation_loss
+
+
+def test_patience_stops_a_run_that_no_longer_improves():
+    """A learning rate that makes the validation loss rise ends the run early."""
+    recipe = dataclasses.replace(
+        RECIPE, examples=40, validation=300, patience=3, epochs=200, batch=40
+    )
+    record = _train(recipe)
+    losses = record.curves.validation_loss
+    assert 3 < len(losses) < 200
+    assert min(losses[-3:]) >= losses[-4]
+    assert all(min(losses[i - 3 : i]) < losses[i - 4] for i in range(4, len(losses)))
+    assert not record.diverged
+    assert Record.from_json(record.to_json()) == record
+
+
+def test_the_best_weights_are_those_of_the_lowest_validation_loss(monkeypatch):
+    scores = iter([3.0, 1.0, 2.0, 2.0, 2.0])  # validation losses; epoch 2 has the lowest
+    evaluate, states, measured = training.evaluate, [], []
+
+    def planned(network, images, labels, *rest):
+        loss, accuracy = evaluate(network, images, labels, *rest)
+        if len(images) == 300:
+            states.append({k: v.clone() for k, v in network.state_dict().items()})
+            loss = next(scores)
+        elif len(images) == 100:
+            measured.append((dict(network.state_dict()), accuracy))
+        return loss, accuracy
+
+    monkeypatch.setattr(training, "evaluate", planned)
+    record = _train(dataclasses.replace(RECIPE, examples=100, validation=300, patience=3, epochs=9))
+    assert len(states) == 5
+    (_, last), (weights, best) = measured  # the training set: with the last, then the best weights
+    assert all(torch.equal(weights[name], states[1][name]) for name in weights)
+    assert (record.final_train_accuracy, record.best_train_accuracy) == (last, best)
+
+
+def test_counted_steps_are_an_epoch(monkeypatch):
+    batches, train_epoch = [], training.train_epoch
+
+    def spy(network, optimizer, images, labels, order, *rest):
+        batches.append(len(order) / RECIPE.batch)
+        return train_epoch(network, optimizer, images, labels, order, *rest)
+
+    monkeypatch.setattr(training, "train_epoch", spy)
+    _train(dataclasses.replace(RECIPE, steps=5, examples=50, epochs=3))
+    assert batches == [5, 5, 5]
+
+
+def test_no_epochs_measure_the_initial_network():
+    record = _train(dataclasses.replace(RECIPE, epochs=0))
+    assert record.curves.train_loss == []
+    assert not record.diverged
+    assert 0.0 < record.final_train_accuracy < 0.3
+
+
+def test_dropout_and_crops_are_drawn_by_the_seed():
+    recipe = dataclasses.replace(
+        RECIPE, network="conv4k3 relu drop0.5 fc10", filters=None, augmentation="pad1 flip"
+    )
+    torch.manual_seed(1)
+    first = _train(recipe)
+    torch.rand(3)
+    assert _train(recipe) == first
+    assert _train(dataclasses.replace(recipe, augmentation="pad1")).curves != first.curves
+    wide = dataclasses.replace(recipe, network="conv4k3 relu drop0.4 fc10")
+    assert _train(wide).curves != first.curves
+
+
+def test_weight_decay_pulls_the_weights_to_zero():
+    network = nn.Linear(3, 2)
+    before = network.weight.detach().clone()
+    stepper = training._optimizer(Optimizer("sgd", 0.5, weight_decay=0.25), network)
+    (0 * network(torch.zeros(1, 3))).sum().backward()
+    stepper.step()
+    assert torch.equal(network.weight, before - 0.5 * 0.25 * before)
 
 
 def test_progress_is_told_after_each_epoch():
@@ -243,9 +362,12 @@ def test_cuda_follows_the_cpu_within_float32():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"epochs": -1}, "epochs must be at least 0"),
         ({"precision": "float8"}, "precision 'float8' is unknown"),
         ({"batch": -1}, "batch must be at least 1"),
+        ({"patience": 2}, "patience needs validation images"),
+        ({"scaling": "log"}, "scaling 'log' is unknown; known: symmetric"),
+        ({"initialisation": "zeros"}, "initialisation 'zeros' is unknown"),
     ],
 )
 def test_an_impossible_recipe_is_refused(change, message):
@@ -261,6 +383,9 @@ def test_an_impossible_recipe_is_refused(change, message):
         (("sgd", float("nan")), "must be positive"),
         (("sgd", 0.1, 1.0), r"must be in \[0, 1\)"),
         (("adam", 0.1, 0.9), "Adam has no momentum"),
+        (("sgd", 0.1, 0.0, -1e-4), "weight decay must not be negative"),
+        (("sgd", 0.1, 0.0, 0.0, "linear"), "schedule 'linear' is unknown; known: constant"),
+        (("sgd", 0.1, 0.0, 0.0, "step-0-0.1"), "schedule 'step-0-0.1' is unknown"),
     ],
 )
 def test_an_impossible_optimiser_is_refused(arguments, message):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from experiments.catalog import studies
+from experiments.curve_shapes import loss_rise
 from experiments.quantities import (
     at_epoch,
     difference,
     epochs_with_finite_loss,
     final_train_accuracy,
-    loss_rise,
     parameters,
 )
 from experiments.recipe import Optimizer, Recipe
@@ -33,7 +33,7 @@ def recipe(role: str, completion: str) -> Recipe:
     filters = {"wide": 20, "narrow": 3}[role]
     lr = {"slow": 0.001, "fast": 0.01}[completion]
     name = f"{role}.{completion}"
-    return Recipe(name, "two-conv", filters, "cifar10", Optimizer("sgd", lr), epochs=4)
+    return Recipe(name, "two-conv", "cifar10", Optimizer("sgd", lr), epochs=4, filters=filters)
 
 
 def toy_study(*statements, completions=("slow",)) -> Study:

@@ -15,7 +15,7 @@ COMPLETIONS = {"adam": "Adam at learning rate 0.003, batch 32, 20 epochs"}
 
 
 def _recipe(role: str, network: str) -> Recipe:
-    return Recipe(f"{role}.adam", network, 32, "digits", Optimizer("adam", 0.003), 20, batch=32)
+    return Recipe(f"{role}.adam", network, "digits", Optimizer("adam", 0.003), 20, filters=32)
 
 
 def _better(claim: str, better: str, worse: str) -> Within:

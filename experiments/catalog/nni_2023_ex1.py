@@ -26,12 +26,12 @@ from __future__ import annotations
 
 import math
 
+from experiments.curve_shapes import loss_rise
 from experiments.quantities import (
     at_epoch,
     difference,
     epochs_with_finite_loss,
     final_train_accuracy,
-    loss_rise,
     parameters,
 )
 from experiments.recipe import Optimizer, Recipe
@@ -56,11 +56,10 @@ def _recipes(role: str, network: str, filters: int, lr: float, epochs: int) -> l
         Recipe(
             f"{role}.{completion}",
             network,
-            filters,
             "cifar10",
             _optimizer(completion, lr),
             epochs,
-            batch=32,
+            filters=filters,
         )
         for completion in COMPLETIONS
     ]

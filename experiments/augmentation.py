@@ -1,0 +1,142 @@
+"""What a network sees of an image: its bytes scaled, in training also cropped and flipped."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int64, UInt8
+    from torch import Tensor
+
+    from experiments.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The way from a byte image to a network's input.
+
+    Parameters
+    ----------
+    scale, shift
+        A byte ``b`` of a channel becomes ``b * scale + shift``; numbers, or tensors of shape
+        ``(channels, 1, 1)``. The default maps 0…255 to [-1, 1].
+    crop
+        Side of the square that is cut out, at random in training and in the middle in evaluation;
+        None leaves the size as it is.
+    padding
+        Black pixels laid around the image before the random crop.
+    flip
+        Whether a training image is flipped left to right every other time.
+    """
+
+    scale: float | Float[Tensor, "c 1 1"] = 1 / 127.5
+    shift: float | Float[Tensor, "c 1 1"] = -1.0
+    crop: int | None = None
+    padding: int = 0
+    flip: bool = False
+
+    def training(
+        self,
+        images: UInt8[Tensor, "n c h w"],
+        indices: Int64[Tensor, " b"],
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "b c k k"]:
+        """Return the images that ``indices`` names, each in a random version of its own.
+
+        Parameters
+        ----------
+        images
+            Bytes; padded already (:meth:`padded`).
+        indices
+            Which of them.
+        generator
+            CPU generator of the random numbers; needed where something is random.
+        """
+        if self.crop is None and not self.flip:
+            return self._scaled(images[indices])
+        count, (height, width) = len(indices), images.shape[2:]
+        side = (height, width) if self.crop is None else (self.crop, self.crop)
+        top = torch.randint(height - side[0] + 1, (count, 1), generator=generator)
+        left = torch.randint(width - side[1] + 1, (count, 1), generator=generator)
+        rows = top + torch.arange(side[0])
+        columns = left + torch.arange(side[1])
+        if self.flip:
+            flipped = torch.rand(count, 1, generator=generator) < 0.5
+            columns = torch.where(flipped, columns.flip(1), columns)
+        device = images.device
+        pixels = images.permute(0, 2, 3, 1)[  # one gather, channels last
+            indices[:, None, None],
+            rows.to(device, non_blocking=True)[:, :, None],
+            columns.to(device, non_blocking=True)[:, None, :],
+        ]
+        return self._scaled(pixels.permute(0, 3, 1, 2))
+
+    def evaluation(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c k k"]:
+        """Return images in their one version for evaluation; they are not padded."""
+        if self.crop is not None and not self.padding:
+            top, left = ((size - self.crop) // 2 for size in images.shape[2:])
+            images = images[:, :, top : top + self.crop, left : left + self.crop]
+        return self._scaled(images)
+
+    def padded(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h+2p w+2p"]:
+        """Return training images with the black frame that the random crops need."""
+        if not self.padding:
+            return images
+        return torch.nn.functional.pad(images, [self.padding] * 4).contiguous(
+            memory_format=torch.channels_last
+        )
+
+    def _scaled(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        return images.float().mul_(self.scale).add_(self.shift)
+
+
+def inputs_of(recipe: Recipe, train_images: UInt8[Tensor, "n c h w"]) -> Inputs:
+    """Return what a recipe says about its inputs; statistics are taken of ``train_images``.
+
+    Raises
+    ------
+    ValueError
+        If the crop is larger than the images.
+    """
+    inputs = _scaling(recipe, train_images)
+    size = train_images.shape[-1]
+    match re.match(r"(crop|pad)?(\d*)", recipe.augmentation).groups():  # type: ignore[union-attr]
+        case ("pad", pixels):
+            inputs = replace(inputs, crop=size, padding=int(pixels))
+        case ("crop", side):
+            if int(side) > min(train_images.shape[2:]):
+                raise ValueError(
+                    f"recipe {recipe.name!r}: a crop of {side} pixels does not fit in images of "
+                    f"{train_images.shape[2]}x{size}"
+                )
+            inputs = replace(inputs, crop=int(side))
+    return replace(inputs, flip=recipe.augmentation.endswith("flip"))
+
+
+def _scaling(recipe: Recipe, images: UInt8[Tensor, "n c h w"]) -> Inputs:
+    if recipe.scaling == "symmetric":
+        return Inputs()
+    if recipe.scaling == "unit":
+        return Inputs(1 / 255, 0.0)
+    levels = torch.arange(256, dtype=torch.float64)
+    counts = torch.stack(
+        [torch.bincount(channel.flatten(), minlength=256) for channel in images.cpu().unbind(1)]
+    ).double()
+    shares = counts / counts.sum(1, keepdim=True)
+    mean = shares @ levels
+    variance = ((levels - mean[:, None]) ** 2 * shares).sum(1)
+    if not bool((variance > 0).all()):
+        raise ValueError(
+            f"recipe {recipe.name!r}: a channel of the training images is constant and cannot be "
+            "brought to standard deviation 1"
+        )
+    deviation = variance.sqrt()
+    scale, shift = (
+        values.float()[:, None, None].to(images.device)
+        for values in (1 / deviation, -mean / deviation)
+    )
+    return Inputs(scale, shift)

@@ -1,0 +1,113 @@
+"""The shape of a curve, one number for each seed: where it turns, how far it rises, its jumps."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from experiments.quantities import Metric, Quantity, Runs, curve_of, each_seed, formatted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jaxtyping import Float
+
+    from experiments.records import Record
+
+
+def turning_point(role: str, last: int) -> Quantity:
+    """Return the epoch (from 1) of the lowest test loss among the first ``last``."""
+
+    def value(record: Record) -> float:
+        losses = record.curves.test_loss[:last]
+        return float(np.argmin(losses)) + 1 if len(losses) == last else math.nan
+
+    return Quantity(
+        what="epoch of the lowest test loss",
+        where=f"{role}, of {last}",
+        unit="count",
+        reads={role: last},
+        values=each_seed(role, value),
+    )
+
+
+def epochs_to_reach(metric: Metric, role: str, level: float, last: int) -> Quantity:
+    """Return the first epoch (from 1) whose accuracy or loss is at least as good as ``level``.
+
+    A run that does not get there within ``last`` epochs counts as ``last + 1``, which understates
+    how long it takes.
+    """
+    accuracy = metric.endswith("accuracy")
+
+    def value(record: Record) -> float:
+        for epoch, reached in enumerate(curve_of(record, metric)[:last], start=1):
+            if reached >= level if accuracy else reached <= level:
+                return float(epoch)
+        return math.nan if record.diverged else float(last + 1)
+
+    goal = formatted(level, "accuracy" if accuracy else "nats")
+    return Quantity(
+        what=f"epochs to a {metric.replace('_', ' ')} of {goal}",
+        where=role,
+        unit="count",
+        reads={role: last},
+        values=each_seed(role, value),
+    )
+
+
+def jumpiness(metric: Metric, role: str, last: int) -> Quantity:
+    """Return the root mean square of a curve's second differences over its first ``last`` epochs.
+
+    A straight curve has none, whatever its slope; independent noise of standard deviation s gives
+    sqrt(6) s.
+    """
+
+    def value(record: Record) -> float:
+        curve = curve_of(record, metric)[:last]
+        if len(curve) < last:
+            return math.nan
+        return float(np.sqrt(np.mean(np.diff(curve, n=2) ** 2)))
+
+    return Quantity(
+        what=f"jumpiness of the {metric.replace('_', ' ')}",
+        where=f"{role}, {last} epochs",
+        unit="points" if metric.endswith("accuracy") else "nats",
+        reads={role: last},
+        values=each_seed(role, value),
+    )
+
+
+def loss_rise(role: str, epoch: int) -> Quantity:
+    """Return how far the test loss at ``epoch`` lies above its minimum so far.
+
+    The end of a noisy curve lies above the curve's own minimum even where nothing rises. So the
+    epoch of the minimum is chosen for each seed from the mean curve of the other seeds: under a
+    flat noisy curve the expected rise is 0. A lone curve is held against its own minimum, which
+    can only make it look larger; one seed decides nothing.
+    """
+
+    def values(runs: Runs) -> dict[int, float]:
+        curves = _test_losses(runs[role], epoch)
+        result = dict.fromkeys(runs[role].keys() - curves.keys(), math.nan)
+        for seed, curve in curves.items():
+            others = [curves[other] for other in curves if other != seed] or [curve]
+            lowest = int(np.mean(others, axis=0).argmin())
+            result[seed] = float(curve[-1] - curve[lowest])
+        return result
+
+    return Quantity(
+        what="test loss above its minimum",
+        where=f"{role} at epoch {epoch}",
+        unit="nats",
+        reads={role: epoch},
+        values=values,
+    )
+
+
+def _test_losses(
+    runs: Mapping[int, Record], epochs: int
+) -> dict[int, Float[np.ndarray, " epochs"]]:
+    curves = {seed: np.array(run.curves.test_loss[:epochs]) for seed, run in runs.items()}
+    return {seed: curve for seed, curve in curves.items() if len(curve) == epochs}

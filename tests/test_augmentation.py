@@ -1,0 +1,119 @@
+"""What a network sees: scaled bytes, random crops and flips."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from experiments.augmentation import Inputs, inputs_of
+from experiments.recipe import Optimizer, Recipe
+
+RECIPE = Recipe("a.b", "gap fc10", "cifar10", Optimizer("sgd", 0.1), epochs=1)
+
+
+def _images(count: int = 40, size: int = 8) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(1, 256, (count, 3, size, size), dtype=torch.uint8, generator=generator)
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def _recipe(**changes: object) -> Recipe:
+    return dataclasses.replace(RECIPE, **changes)  # type: ignore[arg-type]
+
+
+def _bytes(inputs: Inputs, x: torch.Tensor) -> torch.Tensor:
+    return ((x - inputs.shift) / inputs.scale).round().to(torch.uint8)
+
+
+@pytest.mark.parametrize(("scaling", "low", "high"), [("symmetric", -1.0, 1.0), ("unit", 0.0, 1.0)])
+def test_bytes_become_numbers(scaling: str, low: float, high: float) -> None:
+    inputs = inputs_of(_recipe(scaling=scaling), _images())
+    ends = torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 1, 2)
+    assert inputs.evaluation(ends).flatten().tolist() == pytest.approx([low, high], abs=1e-7)
+
+
+def test_standardised_channels_have_mean_0_and_deviation_1() -> None:
+    images = _images()
+    images[:, 1] //= 3
+    x = inputs_of(_recipe(scaling="standard"), images).evaluation(images)
+    # Means of 2,560 numbers of order one in float32.
+    assert x.mean((0, 2, 3)).tolist() == pytest.approx([0, 0, 0], abs=1e-5)
+    assert x.std((0, 2, 3), correction=0).tolist() == pytest.approx([1, 1, 1], rel=1e-5)
+
+
+def test_a_constant_channel_cannot_be_standardised() -> None:
+    images = _images()
+    images[:, 2] = 7
+    with pytest.raises(ValueError, match="channel of the training images is constant"):
+        inputs_of(_recipe(scaling="standard"), images)
+
+
+def test_without_augmentation_training_sees_what_evaluation_sees() -> None:
+    images, indices = _images(), torch.tensor([3, 1, 3])
+    inputs = inputs_of(RECIPE, images)
+    assert torch.equal(inputs.training(images, indices), inputs.evaluation(images[indices]))
+
+
+def _versions(image: torch.Tensor, side: int, flip: bool) -> dict[bytes, tuple[int, int, bool]]:
+    size = image.shape[-1]
+    versions = {}
+    for top in range(size - side + 1):
+        for left in range(size - side + 1):
+            cut = image[:, top : top + side, left : left + side]
+            versions[cut.contiguous().numpy().tobytes()] = (top, left, False)
+            if flip:
+                versions[cut.flip(2).contiguous().numpy().tobytes()] = (top, left, True)
+    return versions
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "side", "frame"),
+    [("flip", 8, 0), ("crop6", 6, 0), ("pad2", 8, 2), ("pad2 flip", 8, 2), ("crop6 flip", 6, 0)],
+)
+def test_every_version_of_an_image_comes_up_and_no_other(
+    augmentation: str, side: int, frame: int
+) -> None:
+    images = _images(2)
+    inputs = inputs_of(_recipe(augmentation=augmentation), images)
+    padded = inputs.padded(images)
+    assert padded.shape[2:] == (8 + 2 * frame, 8 + 2 * frame)
+    flip = augmentation.endswith("flip")
+    versions = _versions(padded[1], side, flip)
+    assert len(versions) == (padded.shape[-1] - side + 1) ** 2 * (1 + flip)
+
+    draws = torch.ones(100 * len(versions), dtype=torch.int64)
+    x = inputs.training(padded, draws, torch.Generator().manual_seed(1))
+    assert x.is_contiguous(memory_format=torch.channels_last)
+    seen = [image.contiguous().numpy().tobytes() for image in _bytes(inputs, x)]
+    counts = {version: seen.count(version) for version in versions}
+    assert sum(counts.values()) == len(draws)
+    # 100 expected of each: six standard deviations of a binomial are less than 60.
+    assert all(40 < count < 160 for count in counts.values())
+
+
+def test_evaluation_crops_the_middle_and_adds_no_frame() -> None:
+    images = _images()
+    middle = inputs_of(_recipe(augmentation="crop6 flip"), images)
+    assert torch.equal(_bytes(middle, middle.evaluation(images)), images[:, :, 1:7, 1:7])
+    framed = inputs_of(_recipe(augmentation="pad2"), images)
+    assert torch.equal(_bytes(framed, framed.evaluation(images)), images)
+
+
+def test_each_image_of_a_batch_has_a_draw_of_its_own() -> None:
+    images = _images(1)
+    inputs = inputs_of(_recipe(augmentation="flip"), images)
+    x = inputs.training(images, torch.zeros(30, dtype=torch.int64), torch.Generator())
+    assert len({image.numpy().tobytes() for image in x.contiguous()}) == 2
+
+
+@pytest.mark.parametrize("wrong", ["flip crop6", "crop", "pad0", "rotate", "flip flip", " flip"])
+def test_an_unknown_augmentation_is_refused(wrong: str) -> None:
+    with pytest.raises(ValueError, match="is unknown; known: pad4, crop28, flip"):
+        _recipe(augmentation=wrong)
+
+
+def test_a_crop_must_fit() -> None:
+    with pytest.raises(ValueError, match="crop of 9 pixels does not fit in images of 8x8"):
+        inputs_of(_recipe(augmentation="crop9"), _images())

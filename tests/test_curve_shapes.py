@@ -1,0 +1,67 @@
+"""Turning points, rises and jumps are read where they are."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from experiments.curve_shapes import epochs_to_reach, jumpiness, turning_point
+from experiments.recipe import Optimizer, Recipe
+
+RECIPE = Recipe("net.sgd", "gap fc10", "cifar10", Optimizer("sgd", 0.01), epochs=5)
+
+
+def test_the_turning_point_counts_from_one_and_stops_where_told(make_record) -> None:
+    runs = {"net": {0: make_record(RECIPE, 0, test_loss=[3.0, 2.0, 2.5, 1.0, 4.0])}}
+    assert turning_point("net", 5).values(runs) == {0: 4}
+    assert turning_point("net", 3).values(runs) == {0: 2}
+
+
+def test_a_lost_run_has_no_turning_point(make_record) -> None:
+    runs = {"net": {0: make_record(RECIPE, 0, diverged_after=3)}}
+    assert math.isnan(turning_point("net", 5).values(runs)[0])
+    assert turning_point("net", 3).values(runs) == {0: 1}
+
+
+def test_the_first_epoch_at_a_level_is_found_from_the_right_side(make_record) -> None:
+    rising, falling = [0.1, 0.5, 0.4, 0.6, 0.7], [2.0, 1.0, 1.5, 0.5, 0.1]
+    runs = {"net": {0: make_record(RECIPE, 0, test_accuracy=rising, train_loss=falling)}}
+    assert epochs_to_reach("test_accuracy", "net", 0.5, 5).values(runs) == {0: 2}
+    assert epochs_to_reach("test_accuracy", "net", 0.55, 5).values(runs) == {0: 4}
+    assert epochs_to_reach("train_loss", "net", 1.0, 5).values(runs) == {0: 2}
+    assert epochs_to_reach("train_loss", "net", 0.9, 5).values(runs) == {0: 4}
+
+
+def test_a_level_that_is_not_reached_counts_as_one_epoch_more(make_record) -> None:
+    runs = {"net": {0: make_record(RECIPE, 0, test_accuracy=[0.1, 0.2, 0.3, 0.4, 0.9])}}
+    assert epochs_to_reach("test_accuracy", "net", 0.8, 4).values(runs) == {0: 5}
+    lost = {"net": {0: make_record(RECIPE, 0, test_accuracy=0.1, diverged_after=2)}}
+    assert math.isnan(epochs_to_reach("test_accuracy", "net", 0.8, 4).values(lost)[0])
+
+
+def test_a_straight_curve_does_not_jump(make_record) -> None:
+    straight = make_record(RECIPE, 0, train_accuracy=[0.125, 0.25, 0.375, 0.5, 0.625])
+    zigzag = make_record(RECIPE, 1, train_accuracy=[0.0, 0.5, 0.0, 0.5, 0.0])
+    runs = {"net": {0: straight, 1: zigzag}}
+    assert jumpiness("train_accuracy", "net", 5).values(runs) == {0: 0.0, 1: 1.0}
+    assert math.isnan(
+        jumpiness("train_accuracy", "net", 5).values(
+            {"net": {0: make_record(RECIPE, 0, diverged_after=4)}}
+        )[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("quantity", "unit"),
+    [
+        (turning_point("net", 5), "count"),
+        (jumpiness("train_loss", "net", 5), "nats"),
+        (jumpiness("test_accuracy", "net", 5), "points"),
+        (epochs_to_reach("test_loss", "net", 1.0, 5), "count"),
+    ],
+)
+def test_units_and_epochs_that_must_be_there(quantity, unit) -> None:
+    assert quantity.unit == unit
+    assert quantity.reads == {"net": 5}
+    assert not quantity.of_test_set
