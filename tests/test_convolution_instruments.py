@@ -12,6 +12,8 @@ from scipy import fft
 
 from theory import convolution, fast_convolution
 from theory import test_convolution as chapter
+from theory import test_convolution_layers as stacked
+from theory import test_convolution_lti as lti
 from theory.convolution import (
     circulant_matrix,
     convolve,
@@ -130,7 +132,7 @@ def cross_correlation():
 
 
 def commutant():
-    chapter.test_the_matrices_that_commute_with_the_cyclic_shifts_are_the_span_of_their_powers((3,))
+    lti.test_the_matrices_that_commute_with_the_cyclic_shifts_are_the_span_of_their_powers((3,))
 
 
 def matrices():
@@ -151,40 +153,77 @@ def direct_rounding():
 
 
 def layers():
-    trial = chapter.test_a_torch_layer_sums_the_cross_correlations_of_its_channels
+    trial = stacked.test_a_torch_layer_sums_the_cross_correlations_of_its_channels
     trial.hypothesis.inner_test([(4, 3), (3, 2)], (2, 2, 2), padding=1, seed=1)
 
 
+def torch_on_even_kernels():
+    chapter.test_for_even_kernels_same_of_torch_lies_one_cell_after_same_of_scipy(2)
+
+
+def polynomials():
+    chapter.test_convolution_is_the_product_of_polynomials(3, 2)
+
+
+def exact_transforms():
+    chapter.test_transforms_modulo_a_prime_multiply_exactly(4, prime=5, root=2)
+
+
+def fourier_transforms():
+    chapter.test_discrete_fourier_transforms_multiply.hypothesis.inner_test([8, 2], seed=1)
+
+
+def composition():
+    trial = stacked.test_two_layers_without_padding_between_are_one_with_the_convolved_kernels
+    trial.hypothesis.inner_test([(3, 2)], (1, 2, 1), dilation=2, stride=1, seed=1)
+
+
+lengths = chapter.test_full_has_n_plus_k_minus_one_outputs_and_same_the_n_in_the_middle
+two_correlations = (
+    stacked.test_two_cross_correlations_are_one_by_the_convolved_kernels_not_the_correlated_ones
+)
+not_a_ring = chapter.test_cross_correlation_neither_commutes_nor_associates
 printed_example = chapter.test_the_printed_example_is_a_cross_correlation
-impulse_response = chapter.test_the_impulse_response_is_the_kernel
-stack = chapter.test_a_stack_of_convolution_layers_is_one_linear_operation
+impulse_response = lti.test_the_impulse_response_is_the_kernel
+stack = stacked.test_a_stack_of_convolution_layers_is_one_linear_operation
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
 @pytest.mark.parametrize(
     ("module", "name", "fault", "trial"),
     [
         (chapter, "convolve", flipped_kernel, definition),
         (chapter, "convolve", flipped_kernel, printed_example),
-        (chapter, "convolve", flipped_kernel, impulse_response),
+        (lti, "convolve", flipped_kernel, impulse_response),
         (chapter, "correlate", transposed_kernel, printed_example),
         (convolution, "_window", same_from_half, definition),
         (convolution, "_window", valid_from_one_too_early, definition),
+        (convolution, "_window", same_from_half, lengths),
+        (convolution, "_window", same_from_half, torch_on_even_kernels),
         (convolution, "_wrap", wrap_that_loses_the_tail, definition),
+        (convolution, "_wrap", wrap_that_loses_the_tail, exact_transforms),
+        (convolution, "_wrap", wrap_that_loses_the_tail, fourier_transforms),
+        (chapter, "convolve", flipped_kernel, polynomials),
+        (chapter, "correlate", correlation_without_conjugate, fourier_transforms),
+        (chapter, "correlate", correlation_that_forgets_its_origin, fourier_transforms),
+        (chapter, "correlate", convolve, not_a_ring),
+        (stacked, "convolve", correlate, composition),
+        (stacked, "convolve", correlate, two_correlations),
         (chapter, "correlate", correlation_without_conjugate, cross_correlation),
         (chapter, "correlate", correlation_that_forgets_its_origin, cross_correlation),
         (chapter, "toeplitz_matrix", toeplitz_of_the_flipped_kernel, matrices),
-        (chapter, "toeplitz_matrix", toeplitz_that_wraps, stack),
+        (stacked, "toeplitz_matrix", toeplitz_that_wraps, stack),
         (chapter, "circulant_matrix", transposed_circulant, matrices),
         (chapter, "circulant_matrix", circulant_in_column_order, matrices),
-        (chapter, "shift", zero_filled_shift, commutant),
+        (lti, "shift", zero_filled_shift, commutant),
         (convolution, "by_fft", fft_without_padding, fft_rounding),
         (convolution, "by_fft", fft_with_one_bad_sample, fft_rounding),
         (convolution, "by_fft", fft_in_half_the_digits, fft_rounding),
         (convolution, "by_overlap_add", overlap_add_that_drops_the_last_tail, overlap_add_rounding),
         (convolution, "_direct", direct_in_half_the_digits, direct_rounding),
-        (chapter, "correlate_channels", padding_at_one_end, layers),
-        (chapter, "correlate_channels", groups_dealt_in_turn, layers),
-        (chapter, "correlate_channels", layer_that_convolves, layers),
+        (stacked, "correlate_channels", padding_at_one_end, layers),
+        (stacked, "correlate_channels", groups_dealt_in_turn, layers),
+        (stacked, "correlate_channels", layer_that_convolves, layers),
     ],
 )
 def test_a_planted_fault_turns_its_trial_red(monkeypatch, module, name, fault, trial):
@@ -197,9 +236,9 @@ def test_a_planted_fault_turns_its_trial_red(monkeypatch, module, name, fault, t
 def test_a_step_that_the_solver_cannot_decide_is_neither_proved_nor_refuted(monkeypatch):
     monkeypatch.setattr(z3.Solver, "check", lambda self: z3.unknown)
     with pytest.raises(RuntimeError, match="could not decide"):
-        chapter.test_on_z_shift_equivariance_leaves_only_the_difference_of_the_indices()
+        lti.test_on_z_shift_equivariance_leaves_only_the_difference_of_the_indices()
     with pytest.raises(RuntimeError, match="could not decide"):
-        chapter.follows(z3.Int("a") >= 0)
+        lti.follows(z3.Int("a") >= 0)
 
 
 # What the trials leave out

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 
 from _ext.style import bars, canvas, matrix, number, same_height, styled
 from theory.convolution import circulant_matrix, convolve, correlate
+from theory.layer_matrix import layer_matrix
 from theory.signals import impulse, shift
+from theory.spectrum import norm_bounds, reshaped_norm, singular_values
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from experiments.figures import Palette
+
+PaddingMode = Literal["zeros", "circular", "reflect", "replicate"]
 
 
 @styled
@@ -158,8 +164,114 @@ def translation(palette: Palette) -> Figure:
     return figure
 
 
+@styled
+def lost_decomposition(palette: Palette) -> Figure:
+    """Draw a signal that a sum over k >= 0 does not rebuild."""
+    cells = np.arange(-2, 3)
+    early = (cells == -1).astype(float)
+    rebuilt = np.where(cells >= 0, early, 0)
+    figure = canvas(1.9)
+    panels = figure.subplots(1, 2)
+    bars(panels[0], early, palette, title="x = δ(i + 1)", first=-2)
+    title = "sum of x(k) δ(i − k) over k ≥ 0"
+    bars(panels[1], rebuilt, palette, title=title, color=1, first=-2)
+    same_height(panels)
+    return figure
+
+
+@styled
+def padded_layers(palette: Palette) -> Figure:
+    """Draw a layer's matrix in each padding mode, and colour the rows that the circle lacks."""
+    n, taps = 6, torch.tensor([[[1.0, 2, 3]]])
+    modes: tuple[PaddingMode, ...] = ("circular", "zeros", "reflect", "replicate")
+    layers = [nn.Conv1d(1, 1, 3, padding=1, padding_mode=mode, bias=False) for mode in modes]
+    for layer in layers:
+        layer.weight.data = taps
+    on_circle = layer_matrix(layers[0], n)
+    figure = canvas(7.0)
+    panels = figure.subplots(2, 2)
+    for axes, mode, layer in zip(panels.flat, modes, layers, strict=True):
+        _against(axes, layer_matrix(layer, n), on_circle, palette, title=mode)
+    return figure
+
+
+@styled
+def border_of_a_stack(palette: Palette) -> Figure:
+    """Draw how far stacks of zero-padded layers of ones are from one convolution."""
+    n, depths = 13, (1, 2, 3, 4)
+    ones = np.ones(3)
+    signal = torch.ones(1, n, dtype=torch.float64)
+    figure = canvas(6.0)
+    panels = figure.subplots(len(depths), 1)
+    kernel, stack = np.ones(1), nn.Sequential()
+    for axes, depth in zip(panels, depths, strict=True):
+        kernel = convolve(kernel, ones)
+        layer = nn.Conv1d(1, 1, 3, padding=1, bias=False, dtype=torch.float64)
+        layer.weight.data.fill_(1)
+        stack.append(layer)
+        with torch.no_grad():
+            in_a_row = stack(signal)[0].numpy()
+        lost = convolve(signal[0].numpy(), kernel, mode="same") - in_a_row
+        name = "1 layer" if depth == 1 else f"{depth} layers"
+        bars(axes, lost, palette, color=1, title=f"{name}: what the stack loses")
+        same_height([axes])
+    return figure
+
+
+@styled
+def spectrum_of_a_layer(palette: Palette) -> Figure:
+    """Draw the singular values of layers on a circle, and the norm that spectral_norm takes."""
+    n = 16
+    kernels = {"averaging: 1, 1, 1": [1.0, 1, 1], "second difference: 1, −2, 1": [1.0, -2, 1]}
+    figure = canvas(3.4)
+    panels = figure.subplots(1, len(kernels), sharey=True)
+    for axes, (title, taps) in zip(panels, kernels.items(), strict=True):
+        layer = nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular", bias=False)
+        layer.weight.data = torch.tensor([[taps]])
+        values = singular_values(layer, n)
+        norm, upper = reshaped_norm(layer), norm_bounds(layer, n)[1]
+        axes.plot(range(1, n + 1), values, "o", color=palette.colors[0], markersize=4)
+        for height, name, line, color in (
+            (norm, "reshaped weight", "--", 1),
+            (upper, "upper bound", ":", 2),
+        ):
+            axes.axhline(height, color=palette.colors[color], linestyle=line)
+            axes.annotate(
+                f"{name}: {height:.3g}",
+                (n, height),
+                xytext=(0, 3),
+                textcoords="offset points",
+                ha="right",
+                color=palette.colors[color],
+            )
+        axes.set(title=title, xlabel="singular values, in order", ylim=(0, 5))
+        axes.set_xticks([1, 4, 8, 12, 16])
+    return figure
+
+
 def _where_set(color: int, entry: float) -> int | None:
     return color if entry else None
+
+
+def _against(
+    axes: Axes,
+    entries: Float[np.ndarray, "rows columns"],
+    reference: Float[np.ndarray, "rows columns"],
+    palette: Palette,
+    *,
+    title: str,
+) -> None:
+    """Draw a matrix; entries of rows that differ from the reference's stand out."""
+    differs = (entries != reference).any(axis=1)
+    codes = entries + 10 * differs[:, None]  # the tens tell the row, the ones the entry
+    matrix(
+        axes,
+        codes,
+        palette,
+        title=f"{title}: {differs.sum()} rows of their own" if differs.any() else title,
+        label=lambda code: number(code % 10) if code % 10 else "",
+        color=lambda code: int(code >= 10) if code % 10 else None,
+    )
 
 
 def _in_a_row(signals: dict[str, tuple[Float[np.ndarray, " n"], int]], palette: Palette) -> Figure:

@@ -1,0 +1,221 @@
+"""The singular values of a convolution layer, exactly, and what bounds its norm from its weights.
+
+On a circle the Fourier transform takes a convolution apart: at each frequency the layer is a small
+matrix from channels to filters, and its singular values are those of all these matrices together.
+The kernels are real, so opposite frequencies have conjugate matrices and half of them are enough. A
+stride of s makes a layer one of stride 1 on the s phases of its input, as channels of their own.
+
+The norm of the weight reshaped to filters x (channels * taps), which is what spectral normalisation
+divides by, is another number: it weighs each patch of the input by itself, whereas the layer's
+norm counts that patches overlap.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from theory.layer_matrix import OUTSIDE, input_cells, weights
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import Complex, Float, Int
+
+    from theory.layer_matrix import ConvLayer
+
+
+def frequency_response(
+    layer: ConvLayer, shape: int | Sequence[int]
+) -> Complex[np.ndarray, "*frequencies groups filters phases"]:
+    """Return the matrices, one for each frequency and group, that a layer on a circle consists of.
+
+    At each frequency the transforms of a group's channels, times this matrix, are the transforms of
+    its filters' outputs. Under a stride s each channel counts as s on every axis, one for each
+    phase p: cells ``s * i - p`` of the input.
+
+    Parameters
+    ----------
+    layer : torch.nn.Conv1d, Conv2d or Conv3d
+        The layer, with ``padding_mode="circular"`` wherever it pads, and real weights. A bias is
+        left out.
+    shape : int or sequence of int
+        Cells per axis of the input without its channels, ``*n``: multiples of the stride, of which
+        the layer makes ``m = n / stride``.
+
+    Returns
+    -------
+    array of shape (*m[:-1], m[-1] // 2 + 1, groups, filters / groups, channels / groups * phases)
+        The matrices at the frequencies of `numpy.fft.rfftn`; those left out are conjugates.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `theory.layer_matrix.input_cells`; and if the weights are complex, or the layer on this
+        shape is no convolution on a circle: the taps of its outputs must wrap round, and one output
+        must come on each stride of input cells.
+
+    References
+    ----------
+    H. Sedghi, V. Gupta and P. Long, The singular values of convolutional layers, ICLR 2019, for
+    stride 1.
+    """
+    tables = input_cells(layer, shape)
+    kernels = weights(layer)
+    if np.iscomplexobj(kernels):
+        raise TypeError("the layer's weights are complex: half of the spectrum needs real ones")
+    for table, n, stride in zip(tables, np.atleast_1d(shape), layer.stride, strict=True):
+        kernels = np.tensordot(kernels, _around(table, n, stride), axes=(2, 0))
+    # Now (filters, channels of a group, m, phase, m, phase, ...): a phase is one more channel.
+    axes = range(len(tables))
+    kernels = kernels.transpose(0, 1, *(3 + 2 * a for a in axes), *(2 + 2 * a for a in axes))
+    per_group = layer.out_channels // layer.groups
+    kernels = kernels.reshape(layer.groups, per_group, -1, *(len(table) for table in tables))
+    spectrum = np.fft.rfftn(kernels, axes=tuple(range(3, kernels.ndim)))
+    return np.moveaxis(spectrum, (0, 1, 2), (-3, -2, -1))
+
+
+def singular_values(layer: ConvLayer, shape: int | Sequence[int]) -> Float[np.ndarray, " count"]:
+    """Return all singular values of a convolution layer on a circle, in descending order.
+
+    Parameters
+    ----------
+    layer, shape
+        As for `frequency_response`.
+
+    Returns
+    -------
+    array of shape (min(outputs, inputs),)
+        The singular values of `theory.layer_matrix.layer_matrix`, each as often as it occurs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `frequency_response`.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> layer = nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular", bias=False)
+    >>> layer.weight.data.fill_(1.0).tolist()
+    [[[1.0, 1.0, 1.0]]]
+    >>> singular_values(layer, 4).round(12).tolist()
+    [3.0, 1.0, 1.0, 1.0]
+    """
+    values = np.linalg.svd(frequency_response(layer, shape), compute_uv=False)
+    last = np.atleast_1d(shape)[-1] // layer.stride[-1]
+    # Along the last axis the frequencies that are their own opposites occur once, others twice.
+    times = [1 if 2 * frequency % last == 0 else 2 for frequency in range(last // 2 + 1)]
+    values = np.repeat(values, times, axis=len(layer.stride) - 1)
+    return np.sort(values, axis=None)[::-1]
+
+
+def operator_norm(layer: ConvLayer, shape: int | Sequence[int]) -> float:
+    """Return the most by which a convolution layer on a circle stretches an input, in 2-norms.
+
+    Parameters
+    ----------
+    layer, shape
+        As for `frequency_response`.
+
+    Returns
+    -------
+    float
+        The largest of `singular_values`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `frequency_response`.
+    """
+    return float(singular_values(layer, shape)[0])
+
+
+def reshaped_norm(layer: ConvLayer) -> float:
+    """Return the largest singular value of the weight as a matrix, filters x (channels * taps).
+
+    This is what `torch.nn.utils.parametrizations.spectral_norm` estimates and divides by. It is not
+    the norm of the layer: see `norm_bounds`.
+
+    Parameters
+    ----------
+    layer : torch.nn.Conv1d, Conv2d or Conv3d
+        The layer; its padding and stride do not matter.
+
+    Returns
+    -------
+    float
+        The norm.
+
+    References
+    ----------
+    T. Miyato, T. Kataoka, M. Koyama and Y. Yoshida, Spectral normalization for generative
+    adversarial networks, ICLR 2018, section 2.1.
+    """
+    kernels = weights(layer)
+    return float(np.linalg.norm(kernels.reshape(len(kernels), -1), 2))
+
+
+def norm_bounds(layer: ConvLayer, shape: int | Sequence[int]) -> tuple[float, float]:
+    """Return bounds on the norm of a layer, with any padding, from its reshaped weight.
+
+    Let r be the norm of the reshaped weight, the largest of those of the groups. An output is the
+    product of the reshaped weight and the patch that it reads. A patch alone in the input is
+    stretched by r at its output, so the layer's norm is at least r. The outputs together have at
+    most r times the norm of all patches together, which hold each input cell as often as it is
+    read: so the layer's norm is at most ``r * sqrt(reads)``.
+
+    Parameters
+    ----------
+    layer, shape
+        As for `theory.layer_matrix.layer_matrix`.
+
+    Returns
+    -------
+    (float, float)
+        The lower bound, 0 where no output reads a whole patch of distinct cells (the kernel hangs
+        over the border, or wraps onto itself); and the upper bound.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `theory.layer_matrix.input_cells`.
+
+    References
+    ----------
+    Y. Tsuzuku, I. Sato and M. Sugiyama, Lipschitz-margin training, NeurIPS 2018, appendix D, for
+    the number of reads.
+    """
+    tables = input_cells(layer, shape)
+    kernels = weights(layer)
+    per_group = kernels.reshape(layer.groups, layer.out_channels // layer.groups, -1)
+    norm = float(np.linalg.norm(per_group, 2, axis=(1, 2)).max())
+    reads = math.prod(int(np.bincount(t[t != OUTSIDE]).max(initial=0)) for t in tables)
+    lower = norm if all(map(_has_whole_patch, tables)) else 0.0
+    return lower, norm * math.sqrt(reads)
+
+
+def _around(
+    table: Int[np.ndarray, "outputs taps"], n: int, stride: int
+) -> Float[np.ndarray, "taps outputs phase"]:
+    """Where the taps of a cross-correlation lie as those of a convolution, in strides and phases.
+
+    Output 0 reads cell i through the tap at cell -i of the circle.
+    """
+    outputs, taps = table.shape
+    turns = stride * np.arange(outputs)[:, None]
+    if outputs * stride != n or not np.array_equal(table, (table[:1] + turns) % n):
+        raise ValueError(
+            f"{outputs} outputs of {n} cells at stride {stride} are no convolution on a circle: "
+            "expected circular padding that keeps n / stride cells; for other layers take the "
+            "singular values of layer_matrix"
+        )
+    cells = np.zeros((taps, n))
+    cells[np.arange(taps), -table[0] % n] = 1
+    return cells.reshape(taps, outputs, stride)
+
+
+def _has_whole_patch(table: Int[np.ndarray, "outputs taps"]) -> bool:
+    return any(OUTSIDE not in row and len(set(row)) == len(row) for row in table.tolist())
