@@ -7,10 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.quantities import Metric, Quantity, Runs, curve_of, each_seed, formatted
+from experiments.quantities import (
+    Metric,
+    Quantity,
+    Runs,
+    curve_of,
+    each_seed,
+    formatted,
+    steps_an_epoch,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from jaxtyping import Float
 
@@ -39,40 +47,31 @@ def epochs_to_reach(metric: Metric, role: str, level: float, last: int) -> Quant
     A run that does not get there within ``last`` epochs counts as ``last + 1``, which understates
     how long it takes.
     """
-    accuracy = metric.endswith("accuracy")
-
-    def value(record: Record) -> float:
-        for epoch, reached in enumerate(curve_of(record, metric)[:last], start=1):
-            if reached >= level if accuracy else reached <= level:
-                return float(epoch)
-        return math.nan if record.diverged else float(last + 1)
-
-    goal = formatted(level, "accuracy" if accuracy else "nats")
-    return Quantity(
-        what=f"epochs to a {metric.replace('_', ' ')} of {goal}",
-        where=role,
-        unit="count",
-        reads={role: last},
-        values=each_seed(role, value),
-    )
+    return _until(metric, role, level, last, "epochs", lambda record: 1)
 
 
-def jumpiness(metric: Metric, role: str, last: int) -> Quantity:
-    """Return the root mean square of a curve's second differences over its first ``last`` epochs.
+def steps_to_reach(metric: Metric, role: str, level: float, last: int) -> Quantity:
+    """Return the updates until the end of the epoch that :func:`epochs_to_reach` finds."""
+    return _until(metric, role, level, last, "steps", steps_an_epoch)
+
+
+def jumpiness(metric: Metric, role: str, last: int, *, first: int = 1) -> Quantity:
+    """Return the root mean square of a curve's second differences, epochs ``first`` to ``last``.
 
     A straight curve has none, whatever its slope; independent noise of standard deviation s gives
-    sqrt(6) s.
+    sqrt(6) s. The steep bend at the start of training counts as well: a later ``first`` leaves it
+    out.
     """
 
     def value(record: Record) -> float:
         curve = curve_of(record, metric)[:last]
         if len(curve) < last:
             return math.nan
-        return float(np.sqrt(np.mean(np.diff(curve, n=2) ** 2)))
+        return float(np.sqrt(np.mean(np.diff(curve[first - 1 :], n=2) ** 2)))
 
     return Quantity(
         what=f"jumpiness of the {metric.replace('_', ' ')}",
-        where=f"{role}, {last} epochs",
+        where=f"{role}, epochs {first} to {last}",
         unit="points" if metric.endswith("accuracy") else "nats",
         reads={role: last},
         values=each_seed(role, value),
@@ -103,6 +102,32 @@ def loss_rise(role: str, epoch: int) -> Quantity:
         unit="nats",
         reads={role: epoch},
         values=values,
+    )
+
+
+def _until(
+    metric: Metric,
+    role: str,
+    level: float,
+    last: int,
+    what: str,
+    an_epoch: Callable[[Record], int],
+) -> Quantity:
+    accuracy = metric.endswith("accuracy")
+
+    def value(record: Record) -> float:
+        for epoch, reached in enumerate(curve_of(record, metric)[:last], start=1):
+            if reached >= level if accuracy else reached <= level:
+                return float(epoch * an_epoch(record))
+        return math.nan if record.diverged else float((last + 1) * an_epoch(record))
+
+    goal = formatted(level, "accuracy" if accuracy else "nats")
+    return Quantity(
+        what=f"{what} to a {metric.replace('_', ' ')} of {goal}",
+        where=role,
+        unit="count",
+        reads={role: last},
+        values=each_seed(role, value),
     )
 
 

@@ -16,6 +16,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from experiments.statistics import mean_interval
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
+
+MOST_LABELS = 5
+"""How many labels have colours of their own in one figure."""
 
 _MARKERS = "osD^v"
 
@@ -192,8 +197,59 @@ def draw_measured_against_reported(findings: Sequence[Finding], theme: Theme) ->
     return figure
 
 
-def save(draw: Callable[[Theme], Figure], path: Path) -> None:
-    """Write ``<path>-light.svg`` and ``<path>-dark.svg``.
+def draw_final_accuracies(
+    runs: Mapping[str, Mapping[str, Sequence[Record]]], theme: Theme
+) -> Figure:
+    """Draw the test accuracy after the last epoch: a small point each seed, the mean, its interval.
+
+    Parameters
+    ----------
+    runs
+        For each role, a row, and each completion the records of its seeds. Where one of them
+        diverged, or there are none, nothing is drawn.
+    theme
+        ``"light"`` or ``"dark"``.
+
+    Raises
+    ------
+    ValueError
+        If there are more completions than colours.
+    """
+    completions = list(dict.fromkeys(name for each in runs.values() for name in each))
+    with style(theme) as palette:
+        colors = _colors(completions, palette)
+        figure = Figure(figsize=(9, 1.2 + 0.4 * len(runs)), layout="constrained")
+        axes = figure.subplots()
+        for row, each in enumerate(runs.values()):
+            for name, records in each.items():
+                if not records or any(record.diverged for record in records):
+                    continue
+                index = completions.index(name)
+                place = row + _offset(index, len(completions))
+                values = [100 * record.curves.test_accuracy[-1] for record in records]
+                interval = mean_interval(values)
+                axes.plot(values, [place] * len(values), ".", color=colors[index], alpha=0.5)
+                axes.errorbar(
+                    np.mean(values),
+                    place,
+                    xerr=None if interval is None else interval.half_width,
+                    color=colors[index],
+                    marker=_MARKERS[index],
+                    capsize=3,
+                )
+        axes.set_yticks(range(len(runs)), list(runs))
+        axes.set(xlabel="test accuracy after the last epoch (%)", ylim=(len(runs) - 0.5, -0.5))
+        axes.grid(axis="x")
+        keys = [
+            Line2D([], [], color=color, marker=marker, label=name)
+            for name, color, marker in zip(completions, colors, _MARKERS, strict=False)
+        ]
+        figure.legend(handles=keys, loc="outside lower center", ncols=max(len(keys), 1))
+    return figure
+
+
+def save(draw: Callable[[Theme], Figure], path: Path) -> list[Path]:
+    """Write ``<path>-light.svg`` and ``<path>-dark.svg``, and return their paths.
 
     Parameters
     ----------
@@ -202,10 +258,11 @@ def save(draw: Callable[[Theme], Figure], path: Path) -> None:
     path
         Folder and name without extension.
     """
-    for theme in THEMES:
-        target = path.with_name(f"{path.name}-{theme}.svg")
+    targets = [path.with_name(f"{path.name}-{theme}.svg") for theme in THEMES]
+    for theme, target in zip(THEMES, targets, strict=True):
         with mpl.rc_context({"svg.hashsalt": "convlaws"}):
             draw(theme).savefig(target, metadata={"Date": None}, transparent=True)
+    return targets
 
 
 def _band(axes: Axes, records: Sequence[Record], metric: Metric, color: str, scale: float) -> None:

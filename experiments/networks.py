@@ -21,6 +21,7 @@ from torch.nn import functional as F  # noqa: N812
 from experiments import layers
 from experiments.layers import FlattenChannelsLast
 from experiments.recipe import Initialisation
+from experiments.resnet import ResNet18
 
 _flatten_channels_last = FlattenChannelsLast()
 
@@ -111,6 +112,9 @@ _NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "linear-two-conv": LinearTwoConv,
     "conv-fc": ConvFC,
     "conv-gap": ConvGAP,
+    "resnet-18": lambda channels, size, filters, classes, kernel: ResNet18(
+        channels, filters, classes
+    ),
 }
 
 
@@ -120,18 +124,19 @@ def build(
     """Build a network, with PyTorch's default initialisation.
 
     The kernel of a named network is 5x5; on images smaller than 16 pixels it is 2x2, so that two
-    stages fit on 8x8.
+    stages fit on 8x8. That of the ResNet is 3x3 on all.
 
     Parameters
     ----------
     name
-        One of ``two-conv``, ``linear-two-conv``, ``conv-fc``, ``conv-gap`` (for square images), or
-        a line of layers that ends with one score for each class (:mod:`experiments.layers`).
+        One of ``two-conv``, ``linear-two-conv``, ``conv-fc``, ``conv-gap`` (for square images),
+        ``resnet-18`` (:mod:`experiments.resnet`), or a line of layers that ends with one score for
+        each class (:mod:`experiments.layers`).
     image_shape
         ``(channels, height, width)`` of one image.
     filters
-        Number of filters of the first convolution of a named network, whose second has three times
-        as many; None for a line of layers.
+        Number of filters of the first convolution of a named network, from which the others follow;
+        None for a line of layers.
     classes
         Number of scores.
 

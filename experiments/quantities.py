@@ -12,14 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from experiments.records import Record
-
-if TYPE_CHECKING:
-    pass
 
 Runs = Mapping[str, Mapping[int, Record]]
 """For each role its runs: one record for each seed."""
@@ -32,7 +29,7 @@ Metric = Literal[
     "validation_loss",
     "validation_accuracy",
 ]
-Unit = Literal["accuracy", "points", "nats", "count"]
+Unit = Literal["accuracy", "points", "share", "nats", "count", "seconds"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,8 @@ class Quantity:
     where
         In which runs, and when, e.g. "linear-20 at epoch 20".
     unit
-        Accuracies, and differences of them (points), are fractions of 1; losses are in nats.
+        Accuracies, differences of them (points) and shares of anything else are fractions of 1;
+        losses are in nats.
     reads
         The roles that are read, each with the last epoch that is needed (0: no epoch is).
     values
@@ -117,8 +115,7 @@ def steps_taken(role: str) -> Quantity:
     def value(record: Record) -> float:
         if record.diverged:
             return math.nan
-        steps = record.recipe.steps or math.ceil(record.train_size / record.recipe.batch)
-        return float(steps * len(record.curves.train_loss))
+        return float(steps_an_epoch(record) * len(record.curves.train_loss))
 
     return Quantity(
         what="steps", where=role, unit="count", reads={role: 0}, values=each_seed(role, value)
@@ -177,8 +174,8 @@ def difference(first: Quantity, second: Quantity) -> Quantity:
 
     roles = [*first.reads, *second.reads]
     return Quantity(
-        what=first.what if first.what == second.what else f"{first.what} − {second.what}",
-        where=f"{first.where} − {second.where}",
+        what=_minus(first.what, second.what),
+        where=_minus(first.where, second.where),
         unit="points" if first.unit == "accuracy" else first.unit,
         reads={role: max(first.reads.get(role, 0), second.reads.get(role, 0)) for role in roles},
         values=values,
@@ -193,6 +190,28 @@ def parameters(role: str) -> Quantity:
         unit="count",
         reads={role: 0},
         values=each_seed(role, lambda record: float(record.parameters)),
+    )
+
+
+def size_of_training_set(role: str) -> Quantity:
+    """Return the number of images that a run trains on."""
+    return Quantity(
+        what="training images",
+        where=role,
+        unit="count",
+        reads={role: 0},
+        values=each_seed(role, lambda record: float(record.train_size)),
+    )
+
+
+def size_of_test_set(role: str) -> Quantity:
+    """Return the number of images that a run is tested on."""
+    return Quantity(
+        what="test images",
+        where=role,
+        unit="count",
+        reads={role: 0},
+        values=each_seed(role, lambda record: float(record.test_size)),
     )
 
 
@@ -211,6 +230,51 @@ def epochs_with_finite_loss(role: str) -> Quantity:
     )
 
 
+def failed(role: str, epoch: int, classes: int = 10) -> Quantity:
+    """Return 1 for a run that learnt nothing by an epoch, else 0.
+
+    Its training loss is then not finite, or no lower than ``ln(classes)``, that of guessing: where
+    the steps are too large, the loss either overflows or stays with units that have died.
+    """
+
+    def value(record: Record) -> float:
+        losses = record.curves.train_loss
+        return float(len(losses) < epoch or losses[epoch - 1] >= math.log(classes))
+
+    return Quantity(
+        what="runs that learnt nothing",
+        where=f"{role} at epoch {epoch}",
+        unit="count",
+        reads={role: epoch},
+        values=each_seed(role, value),
+    )
+
+
+def seconds_an_epoch(role: str) -> Quantity:
+    """Return the mean time that the updates of an epoch took, evaluation left out.
+
+    It depends on the machine: only differences on one machine say something about networks.
+    """
+
+    def value(record: Record) -> float:
+        if record.diverged:
+            return math.nan
+        return float(record.provenance["training_seconds"]) / len(record.curves.train_loss)
+
+    return Quantity(
+        what="training time of an epoch",
+        where=role,
+        unit="seconds",
+        reads={role: 0},
+        values=each_seed(role, value),
+    )
+
+
+def unmeasured(what: str, where: str, unit: Unit) -> Quantity:
+    """Return a quantity that no run yields, for :class:`experiments.statements.NotRun`."""
+    return Quantity(what=what, where=where, unit=unit, reads={}, values=lambda runs: {})
+
+
 def formatted(value: float, unit: Unit) -> str:
     """Return a value as people read it: 0.712 as "71.2 %", a difference of 0.02 as "+2.0 pp"."""
     match unit:
@@ -218,10 +282,14 @@ def formatted(value: float, unit: Unit) -> str:
             return f"{100 * value:.1f} %"
         case "points":
             return f"{100 * value:+.1f} pp"
+        case "share":
+            return f"{100 * value:.0f} %"
         case "nats":
             return f"{value:.3f}"
         case "count":
-            return f"{value:,.0f}"
+            return f"{value:,.1f}".removesuffix(".0")
+        case "seconds":
+            return f"{value:.1f} s"
 
 
 def formatted_range(low: float, high: float, unit: Unit) -> str:
@@ -235,10 +303,22 @@ def each_seed(role: str, value: Callable[[Record], float]) -> Callable[[Runs], d
     return lambda runs: {seed: value(record) for seed, record in runs[role].items()}
 
 
+def steps_an_epoch(record: Record) -> int:
+    """Return the number of updates in an epoch of a record's run."""
+    return record.recipe.steps or math.ceil(record.train_size / record.recipe.batch)
+
+
 def curve_of(record: Record, metric: Metric) -> list[float]:
     """Return a record's curve."""
     curve: list[float] = getattr(record.curves, metric)
     return curve
+
+
+def _minus(first: str, second: str) -> str:
+    """Name a difference; what both have in common is said once."""
+    if first == second:
+        return first
+    return " − ".join(f"({name})" if " − " in name else name for name in (first, second))
 
 
 def _unless_diverged(metric: Metric, index: Callable[[Record], int]) -> Callable[[Record], float]:

@@ -19,7 +19,7 @@ from experiments.records import DEFAULT_STORE
 from experiments.verdicts import ClaimVerdict, Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from experiments.recipe import Recipe
@@ -80,39 +80,57 @@ def report_data(verdicts: Sequence[ClaimVerdict]) -> list[dict[str, Any]]:
     return [_entry(finding, claim.verdict) for claim in verdicts for finding in claim.findings]
 
 
-def how_to_run(study: Study, store: Path = DEFAULT_STORE) -> str:
-    """Return the command that runs what the store lacks of a study."""
-    command = f"python -m experiments run {study.name} --seeds 3"
+def how_to_run(study: Study, store: Path = DEFAULT_STORE, recipe: Recipe | None = None) -> str:
+    """Return the command that runs what the store lacks of a study, or of one of its recipes."""
+    command = f"python -m experiments run {study.name}"
+    if recipe is not None:
+        base, _, _ = recipe.name.partition("@")
+        own = next(each for each in study.recipes if each.name == base)
+        command += f" {base}"
+        if recipe.precision != own.precision:
+            command += f" --precision {recipe.precision}"
+        if recipe.epochs != own.epochs:
+            command += f" --epochs-scale {recipe.epochs / own.epochs:.6g}"
+    command += " --seeds 3"
     return command if store == DEFAULT_STORE else f"{command} --store {shlex.quote(str(store))}"
 
 
-def recipe_summary(recipe: Recipe, runs: Mapping[int, Record]) -> Group:
-    """Return a recipe's settings, what each seed measured, and where each record comes from.
+def recipe_summary(
+    study: Study, recipe: Recipe, records: Sequence[Record], store: Path = DEFAULT_STORE
+) -> Group:
+    """Return a recipe's settings, what each run measured, and where each record comes from.
 
     Parameters
     ----------
+    study
+        The study of the recipe.
     recipe
-        The recipe.
-    runs
-        Its records by seed, as in :func:`experiments.verdicts.select`.
+        The recipe, or a variant of it.
+    records
+        Its records, as in :func:`experiments.lookup.records`.
+    store
+        Folder that the records came from; named in the advice on what to run.
     """
     settings = recipe.to_dict() | {"optimizer": _optimizer(recipe), "digest": recipe.digest[:12]}
     del settings["name"]
     described = Table.grid(padding=(0, 2))
     for key, value in settings.items():
-        described.add_row(Text(key, "dim"), str(value))
+        if value not in (None, ""):  # a setting that is not in use
+            described.add_row(Text(key, "dim"), str(value))
     parts: list[RenderableType] = [Text(recipe.name, "bold"), described, Text()]
-    if not runs:
-        return Group(*parts, Text("no records of this recipe"))
-    provenance: list[RenderableType] = [_provenance(record) for record in runs.values()]
-    return Group(*parts, _measurements(runs.values()), Text(), *provenance)
+    if not records:
+        advice = f"no records of this recipe; run: {how_to_run(study, store, recipe)}"
+        return Group(*parts, Text(advice, "yellow"))
+    provenance: list[RenderableType] = [_provenance(record) for record in records]
+    return Group(*parts, _measurements(records), Text(), *provenance)
 
 
 def _claim(claim: ClaimVerdict) -> list[RenderableType]:
     lines: list[RenderableType] = [Text(claim.claim, "bold")]
     overall = Text.assemble("  → ", _verdict(claim.verdict))
-    if claim.verdict != "not_run":
+    if not any(finding.missing for finding in claim.findings) or claim.verdict != "not_run":
         overall.append(f" ({claim.reason})", "dim")
+    if claim.verdict != "not_run":
         parts: dict[str, list[Finding]] = {}
         for finding in claim.findings:
             parts.setdefault(finding.quantity, []).append(finding)

@@ -6,23 +6,25 @@ killed loses only itself, and running again does only what is missing.
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import os
-import signal
 import threading
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from experiments import datasets
+from experiments import datasets, heartbeat
+from experiments.executors import loss
 from experiments.recipe import Recipe
 from experiments.records import Store, SweepError, record_key
 from experiments.study import Study
 from experiments.training import check_device, train
+from experiments.variants import home
+
+_ONE_AT_A_TIME = threading.Lock()
+"""PyTorch's random state and number of threads belong to the process, so a process trains one
+network at a time, even where an executor calls it from several threads, as Dask's workers may."""
 
 
 @dataclass(frozen=True)
@@ -46,41 +48,50 @@ class Run:
     @property
     def heartbeat_path(self) -> Path:
         """Where a run in progress says how many of its epochs are done."""
-        return self.store.root / ".running" / self.key
+        return heartbeat.path(self.store, self.key)
 
     def execute(self) -> Path:
-        """Train, write the record and return its path; do nothing where it is there already."""
-        if self.record_path.is_file():  # another sweep was faster
-            return self.record_path
-        self._beat(0)
-        try:
-            record = train(
-                self.recipe,
-                self.seed,
+        """Train, write the record and return its path; do nothing where it is there already.
+
+        Raises
+        ------
+        SweepError
+            If this process has other data, or another engine, than the one that planned the run.
+        Exception
+            Whatever the training or the store raises.
+        """
+        with _ONE_AT_A_TIME:
+            if self.record_path.is_file():  # another sweep was faster
+                return self.record_path
+            with heartbeat.beating(
+                self.heartbeat_path,
                 study=self.study,
+                recipe=self.recipe.name,
+                seed=self.seed,
                 device=self.device,
-                data_root=self.data_root,
-                threads=self.threads,
-                on_epoch=self._beat,
-            )
-            return self.store.write(record)
-        finally:
-            with contextlib.suppress(OSError):
-                self.heartbeat_path.unlink()
+            ) as tell:
+                record = train(
+                    self.recipe,
+                    self.seed,
+                    study=self.study,
+                    device=self.device,
+                    data_root=self.data_root,
+                    threads=self.threads,
+                    on_epoch=tell,
+                )
+                if record.key != self.key:
+                    raise SweepError(
+                        f"a worker measured {self.recipe.name} on other data, or with another "
+                        "version of the engine, than this process has; give all workers the same"
+                    )
+                return self.store.write(record)
 
     def epochs_done(self) -> int:
         """Return how many epochs are done, whichever process runs them."""
         if self.record_path.is_file():
             return self.recipe.epochs
-        try:
-            return int(self.heartbeat_path.read_text() or 0)
-        except OSError:
-            return 0
-
-    def _beat(self, epoch: int) -> None:
-        with contextlib.suppress(OSError):  # a heartbeat is a courtesy, never a reason to fail
-            self.heartbeat_path.parent.mkdir(parents=True, exist_ok=True)
-            self.heartbeat_path.write_text(str(epoch))
+        beat = heartbeat.read(self.heartbeat_path)
+        return 0 if beat is None else beat.epoch
 
 
 def plan(
@@ -95,6 +106,9 @@ def plan(
 ) -> list[Run]:
     """Return every run of a study, seed by seed, whether or not its record exists.
 
+    Folders become absolute, for a worker may start in another one than this process did. The
+    records of recipes that are not the study's own (:mod:`experiments.variants`) lie apart.
+
     Raises
     ------
     ValueError
@@ -104,6 +118,9 @@ def plan(
     """
     check_device(device)
     recipes = study.recipes if recipes is None else recipes
+    store = Store(store.root.absolute())
+    root = data_root or os.environ.get(datasets.DATA_VARIABLE) or None
+    data_root = None if root is None else Path(root).expanduser().absolute()
     fingerprints = {
         name: datasets.load(name, data_root).fingerprint
         for name in dict.fromkeys(recipe.dataset for recipe in recipes)
@@ -114,7 +131,7 @@ def plan(
             recipe=recipe,
             seed=seed,
             device=device,
-            store=store,
+            store=home(study, recipe, store),
             key=record_key(recipe, seed, fingerprints[recipe.dataset], device),
             data_root=data_root,
             threads=threads,
@@ -137,7 +154,7 @@ def sweep(runs: Sequence[Run], executor: Executor) -> None:
     Raises
     ------
     SweepError
-        If a worker process was killed.
+        If a worker process was killed, or a Dask scheduler was lost.
     Exception
         Whatever a run raised: a wrong data file, a store that cannot be written.
     """
@@ -146,94 +163,22 @@ def sweep(runs: Sequence[Run], executor: Executor) -> None:
     for store in dict.fromkeys(run.store for run in runs):
         store.check_writable()
     try:
-        futures += [executor.submit(run.execute) for run in runs]
+        futures.extend(executor.submit(run.execute) for run in runs)
         for future in as_completed(futures):
             try:
                 future.result()
-            except BrokenProcessPool:
-                raise
             except Exception as error:
                 failure = failure or error
-    except BrokenProcessPool as error:
-        raise SweepError(
-            "a worker process was killed (out of memory?); finished records are kept, run the same "
-            "command again to resume, perhaps with fewer --workers"
-        ) from error
+    except BrokenProcessPool as error:  # before all runs were submitted
+        failure = error
     except BaseException:
         for future in futures:
             future.cancel()
         raise
-    if failure is not None:
-        raise failure
-
-
-def make_executor(name: str, workers: int | None = None) -> Executor:
-    """Return the executor of this name: ``"serial"``, or ``"processes"``.
-
-    Parameters
-    ----------
-    name
-        ``"serial"`` runs in this process; ``"processes"`` on worker processes of this machine.
-    workers
-        Number of worker processes; by default one a core.
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown or the number of workers is not positive.
-    """
-    if workers is not None and workers < 1:
-        raise ValueError(f"the number of workers must be at least 1, got {workers}")
-    if name == "serial":
-        return _SerialExecutor()
-    if name == "processes":
-        return _ProcessExecutor(
-            workers or os.cpu_count(),
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start_worker,
-        )
-    raise ValueError(f"executor {name!r} is unknown; known: serial, processes")
-
-
-class _SerialExecutor(Executor):
-    """Runs each call in this process, at once."""
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-
-class _ProcessExecutor(ProcessPoolExecutor):
-    """Worker processes that Ctrl-C ends at once and without a traceback."""
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        # A new worker inherits the mask: Ctrl-C waits until `_start_worker` can die of it quietly.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            return super().submit(fn, *args, **kwargs)
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> bool | None:
-        if exc_type is not None:  # a run in progress may have hours to go
-            for worker in multiprocessing.active_children():
-                worker.terminate()
-        return super().__exit__(exc_type, exc_value, traceback)
-
-
-def _start_worker() -> None:
-    """Make a worker die quietly: at Ctrl-C, and when its parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_exit_after, args=(parent,), daemon=True).start()
-
-
-def _exit_after(parent: Any) -> None:
-    parent.join()
-    os._exit(1)
+    if failure is None:
+        return
+    if lost := loss(failure):
+        raise SweepError(
+            f"{lost}; finished records are kept, run the same command again to resume"
+        ) from failure
+    raise failure

@@ -47,7 +47,8 @@ class Finding:
     verdict, reason
         The verdict, and one sentence why.
     missing
-        The recipes without a record; the verdict is then ``not_run``.
+        The recipes without a record; the verdict is then ``not_run``. Empty where it is ``not_run``
+        because the study cannot measure it, and ``reason`` says what that needs.
     records
         The files behind the measurement, relative to the store.
     """
@@ -98,7 +99,14 @@ class ClaimVerdict:
 
     @property
     def reason(self) -> str:
-        """Which completions came out how."""
+        """Which completions came out how; what a claim needs that the study cannot measure."""
+        needs = {
+            finding.reason
+            for finding in self.findings
+            if finding.verdict == "not_run" and not finding.missing
+        }
+        if needs:
+            return "; ".join(sorted(needs))
         groups: dict[Verdict, list[str]] = {}
         for completion, verdict in self.by_completion.items():
             groups.setdefault(verdict, []).append(completion)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import pytest
 import torch
 
 import theory
+from experiments import __main__ as experiments_cli
 from experiments.records import ENGINE_VERSION, Curves, Record, record_key
 
 if TYPE_CHECKING:
@@ -39,6 +42,39 @@ def load_chapter() -> Callable[[str], ModuleType]:
         return module
 
     return load
+
+
+@pytest.fixture
+def convlaws(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run ``python -m experiments ARGUMENTS`` in this process: exit code, stdout, stderr."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["experiments", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            experiments_cli.main()
+        captured = capsys.readouterr()
+        # Typer colours its help where it believes that a terminal, or a CI, shows it.
+        out, err = (re.sub(r"\x1b\[[0-9;]*m", "", text) for text in captured)
+        return stop.value.code or 0, out, err
+
+    return run
+
+
+@pytest.fixture
+def refused(convlaws: Callable[..., tuple[int, str, str]]) -> Callable[..., str]:
+    """Run a command that must be refused in one line, and return that line."""
+
+    def check(*arguments: object) -> str:
+        code, out, err = convlaws(*arguments)
+        assert code == 2
+        assert out == ""
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+        return err
+
+    return check
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from experiments.curve_shapes import epochs_to_reach, jumpiness, turning_point
+from experiments.curve_shapes import epochs_to_reach, jumpiness, steps_to_reach, turning_point
 from experiments.recipe import Optimizer, Recipe
 
 RECIPE = Recipe("net.sgd", "gap fc10", "cifar10", Optimizer("sgd", 0.01), epochs=5)
@@ -40,6 +40,13 @@ def test_a_level_that_is_not_reached_counts_as_one_epoch_more(make_record) -> No
     assert math.isnan(epochs_to_reach("test_accuracy", "net", 0.8, 4).values(lost)[0])
 
 
+def test_steps_to_a_level_are_those_of_its_epochs(make_record) -> None:
+    run = make_record(RECIPE, 0, test_accuracy=[0.1, 0.5, 0.4, 0.6, 0.7], train_size=100)
+    runs = {"net": {0: run}}  # batches of 32: 4 steps an epoch
+    assert steps_to_reach("test_accuracy", "net", 0.5, 5).values(runs) == {0: 8}
+    assert steps_to_reach("test_accuracy", "net", 0.8, 5).values(runs) == {0: 24}
+
+
 def test_a_straight_curve_does_not_jump(make_record) -> None:
     straight = make_record(RECIPE, 0, train_accuracy=[0.125, 0.25, 0.375, 0.5, 0.625])
     zigzag = make_record(RECIPE, 1, train_accuracy=[0.0, 0.5, 0.0, 0.5, 0.0])
@@ -65,3 +72,12 @@ def test_units_and_epochs_that_must_be_there(quantity, unit) -> None:
     assert quantity.unit == unit
     assert quantity.reads == {"net": 5}
     assert not quantity.of_test_set
+
+
+def test_jumps_at_the_start_can_be_left_out(make_record) -> None:
+    curve = [0.0, 0.5, 0.5, 0.5, 0.5]
+    runs = {"net": {0: make_record(RECIPE, 0, train_accuracy=curve)}}
+    assert jumpiness("train_accuracy", "net", 5).values(runs)[0] > 0
+    assert jumpiness("train_accuracy", "net", 5, first=2).values(runs) == {0: 0.0}
+    late = {"net": {0: make_record(RECIPE, 0, train_accuracy=[0.0, 0.0, 0.0, 0.0, 0.5])}}
+    assert jumpiness("train_accuracy", "net", 5, first=3).values(late) == {0: 0.5}

@@ -31,6 +31,7 @@ from experiments.records import ENGINE_VERSION, Curves, Record, Store, record_ke
 from experiments.statements import Verdict as ExperimentVerdict
 from theory.ledger.trials import VERDICTS
 
+DOCS = Path(bench_page.__file__).resolve().parents[1]
 STUDY = study("nni-2023-ex1")
 MEASUREMENTS = """
 # Page
@@ -150,6 +151,48 @@ def test_with_all_records_nothing_is_said_to_be_missing(build, tmp_path):
     html = build(MEASUREMENTS, "_ext.measurements")
     assert "not run yet" not in html
     assert 'alt="Reported against measured' in html
+
+
+@pytest.mark.parametrize("name", ["assignment-3", "tp1-cnn"])
+def test_a_reports_page_builds_without_records_and_names_every_recipe(build, name):
+    page = (DOCS / "reports" / f"{name}.md").read_text("utf-8")
+    alone = re.sub(r"\[([^]]*)\]\(\.\./[^)]*\)", r"\1", page)  # the other pages are not there
+    html = build(alone, "_ext.measurements")
+    assert "<img" not in html
+    recipes = study(name).recipes
+    assert f"{len(recipes)} of {len(recipes)} recipes" in text(html)
+    assert all(recipe.name in text(html) for recipe in recipes)
+
+
+def test_what_cannot_be_run_says_what_it_needs(build):
+    html = text(build("# Page\n\n```{measured} assignment-3\n```\n", "_ext.measurements"))
+    assert "test accuracy, ResNet at 224 pixels: needs a GPU" in html
+
+
+def test_the_fewest_seeds_are_counted(build, tmp_path):
+    for index, recipe in enumerate(STUDY.recipes):
+        for seed in range(2 + (index > 0)):
+            Store(tmp_path).write(record(recipe, seed))
+    html = build("# Page\n\n```{missing-runs} nni-2023-ex1\n```\n", "_ext.measurements")
+    assert "Every recipe was run, with at least 2 seeds." in text(html)
+
+
+def test_a_run_that_was_lost_at_once_is_not_said_to_be_missing(build, tmp_path):
+    lost = {"curves": Curves([], [], [], []), "diverged": True}
+    lost |= {"final_train_loss": None, "final_train_accuracy": None}
+    wide, narrow = (STUDY.recipe(f"filters-{n}-lr-0.01", "adam") for n in (20, 3))
+    Store(tmp_path).write(record(wide, 0))
+    Store(tmp_path).write(record(narrow, 0, **lost))
+    pages = []
+    for directive in ("curves", "final-accuracies"):
+        completion = ":completion: adam\n" if directive == "curves" else ""
+        roles = "filters-20-lr-0.01 filters-3-lr-0.01 conv-gap"
+        page = f"```{{{directive}}} nni-2023-ex1\n:roles: {roles}\n{completion}```"
+        pages.append(page)
+    html = build("# Page\n\n" + "\n\n".join(pages) + "\n", "_ext.measurements")
+    assert text(html).count("The loss of filters-3-lr-0.01.adam diverged in the first epoch.") == 2
+    assert html.count("<img") == 2 * len(THEMES)
+    assert "conv-gap.adam" in text(html)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from experiments import __main__ as cli
 from experiments import datasets
 from experiments.catalog import studies
 from experiments.datasets import DATA_VARIABLE
@@ -21,39 +19,10 @@ from experiments.datasets import DATA_VARIABLE
 _ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture
-def convlaws(monkeypatch, capsys):
-    """Run ``python -m experiments ARGUMENTS`` in this process: exit code, stdout, stderr."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["experiments", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        captured = capsys.readouterr()
-        # Typer colours its help where it believes that a terminal, or a CI, shows it.
-        out, err = (re.sub(r"\x1b\[[0-9;]*m", "", text) for text in captured)
-        return stop.value.code or 0, out, err
-
-    return run
-
-
-@pytest.fixture
-def refused(convlaws):
-    def check(*arguments: object) -> str:
-        code, out, err = convlaws(*arguments)
-        assert code == 2
-        assert out == ""
-        assert err.startswith("error: ")
-        assert err.count("\n") == 1
-        return err
-
-    return check
-
-
-def test_help_teaches_the_four_commands(convlaws):
+def test_help_teaches_every_command(convlaws):
     code, out, _ = convlaws("--help")
     assert code == 0
-    for command in ("list", "run", "report", "show"):
+    for command in ("list", "run", "status", "report", "show", "compare", "figures", "export"):
         assert f" {command} " in out
 
 
@@ -65,8 +34,7 @@ def test_list_names_every_recipe(convlaws):
     _, out, _ = convlaws("list", "--json")
     listed = {report["report"]: report["recipes"] for report in json.loads(out)}
     assert {name: len(recipes) for name, recipes in listed.items()} == {
-        "nni-2023-ex1": 21,
-        "digits": 4,
+        study.name: len(study.recipes) for study in studies()
     }
 
 
@@ -153,8 +121,18 @@ def test_a_wrong_batch_file_is_one_line(refused, tmp_path, size, label, message)
     assert message in refused("run", "nni-2023-ex1", "--data-root", tmp_path)
 
 
-def test_workers_without_worker_processes_are_refused(refused):
-    assert "--workers needs --executor processes" in refused("run", "digits", "--workers", 2)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--workers", 2), "--workers needs --executor processes"),
+        (("--executor", "dask", "--workers", 2), "--workers needs --executor processes"),
+        (("--executor", "dask"), "--scheduler ADDRESS and --executor dask need each other"),
+        (("--scheduler", "tcp://host:1"), "--scheduler ADDRESS and --executor dask need"),
+        (("--epochs-scale", 0), "epochs are scaled by a positive number, got 0"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(refused, tmp_path, arguments, message):
+    assert message in refused("run", "digits", *arguments, "--store", tmp_path)
 
 
 def test_a_missing_store_is_one_line(refused, tmp_path):

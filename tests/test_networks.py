@@ -28,6 +28,7 @@ def _built(name: str, filters: int, shape=_CIFAR) -> torch.nn.Module:
         ("linear-two-conv", 20, 1_520 + 30_060 + 24 * 24 * 60 * 10 + 10),
         ("conv-fc", 20, 1_520 + 28 * 28 * 20 * 10 + 10),
         ("conv-gap", 20, 1_520 + 20 * 10 + 10),
+        ("resnet-18", 64, 11_173_962),
     ],
 )
 def test_parameter_counts_on_cifar10(name, filters, parameters):

@@ -17,8 +17,12 @@ from experiments.quantities import (
     best_train_accuracy,
     difference,
     epochs_with_finite_loss,
+    failed,
     final_train_accuracy,
     formatted,
+    seconds_an_epoch,
+    size_of_test_set,
+    size_of_training_set,
     steps_taken,
 )
 from experiments.recipe import Optimizer, Recipe
@@ -54,6 +58,22 @@ def test_a_difference_pairs_seeds(make_record) -> None:
     quantity = difference(at_epoch("test_loss", "wide", 4), at_epoch("test_loss", "narrow", 4))
     assert quantity.values(runs) == {1: -0.5, 2: -1.5}
     assert quantity.reads == {"wide": 4, "narrow": 4}
+
+
+def test_a_difference_says_once_what_both_have_in_common() -> None:
+    def gap(role):
+        return difference(at_epoch("test_loss", role, 4), at_epoch("train_loss", role, 4))
+
+    assert str(gap("wide")) == "test loss − train loss, wide at epoch 4"
+    both = difference(gap("wide"), gap("narrow"))
+    assert str(both) == "test loss − train loss, wide at epoch 4 − narrow at epoch 4"
+    lead = [
+        difference(final_train_accuracy(role), at_epoch("test_accuracy", role, 4))
+        for role in ("wide", "narrow")
+    ]
+    assert difference(*lead).where == (
+        "(wide, final weights − wide at epoch 4) − (narrow, final weights − narrow at epoch 4)"
+    )
 
 
 def test_a_difference_needs_one_unit() -> None:
@@ -131,6 +151,8 @@ def test_bad_readings_are_named() -> None:
         (0.8526, "nats", "0.853"),
         (30.0, "count", "30"),
         (46590, "count", "46,590"),
+        (4.5, "count", "4.5"),
+        (0.25, "share", "25 %"),
     ],
 )
 def test_values_read_as_people_write_them(value, unit, text) -> None:
@@ -193,3 +215,34 @@ def test_steps_are_updates(make_record, recipe, steps) -> None:
 def test_a_lost_run_has_no_value(make_record, quantity) -> None:
     runs = {"wide": {0: make_record(WIDE, 0, diverged_after=2)}}
     assert math.isnan(quantity.values(runs)[0])
+
+
+def test_both_sets_are_counted(make_record) -> None:
+    runs = {"wide": {0: make_record(WIDE, 0, train_size=250, test_size=90)}}
+    assert size_of_training_set("wide").values(runs) == {0: 250}
+    assert size_of_test_set("wide").values(runs) == {0: 90}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"train_loss": [3.0, 2.4, 2.2, 2.4]}, 1),
+        ({"train_loss": [3.0, 2.4, 2.2, 2.2]}, 0),
+        ({"train_loss": 2.2, "diverged_after": 3}, 1),
+        ({"train_loss": 2.2, "diverged_after": 0}, 1),
+    ],
+)
+def test_a_run_that_is_lost_or_guesses_has_failed(make_record, fields, expected) -> None:
+    runs = {"wide": {0: make_record(WIDE, 0, **fields)}}
+    assert failed("wide", 4).values(runs) == {0: expected}
+
+
+def test_an_epoch_takes_its_share_of_the_training_time(make_record) -> None:
+    fields = {"provenance": {"wall_seconds": 99.0, "training_seconds": 20.0}}
+    runs = {
+        "wide": {0: make_record(WIDE, 0, **fields)},
+        "narrow": {0: make_record(NARROW, 0, diverged_after=2, **fields)},
+    }
+    assert seconds_an_epoch("wide").values(runs) == {0: 5.0}
+    assert math.isnan(seconds_an_epoch("narrow").values(runs)[0])
+    assert formatted(5.0, "seconds") == "5.0 s"

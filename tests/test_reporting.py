@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import subprocess
 import sys
 
@@ -14,8 +15,9 @@ from rich.console import Console
 
 from experiments import figures
 from experiments.catalog import study
-from experiments.reporting import recipe_summary, report_data, report_table
-from experiments.verdicts import judge, select
+from experiments.reporting import how_to_run, recipe_summary, report_data, report_table
+from experiments.variants import named, variant
+from experiments.verdicts import judge
 
 STUDY = study("nni-2023-ex1")
 
@@ -112,6 +114,14 @@ def test_what_is_missing_is_said_once_with_the_command(records) -> None:
     assert "--store" not in text
 
 
+def test_what_needs_more_than_somebody_to_run_it_says_so() -> None:
+    resnet = study("assignment-3")
+    text = rendered(report_table(resnet, judge(resnet, [])))
+    need = text.split("assignment-3-4a-accuracy")[1].split("assignment-3-own")[0]
+    assert "→ not run (needs a GPU" in need
+    assert text.count("→ not run (") == 2  # all others lack records, which is said once at the end
+
+
 def test_the_command_names_the_store_that_was_read(tmp_path) -> None:
     store = tmp_path / "my records"
     text = rendered(report_table(STUDY, judge(STUDY, []), store), width=2000)
@@ -160,24 +170,40 @@ def test_values_are_raw_and_the_unknown_is_null(records) -> None:
 
 def test_settings_measurements_and_provenance(records) -> None:
     recipe = STUDY.recipe("filters-20-lr-0.01", "sgd-momentum")
-    runs = select(STUDY, records)[recipe.name]
-    text = rendered(recipe_summary(recipe, runs))
+    runs = [record for record in records if record.recipe == recipe]
+    text = rendered(recipe_summary(STUDY, recipe, runs))
     assert "sgd, learning rate 0.01, momentum 0.9" in text
     assert recipe.digest[:12] in text
     lowest = min(runs[2].curves.test_loss)
     epoch = runs[2].curves.test_loss.index(lowest) + 1
     assert f"{lowest:.3f} at {epoch}" in text
-    assert all(f"seed {seed}: key {run.key[:12]}" in text for seed, run in runs.items())
+    assert all(f"seed {run.seed}: key {run.key[:12]}" in text for run in runs)
 
 
 def test_a_run_that_diverged_at_once(make_record) -> None:
     recipe = STUDY.recipes[0]
     run = make_record(recipe, 0, diverged_after=0)
-    assert "0 (diverged)" in rendered(recipe_summary(recipe, {0: run}))
+    assert "0 (diverged)" in rendered(recipe_summary(STUDY, recipe, [run]))
 
 
-def test_no_records() -> None:
-    assert "no records of this recipe" in rendered(recipe_summary(STUDY.recipes[0], {}))
+def test_a_recipe_without_records_names_the_command_that_makes_them(tmp_path) -> None:
+    text = rendered(recipe_summary(STUDY, STUDY.recipes[0], [], tmp_path), width=2000)
+    command = f"run nni-2023-ex1 filters-20-lr-0.01.sgd --seeds 3 --store {tmp_path}"
+    assert f"no records of this recipe; run: python -m experiments {command}" in text
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 7, 20, 29, 31, 1000])
+def test_the_command_for_a_variant_makes_that_variant(epochs) -> None:
+    recipe = STUDY.recipe("linear-6", "adam")
+    wanted = named(recipe, f"bfloat16@epochs-{epochs}") if epochs != 20 else recipe
+    arguments = shlex.split(how_to_run(STUDY, recipe=wanted))
+    options = dict(zip(arguments[6::2], arguments[7::2], strict=True))  # behind report and recipe
+    made = variant(
+        recipe,
+        precision=options.get("--precision"),
+        epochs_scale=float(options.get("--epochs-scale", 1)),
+    )
+    assert made == wanted
 
 
 def test_reading_records_does_not_load_the_training_engine() -> None:
@@ -222,6 +248,28 @@ def test_reported_numbers_stand_beside_what_was_measured(records) -> None:
         f.quantity: round(100 * f.reported) for f in findings if f.unit == "accuracy" and f.reported
     }
     assert dict(zip(labels, reported, strict=True)) == expected
+
+
+def test_accuracies_are_drawn_as_points_mean_and_interval(make_record) -> None:
+    first, second = (STUDY.recipe("linear-20", name) for name in ("sgd", "adam"))
+    runs = {
+        "linear-20": {
+            "sgd": [make_record(first, seed, test_accuracy=0.3 + 0.1 * seed) for seed in (0, 1)],
+            "adam": [
+                make_record(second, 0, test_accuracy=0.9),
+                make_record(second, 1, diverged_after=3),
+            ],
+        },
+        "linear-6": {"sgd": [], "adam": []},
+    }
+    (axes,) = figures.draw_final_accuracies(runs, "light").axes
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["linear-20", "linear-6"]
+    drawn = [list(line.get_xdata()) for line in axes.lines if len(line.get_xdata())]
+    np.testing.assert_allclose(drawn[0], [30, 40], rtol=1e-12)
+    np.testing.assert_allclose(drawn[1], [35], rtol=1e-12)
+    # t(0.975, 1) = 12.706 times 7.07 / sqrt(2) = 5, on either side; the caps are lines.
+    ends = sorted(float(cap[0]) for cap in drawn[2:])
+    np.testing.assert_allclose(ends, [35 - 63.53, 35 + 63.53], atol=0.01)
 
 
 def test_two_themes_are_written_and_the_same_bytes_each_time(make_record, tmp_path) -> None:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from experiments import heartbeat
+from experiments import sweep as sweep_module
+from experiments.executors import loss, make_executor
 from experiments.recipe import Optimizer, Recipe
 from experiments.records import RecordError, Store, SweepError
 from experiments.study import Study
-from experiments.sweep import make_executor, missing, plan, sweep
+from experiments.sweep import missing, plan, sweep
+from experiments.variants import variant
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads the process table of Linux")
 
@@ -97,11 +103,76 @@ def test_a_run_that_another_sweep_has_finished_is_not_repeated(tmp_path):
 def test_progress_is_read_from_the_store(tmp_path):
     run = _runs(tmp_path)[0]
     assert run.epochs_done() == 0
-    run._beat(1)
-    assert run.epochs_done() == 1
+    with heartbeat.beating(
+        run.heartbeat_path, study="test", recipe=run.recipe.name, seed=0, device="cpu"
+    ) as tell:
+        tell(7)
+        assert run.epochs_done() == 7
     run.execute()
     assert run.epochs_done() == run.recipe.epochs
     assert not run.heartbeat_path.exists()
+
+
+def test_a_run_tells_of_every_epoch(tmp_path, monkeypatch):
+    told = []
+
+    def train(recipe, seed, *, on_epoch, **_):
+        on_epoch(1)
+        told.extend(heartbeat.alive(Store(tmp_path)))
+        raise RuntimeError
+
+    monkeypatch.setattr(sweep_module, "train", train)
+    with pytest.raises(RuntimeError):
+        _runs(tmp_path)[1].execute()
+    (beat,) = told
+    assert (beat.study, beat.recipe, beat.seed, beat.device, beat.epoch, beat.pid) == (
+        "test", "conv-gap.adam", 0, "cpu", 1, os.getpid(),
+    )  # fmt: skip
+    assert heartbeat.alive(Store(tmp_path)) == []
+
+
+def test_a_process_trains_one_network_at_a_time(tmp_path, monkeypatch):
+    """Dask's workers may have several threads, and PyTorch's random state is the process's."""
+    active, most = [], []
+
+    def train(*_, **__):
+        active.append(1)
+        time.sleep(0.02)
+        most.append(len(active))
+        active.pop()
+        raise RuntimeError
+
+    monkeypatch.setattr(sweep_module, "train", train)
+    with ThreadPoolExecutor(4) as pool, pytest.raises(RuntimeError):
+        sweep(_runs(tmp_path), pool)
+    assert most == [1, 1, 1, 1]
+
+
+def test_a_worker_with_other_data_writes_nothing(tmp_path):
+    run = dataclasses.replace(_runs(tmp_path)[0], key="0" * 64)
+    with pytest.raises(SweepError, match=r"conv-fc\.adam on other data"):
+        run.execute()
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_folders_are_made_absolute_for_workers_that_start_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CONVLAWS_DATA", "data")
+    run = plan(STUDY, [0], Store(Path("store")))[0]
+    assert run.record_path.is_relative_to(tmp_path / "store" / "test")
+    assert run.data_root == tmp_path / "data"
+
+
+def test_what_is_not_the_studys_recipe_lies_apart_and_is_missing_from_it(tmp_path):
+    short = [variant(recipe, epochs_scale=2) for recipe in RECIPES]
+    runs = _runs(tmp_path, seeds=[0], recipes=[*RECIPES[:1], *short])
+    sweep(runs[1:], make_executor("serial"))
+    assert missing(runs) == runs[:1]
+    assert list(Store(tmp_path).records("test")) == []
+    apart = list(Store(tmp_path / "variants").records("test"))
+    assert [(record.recipe, len(record.curves.test_loss)) for record in apart] == [
+        (recipe, 2) for recipe in short
+    ]
 
 
 _SLOW = """
@@ -109,13 +180,16 @@ import dataclasses, sys
 from pathlib import Path
 from experiments.catalog import study
 from experiments.records import Store
-from experiments.sweep import make_executor, plan, sweep
+from experiments.executors import make_executor
+from experiments.study import Study
+from experiments.sweep import plan, sweep
 
 if __name__ == "__main__":
-    recipes = [dataclasses.replace(r, epochs=e) for r in study("digits").recipes[2:3]
-               for e in (1, 100_000)]
-    runs = plan(study("digits"), [0], Store(Path(sys.argv[1])), recipes=recipes, threads=1)
-    with make_executor(sys.argv[2], 2) as pool:
+    recipe = study("digits").recipe("conv-fc", "adam")
+    recipes = [dataclasses.replace(recipe, name=f"{e}.adam", epochs=e) for e in (1, 100_000)]
+    both = Study("test", "A test", tuple(recipes), statements=(), completions={"adam": "Adam"})
+    runs = plan(both, [0], Store(Path(sys.argv[1])), threads=1)
+    with make_executor(sys.argv[2]) as pool:
         sweep(runs, pool)
 """
 
@@ -137,7 +211,7 @@ def slow_sweep(tmp_path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
         )
         started.append(process)
         deadline = time.monotonic() + 240
-        while not (list(tmp_path.glob("store/digits/*.json")) and _endless_has_begun(tmp_path)):
+        while not (list(tmp_path.glob("store/test/*.json")) and _endless_has_begun(tmp_path)):
             assert process.poll() is None, process.stderr.read()
             assert time.monotonic() < deadline, "the sweep did not start"
             time.sleep(0.1)
@@ -152,11 +226,7 @@ def slow_sweep(tmp_path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
 
 
 def _endless_has_begun(tmp_path: Path) -> bool:
-    for path in tmp_path.glob("store/.running/*"):
-        with contextlib.suppress(FileNotFoundError):  # a run that ends takes its heartbeat along
-            if path.read_text() > "1":
-                return True
-    return False
+    return any(beat.epoch > 1 for beat in heartbeat.alive(Store(tmp_path / "store")))
 
 
 def _workers(pid: int) -> list[int]:
@@ -179,36 +249,13 @@ def _wait_until_gone(workers: list[int]) -> None:
 
 
 def _epochs_recorded(tmp_path: Path) -> list[int]:
-    return [record.recipe.epochs for record in Store(tmp_path / "store").records("digits")]
+    return [record.recipe.epochs for record in Store(tmp_path / "store").records("test")]
 
 
 def test_a_killed_sweep_loses_only_the_run_in_progress(tmp_path, slow_sweep):
     process = slow_sweep("serial")
     process.kill()
     process.wait()
-    assert _epochs_recorded(tmp_path) == [1]
-
-
-@linux
-def test_workers_of_a_killed_parent_exit(tmp_path, slow_sweep):
-    process = slow_sweep("processes")
-    workers = _workers(process.pid)
-    assert workers
-    process.kill()
-    process.wait()
-    _wait_until_gone(workers)
-    assert _epochs_recorded(tmp_path) == [1]
-
-
-@linux
-def test_a_killed_worker_ends_the_sweep_with_advice(tmp_path, slow_sweep):
-    process = slow_sweep("processes")
-    for worker in _workers(process.pid):
-        os.kill(worker, signal.SIGKILL)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode != 0
-    assert f"{SweepError.__name__}: a worker process was killed" in errors
-    assert "run the same command again to resume" in errors
     assert _epochs_recorded(tmp_path) == [1]
 
 
@@ -228,9 +275,34 @@ def test_an_interrupt_ends_workers_at_once(tmp_path, slow_sweep, whole_group):
 
 
 @pytest.mark.parametrize(
-    ("name", "workers", "message"),
-    [("threads", None, "'threads' is unknown; known: serial"), ("processes", 0, "at least 1")],
+    ("arguments", "message"),
+    [
+        (("threads",), "'threads' is unknown; known: serial, processes, dask"),
+        (("processes", 0), "at least 1, got 0"),
+        (("serial", 2), "--workers needs --executor processes"),
+        (("dask", 2, "tcp://host:1"), "--workers needs --executor processes"),
+        (("dask",), "need each other"),
+        (("processes", 2, "tcp://host:1"), "need each other"),
+    ],
+    ids=str,
 )
-def test_an_impossible_executor_is_refused(name, workers, message):
+def test_an_impossible_executor_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        make_executor(name, workers)
+        make_executor(*arguments)
+
+
+def test_a_lost_cluster_ends_the_sweep_with_advice(tmp_path):
+    class Lost(Executor):
+        def submit(self, fn, /, *args, **kwargs):
+            future = Future()
+            future.cancel()
+            future.set_running_or_notify_cancel()
+            return future
+
+    with pytest.raises(SweepError, match=r"scheduler was lost; .* again to resume"):
+        sweep(_runs(tmp_path), Lost())
+
+
+def test_only_the_loss_of_a_worker_is_called_one():
+    assert loss(ValueError("wrong data")) is None
+    assert loss(RecordError("full disk")) is None

@@ -1,24 +1,18 @@
-"""Measurements on a page: curves, tables of measured against reported, and facts of the runs."""
+"""Measurements on a page: tables of measured against reported, and facts of the runs."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from docutils import nodes
-from docutils.parsers.rst import directives
-from sphinx.util.docutils import SphinxDirective
 
 from _ext.chips import chip
-from _ext.pictures import picture
 from _ext.runs import runs_of, verdicts_of
+from _ext.study_directive import StudyDirective
 from _ext.tables import Cell, spanning, table
-from experiments.catalog import study
-from experiments.figures import draw_curves, draw_measured_against_reported
 from experiments.quantities import formatted, formatted_range
 from experiments.records import DEFAULT_STORE
-from experiments.reporting import how_to_run
 from theory.ledger import claims
 
 if TYPE_CHECKING:
@@ -33,105 +27,35 @@ if TYPE_CHECKING:
     from experiments.verdicts import Finding
 
 
-class _StudyDirective(SphinxDirective):
-    """A directive whose argument names a study of the catalogue."""
-
-    required_arguments = 1
-
-    @property
-    def store(self) -> Path:
-        return Path(self.config.convlaws_records)
-
-    def run(self) -> list[nodes.Node]:
-        self.env.note_reread()
-        try:
-            chosen = study(self.arguments[0])
-        except ValueError as error:
-            raise self.error(str(error)) from error
-        return self.show(chosen)
+class MissingDirective(StudyDirective):
+    """Say which recipes have no record, and how many seeds the others have at least."""
 
     def show(self, study: Study) -> list[nodes.Node]:
-        raise NotImplementedError
+        runs = runs_of(study.name, self.store)
+        missing = [recipe.name for recipe in study.recipes if not runs[recipe.name]]
+        if missing:
+            names = ", ".join(missing)
+            return [self.not_run(study, f"{len(missing)} of {len(study.recipes)} recipes: {names}")]
+        least = min(len(runs[recipe.name]) for recipe in study.recipes)
+        seeds = "one seed" if least == 1 else f"{least} seeds"
+        return [nodes.paragraph("", f"Every recipe was run, with at least {seeds}.")]
 
-    def not_run(self, study: Study, what: str) -> nodes.paragraph:
-        paragraph = nodes.paragraph("", "", chip("not_run"))
-        paragraph += nodes.Text(f" {what}; ")
-        paragraph += nodes.literal("", how_to_run(study, self.store))
-        paragraph += nodes.Text(" runs what is missing.")
-        return paragraph
 
-
-class CurvesDirective(_StudyDirective):
-    """Draw the curves of some roles under one completion."""
-
-    option_spec: ClassVar = {
-        "roles": directives.unchanged_required,
-        "completion": directives.unchanged_required,
-    }
+class CompletionsDirective(StudyDirective):
+    """Show each claim's verdict under each completion, where there are several, and as a whole."""
 
     def show(self, study: Study) -> list[nodes.Node]:
-        completion, roles = self.options["completion"], self.options["roles"].split()
-        every = {role: runs_of(study.name, self.store)[f"{role}.{completion}"] for role in roles}
-        runs = {role: list(records.values()) for role, records in every.items() if records}
-        absent = [role for role in roles if role not in runs]
-        shown: list[nodes.Node] = []
-        if runs:
-            name = "-".join(("curves", study.name, *roles, completion)).replace(".", "_")
-            alt = f"Curves of loss and accuracy under {study.completions[completion]}. " + " ".join(
-                _described(role, records) for role, records in runs.items()
-            )
-            figure = picture(self.env, name, lambda theme: draw_curves(runs, theme), alt)
-            figure += nodes.caption("", f"{study.completions[completion]}: {_seeds(runs)}.")
-            shown.append(figure)
-        if absent:
-            missing = ", ".join(f"{role}.{completion}" for role in absent)
-            shown.append(self.not_run(study, missing))
-        return shown
-
-
-class ReportedFigureDirective(_StudyDirective):
-    """Draw every reported accuracy against what was measured under each completion."""
-
-    def show(self, study: Study) -> list[nodes.Node]:
-        findings = [
-            finding
-            for verdict in verdicts_of(study.name, self.store)
-            for finding in verdict.findings
-        ]
-        drawn = [
-            finding
-            for finding in findings
-            if finding.unit == "accuracy" and finding.reported and finding.interval
-        ]
-        if not drawn:
-            return [self.not_run(study, "error bars need two seeds")]
-        alt = "Reported against measured accuracies. " + " ".join(
-            f"{finding.quantity}, {finding.completion}: reported {finding.expected}, "
-            f"measured {_value(finding)}."
-            for finding in drawn
-        )
-        name = f"reported-{study.name}"
-        return [
-            picture(
-                self.env, name, lambda theme: draw_measured_against_reported(findings, theme), alt
-            )
-        ]
-
-
-class CompletionsDirective(_StudyDirective):
-    """Show each claim's verdict under each completion, and over all of them."""
-
-    def show(self, study: Study) -> list[nodes.Node]:
+        completions = list(study.completions) if len(study.completions) > 1 else []
         rows: list[list[Cell]] = []
         for verdict in verdicts_of(study.name, self.store):
             by_completion = verdict.by_completion
-            chips = [chip(by_completion[completion]) for completion in study.completions]
+            chips = [chip(by_completion[completion]) for completion in completions]
             name = nodes.literal("", verdict.claim.removeprefix(f"{study.name}-"))
             rows.append([name, *chips, chip(verdict.verdict)])
-        return [table(["claim", *study.completions, "claim as a whole"], rows)]
+        return [table(["claim", *completions, "claim as a whole"], rows)]
 
 
-class MeasuredDirective(_StudyDirective):
+class MeasuredDirective(StudyDirective):
     """Show every part of every claim: what was measured, what was reported, and the verdict."""
 
     def show(self, study: Study) -> list[nodes.Node]:
@@ -140,11 +64,16 @@ class MeasuredDirective(_StudyDirective):
             head = nodes.paragraph("", "", chip(verdict.verdict), nodes.Text(" "))
             head += nodes.literal("", verdict.claim)
             shown += [head, *_statement(verdict.claim)]
-            shown.append(_measured(verdict.findings, len(study.completions)))
+            needs = [each for each in verdict.findings if _cannot_be_run(each)]
+            if needs:
+                shown.append(nodes.paragraph("", f"{needs[0].quantity}: {verdict.reason}."))
+            measured = [each for each in verdict.findings if each not in needs]
+            if measured:
+                shown.append(_measured(measured, len(study.completions)))
         return shown
 
 
-class RunsDirective(_StudyDirective):
+class RunsDirective(StudyDirective):
     """Show what was run: seeds, parameters, wall time and machine of every recipe."""
 
     def show(self, study: Study) -> list[nodes.Node]:
@@ -164,6 +93,10 @@ class RunsDirective(_StudyDirective):
 def _statement(claim: str) -> list[nodes.Node]:
     known = claims().get(claim)
     return [] if known is None else [nodes.paragraph("", known.statement)]
+
+
+def _cannot_be_run(finding: Finding) -> bool:
+    return finding.verdict == "not_run" and not finding.missing
 
 
 def _measured(findings: Sequence[Finding], completions: int) -> nodes.container:
@@ -228,31 +161,11 @@ def _provenance(records: list[Record]) -> nodes.paragraph:
     )
 
 
-def _described(role: str, records: list[Record]) -> str:
-    """Say in words where a role's curves end."""
-    if any(record.diverged for record in records):
-        return f"{role}: the loss diverged for at least one seed."
-    train = np.mean([record.curves.train_accuracy[-1] for record in records])
-    test = np.mean([record.curves.test_accuracy[-1] for record in records])
-    epochs = len(records[0].curves.test_accuracy)
-    return (
-        f"{role}: after {epochs} epochs {formatted(float(train), 'accuracy')} train and "
-        f"{formatted(float(test), 'accuracy')} test accuracy, mean of {len(records)} seeds."
-    )
-
-
-def _seeds(runs: dict[str, list[Record]]) -> str:
-    return ", ".join(
-        f"{role} ({len(records)} {'seed' if len(records) == 1 else 'seeds'})"
-        for role, records in runs.items()
-    )
-
-
 def setup(app: Sphinx) -> ExtensionMetadata:
-    """Register the folder of the records, and the directives that show what is in it."""
+    """Register the folder of the records, and every directive that shows what is in it."""
     app.add_config_value("convlaws_records", str(DEFAULT_STORE), "env")
-    app.add_directive("curves", CurvesDirective)
-    app.add_directive("reported-figure", ReportedFigureDirective)
+    app.setup_extension("_ext.run_pictures")
+    app.add_directive("missing-runs", MissingDirective)
     app.add_directive("completions", CompletionsDirective)
     app.add_directive("measured", MeasuredDirective)
     app.add_directive("runs", RunsDirective)

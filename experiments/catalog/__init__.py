@@ -5,12 +5,22 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from experiments.catalog import digits, nni_2023_ex1
+from experiments.catalog import (
+    assignment_3,
+    digits,
+    mnist_2017,
+    nn4i_2023_a1,
+    nni_2023_ex1,
+    tp1_cnn,
+)
 
 if TYPE_CHECKING:
     from experiments.study import Study
 
-_STUDIES = {module.STUDY.name: module.STUDY for module in (nni_2023_ex1, digits)}
+_STUDIES = {
+    module.STUDY.name: module.STUDY
+    for module in (nni_2023_ex1, mnist_2017, nn4i_2023_a1, assignment_3, tp1_cnn, digits)
+}
 
 
 def studies() -> tuple[Study, ...]:

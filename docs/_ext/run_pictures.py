@@ -1,0 +1,163 @@
+"""Pictures of the runs of a study: curves, last accuracies, measured against reported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from docutils import nodes
+from docutils.parsers.rst import directives
+
+from _ext.pictures import picture
+from _ext.runs import verdicts_of
+from _ext.study_directive import StudyDirective
+from experiments.figures import (
+    draw_curves,
+    draw_final_accuracies,
+    draw_measured_against_reported,
+)
+from experiments.quantities import formatted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sphinx.application import Sphinx
+    from sphinx.util.typing import ExtensionMetadata
+
+    from experiments.records import Record
+    from experiments.study import Study
+
+
+class _PictureDirective(StudyDirective):
+    """A picture of some roles, and a word on those that it cannot show."""
+
+    def not_drawn(self, study: Study, every: Mapping[str, Sequence[Record]]) -> list[nodes.Node]:
+        """Name the recipes without a record, and those that were lost in their first epoch."""
+        shown: list[nodes.Node] = []
+        if absent := [name for name, records in every.items() if not records]:
+            shown.append(self.not_run(study, ", ".join(absent)))
+        lost = [name for name, records in every.items() if records and not _trained(records)]
+        if lost:
+            text = f"The loss of {', '.join(lost)} diverged in the first epoch."
+            shown.append(nodes.paragraph("", text))
+        return shown
+
+
+class CurvesDirective(_PictureDirective):
+    """Draw the curves of some roles under one completion."""
+
+    option_spec: ClassVar = {
+        "roles": directives.unchanged_required,
+        "completion": directives.unchanged_required,
+    }
+
+    def show(self, study: Study) -> list[nodes.Node]:
+        completion, roles = self.options["completion"], self.options["roles"].split()
+        every = {role: self.records(study, role, completion) for role in roles}
+        runs = {role: _trained(records) for role, records in every.items() if _trained(records)}
+        shown: list[nodes.Node] = []
+        if runs:
+            name = "-".join(("curves", study.name, *roles, completion)).replace(".", "_")
+            alt = f"Curves of loss and accuracy under {study.completions[completion]}. " + " ".join(
+                _described(role, records) for role, records in runs.items()
+            )
+            figure = picture(self.env, name, lambda theme: draw_curves(runs, theme), alt)
+            figure += nodes.caption("", f"{study.completions[completion]}: {_seeds(runs)}.")
+            shown.append(figure)
+        names = {f"{role}.{completion}": records for role, records in every.items()}
+        return shown + self.not_drawn(study, names)
+
+
+class FinalAccuraciesDirective(_PictureDirective):
+    """Draw the test accuracies of some roles after the last epoch, a row each."""
+
+    option_spec: ClassVar = {"roles": directives.unchanged_required}
+
+    def show(self, study: Study) -> list[nodes.Node]:
+        roles = self.options["roles"].split()
+        every = {
+            f"{role}.{name}": self.records(study, role, name)
+            for role in roles
+            for name in study.completions
+        }
+        runs = {name: _trained(records) for name, records in every.items() if _trained(records)}
+        shown: list[nodes.Node] = []
+        if runs:
+            rows = {
+                role: {name: runs.get(f"{role}.{name}", []) for name in study.completions}
+                for role in roles
+            }
+            name = "-".join(("accuracies", study.name, *roles)).replace(".", "_")
+            alt = "Test accuracies after the last epoch. " + " ".join(
+                _described(name, records) for name, records in runs.items()
+            )
+            shown.append(
+                picture(self.env, name, lambda theme: draw_final_accuracies(rows, theme), alt)
+            )
+        return shown + self.not_drawn(study, every)
+
+
+class ReportedFigureDirective(StudyDirective):
+    """Draw every reported accuracy against what was measured under each completion."""
+
+    def show(self, study: Study) -> list[nodes.Node]:
+        findings = [
+            finding
+            for verdict in verdicts_of(study.name, self.store)
+            for finding in verdict.findings
+        ]
+        drawn = [
+            (finding, finding.measured)
+            for finding in findings
+            if finding.unit == "accuracy"
+            and finding.reported
+            and finding.interval
+            and finding.measured is not None
+        ]
+        if not drawn:
+            return [self.not_run(study, "error bars need two seeds")]
+        alt = "Reported against measured accuracies. " + " ".join(
+            f"{finding.quantity}, {finding.completion}: reported {finding.expected}, "
+            f"measured {formatted(measured, finding.unit)}."
+            for finding, measured in drawn
+        )
+        name = f"reported-{study.name}"
+        return [
+            picture(
+                self.env, name, lambda theme: draw_measured_against_reported(findings, theme), alt
+            )
+        ]
+
+
+def _trained(records: Sequence[Record]) -> list[Record]:
+    """Return the records with a curve: of runs that lasted an epoch."""
+    return [record for record in records if record.curves.test_loss]
+
+
+def _described(role: str, records: list[Record]) -> str:
+    """Say in words where a role's curves end."""
+    if any(record.diverged for record in records):
+        return f"{role}: the loss diverged for at least one seed."
+    train = np.mean([record.curves.train_accuracy[-1] for record in records])
+    test = np.mean([record.curves.test_accuracy[-1] for record in records])
+    lengths = sorted({len(record.curves.test_accuracy) for record in records})
+    epochs = f"{lengths[0]} to {lengths[-1]}" if len(lengths) > 1 else str(lengths[0])
+    return (
+        f"{role}: after {epochs} epochs {formatted(float(train), 'accuracy')} train and "
+        f"{formatted(float(test), 'accuracy')} test accuracy, mean of {len(records)} seeds."
+    )
+
+
+def _seeds(runs: dict[str, list[Record]]) -> str:
+    return ", ".join(
+        f"{role} ({len(records)} {'seed' if len(records) == 1 else 'seeds'})"
+        for role, records in runs.items()
+    )
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Register the directives."""
+    app.add_directive("curves", CurvesDirective)
+    app.add_directive("final-accuracies", FinalAccuraciesDirective)
+    app.add_directive("reported-figure", ReportedFigureDirective)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,54 @@
+"""What the directives that show a study of the catalogue have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+from _ext.chips import chip
+from _ext.runs import runs_of
+from experiments.catalog import study
+from experiments.reporting import how_to_run
+
+if TYPE_CHECKING:
+    from experiments.records import Record
+    from experiments.study import Study
+
+
+class StudyDirective(SphinxDirective):
+    """A directive whose argument names a study of the catalogue."""
+
+    required_arguments = 1
+
+    @property
+    def store(self) -> Path:
+        return Path(self.config.convlaws_records)
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_reread()
+        try:
+            chosen = study(self.arguments[0])
+        except ValueError as error:
+            raise self.error(str(error)) from error
+        return self.show(chosen)
+
+    def show(self, study: Study) -> list[nodes.Node]:
+        raise NotImplementedError
+
+    def records(self, study: Study, role: str, completion: str) -> list[Record]:
+        """Return the records of a role under a completion."""
+        try:
+            recipe = study.recipe(role, completion)
+        except ValueError as error:
+            raise self.error(str(error)) from error
+        return list(runs_of(study.name, self.store)[recipe.name].values())
+
+    def not_run(self, study: Study, what: str) -> nodes.paragraph:
+        paragraph = nodes.paragraph("", "", chip("not_run"))
+        paragraph += nodes.Text(f" {what}; ")
+        paragraph += nodes.literal("", how_to_run(study, self.store))
+        paragraph += nodes.Text(" runs what is missing.")
+        return paragraph

@@ -1,0 +1,102 @@
+"""One number from several quantities, paired by seed: their trend along a sweep, their median.
+
+Only seeds that every quantity has count; a run that diverged makes the number NaN.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from experiments.quantities import Quantity, Runs, Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from jaxtyping import Float
+
+
+def trend(setting: str, levels: Mapping[float, Quantity]) -> Quantity:
+    """Return the slope of the least-squares line through a quantity along a sweep.
+
+    Parameters
+    ----------
+    setting
+        What is swept, e.g. "dropout probability"; the slope is per unit of it.
+    levels
+        For each value of the setting, the quantity there.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two levels, or the quantities have different units.
+    """
+    if len(levels) < 2:
+        raise ValueError(f"a trend over the {setting} needs two levels, got {len(levels)}")
+    quantities = list(levels.values())
+    offsets = np.array(list(levels)) - np.mean(list(levels))
+    weights = offsets / (offsets @ offsets)
+    return _combined(
+        quantities,
+        what=f"slope of the {quantities[0].what} per unit of {setting}",
+        combine=lambda values: float(weights @ values),
+        difference=True,
+    )
+
+
+def median_of(quantities: Sequence[Quantity]) -> Quantity:
+    """Return the median of several quantities: what most of them do, more or less.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or they have different units.
+    """
+    if not quantities:
+        raise ValueError("a median needs a quantity")
+    return _combined(
+        quantities,
+        what=f"median {quantities[0].what}",
+        combine=lambda values: float(np.median(values)),
+        difference=False,
+    )
+
+
+def _combined(
+    quantities: Sequence[Quantity],
+    what: str,
+    combine: Callable[[Float[np.ndarray, " k"]], float],
+    *,
+    difference: bool,
+) -> Quantity:
+    units = {quantity.unit for quantity in quantities}
+    if len(units) > 1:
+        raise ValueError(f"cannot combine {', '.join(sorted(units))}")
+    unit: Unit = quantities[0].unit
+
+    def values(runs: Runs) -> dict[int, float]:
+        each = [quantity.values(runs) for quantity in quantities]
+        seeds = [seed for seed in each[0] if all(seed in others for others in each)]
+        return {seed: combine(np.array([every[seed] for every in each])) for seed in seeds}
+
+    reads: dict[str, int] = {}
+    for quantity in quantities:
+        for role, epoch in quantity.reads.items():
+            reads[role] = max(epoch, reads.get(role, 0))
+    return Quantity(
+        what=what,
+        where=_where(quantities),
+        unit="points" if difference and unit == "accuracy" else unit,
+        reads=reads,
+        values=values,
+    )
+
+
+def _where(quantities: Sequence[Quantity]) -> str:
+    """Name the roles in one breath where the rest is the same for all."""
+    roles = [" − ".join(quantity.reads) for quantity in quantities]
+    when = {q.where.removeprefix(role) for q, role in zip(quantities, roles, strict=True)}
+    if len(when) == 1:
+        return ", ".join(roles) + when.pop()
+    return "; ".join(quantity.where for quantity in quantities)

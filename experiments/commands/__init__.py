@@ -1,0 +1,1 @@
+"""The commands of ``python -m experiments``: they read arguments, call the package, and print."""

@@ -1,0 +1,50 @@
+"""What the commands share: consoles, options, and how JSON is printed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from experiments import catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from experiments.study import Study
+
+out = Console(width=None if sys.stdout.isatty() else 100)
+err = Console(stderr=True)
+
+
+class Device(StrEnum):
+    """Where to train."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+Report = Annotated[str, typer.Argument(help="A report of the catalogue, e.g. nni-2023-ex1.")]
+Reports = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[REPORT]...", help="Reports; all of them where none is named."),
+]
+StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the records.")]
+SeedsOption = Annotated[int, typer.Option("--seeds", min=1, help="Seeds 0 to N-1.")]
+DeviceOption = Annotated[Device, typer.Option("--device", help="Where to train.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+def studies(names: Sequence[str] | None) -> list[Study]:
+    """Return the studies of these names; all of the catalogue where none is named."""
+    return [catalog.study(name) for name in names] if names else list(catalog.studies())
+
+
+def print_json(data: Any) -> None:
+    """Print JSON-ready data on stdout."""
+    print(json.dumps(data, indent=1))

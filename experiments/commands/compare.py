@@ -1,0 +1,110 @@
+"""``compare``: two recipes held against each other, paired by seed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from experiments import lookup, reporting
+from experiments.commands import common
+from experiments.comparison import Comparison, Difference
+from experiments.comparison import compare as compare_records
+from experiments.quantities import Unit, formatted
+from experiments.records import DEFAULT_STORE, Store
+
+if TYPE_CHECKING:
+    from experiments.recipe import Recipe
+    from experiments.records import Record
+
+_NOTE = (
+    "Means over paired seeds, ± 95 % t-interval of the difference over the pairs. Both were "
+    "measured on the same test set, whose own noise is not in the interval. pp: percentage points."
+)
+
+
+def compare(
+    a: Annotated[
+        str,
+        typer.Argument(
+            help="A recipe, as filters-3-lr-0.01.adam or nni-2023-ex1.filters-3-lr-0.01.adam; "
+            "with @bfloat16 or @epochs-2 behind it, a variant."
+        ),
+    ],
+    b: Annotated[str, typer.Argument(help="Another recipe.")],
+    store: common.StoreOption = DEFAULT_STORE,
+    as_json: common.JsonOption = False,
+) -> None:
+    """Hold two recipes against each other: differences paired by seed, with intervals."""
+    (first, left), (second, right) = (_runs(name, Store(store)) for name in (a, b))
+    found = compare_records(left, right)
+    if as_json:
+        common.print_json(_data(first, second, found))
+        return
+    common.out.print(Text(f"A: {first.name}\nB: {second.name}\n"), _table(found), sep="\n")
+    if found.diverged:
+        seeds = ", ".join(map(str, found.diverged))
+        common.out.print(
+            f"left out, for a loss diverged: seeds {seeds}; the rest is no fair sample",
+            style="yellow",
+        )
+    common.out.print(f"\npaired seeds: {', '.join(map(str, found.seeds)) or 'none'}")
+    common.out.print(Text(_NOTE, "dim"))
+
+
+def _runs(name: str, store: Store) -> tuple[Recipe, list[Record]]:
+    study, recipe = lookup.recipe(name)
+    records = lookup.records(study, recipe, store)
+    if not records:
+        command = reporting.how_to_run(study, store.root, recipe)
+        raise ValueError(f"no records of {recipe.name}; run: {command}")
+    return recipe, records
+
+
+def _data(first: Recipe, second: Recipe, found: Comparison) -> dict[str, Any]:
+    return {
+        "first": first.name,
+        "second": second.name,
+        "seeds": list(found.seeds),
+        "diverged": list(found.diverged),
+        "differences": [
+            {
+                "what": each.what,
+                "unit": each.unit,
+                "first": each.first,
+                "second": each.second,
+                "difference": each.difference,
+                "interval": each.interval and [each.interval.low, each.interval.high],
+                "larger": each.larger,
+            }
+            for each in found.differences
+        ],
+    }
+
+
+def _table(found: Comparison) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("", header_style="dim")
+    for header in ("A", "B", "A − B"):
+        table.add_column(header, justify="right", header_style="dim")
+    table.add_column("larger", header_style="dim")
+    for each in found.differences:
+        table.add_row(
+            each.what,
+            formatted(each.first, each.unit),
+            formatted(each.second, each.unit),
+            _difference(each),
+            {"first": "A", "second": "B", None: "undecided"}[each.larger],
+        )
+    return table
+
+
+def _difference(each: Difference) -> str:
+    unit: Unit = "points" if each.unit == "accuracy" else each.unit
+    number, _, sign = formatted(each.difference, unit).partition(" ")
+    if each.interval is not None:
+        half_width, _, _ = formatted(each.interval.half_width, unit).partition(" ")
+        number += f" ± {half_width.removeprefix('+')}"
+    return f"{number} {sign}".rstrip()

@@ -1,0 +1,95 @@
+"""``list``, ``report``, ``show``: what the catalogue holds, and what was measured."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from experiments import catalog, lookup, reporting
+from experiments.commands import common
+from experiments.records import DEFAULT_STORE, Store
+from experiments.verdicts import judge
+
+
+def list_(as_json: common.JsonOption = False) -> None:
+    """List the reports of the catalogue and their recipes."""
+    if as_json:
+        common.print_json(
+            [
+                {
+                    "report": study.name,
+                    "title": study.title,
+                    "completions": study.completions,
+                    "recipes": [recipe.to_dict() for recipe in study.recipes],
+                }
+                for study in catalog.studies()
+            ]
+        )
+        return
+    for study in catalog.studies():
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+        table.add_column("role", no_wrap=True, header_style="dim")
+        table.add_column("network", overflow="fold", header_style="dim")
+        for header in ("data", "rate", "epochs", "batch"):
+            table.add_column(header, no_wrap=True, header_style="dim")
+        for role in study.roles:
+            recipe = study.recipe(role, next(iter(study.completions)))
+            table.add_row(
+                role,
+                f"{recipe.network}, {recipe.filters} filters" if recipe.filters else recipe.network,
+                recipe.dataset,
+                f"{recipe.optimizer.lr:g}",
+                str(recipe.epochs),
+                str(recipe.batch),
+            )
+        common.out.print(f"[bold]{study.name}[/bold]  {study.title}", table)
+        for completion, description in study.completions.items():
+            common.out.print(f"completion {completion}: {description}", style="dim")
+        common.out.print()
+
+
+def report(
+    reports: common.Reports = None,
+    store: common.StoreOption = DEFAULT_STORE,
+    as_json: common.JsonOption = False,
+) -> None:
+    """Hold what was measured against what was reported, with verdicts."""
+    studies = common.studies(reports)
+    verdicts = {study.name: judge(study, Store(store).records(study.name)) for study in studies}
+    if as_json:
+        common.print_json(
+            [row for each in verdicts.values() for row in reporting.report_data(each)]
+        )
+        return
+    for study in studies:
+        common.out.print(reporting.report_table(study, verdicts[study.name], store))
+
+
+def show(
+    report: common.Report,
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            help="A recipe, e.g. filters-3-lr-0.01.adam; filters-3-lr-0.01.adam@bfloat16 for a "
+            "variant of it."
+        ),
+    ],
+    store: common.StoreOption = DEFAULT_STORE,
+    as_json: common.JsonOption = False,
+) -> None:
+    """Show one recipe: its settings, what each seed measured, and where that comes from."""
+    study = catalog.study(report)
+    found = {
+        each.name: (each, lookup.records(study, each, Store(store)))
+        for each in lookup.recipes(study, [recipe])
+    }
+    if as_json:
+        common.print_json(
+            [json.loads(record.to_json()) for _, records in found.values() for record in records]
+        )
+        return
+    for each, records in found.values():
+        common.out.print(reporting.recipe_summary(study, each, records, store))

@@ -1,0 +1,138 @@
+"""``run``: train what the store does not hold yet."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from experiments import catalog, lookup
+from experiments.commands import common
+from experiments.commands.progress import progress
+from experiments.records import DEFAULT_STORE, Store
+from experiments.variants import home, variant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from experiments.recipe import Recipe
+    from experiments.study import Study
+
+
+class Precision(StrEnum):
+    """How forward passes are computed."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+class ExecutorName(StrEnum):
+    """How to spread runs."""
+
+    serial = "serial"
+    processes = "processes"
+    dask = "dask"
+
+
+def run(
+    report: common.Report,
+    recipes: Annotated[
+        list[str] | None,
+        typer.Argument(help="Recipes (filters-3-lr-0.01.adam) or roles; all where none is named."),
+    ] = None,
+    seeds: common.SeedsOption = 3,
+    device: common.DeviceOption = common.Device.cpu,
+    precision: Annotated[
+        Precision | None, typer.Option(help="Another precision than the recipes'.")
+    ] = None,
+    epochs_scale: Annotated[
+        float,
+        typer.Option(metavar="F", help="Factor of every recipe's epochs: 0.1 for a rehearsal."),
+    ] = 1.0,
+    executor: Annotated[ExecutorName, typer.Option(help="How to spread runs.")] = (
+        ExecutorName.serial
+    ),
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes; by default one a core.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="The Dask scheduler: tcp://host:8786.")
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="CPU threads a run; by default processes share the cores."),
+    ] = None,
+    data_root: Annotated[
+        Path | None, typer.Option(help="Data folder; else CONVLAWS_DATA, else a download.")
+    ] = None,
+    store: common.StoreOption = DEFAULT_STORE,
+    as_json: common.JsonOption = False,
+) -> None:
+    """Run what the store does not hold yet.
+
+    Stop it whenever you like: finished runs are kept, and the same command goes on from there.
+
+    On small networks, one thread for each of several processes carries more runs than one process:
+
+        python -m experiments run nni-2023-ex1 --executor processes
+
+    Records made with another precision or number of epochs than the catalogue says lie apart, in
+    STORE/variants, and count for no verdict.
+    """
+    from experiments import sweep  # PyTorch takes seconds to import
+    from experiments.executors import make_executor
+
+    study = catalog.study(report)
+    chosen = [
+        variant(recipe, precision=precision and precision.value, epochs_scale=epochs_scale)
+        for recipe in lookup.recipes(study, recipes or [])
+    ]
+    if executor is ExecutorName.processes:
+        workers = workers or os.cpu_count() or 1
+        threads = threads or max(1, (os.cpu_count() or 1) // workers)
+    elif executor is ExecutorName.dask:
+        threads = threads or 1
+    with make_executor(executor.value, workers, scheduler) as pool:
+        runs = sweep.plan(
+            study,
+            range(seeds),
+            Store(store),
+            recipes=chosen,
+            device=device.value,
+            data_root=data_root,
+            threads=threads,
+        )
+        todo = sweep.missing(runs)
+        _announce(study, chosen, Store(store))
+        common.err.print(
+            f"{study.name}: {len(runs) - len(todo)} of {len(runs)} runs are in {store}; "
+            + (f"{len(todo)} are missing" if todo else "nothing is missing"),
+            soft_wrap=True,
+        )
+        try:
+            with progress(todo, common.err):
+                sweep.sweep(todo, pool)
+        except KeyboardInterrupt:
+            common.err.print(
+                "interrupted; finished runs are kept, the same command goes on from there"
+            )
+            raise typer.Exit(130) from None
+    if as_json:
+        common.print_json(
+            {"report": study.name, "store": str(store), "runs": len(runs), "ran": len(todo)}
+        )
+
+
+def _announce(study: Study, recipes: Sequence[Recipe], store: Store) -> None:
+    """Say which recipes are not the catalogue's, and what that means for their records."""
+    changed = [recipe for recipe in recipes if recipe not in study.recipes]
+    if changed:
+        apart = home(study, changed[0], store).root
+        common.err.print(
+            f"{study.name}: {len(changed)} of {len(recipes)} recipes are not the catalogue's, such "
+            f"as {changed[0].name}; their records lie in {apart} and count for no verdict",
+            soft_wrap=True,
+        )

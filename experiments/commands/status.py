@@ -1,0 +1,114 @@
+"""``status``: what is done, in progress and missing, and how long the rest will take."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from experiments import heartbeat
+from experiments.commands import common
+from experiments.records import DEFAULT_STORE, Store
+from experiments.status import StudyStatus
+from experiments.status import status as study_status
+
+if TYPE_CHECKING:
+    from experiments.status import RecipeStatus
+
+
+def status(
+    reports: common.Reports = None,
+    seeds: common.SeedsOption = 3,
+    device: common.DeviceOption = common.Device.cpu,
+    store: common.StoreOption = DEFAULT_STORE,
+    as_json: common.JsonOption = False,
+) -> None:
+    """Say what is done, in progress and missing, and how long the rest will take.
+
+    The time is estimated from the wall times of the records: of the same recipe, or else of its
+    role under the other completions.
+    """
+    records, running = Store(store), heartbeat.alive(Store(store))
+    found = [
+        study_status(study, records.records(study.name), running, range(seeds), device.value)
+        for study in common.studies(reports)
+    ]
+    if as_json:
+        common.print_json([_data(each) for each in found])
+        return
+    for each in found:
+        common.out.print(f"[bold]{each.study.name}[/bold]  {each.study.title}", _table(each))
+        common.out.print(_summary(each), "", sep="\n")
+
+
+def _data(found: StudyStatus) -> dict[str, Any]:
+    return {
+        "report": found.study.name,
+        "at_once": found.at_once,
+        "remaining_seconds": found.remaining_seconds,
+        "unknown": list(found.unknown),
+        "recipes": [
+            {
+                "recipe": each.recipe.name,
+                "done": list(each.done),
+                "running": [asdict(run) for run in each.running],
+                "missing": list(each.missing),
+                "epochs": each.recipe.epochs,
+                "run_seconds": each.run_seconds,
+                "basis": each.basis,
+                "remaining_seconds": each.remaining_seconds,
+            }
+            for each in found.recipes
+        ],
+    }
+
+
+def _table(found: StudyStatus) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for header in ("recipe", "done", "in progress", "missing", "a run", "left"):
+        right = header in ("done", "missing", "a run", "left")
+        table.add_column(header, justify="right" if right else "left", header_style="dim")
+    for each in found.recipes:
+        table.add_row(*_row(each))
+    return table
+
+
+def _row(each: RecipeStatus) -> list[str]:
+    epochs = each.recipe.epochs
+    running = ", ".join(f"seed {run.seed}: {run.epoch} of {epochs} epochs" for run in each.running)
+    guess = "~" if each.basis == "role" else ""
+    return [
+        each.recipe.name,
+        str(len(each.done)),
+        running,
+        str(len(each.missing)),
+        "?" if each.run_seconds is None else guess + _duration(each.run_seconds),
+        "?" if each.remaining_seconds is None else _duration(each.remaining_seconds),
+    ]
+
+
+def _summary(found: StudyStatus) -> str:
+    done = sum(len(each.done) for each in found.recipes)
+    missing = sum(len(each.missing) for each in found.recipes)
+    line = f"{done} runs done, {found.at_once} in progress, {missing} missing"
+    if not found.at_once + missing:
+        return line
+    sum_of_runs = found.remaining_seconds
+    if sum_of_runs:
+        line += f"; {_duration(sum_of_runs)} of runs are left"
+        if found.at_once > 1:
+            line += f", {_duration(sum_of_runs / found.at_once)} with {found.at_once} at once"
+    if found.unknown:
+        line += f"; unknown for {len(found.unknown)} recipes, whose roles were never run"
+    return line
+
+
+def _duration(seconds: float) -> str:
+    """Return a time as people say it: "45 s", "12 min", "3 h 20 min"."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,130 @@
+"""Comparison: two recipes held against each other, seed by seed.
+
+Two runs of one seed on one kind of device share what the seed draws, such as the order of the
+images. Their difference is free of what they share, so its t-interval over the pairs is the right
+error bar. It speaks of seeds alone: both were measured on one and the same test set.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Literal
+
+from experiments.statistics import Interval, mean_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from experiments.quantities import Unit
+    from experiments.records import Record
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One measure of both recipes, and the difference of the pairs.
+
+    Parameters
+    ----------
+    what, unit
+        What is measured; accuracies are fractions of 1, losses are in nats.
+    first, second
+        Mean over the pairs of each recipe.
+    difference
+        Mean of first - second.
+    interval
+        95% t-interval of the difference; None for fewer than two pairs.
+    """
+
+    what: str
+    unit: Unit
+    first: float
+    second: float
+    difference: float
+    interval: Interval | None
+
+    @property
+    def larger(self) -> Literal["first", "second"] | None:
+        """Which recipe has the larger value; None where the interval leaves it open."""
+        if self.interval is None or 0 in self.interval:
+            return None
+        return "first" if self.interval.low > 0 else "second"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Every difference between two recipes.
+
+    Parameters
+    ----------
+    seeds
+        The seeds of the pairs that count.
+    diverged
+        Seeds that were left out because the loss of either run diverged. The rest is then no fair
+        sample of all seeds.
+    differences
+        One for each measure; none where every pair diverged.
+    """
+
+    seeds: tuple[int, ...]
+    diverged: tuple[int, ...]
+    differences: tuple[Difference, ...]
+
+
+_MEASURES: tuple[tuple[str, Unit, Callable[[Record], float | None]], ...] = (
+    ("test accuracy, last epoch", "accuracy", lambda run: _last(run.curves.test_accuracy)),
+    ("test loss, last epoch", "nats", lambda run: _last(run.curves.test_loss)),
+    ("test loss, lowest", "nats", lambda run: min(run.curves.test_loss, default=None)),
+    ("train accuracy, final weights", "accuracy", lambda run: run.final_train_accuracy),
+    ("train loss, final weights", "nats", lambda run: run.final_train_loss),
+)
+
+
+def compare(first: Sequence[Record], second: Sequence[Record]) -> Comparison:
+    """Compare the records of two recipes, paired by seed and device.
+
+    Parameters
+    ----------
+    first, second
+        The records of each recipe. Where a seed has a pair on both kinds of device, the CPU's
+        counts.
+
+    Raises
+    ------
+    ValueError
+        If no seed was run under both on one kind of device.
+    """
+    left, right = ({(run.device, run.seed): run for run in runs} for runs in (first, second))
+    pairs: dict[int, tuple[Record, Record]] = {}
+    for device, seed in sorted(left.keys() & right.keys()):  # "cpu" comes before "cuda"
+        pairs.setdefault(seed, (left[device, seed], right[device, seed]))
+    if not pairs:
+        raise ValueError(
+            "no seed was run under both recipes on one kind of device, so nothing can be paired"
+        )
+    lost = [seed for seed, runs in pairs.items() if any(run.diverged for run in runs)]
+    kept = {seed: runs for seed, runs in sorted(pairs.items()) if seed not in lost}
+    differences = []
+    for what, unit, value in _MEASURES:
+        values = [(value(a), value(b)) for a, b in kept.values()]
+        known = [(a, b) for a, b in values if a is not None and b is not None]
+        if known and len(known) == len(kept):
+            differences.append(_difference(what, unit, known))
+    return Comparison(tuple(kept), tuple(sorted(lost)), tuple(differences))
+
+
+def _difference(what: str, unit: Unit, values: Sequence[tuple[float, float]]) -> Difference:
+    each = [a - b for a, b in values]
+    return Difference(
+        what=what,
+        unit=unit,
+        first=fmean(a for a, _ in values),
+        second=fmean(b for _, b in values),
+        difference=math.fsum(each) / len(each),
+        interval=mean_interval(each),
+    )
+
+
+def _last(curve: Sequence[float]) -> float | None:
+    return curve[-1] if curve else None

@@ -1,0 +1,105 @@
+"""Lookup: from the names that people type to recipes, and from recipes to their records."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from experiments import catalog, variants
+from experiments.records import ENGINE_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from experiments.recipe import Recipe
+    from experiments.records import Record, Store
+    from experiments.study import Study
+
+
+def recipes(study: Study, names: Sequence[str]) -> list[Recipe]:
+    """Return the recipes of a study that the names mean; all of them for no name.
+
+    Parameters
+    ----------
+    study
+        The study.
+    names
+        Each the name of a recipe, of a role (its recipe under every completion), or of a variant
+        of a recipe (:mod:`experiments.variants`).
+
+    Raises
+    ------
+    ValueError
+        If there is no such recipe or role; the message suggests one.
+    """
+    if not names:
+        return list(study.recipes)
+    by_name = {recipe.name: [recipe] for recipe in study.recipes}
+    for role in study.roles:
+        by_name[role] = [study.recipe(role, completion) for completion in study.completions]
+    chosen: dict[str, Recipe] = {}
+    for name in names:
+        base, _, marks = name.partition("@")
+        if base not in by_name:
+            raise ValueError(f"{study.name} has no recipe or role {base!r}; {_hint(base, by_name)}")
+        for recipe in by_name[base]:
+            meant = variants.named(recipe, marks) if marks else recipe
+            chosen[meant.name] = meant
+    return list(chosen.values())
+
+
+def recipe(name: str) -> tuple[Study, Recipe]:
+    """Return the one recipe of the whole catalogue that a name means, and its study.
+
+    Parameters
+    ----------
+    name
+        The name of a recipe or of a variant of one, with ``<report>.`` before it where several
+        reports have a recipe of this name.
+
+    Raises
+    ------
+    ValueError
+        If there is no such recipe, or more than one.
+    """
+    base, _, marks = name.partition("@")
+    by_name: dict[str, list[tuple[Study, Recipe]]] = {}
+    for study in catalog.studies():
+        for each in study.recipes:
+            by_name.setdefault(each.name, []).append((study, each))
+            by_name[f"{study.name}.{each.name}"] = [(study, each)]
+    if base not in by_name:
+        raise ValueError(f"no report has a recipe {base!r}; {_hint(base, by_name)}")
+    if len(by_name[base]) > 1:
+        full = ", ".join(f"{study.name}.{each.name}" for study, each in by_name[base])
+        raise ValueError(f"several reports have a recipe {base!r}; name one of {full}")
+    ((study, found),) = by_name[base]
+    return study, variants.named(found, marks) if marks else found
+
+
+def records(study: Study, recipe: Recipe, store: Store) -> list[Record]:
+    """Return every record of a recipe by the present engine, on any device, in order of seeds.
+
+    Raises
+    ------
+    ValueError
+        If the records come from different versions of one data set.
+    experiments.records.RecordError
+        If the store does not exist or a record cannot be read.
+    """
+    found = [
+        record
+        for record in variants.home(study, recipe, store).records(study.name)
+        if record.recipe.digest == recipe.digest and record.engine == ENGINE_VERSION
+    ]
+    if len({record.dataset_fingerprint for record in found}) > 1:
+        raise ValueError(
+            f"the records of {recipe.name} come from different versions of data set "
+            f"{recipe.dataset!r}; keep one store for each"
+        )
+    return sorted(found, key=lambda record: (record.seed, record.device))
+
+
+def _hint(name: str, known: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f"did you mean {near[0]}?" if near else "see: python -m experiments list"

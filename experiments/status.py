@@ -1,0 +1,166 @@
+"""Status: which runs of a study are done, in progress or missing, and how long the rest will take.
+
+A run takes as long as the earlier runs of its own recipe did. For a recipe without records its role
+under the other completions stands in, step for step: the network and the data are the same, only
+the optimiser or the like is not. Where a role has never been run there is no estimate, and that is
+said, for networks differ in cost by orders of magnitude.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Literal
+
+from experiments.records import ENGINE_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from experiments.heartbeat import Heartbeat
+    from experiments.recipe import Recipe
+    from experiments.records import Record
+    from experiments.study import Study
+
+Basis = Literal["recipe", "role"]
+
+
+@dataclass(frozen=True)
+class RecipeStatus:
+    """How far one recipe is, on one kind of device.
+
+    Parameters
+    ----------
+    recipe
+        The recipe.
+    done
+        Seeds with a record.
+    running
+        Runs in progress.
+    missing
+        Seeds that are asked for, neither done nor in progress.
+    run_seconds
+        Estimated wall time of one run; None where nothing is known.
+    basis
+        Whose records the estimate comes from: the ``"recipe"``'s own, or those of its ``"role"``
+        under other completions.
+    """
+
+    recipe: Recipe
+    done: tuple[int, ...]
+    running: tuple[Heartbeat, ...]
+    missing: tuple[int, ...]
+    run_seconds: float | None
+    basis: Basis | None
+
+    @property
+    def remaining_runs(self) -> float:
+        """Runs that are left, those in progress counted by the share of their epochs to come."""
+        epochs = max(self.recipe.epochs, 1)
+        return len(self.missing) + sum(1 - min(run.epoch / epochs, 1) for run in self.running)
+
+    @property
+    def remaining_seconds(self) -> float | None:
+        """Wall time that is left if one run follows the other; None where nothing is known."""
+        if not self.remaining_runs:
+            return 0.0
+        return None if self.run_seconds is None else self.remaining_runs * self.run_seconds
+
+
+@dataclass(frozen=True)
+class StudyStatus:
+    """How far a study is: its recipes, in the order of the study."""
+
+    study: Study
+    recipes: tuple[RecipeStatus, ...]
+
+    @property
+    def at_once(self) -> int:
+        """Runs in progress."""
+        return sum(len(each.running) for each in self.recipes)
+
+    @property
+    def remaining_seconds(self) -> float:
+        """Wall time that is left if one run follows the other, of what can be estimated."""
+        return sum(each.remaining_seconds or 0.0 for each in self.recipes)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The recipes whose remaining time cannot be estimated."""
+        return tuple(each.recipe.name for each in self.recipes if each.remaining_seconds is None)
+
+
+def status(
+    study: Study,
+    records: Iterable[Record],
+    heartbeats: Iterable[Heartbeat],
+    seeds: Iterable[int],
+    device: str = "cpu",
+) -> StudyStatus:
+    """Return how far a study is on one kind of device.
+
+    Parameters
+    ----------
+    study
+        The study.
+    records
+        Records of the study; those of other recipes, engines and devices are passed over.
+    heartbeats
+        Runs in progress, of any study.
+    seeds
+        The seeds that are asked for.
+    device
+        ``"cpu"`` or ``"cuda"``.
+    """
+    wanted = tuple(seeds)
+    done: dict[str, dict[int, Record]] = {recipe.name: {} for recipe in study.recipes}
+    for record in records:
+        current = record.engine == ENGINE_VERSION and record.recipe in study.recipes
+        if current and record.device == device:
+            done[record.recipe.name][record.seed] = record
+    running: dict[str, list[Heartbeat]] = {recipe.name: [] for recipe in study.recipes}
+    for heartbeat in heartbeats:
+        ours = heartbeat.study == study.name and heartbeat.device == device
+        if ours and heartbeat.seed not in done.get(heartbeat.recipe, {heartbeat.seed}):
+            running[heartbeat.recipe].append(heartbeat)
+    own = {name: list(by_seed.values()) for name, by_seed in done.items()}
+    result = []
+    for recipe in study.recipes:
+        begun = {*done[recipe.name], *(run.seed for run in running[recipe.name])}
+        seconds, basis = _estimate(study, recipe, own)
+        result.append(
+            RecipeStatus(
+                recipe=recipe,
+                done=tuple(sorted(done[recipe.name])),
+                running=tuple(sorted(running[recipe.name], key=lambda run: run.seed)),
+                missing=tuple(seed for seed in wanted if seed not in begun),
+                run_seconds=seconds,
+                basis=basis,
+            )
+        )
+    return StudyStatus(study, tuple(result))
+
+
+def _estimate(
+    study: Study, recipe: Recipe, records: dict[str, list[Record]]
+) -> tuple[float | None, Basis | None]:
+    """Return the expected wall time of one run of a recipe, and whose records say so."""
+    if own := records[recipe.name]:
+        return fmean(_wall_seconds(own)), "recipe"
+    role, _, _ = recipe.name.rpartition(".")
+    # Of the steps in the recipe: that some runs stop early will go for this one too.
+    paces = [
+        fmean(_wall_seconds(relatives)) / _steps(relatives[0].recipe)
+        for completion in study.completions
+        if (relatives := records[f"{role}.{completion}"])
+    ]
+    return (fmean(paces) * _steps(recipe), "role") if paces else (None, None)
+
+
+def _steps(recipe: Recipe) -> int:
+    """Return the length of a run in steps, or in passes where the recipes of its role count so."""
+    return max(recipe.epochs, 1) * (recipe.steps or 1)
+
+
+def _wall_seconds(records: Sequence[Record]) -> list[float]:
+    return [float(record.provenance["wall_seconds"]) for record in records]

@@ -1,0 +1,68 @@
+"""How far training accuracy runs ahead of test accuracy, one number for each seed.
+
+The training accuracy of an epoch is the running mean while the weights change, so it lags behind;
+early on the lead is understated, and may be negative.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from experiments.quantities import Quantity, each_seed, formatted
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from experiments.records import Record
+
+
+def largest_lead(role: str) -> Quantity:
+    """Return the largest lead of training over test accuracy in any epoch."""
+
+    def value(record: Record) -> float:
+        return math.nan if record.diverged else float(_leads(record).max())
+
+    return Quantity(
+        what="largest lead of train over test accuracy",
+        where=role,
+        unit="points",
+        reads={role: 1},
+        values=each_seed(role, value),
+    )
+
+
+def lead_begins(role: str, lead: float) -> Quantity:
+    """Return which share of the training has passed when training accuracy stays ahead.
+
+    Parameters
+    ----------
+    role
+        The runs.
+    lead
+        By more than how much, as a fraction of 1. The share counts the epoch from which on it is
+        ahead by that much to the end; a run whose last epoch is not counts as longer than the
+        training by one epoch.
+    """
+
+    def value(record: Record) -> float:
+        if record.diverged:
+            return math.nan
+        ahead = _leads(record) > lead
+        behind = np.flatnonzero(~ahead)
+        start = int(behind[-1]) + 2 if len(behind) else 1
+        return start / len(ahead)
+
+    return Quantity(
+        what=f"share of the training until train leads test by {formatted(lead, 'points')}",
+        where=role,
+        unit="share",
+        reads={role: 1},
+        values=each_seed(role, value),
+    )
+
+
+def _leads(record: Record) -> Float[np.ndarray, " epochs"]:
+    return np.subtract(record.curves.train_accuracy, record.curves.test_accuracy)

@@ -1,0 +1,89 @@
+"""Variants: a recipe of the catalogue at another precision, or with more or fewer epochs.
+
+A variant is a recipe of its own, with its own key and a name that says what differs, such as
+``conv-fc.adam@bfloat16`` or ``conv-fc.adam@epochs-2``. It answers another question than the report
+did, so its records lie apart, in a store inside the store, and no verdict is drawn from them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from typing import TYPE_CHECKING, Any, get_args
+
+from experiments.recipe import Precision
+from experiments.records import Store
+
+if TYPE_CHECKING:
+    from experiments.recipe import Recipe
+    from experiments.study import Study
+
+_FOLDER = "variants"
+_EPOCHS = re.compile(r"epochs-(\d+)")
+
+
+def variant(recipe: Recipe, *, precision: str | None = None, epochs_scale: float = 1.0) -> Recipe:
+    """Return the recipe at another precision or length; the recipe itself where that is its own.
+
+    Parameters
+    ----------
+    recipe
+        A recipe of the catalogue.
+    precision
+        As in :class:`~experiments.recipe.Recipe`; None leaves it.
+    epochs_scale
+        Factor of the epochs, which are rounded, but to no less than 1. A recipe that only measures
+        its initial network, with no epoch at all, stays as it is.
+
+    Raises
+    ------
+    ValueError
+        If the precision is unknown or the factor is not a positive number.
+    """
+    if not (math.isfinite(epochs_scale) and epochs_scale > 0):
+        raise ValueError(f"epochs are scaled by a positive number, got {epochs_scale:g}")
+    epochs = max(1, round(epochs_scale * recipe.epochs)) if recipe.epochs else 0
+    changes: dict[str, Any] = {}
+    if precision is not None and precision != recipe.precision:
+        changes["precision"] = precision
+    if epochs != recipe.epochs:
+        changes["epochs"] = epochs
+    return _changed(recipe, changes)
+
+
+def named(recipe: Recipe, marks: str) -> Recipe:
+    """Return the variant whose name has these marks behind the recipe's.
+
+    Parameters
+    ----------
+    recipe
+        A recipe of the catalogue.
+    marks
+        What follows the first ``@``: ``"bfloat16"``, ``"epochs-2"``, ``"bfloat16@epochs-2"``.
+
+    Raises
+    ------
+    ValueError
+        If a mark is unknown.
+    """
+    changes: dict[str, Any] = {}
+    for mark in marks.split("@"):
+        if mark in get_args(Precision):
+            changes["precision"] = mark
+        elif match := _EPOCHS.fullmatch(mark):
+            changes["epochs"] = int(match[1])
+        else:
+            known = ", ".join((*get_args(Precision), "epochs-<n>"))
+            raise ValueError(f"{recipe.name} has no variant {mark!r}; known: {known}")
+    return _changed(recipe, changes)
+
+
+def home(study: Study, recipe: Recipe, store: Store) -> Store:
+    """Return where the records of a recipe belong: those of a variant lie apart."""
+    return store if recipe in study.recipes else Store(store.root / _FOLDER)
+
+
+def _changed(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
+    marks = [f"epochs-{value}" if key == "epochs" else value for key, value in changes.items()]
+    return dataclasses.replace(recipe, name="@".join((recipe.name, *marks)), **changes)

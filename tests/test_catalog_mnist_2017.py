@@ -1,0 +1,112 @@
+"""The study of mnist-2017 runs what the report describes and measures all that it claims."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from experiments import networks
+from experiments.augmentation import inputs_of
+from experiments.catalog.mnist_2017 import COMPLETIONS, NETWORKS, STUDY
+from experiments.training import train_epoch
+from theory.ledger import claims
+
+SHAPES = {"mnist": ((1, 28, 28), 10), "mnist-pairs": ((1, 56, 28), 19)}
+
+
+def built(role: str) -> torch.nn.Module:
+    recipe = STUDY.recipe(role, "1000")
+    shape, classes = SHAPES[recipe.dataset]
+    torch.manual_seed(0)
+    network = networks.build(recipe.network, shape, recipe.filters, classes)
+    networks.initialise(network, recipe.initialisation)
+    return network
+
+
+def parameters(role: str) -> int:
+    return sum(p.numel() for p in built(role).parameters())
+
+
+def test_the_networks_have_as_many_parameters_as_the_report_counts() -> None:
+    [total] = claims()["mnist-2017-q1-total"].reported
+    for role in ("baseline", "linear", "examples-all", "examples-250", "keep-0.75", "keep-0.5"):
+        assert parameters(role) == total == 3_274_634
+    assert parameters("one-conv") == claims()["mnist-2017-q3a-params"].reported["total"] == 63_250
+
+
+def test_the_minimal_network_differs_by_the_misprint_of_its_first_layer() -> None:
+    [printed] = claims()["mnist-2017-q3b-total"].reported
+    first_layer = claims()["mnist-2017-q3b-conv1"].reported["weights"]
+    assert (printed, first_layer) == (1_326_586, 294)
+    assert parameters("minimal") == printed - first_layer + 16 * 7 * 7
+
+
+def test_the_reduced_and_the_sum_network_have_the_described_layers() -> None:
+    first = 32 * 25 + 32
+    assert parameters("reduced-250") == (
+        first + (64 * 32 * 9 + 64) + (7 * 7 * 64 * 300 + 300) + (300 * 10 + 10)
+    )
+    shared_by_both_halves = 7 * 7 * 64 * 1024 + 1024
+    assert parameters("digit-sum") == (
+        first + (64 * 32 * 25 + 64) + shared_by_both_halves + (2048 * 19 + 19)
+    )
+
+
+def test_every_empirical_claim_is_stated_and_no_other() -> None:
+    empirical = {c.id for c in claims().values() if c.report == STUDY.name and c.empirical}
+    assert set(STUDY.claims) == empirical
+    assert len(empirical) == 9
+
+
+def test_each_completion_trains_for_as_many_iterations_as_it_says() -> None:
+    for recipe in STUDY.recipes:
+        _, _, completion = recipe.name.rpartition(".")
+        assert f"{recipe.steps * recipe.epochs:,} iterations" == COMPLETIONS[completion]
+        assert recipe.batch == 50
+
+
+def test_dropout_stands_where_the_question_has_it() -> None:
+    kept = {role: network.count("drop0.5") for role, network in NETWORKS.items()}
+    assert kept == dict.fromkeys(NETWORKS, 0) | {
+        "one-conv": 1,
+        "minimal": 1,
+        "baseline": 1,
+        "linear": 1,
+        "keep-0.5": 3,
+    }
+    assert NETWORKS["keep-0.75"] == NETWORKS["keep-0.5"].replace("drop0.5", "drop0.25")
+    assert NETWORKS["examples-all"] == NETWORKS["examples-250"]
+    without = NETWORKS["examples-all"]
+    assert NETWORKS["baseline"] == without.replace("relu fc10", "relu drop0.5 fc10")
+
+
+def test_the_linear_network_is_the_baseline_without_relu_and_maximum() -> None:
+    assert NETWORKS["linear"] == NETWORKS["baseline"].replace("relu ", "").replace("max", "avg")
+
+
+def test_only_the_questions_on_few_examples_have_few() -> None:
+    few = {recipe.name.rpartition(".")[0] for recipe in STUDY.recipes if recipe.examples == 250}
+    assert few == {"examples-250", "reduced-250", "keep-0.75", "keep-0.5"}
+    assert all(recipe.examples in (None, 250) for recipe in STUDY.recipes)
+
+
+@pytest.mark.parametrize("role", NETWORKS)
+def test_every_recipe_takes_a_step(role: str) -> None:
+    recipe = dataclasses.replace(STUDY.recipe(role, "1000"), batch=4)
+    shape, classes = SHAPES[recipe.dataset]
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (4, *shape), dtype=torch.uint8, generator=generator)
+    labels = torch.randint(classes, (4,), generator=generator)
+    network = built(role)
+    before = [p.clone() for p in network.parameters()]
+    optimizer = torch.optim.Adam(network.parameters(), lr=recipe.optimizer.lr)
+    loss, _ = train_epoch(
+        network, optimizer, images, labels, torch.arange(4), recipe, inputs_of(recipe, images)
+    )
+    assert math.isfinite(loss)
+    assert all(
+        not torch.equal(old, new) for old, new in zip(before, network.parameters(), strict=True)
+    )

@@ -1,0 +1,119 @@
+"""The study of nn4i-2023-a1 runs what the report describes and measures all that it claims."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from experiments import layers
+from experiments.augmentation import inputs_of
+from experiments.catalog.nn4i_2023_a1 import NETWORKS, STUDY
+from experiments.training import train_epoch
+from theory.ledger import claims
+
+IMAGE = (3, 32, 32)
+PREFIX = "nn4i-2023-a1-"
+
+
+def built(role: str) -> nn.Sequential:
+    torch.manual_seed(0)
+    return layers.build(NETWORKS[role], IMAGE)
+
+
+def parameters(role: str) -> int:
+    return sum(p.numel() for p in built(role).parameters())
+
+
+def count(role: str, kind: type[nn.Module]) -> int:
+    return sum(isinstance(module, kind) for module in built(role).modules())
+
+
+def convolutions(role: str) -> int:
+    """Count the convolutions of the main path: those of a skip connection have 1x1 kernels."""
+    return sum(
+        isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1)
+        for module in built(role).modules()
+    )
+
+
+def test_the_one_layer_networks_have_about_as_many_parameters_as_reported() -> None:
+    for role, claim in (("conv-fc", "q3-60000"), ("conv-gap", "q3-gap-600")):
+        [reported] = claims()[PREFIX + claim].reported
+        assert abs(parameters(role) - reported) < 0.05 * reported
+    [reported] = claims()["nni-2023-ex1-q1a-params-20"].reported
+    assert parameters("fewer-parameters") == reported < parameters("conv-fc")
+
+
+def test_the_first_set_is_the_described_one() -> None:
+    described = claims()[PREFIX + "q1c-network-first"].reported
+    stages = {role: role for role in NETWORKS if role.startswith("stages")}
+    assert {convolutions(role) for role in stages} == set(described["conv_layers"])
+    assert {count(role, nn.Linear) for role in stages} == set(described["fc_layers"])
+    for role in stages:
+        pool = nn.AvgPool2d if role.endswith("average") else nn.MaxPool2d
+        assert count(role, pool) == convolutions(role)
+        assert count(role, nn.ReLU) == convolutions(role) + count(role, nn.Linear) - 1
+
+
+def test_the_second_set_is_the_grid_of_the_report() -> None:
+    described = claims()[PREFIX + "q1c-grid"].reported
+    grid = [role for role in NETWORKS if role.startswith("block")]
+    assert grid == [
+        f"block-{network_depth}x{block_depth}"
+        for block_depth in described["block_depth"]
+        for network_depth in described["network_depth"]
+    ]
+    assert len(grid) == described["runs"]
+    for role in grid:
+        network_depth, block_depth = map(int, role.removeprefix("block-").split("x"))
+        assert convolutions(role) == network_depth * block_depth
+        assert count(role, nn.MaxPool2d) == network_depth
+        assert count(role, layers.Skip) == (network_depth if block_depth > 1 else 0)
+        assert count(role, nn.Linear) == 1
+    assert [convolutions("block-3x3")] == claims()[PREFIX + "q1c-nine-layers"].reported
+
+
+def test_more_neurons_are_more_everywhere() -> None:
+    assert parameters("stages-3") > 3 * parameters("stages-3-narrow")
+    sizes = {role: parameters(role) for role in NETWORKS if role.startswith("block")}
+    assert max(sizes, key=sizes.__getitem__) == "block-3x3"
+
+
+@pytest.mark.parametrize(
+    ("linear", "original"), [("linear-small", "block-3x1"), ("linear-large", "block-3x3")]
+)
+def test_linear_networks_are_the_block_networks_without_nonlinearities(linear, original) -> None:
+    assert NETWORKS[linear] == NETWORKS[original].replace(" relu", "").replace("max", "avg")
+    assert not any(count(linear, kind) for kind in (nn.ReLU, nn.MaxPool2d))
+    assert parameters(linear) == parameters(original)
+
+
+def test_every_empirical_claim_is_stated() -> None:
+    empirical = {c.id for c in claims().values() if c.report == STUDY.name and c.empirical}
+    assert len(empirical) == 10
+    assert set(STUDY.claims) - empirical == {
+        PREFIX + claim
+        for claim in ("q1c-deeper-expectation", "q2-bigger-linear", "q3-direct-fc-explanation")
+    }
+    assert empirical <= set(STUDY.claims)
+
+
+@pytest.mark.parametrize("role", NETWORKS)
+def test_every_recipe_takes_a_step(role: str) -> None:
+    recipe = STUDY.recipe(role, "adam")
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (2, *IMAGE), dtype=torch.uint8, generator=generator)
+    labels = torch.randint(10, (2,), generator=generator)
+    network = built(role)
+    before = [p.clone() for p in network.parameters()]
+    optimizer = torch.optim.Adam(network.parameters(), lr=recipe.optimizer.lr)
+    loss, _ = train_epoch(
+        network, optimizer, images, labels, torch.arange(2), recipe, inputs_of(recipe, images)
+    )
+    assert math.isfinite(loss)
+    assert all(
+        not torch.equal(old, new) for old, new in zip(before, network.parameters(), strict=True)
+    )

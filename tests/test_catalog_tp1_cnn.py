@@ -1,0 +1,128 @@
+"""The catalogue of tp1-cnn: the report's network, and a ladder that changes one thing a rung."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+
+from experiments import networks
+from experiments.catalog.tp1_cnn import STUDY
+from experiments.training import train_epoch
+from theory.ledger.claims import claims
+
+CIFAR = (3, 32, 32)
+LADDER = ("baseline", "standardised", "augmented", "scheduled", "dropout", "batch-norm")
+
+
+def recipe(role: str):
+    return STUDY.recipe(role, "sgd")
+
+
+def build(role: str) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return networks.build(recipe(role).network, CIFAR, recipe(role).filters, 10)
+
+
+def changes(first: str, second: str) -> set[str]:
+    """Return the settings in which two recipes differ, names aside."""
+    left, right = (dataclasses.asdict(recipe(role)) for role in (first, second))
+    return {key for key in left if left[key] != right[key]} - {"name"}
+
+
+def test_every_empirical_claim_is_measured() -> None:
+    empirical = {c.id for c in claims().values() if c.report == STUDY.name and c.empirical}
+    beside = {
+        f"tp1-cnn-{claim}"
+        for claim in (
+            "q16-learning-rate",
+            "q16-batch-size",
+            "q22-explanation",
+            "q27-lr-explanation",
+            "q32-rate",
+            "q34-bn-explanation",
+        )
+    }
+    assert set(STUDY.claims) == empirical | beside
+    assert beside <= claims().keys()
+
+
+def test_the_network_has_the_weights_of_the_table() -> None:
+    weights = [
+        sum(p.numel() for p in layer.parameters())
+        for layer in build("baseline")
+        if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear)
+    ]
+    assert weights == list(claims()["tp1-cnn-q10-table"].reported.values())
+    total = sum(weights)
+    assert total == 1_191_170
+    normalised = 2 * (32 + 64 + 64)
+    counts = {role: sum(p.numel() for p in build(role).parameters()) for role in STUDY.roles}
+    assert {counts[role] for role in (*LADDER[:5], "initial", "batch-32", "lr-1")} == {total}
+    last = [role for role in STUDY.roles if role.startswith(("without", "dropout-0"))]
+    assert {counts[role] for role in ("batch-norm", *last)} == {total + normalised}
+
+
+def test_each_rung_changes_one_thing() -> None:
+    rungs = [changes(lower, upper) for lower, upper in pairwise(LADDER)]
+    assert rungs == [{"scaling"}, {"augmentation"}, {"optimizer"}, {"network"}, {"network"}]
+
+
+@pytest.mark.parametrize(
+    ("role", "of", "changed"),
+    [
+        ("without-standardisation", "batch-norm", {"scaling"}),
+        ("without-augmentation", "batch-norm", {"augmentation"}),
+        ("without-schedule", "batch-norm", {"optimizer"}),
+        ("without-dropout", "batch-norm", {"network"}),
+        ("dropout-0.9", "batch-norm", {"network"}),
+        ("initial", "baseline", {"epochs", "examples"}),
+        ("lr-1", "baseline", {"optimizer", "epochs"}),
+        ("lr-0.001", "baseline", {"optimizer", "epochs"}),
+        ("batch-32", "baseline", {"batch", "epochs"}),
+        ("batch-512", "baseline", {"batch"}),
+    ],
+)
+def test_ablations_and_sweeps_change_one_thing(role, of, changed) -> None:
+    assert changes(role, of) == changed
+
+
+def test_the_setup_is_the_reports() -> None:
+    setup = claims()["tp1-cnn-q18-overfit"].reported
+    baseline = recipe("baseline")
+    assert (baseline.batch, baseline.optimizer.lr, baseline.epochs) == (
+        setup["batch"],
+        setup["lr"],
+        setup["epochs"],
+    )
+    assert math.ceil(50_000 / baseline.batch) == 391
+    assert all(recipe(role).steps is None for role in STUDY.roles)
+
+
+def test_the_schedule_lowers_the_rate_after_every_epoch() -> None:
+    optimizer = recipe("scheduled").optimizer
+    rates = [optimizer.lr_at(epoch, 20) for epoch in range(1, 21)]
+    assert rates[0] == 0.1
+    for earlier, later in pairwise(rates):
+        assert later / earlier == pytest.approx(0.95, rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    "role", ["baseline", "dropout", "batch-norm", "without-dropout", "dropout-0.9"]
+)
+def test_every_network_takes_a_step(role) -> None:
+    network = build(role)
+    # Weights alone: a bias before batch normalisation has no gradient.
+    weights = [p for p in network.parameters() if p.ndim > 1]
+    before = [weight.detach().clone() for weight in weights]
+    images = torch.randint(256, (8, *CIFAR), dtype=torch.uint8)
+    optimizer = torch.optim.SGD(network.parameters(), lr=recipe(role).optimizer.lr)
+    loss, _ = train_epoch(
+        network, optimizer, images, torch.arange(8), torch.arange(8), recipe(role)
+    )
+    assert 0 < loss < float("inf")
+    for old, new in zip(before, weights, strict=True):
+        assert not torch.equal(old, new)

@@ -1,0 +1,106 @@
+"""Comparisons: paired by seed and device, with the t-interval of the pairs' differences."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from experiments.catalog import study
+from experiments.comparison import compare
+
+FIRST, SECOND = study("digits").recipes[:2]
+ACCURACIES = {"first": [0.71, 0.74, 0.69, 0.75], "second": [0.70, 0.71, 0.66, 0.74]}
+
+
+@pytest.fixture
+def runs(make_record):
+    def make(recipe, accuracies, **fields):
+        return [
+            make_record(recipe, seed, test_accuracy=accuracy, **fields)
+            for seed, accuracy in enumerate(accuracies)
+        ]
+
+    return make
+
+
+def of(found, what):
+    (entry,) = [each for each in found.differences if each.what.startswith(what)]
+    return entry
+
+
+def test_the_interval_is_that_of_a_paired_t_test(runs):
+    """The two means differ by less than the seeds' spread; paired, the difference is clear."""
+    found = compare(runs(FIRST, ACCURACIES["first"]), runs(SECOND, ACCURACIES["second"]))
+    entry = of(found, "test accuracy")
+    expected = stats.ttest_rel(ACCURACIES["first"], ACCURACIES["second"]).confidence_interval(0.95)
+    assert found.seeds == (0, 1, 2, 3)
+    assert (entry.first, entry.second) == pytest.approx((0.7225, 0.7025), rel=1e-12)
+    assert entry.difference == pytest.approx(0.02, rel=1e-12)
+    assert (entry.interval.low, entry.interval.high) == pytest.approx(tuple(expected), rel=1e-9)
+    assert entry.larger == "first"
+    swapped = compare(runs(SECOND, ACCURACIES["second"]), runs(FIRST, ACCURACIES["first"]))
+    assert of(swapped, "test accuracy").larger == "second"
+    assert of(found, "test loss, last").larger is None
+
+
+def test_only_pairs_count(runs):
+    first, second = runs(FIRST, ACCURACIES["first"]), runs(SECOND, ACCURACIES["second"])
+    found = compare(first[1:], second[:3])
+    assert found.seeds == (1, 2)
+    assert of(found, "test accuracy").first == pytest.approx((0.74 + 0.69) / 2, rel=1e-12)
+
+
+def test_a_pair_is_of_one_kind_of_device(runs):
+    first = runs(FIRST, [0.5, 0.6]) + runs(FIRST, [0.9, 0.9], device="cuda")
+    second = runs(SECOND, [0.5], device="cuda") + runs(SECOND, [0.4])
+    assert of(compare(first, second), "test accuracy").first == 0.5
+    assert of(compare(first, second[:1]), "test accuracy").first == 0.9
+    with pytest.raises(ValueError, match="nothing can be paired"):
+        compare(first[:2], second[:1])
+
+
+def test_each_measure_is_read_where_it_says(make_record):
+    losses = [2.0, 1.0, 1.5, *[3.0] * 17]
+    first = make_record(FIRST, 0, test_loss=losses, final_train_loss=0.25)
+    second = make_record(
+        SECOND, 0, test_loss=1.0, final_train_accuracy=0.125, test_accuracy=[*[0.0] * 19, 0.375]
+    )
+    found = compare([first], [second])
+    assert {each.what: (each.first, each.second) for each in found.differences} == {
+        "test accuracy, last epoch": (0.5, 0.375),
+        "test loss, last epoch": (3.0, 1.0),
+        "test loss, lowest": (1.0, 1.0),
+        "train accuracy, final weights": (0.5, 0.125),
+        "train loss, final weights": (0.25, 1.0),
+    }
+    assert {each.interval for each in found.differences} == {None}  # one pair has no spread
+    assert {each.larger for each in found.differences} == {None}
+
+
+def test_diverged_pairs_are_left_out_and_named(runs, make_record):
+    first = runs(FIRST, [0.5, 0.6, 0.7])
+    second = runs(SECOND, [0.4, 0.4, 0.4])
+    first[1] = make_record(FIRST, 1, diverged_after=2)
+    found = compare(first, second)
+    assert (found.seeds, found.diverged) == ((0, 2), (1,))
+    assert of(found, "test accuracy").difference == pytest.approx(0.2, rel=1e-12)
+    nothing = compare(first[1:2], second)
+    assert (nothing.seeds, nothing.diverged, nothing.differences) == ((), (1,), ())
+
+
+def test_a_recipe_without_epochs_has_no_last_one(make_record):
+    initial = [dataclasses.replace(recipe, epochs=0) for recipe in (FIRST, SECOND)]
+    found = compare(*([make_record(recipe, 0)] for recipe in initial))
+    assert [each.what for each in found.differences] == [
+        "train accuracy, final weights",
+        "train loss, final weights",
+    ]
+
+
+def test_the_same_runs_do_not_differ(runs):
+    found = compare(runs(FIRST, ACCURACIES["first"]), runs(FIRST, ACCURACIES["first"]))
+    assert not np.any([each.difference for each in found.differences])
+    assert {each.larger for each in found.differences} == {None}

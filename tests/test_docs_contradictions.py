@@ -1,0 +1,115 @@
+"""The page on contradictions measures what it says, and says what it lacks."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("sphinx", reason="the docs extra is not installed")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
+
+from _ext.contradictions import CONTRADICTIONS, draw, measurements
+from _ext.style import styled
+from sphinx.testing.util import SphinxTestApp
+
+from experiments.catalog import study
+from experiments.figures import THEMES
+from experiments.records import Store
+from theory.ledger import claims
+
+LINEAR = CONTRADICTIONS["linear"]
+
+
+@pytest.fixture
+def store(tmp_path, make_record):
+    """Make a store with runs of two seeds, whose test accuracy is constant, for some recipes."""
+
+    def made(report: str, completion: str, **accuracies) -> Path:
+        for role, accuracy in accuracies.items():
+            recipe = study(report).recipe(role.replace("_", "-"), completion)
+            for seed in range(2):
+                changes = {"diverged_after": 3} if accuracy is None else {}
+                record = make_record(
+                    recipe, seed, study=report, test_accuracy=accuracy or 0.0, **changes
+                )
+                Store(tmp_path).write(record)
+        return tmp_path
+
+    return made
+
+
+def test_every_side_can_be_measured_by_its_study() -> None:
+    for sides in CONTRADICTIONS.values():
+        assert len({side.report for side in sides}) > 1
+        assert len({side.quantity.unit for side in sides}) == 1
+        for side in sides:
+            for role, epoch in side.quantity.reads.items():
+                for completion in study(side.report).completions:
+                    assert epoch <= study(side.report).recipe(role, completion).epochs
+
+
+def test_reported_numbers_are_those_of_the_ledger() -> None:
+    ledger = claims()
+    (_, tp1), (nni, nn4i, _) = CONTRADICTIONS["batch-normalisation"], LINEAR
+    before = ledger["tp1-cnn-q29-dropout"].reported["test"]
+    assert tp1.reported == ledger["tp1-cnn-q34-bn"].reported["test"] - before
+    linear = ledger["nni-2023-ex1-q2-linear-acc-37"].reported
+    assert nni.reported == linear["nonlinear"] - linear["linear"]
+    assert nn4i.reported == ledger["nn4i-2023-a1-q2-drop-15"].reported["drop"]
+    few = ledger["mnist-2017-q4b-reduced"].reported
+    assert CONTRADICTIONS["size"][0].reported == few["baseline"] - few["test"]
+
+
+def test_sides_are_measured_from_records_and_name_what_is_missing(store) -> None:
+    folder = store("nn4i-2023-a1", "adam", block_3x3=0.75, linear_large=0.25)
+    measured = {each.label: each for each in measurements(LINEAR, folder)}
+    known = measured["nn4i-2023-a1, adam: with − without nonlinearities"]
+    assert known.values == (0.5, 0.5)
+    assert str(known) == "+50.0 pp (+50.0 to +50.0 pp, 2 seeds)"
+    assert not known.missing
+    unknown = measured["nn4i-2023-a1, sgd-momentum: with − without nonlinearities"]
+    assert unknown.missing == ("block-3x3.sgd-momentum", "linear-large.sgd-momentum")
+    assert str(unknown) == "not run"
+    assert sum(each.known for each in measured.values()) == 1
+
+
+def test_a_lost_run_is_said_and_not_drawn(store) -> None:
+    folder = store("nn4i-2023-a1", "adam", block_3x3=0.75, linear_large=None)
+    (each,) = (each for each in measurements(LINEAR, folder) if each.values)
+    assert all(math.isnan(value) for value in each.values)
+    assert not each.known
+    assert str(each) == "the loss diverged for 2 of 2 seeds"
+
+
+def test_the_picture_has_a_row_for_each_measurement(store) -> None:
+    folder = store("nn4i-2023-a1", "adam", block_3x3=0.75, linear_large=0.25)
+    measured = measurements(LINEAR, folder)
+    (axes,) = styled(lambda palette: draw(measured, palette))(THEMES[0]).axes
+    assert len(axes.get_yticks()) == len(measured)
+    (mean,) = (line for line in axes.lines if line.get_marker() == "o")
+    assert mean.get_xdata()[0] == pytest.approx(50)
+    assert [text.get_text() for text in axes.texts] == ["not run"] * (len(measured) - 1)
+
+
+def test_the_page_is_built_with_and_without_records(store, tmp_path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    page = "# Page\n\n```{contradiction} linear\n```\n\n```{contradiction} depth\n```\n"
+    (source / "index.md").write_text(page, "utf-8")
+    extensions = "extensions = ['myst_parser', '_ext.contradictions']"
+    (source / "conf.py").write_text(extensions, "utf-8")
+    folder = store("nn4i-2023-a1", "adam", block_3x3=0.75, linear_large=0.25)
+    app = SphinxTestApp("html", srcdir=source, confoverrides={"convlaws_records": str(folder)})
+    try:
+        app.build()
+        assert app.warning.getvalue() == ""
+        html = (app.outdir / "index.html").read_text("utf-8")
+    finally:
+        app.cleanup()
+    assert html.count("<img") == len(THEMES)
+    assert "+50.0 pp" in html
+    assert "python -m experiments run mnist-2017" in re.sub(r"<[^>]*>", "", html)

@@ -1,0 +1,222 @@
+"""The commands that read records: status, report, show, compare, figures and export."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from experiments import __main__ as cli
+from experiments import heartbeat
+from experiments.catalog import study
+from experiments.commands.progress import RateColumn, progress
+from experiments.records import Store
+from experiments.variants import variant
+
+NNI, DIGITS = study("nni-2023-ex1"), study("digits")
+GAP = NNI.recipe("conv-gap", "adam")
+
+
+@pytest.fixture
+def store(tmp_path, make_record):
+    """Return a store with two seeds of some recipes, and a variant of one of them."""
+    (tmp_path / "nni-2023-ex1").mkdir(parents=True)
+    runs = [(role, "adam", seed) for role in ("conv-gap", "conv-fc") for seed in (0, 1)]
+    for role, completion, seed in [*runs, ("conv-gap", "sgd", 0)]:
+        accuracy = (0.4 if role == "conv-gap" else 0.6) + 0.03 * seed
+        record = make_record(
+            NNI.recipe(role, completion), seed, study=NNI.name, test_accuracy=accuracy,
+            provenance={"wall_seconds": 3600.0},
+        )  # fmt: skip
+        Store(tmp_path).write(record)
+    for seed in (0, 1):
+        short = variant(GAP, precision="bfloat16", epochs_scale=0.1)
+        Store(tmp_path / "variants").write(make_record(short, seed, study=NNI.name))
+    return tmp_path
+
+
+def test_status_says_what_is_done_in_progress_and_missing(convlaws, store):
+    file = heartbeat.path(Store(store), "key")
+    with heartbeat.beating(file, study=NNI.name, recipe=GAP.name, seed=2, device="cpu") as tell:
+        tell(15)
+        arguments = ("status", NNI.name, "--seeds", 4, "--store", store)
+        code, out, _ = convlaws(*arguments)
+        _, as_json, _ = convlaws(*arguments, "--json")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 100
+    (row,) = [line.split() for line in out.splitlines() if line.startswith("conv-gap.adam")]
+    assert " ".join(row) == "conv-gap.adam 2 seed 2: 15 of 30 epochs 1 1 h 00 min 1 h 30 min"
+    (row,) = [line.split() for line in out.splitlines() if line.startswith("conv-gap.sgd ")]
+    assert " ".join(row) == "conv-gap.sgd 1 3 1 h 00 min 3 h 00 min"
+    (row,) = [line.split() for line in out.splitlines() if line.startswith("conv-fc.sgd ")]
+    assert " ".join(row) == "conv-fc.sgd 0 4 ~1 h 00 min 4 h 00 min"
+    # conv-gap: 1.5 and 3 and (momentum) 4; conv-fc: 2 and twice 4; five roles have no run.
+    assert "5 runs done, 1 in progress, 78 missing; 18 h 30 min of runs are left; unknown" in out
+    (entry,) = json.loads(as_json)
+    assert entry["remaining_seconds"] == 18.5 * 3600
+    assert len(entry["unknown"]) == 5 * 3
+    recipe = next(each for each in entry["recipes"] if each["recipe"] == GAP.name)
+    assert (recipe["done"], recipe["missing"], recipe["remaining_seconds"]) == ([0, 1], [3], 5400)
+    assert [(run["seed"], run["epoch"]) for run in recipe["running"]] == [(2, 15)]
+
+
+def test_runs_side_by_side_are_done_sooner(convlaws, store):
+    first, second = (heartbeat.path(Store(store), key) for key in "ab")
+    with (
+        heartbeat.beating(first, study=NNI.name, recipe=GAP.name, seed=2, device="cpu"),
+        heartbeat.beating(second, study=NNI.name, recipe=GAP.name, seed=3, device="cpu"),
+    ):
+        _, out, _ = convlaws("status", NNI.name, "--seeds", 4, "--store", store)
+    assert "19 h 00 min of runs are left, 9 h 30 min with 2 at once" in " ".join(out.split())
+
+
+def test_a_finished_study_has_nothing_left(convlaws, tmp_path, make_record):
+    for recipe in DIGITS.recipes:
+        Store(tmp_path).write(make_record(recipe, 0, study="digits"))
+    _, out, _ = convlaws("status", "digits", "--seeds", 1, "--store", tmp_path)
+    assert out.splitlines()[-2] == "4 runs done, 0 in progress, 0 missing"
+
+
+def test_compare_pairs_seeds(convlaws, store):
+    names = ("nni-2023-ex1.conv-fc.adam", "nni-2023-ex1.conv-gap.adam")
+    code, out, _ = convlaws("compare", *names, "--store", store)
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 100
+    assert "A: conv-fc.adam\nB: conv-gap.adam" in out
+    (row,) = [line for line in out.splitlines() if line.startswith("test accuracy")]
+    assert row.split()[4:] == ["61.5", "%", "41.5", "%", "+20.0", "±", "0.0", "pp", "A"]
+    assert "paired seeds: 0, 1" in out
+    _, out, _ = convlaws("compare", *names, "--store", store, "--json")
+    found = json.loads(out)
+    assert (found["first"], found["seeds"], found["diverged"]) == ("conv-fc.adam", [0, 1], [])
+    entry = found["differences"][0]
+    assert entry["difference"] == pytest.approx(0.2, rel=1e-9)
+    assert entry["interval"] == pytest.approx([0.2, 0.2], rel=1e-9)
+    assert entry["larger"] == "first"
+
+
+def test_compare_with_a_variant(convlaws, store):
+    name = "nni-2023-ex1.conv-gap.adam"
+    code, out, _ = convlaws("compare", name, f"{name}@bfloat16@epochs-3", "--store", store)
+    assert code == 0
+    assert "B: conv-gap.adam@bfloat16@epochs-3" in out
+
+
+def test_compare_says_what_diverged(convlaws, store, make_record):
+    record = make_record(NNI.recipe("linear-6", "adam"), 0, study=NNI.name, diverged_after=2)
+    Store(store).write(record)
+    _, out, _ = convlaws("compare", "linear-6.adam", "filters-3-lr-0.01.adam", "--store", store)
+    assert out == ""
+    Store(store).write(make_record(NNI.recipe("linear-6", "sgd"), 0, study=NNI.name))
+    _, out, _ = convlaws("compare", "linear-6.adam", "linear-6.sgd", "--store", store)
+    assert "left out, for a loss diverged: seeds 0; the rest is no fair sample" in out
+    assert "paired seeds: none" in out
+
+
+def test_compare_without_records_names_the_command(refused, store):
+    error = refused("compare", "linear-6.adam", "linear-20.adam", "--store", store)
+    assert (
+        "no records of linear-6.adam; run: python -m experiments run nni-2023-ex1 linear-6.adam "
+        f"--seeds 3 --store {store}"
+    ) in error
+
+
+def test_show_without_records_names_the_command(convlaws, store):
+    code, out, _ = convlaws("show", NNI.name, "linear-6.adam", "--store", store)
+    assert code == 0
+    assert "run: python -m experiments run nni-2023-ex1 linear-6.adam --seeds 3" in " ".join(
+        out.split()
+    )
+
+
+def test_show_finds_variants(convlaws, store):
+    _, out, _ = convlaws("show", NNI.name, "conv-gap.adam@bfloat16@epochs-3", "--store", store)
+    assert "conv-gap.adam@bfloat16@epochs-3" in out
+    assert "seed 1: key" in out
+
+
+def test_figures_are_written_and_named(convlaws, store, tmp_path):
+    folder = tmp_path / "figures"
+    code, out, _ = convlaws("figures", "nni-2023-ex1", "--out", folder, "--store", store)
+    assert code == 0
+    assert sorted(out.split()) == sorted(map(str, folder.rglob("*.svg")))
+    assert (folder / "nni-2023-ex1" / "accuracies-dark.svg").is_file()
+    _, out, err = convlaws("figures", "digits", "--out", folder, "--store", store)
+    assert (out, err) == ("", "digits: no records, no figure\n")
+
+
+def test_export_writes_every_record_of_every_report(convlaws, store, tmp_path):
+    pytest.importorskip("tensorboard")
+    folder = tmp_path / "events"
+    code, _, err = convlaws("export", "--tensorboard", folder, "--store", store)
+    assert code == 0
+    assert f"5 records written to {folder}" in err
+    assert len(list(folder.glob("nni-2023-ex1/*/events.out.tfevents.*"))) == 5
+
+
+def test_a_thousand_records_are_reported_within_five_seconds(
+    tmp_path, make_record, monkeypatch, capsys
+):
+    """Counted in CPU time of this process, so that a busy machine makes no difference."""
+    (tmp_path / NNI.name).mkdir()
+    for recipe in NNI.recipes:
+        for seed in range(1000 // len(NNI.recipes) + 1):
+            record = make_record(recipe, seed, study=NNI.name)
+            path = Store(tmp_path).path(NNI.name, recipe, seed, "cpu", record.key)
+            path.write_text(record.to_json())
+    assert len(list(tmp_path.glob("*/*.json"))) >= 1000
+    monkeypatch.setattr(sys, "argv", ["experiments", "report", "--store", str(tmp_path)])
+    started = time.process_time()
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert time.process_time() - started < 4  # a second is left for the imports
+    assert all(claim in capsys.readouterr().out for claim in NNI.claims[:1])
+
+
+class _Run:
+    """What the display of progress asks of a run."""
+
+    def __init__(self, folder, epochs):
+        self.recipe = type("Recipe", (), {"epochs": epochs})
+        self.record_path = folder / f"{epochs}.json"
+        self.done = 0
+
+    def epochs_done(self):
+        return self.done
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_shows_runs_and_epochs_on_a_terminal_alone(tmp_path, monkeypatch, terminal):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=terminal, width=120, color_system=None)
+    runs = [_Run(tmp_path, 10), _Run(tmp_path, 30)]
+    monkeypatch.setattr("experiments.commands.progress._POLL_SECONDS", 0.01)
+    with progress(runs, console):
+        for epoch in range(1, 11):
+            runs[0].done = epoch
+            time.sleep(0.03)
+        runs[0].record_path.touch()
+    if not terminal:
+        assert text.getvalue().strip() == ""
+        return
+    lines = text.getvalue().splitlines()
+    finished, epochs = ([x for x in lines if f"{name} " in x][-1] for name in ("runs", "epochs"))
+    assert re.search(r"runs +\S+ +1/2 ", finished)
+    assert re.search(r"epochs +\S+ +10/40 \d+\.\d/(s|min|h) \d:\d\d:\d\d left \d:\d\d:\d\d", epochs)
+
+
+@pytest.mark.parametrize(
+    ("speed", "shown"),
+    [(12.34, "12.3/s"), (0.5, "30.0/min"), (0.01, "36.0/h"), (1e-4, "0.4/h"), (None, "")],
+)
+def test_a_rate_is_told_in_the_unit_that_suits_it(speed, shown):
+    task = SimpleNamespace(finished_speed=None, speed=speed)
+    assert str(RateColumn().render(task)) == shown

@@ -1,0 +1,170 @@
+"""Status: what is done, in progress and missing, and a remaining time that follows the records."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from experiments import heartbeat
+from experiments.catalog import study
+from experiments.heartbeat import Heartbeat
+from experiments.records import Store
+from experiments.status import status
+from experiments.variants import variant
+
+STUDY = study("nni-2023-ex1")
+CHEAP, SLOW, SHORT = (
+    STUDY.recipe(role, "adam") for role in ("conv-gap", "filters-20-lr-0.001", "linear-6")
+)
+
+
+def beat(recipe, seed, epoch, study="nni-2023-ex1", device="cpu"):
+    return Heartbeat(study, recipe.name, seed, device, "host", 1, epoch)
+
+
+@pytest.fixture
+def run(make_record):
+    def make(recipe, seed, seconds, **fields):
+        return make_record(
+            recipe, seed, study=STUDY.name, provenance={"wall_seconds": seconds}, **fields
+        )
+
+    return make
+
+
+def of(found, recipe):
+    (entry,) = [each for each in found.recipes if each.recipe == recipe]
+    return entry
+
+
+def test_every_seed_is_done_in_progress_or_missing(run):
+    records = [run(CHEAP, 0, 60.0), run(CHEAP, 5, 60.0)]
+    found = status(STUDY, records, [beat(CHEAP, 2, 3)], range(4))
+    entry = of(found, CHEAP)
+    assert entry.done == (0, 5)
+    assert [(each.seed, each.epoch) for each in entry.running] == [(2, 3)]
+    assert entry.missing == (1, 3)
+    assert [each.recipe for each in found.recipes] == list(STUDY.recipes)
+    assert found.at_once == 1
+
+
+def test_what_is_of_no_account_is_passed_over(run):
+    records = [
+        run(CHEAP, 0, 60.0, device="cuda"),
+        run(variant(CHEAP, epochs_scale=0.1), 1, 60.0),
+    ]
+    heartbeats = [
+        beat(CHEAP, 0, 1, study="digits"),
+        beat(CHEAP, 1, 1, device="cuda"),
+        beat(variant(CHEAP, precision="bfloat16"), 2, 1),
+    ]
+    entry = of(status(STUDY, records, heartbeats, range(3)), CHEAP)
+    assert (entry.done, entry.running, entry.missing) == ((), (), (0, 1, 2))
+    assert of(status(STUDY, records, heartbeats, range(3), "cuda"), CHEAP).done == (0,)
+
+
+def test_a_run_whose_record_is_there_is_no_longer_in_progress(run):
+    entry = of(status(STUDY, [run(CHEAP, 0, 60.0)], [beat(CHEAP, 0, 29)], [0]), CHEAP)
+    assert (entry.done, entry.running) == ((0,), ())
+
+
+def test_each_recipe_is_judged_by_its_own_runs(run):
+    records = [run(CHEAP, 0, 50.0), run(CHEAP, 1, 70.0), run(SLOW, 0, 6000.0)]
+    found = status(STUDY, records, [], range(3))
+    assert (of(found, CHEAP).run_seconds, of(found, CHEAP).basis) == (60.0, "recipe")
+    assert of(found, CHEAP).remaining_seconds == 60.0
+    assert of(found, SLOW).remaining_seconds == 2 * 6000.0
+
+
+def test_a_recipe_without_records_is_judged_by_its_role(run):
+    """Completions weigh alike, however many runs each has."""
+    sgd, momentum = (STUDY.recipe("conv-gap", name) for name in ("sgd", "sgd-momentum"))
+    records = [run(sgd, 0, 30.0), run(sgd, 1, 30.0), run(momentum, 0, 90.0), run(SLOW, 0, 6e3)]
+    entry = of(status(STUDY, records, [], [0]), CHEAP)
+    assert (entry.run_seconds, entry.basis) == (60.0, "role")
+
+
+def test_a_role_is_held_to_step_for_step(make_record):
+    """The completions of this study differ in how many iterations a run has."""
+    mnist = study("mnist-2017")
+    short, long = (mnist.recipe("one-conv", name) for name in ("1000", "20000"))
+    record = make_record(short, 0, study=mnist.name, provenance={"wall_seconds": 7.0})
+    entry = of(status(mnist, [record], [], [0]), long)
+    assert (entry.run_seconds, entry.basis) == (pytest.approx(20 * 7.0, rel=1e-12), "role")
+
+
+def test_a_role_that_was_never_run_has_no_estimate_and_is_named(run):
+    found = status(STUDY, [run(each, 0, 1.0) for each in STUDY.recipes if each != SHORT], [], [0])
+    others = [STUDY.recipe("linear-6", name) for name in ("sgd", "sgd-momentum")]
+    assert found.unknown == ()
+    records = [run(each, 0, 1.0) for each in STUDY.recipes if each not in (SHORT, *others)]
+    found = status(STUDY, records, [], [0])
+    assert set(found.unknown) == {each.name for each in (SHORT, *others)}
+    assert of(found, SHORT).remaining_seconds is None
+    assert found.remaining_seconds == 0
+
+
+def test_a_run_in_progress_counts_by_the_epochs_to_come(run):
+    found = status(STUDY, [run(CHEAP, 0, 60.0)], [beat(CHEAP, 1, 20)], range(2))
+    # 10 of 30 epochs are left.
+    assert of(found, CHEAP).remaining_seconds == pytest.approx(20.0, rel=1e-12)
+
+
+def test_runs_that_stop_early_are_expected_to(run):
+    """The wall time is that of the runs, not of the epochs that they might have had."""
+    sgd = STUDY.recipe("conv-gap", "sgd")
+    found = status(STUDY, [run(sgd, 0, 12.0, diverged_after=2)], [], range(2))
+    assert of(found, sgd).remaining_seconds == 12.0
+    assert of(found, CHEAP).run_seconds == 12.0
+
+
+def test_a_heartbeat_lasts_as_long_as_the_run(tmp_path):
+    store = Store(tmp_path)
+    file = heartbeat.path(store, "key")
+    with heartbeat.beating(file, study="s", recipe="r", seed=3, device="cpu") as tell:
+        assert [each.epoch for each in heartbeat.alive(store)] == [0]
+        tell(4)
+        (seen,) = heartbeat.alive(store)
+        assert (seen.recipe, seen.seed, seen.epoch, seen.pid) == ("r", 3, 4, os.getpid())
+    assert heartbeat.alive(store) == []
+    assert heartbeat.read(file) is None
+    assert list(file.parent.iterdir()) == []
+
+
+def test_a_heartbeat_that_grows_old_is_of_a_killed_run(tmp_path):
+    store = Store(tmp_path)
+    file = heartbeat.path(store, "key")
+    with heartbeat.beating(file, study="s", recipe="r", seed=0, device="cpu"):
+        for age, count in ((10, 1), (50, 1), (70, 0)):
+            os.utime(file, (time.time() - age,) * 2)
+            assert len(heartbeat.alive(store)) == count
+
+
+def test_a_long_epoch_does_not_make_a_heartbeat_old(tmp_path, monkeypatch):
+    monkeypatch.setattr(heartbeat, "_BEAT_SECONDS", 0.01)
+    file = heartbeat.path(Store(tmp_path), "key")
+    with heartbeat.beating(file, study="s", recipe="r", seed=0, device="cpu"):
+        os.utime(file, (0, 0))
+        deadline = time.monotonic() + 60
+        while not heartbeat.alive(Store(tmp_path)):
+            assert time.monotonic() < deadline, "nobody touched it"
+            time.sleep(0.01)
+
+
+@pytest.mark.parametrize("content", ["", "7", "{", "[]", '{"epoch": 1}', '{"surprise": 1}'])
+def test_what_is_no_heartbeat_is_passed_over(tmp_path, content):
+    file = heartbeat.path(Store(tmp_path), "key")
+    file.parent.mkdir()
+    file.write_text(content)
+    assert heartbeat.read(file) is None
+    assert heartbeat.alive(Store(tmp_path)) == []
+
+
+def test_a_store_that_cannot_be_written_costs_the_heartbeat_alone(tmp_path):
+    (tmp_path / ".running").write_text("a file where the folder belongs")
+    file = heartbeat.path(Store(tmp_path), "key")
+    with heartbeat.beating(file, study="s", recipe="r", seed=0, device="cpu") as tell:
+        tell(1)
+    assert heartbeat.alive(Store(tmp_path)) == []

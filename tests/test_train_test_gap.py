@@ -1,0 +1,51 @@
+"""How far, and from when on, training accuracy runs ahead of test accuracy."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from experiments.quantities import formatted
+from experiments.recipe import Optimizer, Recipe
+from experiments.train_test_gap import largest_lead, lead_begins
+
+RECIPE = Recipe("net.sgd", "gap fc10", "cifar10", Optimizer("sgd", 0.01), epochs=4)
+
+
+def _value(make_record, quantity, train, test) -> float:
+    run = make_record(RECIPE, 0, train_accuracy=train, test_accuracy=test)
+    return quantity.values({"net": {0: run}})[0]
+
+
+def test_the_largest_lead_is_that_of_train_over_test(make_record) -> None:
+    test = [0.5, 0.5, 0.5, 0.5]
+    assert _value(make_record, largest_lead("net"), [0.0, 0.75, 0.625, 0.5], test) == 0.25
+    assert _value(make_record, largest_lead("net"), [0.25, 0.375, 0.0, 0.0], test) == -0.125
+
+
+@pytest.mark.parametrize(
+    ("train", "share"),
+    [
+        ([0.75, 0.75, 0.75, 0.75], 0.25),  # from the first epoch on
+        ([0.25, 0.75, 0.75, 0.75], 0.5),
+        ([0.75, 0.25, 0.75, 0.75], 0.75),  # it must stay ahead
+        ([0.75, 0.75, 0.75, 0.5], 1.25),  # it does not at the end
+        ([0.625, 0.75, 0.75, 0.75], 0.5),  # as much as the lead is not more than it
+    ],
+)
+def test_the_lead_begins_where_it_lasts(make_record, train, share) -> None:
+    assert _value(make_record, lead_begins("net", 0.125), train, 0.5) == share
+
+
+def test_a_lost_run_has_no_gap(make_record) -> None:
+    runs = {"net": {0: make_record(RECIPE, 0, diverged_after=0)}}
+    for quantity in (largest_lead("net"), lead_begins("net", 0.125)):
+        assert math.isnan(quantity.values(runs)[0])
+
+
+def test_units() -> None:
+    assert largest_lead("net").unit == "points"
+    begins = lead_begins("net", 0.02)
+    assert formatted(0.25, begins.unit) == "25 %"
+    assert str(begins) == "share of the training until train leads test by +2.0 pp, net"
