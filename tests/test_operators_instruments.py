@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 import z3
+from torch import nn
+from torch.nn.modules import activation
 
 from theory.exhaustion import answering_shifts, grid, period, shift, signal
+from theory.operator_catalog import CATALOG, Layer, elementwise_activations
 from theory.operators import add_bias, average_pool, dropout, max_pool, relu, strided_pool
 from theory.solver import holds_always, maximum
 
@@ -240,3 +243,75 @@ def test_the_solver_never_guesses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(z3.Solver, "check", lambda self: z3.unknown)
     with pytest.raises(RuntimeError, match="could not decide"):
         holds_always(z3.Real("a") >= 0)
+
+
+# The catalog of layers
+
+
+class _NeedsAnArgument(nn.Module):
+    def __init__(self, slope: float) -> None:
+        super().__init__()
+
+
+class _LooksAtNeighbours(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.roll(1, -1)
+
+
+def _offer(monkeypatch: pytest.MonkeyPatch, layer: type[nn.Module]) -> None:
+    """Let torch have one activation more."""
+    monkeypatch.setattr(activation, layer.__name__, layer, raising=False)
+    monkeypatch.setattr(activation, "__all__", [*activation.__all__, layer.__name__])
+
+
+def test_a_new_activation_that_cannot_be_made_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    _offer(monkeypatch, _NeedsAnArgument)
+    with pytest.raises(LookupError, match=r"torch\.nn\._NeedsAnArgument is new"):
+        elementwise_activations()
+
+
+def test_a_new_activation_that_is_not_elementwise_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, load_chapter: Callable[[str], ModuleType]
+) -> None:
+    _offer(monkeypatch, _LooksAtNeighbours)
+    assert "_LooksAtNeighbours" in elementwise_activations()
+    with pytest.raises(AssertionError, match="_LooksAtNeighbours"):
+        load_chapter("test_operators_catalog").test_every_activation_of_this_torch_is_on_trial()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "instead", "trial"),
+    [
+        ("padding", "zeros", nn.Identity, "test_padding_makes_a_border_as_wide_as_itself"),
+        ("pooling", "max, 2 cells", nn.Identity, "test_averages_are_linear_and_maxima_are_not"),
+        (
+            "normalisation",
+            "layer norm",
+            nn.Identity,
+            "test_only_frozen_statistics_make_a_normalisation_affine",
+        ),
+        (
+            "dropout",
+            "Dropout, training",
+            nn.Identity,
+            "test_dropout_is_random_in_training_and_the_identity_afterwards",
+        ),
+        (
+            "across cells or channels",
+            "attention without positions",
+            nn.Identity,
+            "test_looking_at_all_cells_leaves_no_interior",
+        ),
+    ],
+)
+def test_another_layer_in_place_of_one_is_noticed(
+    kind: str,
+    name: str,
+    instead: type[nn.Module],
+    trial: str,
+    monkeypatch: pytest.MonkeyPatch,
+    load_chapter: Callable[[str], ModuleType],
+) -> None:
+    monkeypatch.setitem(CATALOG[kind], name, Layer(instead))
+    with pytest.raises(AssertionError):
+        getattr(load_chapter("test_operators_catalog"), trial)()

@@ -1,4 +1,4 @@
-"""The table of operators: what `diagnose` says of each when the site is built."""
+"""The tables of operators: what `diagnose` says of each when the site is built."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import torch
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
-from _ext.tables import Cell, table
+from _ext.tables import Cell, spanning, table
 from theory import diagnose
+from theory.operator_catalog import CATALOG, judge
 from theory.operators import (
     add_bias,
     average_pool,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.util.typing import ExtensionMetadata
 
-    from theory import Finding
+    from theory import Diagnosis, Finding
 
 _CELLS = 4
 _DENSE = torch.eye(_CELLS)[[0, 0, 1, 2]]
@@ -58,12 +59,52 @@ class OperatorsDirective(SphinxDirective):
         return [table(["operator", "linear", "affine", "shift-equivariant", "period"], rows)]
 
 
+class LayersDirective(SphinxDirective):
+    """Diagnose one of every kind of layer that the installed torch offers."""
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_reread()
+        rows: list[list[Cell]] = []
+        for kind, layers in CATALOG.items():
+            first: list[Cell] = [spanning(kind, len(layers))]
+            for name, layer in layers.items():
+                found = judge(layer)
+                circle, interior = found.circle, found.interior
+                if circle.deterministic.holds is False:
+                    answers = ["random", "random", "", ""]
+                else:
+                    answers = [
+                        _answer(circle.linear),
+                        _answer(circle.affine),
+                        _moves(circle),
+                        _numbers(interior.border),
+                    ]
+                rows.append([*first, name, *answers])
+                first = []
+        head = ["kind", "layer", "linear", "affine", "period on the circle", "border"]
+        return [table(head, rows)]
+
+
+def _moves(circle: Diagnosis) -> str:
+    """Return the period; or that the output stays."""
+    if "shift-invariant" in circle.shift_equivariant.reason:
+        return "invariant"
+    return _numbers(circle.period)
+
+
+def _numbers(values: tuple[int | None, ...]) -> str:
+    """Return one number where all axes agree."""
+    each = ["none" if value is None else str(value) for value in values]
+    return each[0] if len(set(each)) == 1 else ", ".join(each)
+
+
 def _answer(finding: Finding) -> str:
     word = {True: "yes", False: "no", None: "?"}[finding.holds]
     return f"{word} ({finding.certainty})"
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
-    """Register the directive ``operators``."""
+    """Register the directives ``operators`` and ``layers``."""
     app.add_directive("operators", OperatorsDirective)
+    app.add_directive("layers", LayersDirective)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

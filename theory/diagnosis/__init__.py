@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
 
 from theory.diagnosis.calling import Operator, isolated
+from theory.diagnosis.circular import Circle
 from theory.diagnosis.determinism import Repetition
-from theory.diagnosis.equivariance import judge_equivariance
+from theory.diagnosis.equations import Boundary
+from theory.diagnosis.equivariance import Equivariance, Shifts
 from theory.diagnosis.findings import Certainty, Diagnosis, Finding
+from theory.diagnosis.interior import Interior
+from theory.diagnosis.kernel import circular_kernel, interior_kernel
 from theory.diagnosis.linearity import both, judge_linearity
 from theory.diagnosis.search import Trials, probes
 from theory.diagnosis.structure import Structure, interpret
 from theory.diagnosis.tracing import UntraceableError, trace
 from theory.diagnosis.witnesses import Witness
-from theory.signals import impulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from theory.diagnosis.calling import Array
+
+_TRACE_CHECKED = 5
+"""Every so many-th of the probes, which begin with zero, has to agree with the graph."""
 
 __all__ = ["Certainty", "Diagnosis", "Finding", "Witness", "diagnose"]
 
@@ -30,9 +35,12 @@ def diagnose(
     op: Callable[..., Any],
     shape: Sequence[int],
     *,
-    boundary: Literal["circular"] = "circular",
+    axes: Sequence[int] | None = None,
+    boundary: Boundary = "circular",
+    batched: bool | None = None,
     dtype: torch.dtype = torch.float64,
     seed: int = 0,
+    budget: int = 2**14,
 ) -> Diagnosis:
     """Find out whether an operator is linear, affine, shift-equivariant, LTI; or find a witness.
 
@@ -41,22 +49,31 @@ def diagnose(
     op : callable
         A `torch.nn.Module`, taken in the mode that it is in, or a function of one torch tensor or
         numpy array. Modules and callable objects are copied and stay as they were; a plain function
-        is called as it is. Modules are called with a batch of one if they take batches, functions
-        with the bare array if they take that.
+        is called as it is.
     shape : sequence of int
         Shape of one input without batch: ``(n,)``, ``(c, n)``, ``(c, h, w)`` or ``(c, d, h, w)``.
-        Shifts act on all axes but the channel c.
-    boundary : {"circular"}
-        Signals live on Z_n, and shifts wrap.
+    axes : sequence of int, optional
+        The axes of `shape` that shifts act on; all but the channel c if left out. The output's are
+        those at the same place from the end.
+    boundary : {"circular", "interior"}
+        ``circular``: signals live on Z_n and shifts wrap. ``interior``: an input is a piece of a
+        longer signal, and a border of the output, found out as well, is left out of the comparison.
+    batched : bool, optional
+        Whether `op` is called with a batch axis in front. Found out if left out: modules are called
+        with a batch of one if they take batches, functions with the bare array if they take that.
     dtype : torch.float64 or torch.float32
-        Precision of the inputs and of the copied module.
+        Precision of the inputs and of the copied module. What refuses double precision is diagnosed
+        in single precision.
     seed : int
         Fixes the random inputs and the global generators during the diagnosis.
+    budget : int
+        How many inputs any one question may try: up to that many cells are exhausted impulse by
+        impulse, and after that many tries a witness is not made any smaller.
 
     Returns
     -------
     Diagnosis
-        The findings, the period per axis, the kernel and the offset.
+        The findings, period and border per axis, the kernel and the offset.
 
     Raises
     ------
@@ -74,33 +91,50 @@ def diagnose(
     (False, True, False)
     >>> print(diagnosis.additive.witness)
     x = [1 at 0], y = [-1 at 0]: f(x + y) = 0 but f(x) + f(y) = 1 at 0
+
+    A zero-padded convolution is LTI but for a border:
+
+    >>> conv = torch.nn.Conv2d(1, 1, 3, padding=1, bias=False)
+    >>> interior = diagnose(conv, (1, 8, 8), boundary="interior")
+    >>> interior.lti.holds, interior.border
+    (True, (1, 1))
     """
-    if boundary != "circular":
-        raise ValueError(f"boundary is {boundary!r}: the one that is known is 'circular'")
+    if boundary not in get_args(Boundary):
+        known = " or ".join(map(repr, get_args(Boundary)))
+        raise ValueError(f"boundary is {boundary!r}: give {known}")
+    if budget < 1:
+        raise ValueError(f"budget is {budget}: give the number of inputs to try, at least 1")
     with isolated(seed):
-        operator = Operator(op, shape, dtype)
-        return _diagnose(operator, boundary, seed)
+        operator = Operator(op, shape, dtype, axes=axes, batched=batched)
+        return _diagnose(operator, boundary, seed, budget)
 
 
-def _diagnose(operator: Operator, boundary: str, seed: int) -> Diagnosis:
+def _diagnose(operator: Operator, boundary: Boundary, seed: int, budget: int) -> Diagnosis:
     repetition = Repetition(operator, np.random.default_rng(seed))
     deterministic = repetition.judge()
     if deterministic.holds:
-        trials = Trials(operator)
+        trials = Trials(operator, budget)
         structure, untraceable = _structure(operator, np.random.default_rng(seed))
         rng = np.random.default_rng(seed)
         linearity = judge_linearity(trials, structure, untraceable, rng)
         pointwise = structure is not None and structure.pointwise
-        equivariance = judge_equivariance(trials, linearity.affine, pointwise, rng)
+        shifts = Shifts(trials, linearity.affine, pointwise, rng)
+        equivariance = (Circle if boundary == "circular" else Interior)(shifts).judge()
         deterministic = repetition.judge()  # the trials were many calls: has it changed by now?
     if not deterministic.holds:
         return _no_function(operator, boundary, deterministic)
-    lti = _lti(operator, linearity.linear, equivariance.finding)
+    lti = _lti(operator, linearity.linear, equivariance)
     offset = trials(np.zeros(operator.shape))
+    kernel = None
+    if lti.holds and boundary == "circular":
+        kernel = circular_kernel(trials)
+    elif lti.holds:
+        kernel = interior_kernel(trials, equivariance.border)
     return Diagnosis(
         operator=operator.name,
         shape=operator.shape,
         output_shape=operator.output_shape,
+        dtype=str(operator.dtype).removeprefix("torch."),
         boundary=boundary,
         deterministic=deterministic,
         linear=linearity.linear,
@@ -110,16 +144,17 @@ def _diagnose(operator: Operator, boundary: str, seed: int) -> Diagnosis:
         shift_equivariant=equivariance.finding,
         lti=lti,
         period=equivariance.period,
-        kernel=_kernel(trials) if lti.holds else None,
+        border=equivariance.border,
+        kernel=kernel,
         offset=offset if linearity.affine.holds else None,
     )
 
 
-def _lti(operator: Operator, linear: Finding, equivariant: Finding) -> Finding:
+def _lti(operator: Operator, linear: Finding, equivariance: Equivariance) -> Finding:
     """Return whether the operator is a convolution: linear and equivariant, at one rate."""
-    lti = both({"linear": linear, "shift-equivariant": equivariant})
-    cells, cells_out = operator.spatial_shape, operator.output_spatial_shape
-    if lti.holds and cells != cells_out:
+    lti = both({"linear": linear, "shift-equivariant": equivariance.finding})
+    if lti.holds and not equivariance.at_equal_rate:
+        cells, cells_out = operator.spatial_shape, operator.output_spatial_shape
         why = f"linear and shift-equivariant, but at two rates: {cells} cells in, {cells_out} out"
         return Finding(False, "refuted", why)
     return lti
@@ -127,31 +162,22 @@ def _lti(operator: Operator, linear: Finding, equivariant: Finding) -> Finding:
 
 def _structure(operator: Operator, rng: np.random.Generator) -> tuple[Structure | None, str]:
     """Return what the operator's graph proves, or None and why there is no graph."""
+    inputs = list(probes(operator.shape, rng, operator.significand))[::_TRACE_CHECKED]
     try:
-        return interpret(trace(operator, probes(operator.shape, rng))), ""
+        return interpret(trace(operator, inputs)), ""
     except UntraceableError as why:
         return None, str(why)
 
 
-def _kernel(trials: Trials) -> Array:
-    """Return the responses to the unit impulse at the origin of each channel."""
-    operator = trials.operator
-    axes = len(operator.spatial_shape)
-    if len(operator.shape) == axes:
-        return trials(impulse(operator.shape))
-    origin = (0,) * axes
-    channels = range(operator.shape[0])
-    responses = [trials(impulse(operator.shape, (c, *origin))) for c in channels]
-    return np.stack(responses, axis=len(operator.output_shape) - axes)
-
-
-def _no_function(operator: Operator, boundary: str, deterministic: Finding) -> Diagnosis:
+def _no_function(operator: Operator, boundary: Boundary, deterministic: Finding) -> Diagnosis:
     """Return the diagnosis of what is not a function of its input: nothing else can be asked."""
     unknown = Finding(None, "undecided", "the same input gives different outputs")
+    nothing = (None,) * len(operator.axes)
     return Diagnosis(
         operator=operator.name,
         shape=operator.shape,
         output_shape=operator.output_shape,
+        dtype=str(operator.dtype).removeprefix("torch."),
         boundary=boundary,
         deterministic=deterministic,
         linear=unknown,
@@ -160,7 +186,8 @@ def _no_function(operator: Operator, boundary: str, deterministic: Finding) -> D
         additive=unknown,
         shift_equivariant=unknown,
         lti=unknown,
-        period=(None,) * len(operator.spatial_shape),
+        period=nothing,
+        border=nothing,
         kernel=None,
         offset=None,
     )

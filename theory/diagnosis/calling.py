@@ -2,7 +2,8 @@
 
 The ways of passing an input are tried in a fixed order; the first that works is kept. A module is
 called with a batch of one if it takes a batch of two as well, else with the bare tensor. Any other
-callable is called with the bare tensor, then the bare numpy array, then as a module is.
+callable is called with the bare tensor, then the bare numpy array, then as a module is. What takes
+no double precision in any of these ways is tried in single precision.
 """
 
 from __future__ import annotations
@@ -80,52 +81,103 @@ class Operator:
     shape : sequence of int
         Shape of one input without batch: ``(n,)``, ``(c, n)``, ``(c, h, w)`` or ``(c, d, h, w)``.
     dtype : torch.float64 or torch.float32
-        Precision of inputs and of the module's floating-point parameters and buffers.
+        Precision of inputs and of the module's floating-point parameters and buffers. What refuses
+        double precision gets single precision.
+    axes : sequence of int, optional
+        Axes of `shape` that shifts act on; all but the channel if left out.
+    batched : bool, optional
+        Whether it is called with a batch axis in front; found out if left out.
+
+    Attributes
+    ----------
+    name : str
+        Name of the callable.
+    axes : tuple of int
+        The shifted axes of input and output, counted from the end: -1 is the last.
+    dtype : torch.float64 or torch.float32
+        The precision that it is called in.
+    output_shape : tuple of int
+        Shape of one output without batch.
+    unit_roundoff : float
+        Of the coarser of input and output type.
 
     Raises
     ------
     TypeError
         If `op` is not callable.
     ValueError
-        If the shape or dtype is none of the above, or `op` takes no input of that shape.
+        If shape, dtype or axes are none of the above, or `op` takes no input of that shape.
     """
 
     def __init__(
-        self, op: Callable[..., Any], shape: Sequence[int], dtype: torch.dtype = torch.float64
+        self,
+        op: Callable[..., Any],
+        shape: Sequence[int],
+        dtype: torch.dtype = torch.float64,
+        *,
+        axes: Sequence[int] | None = None,
+        batched: bool | None = None,
     ) -> None:
         if not callable(op):
             raise TypeError(f"{op!r} is not callable: give a module or a function of one array")
         self.name = _name(op)
         self.shape = _checked_shape(shape)
+        self.axes = _checked_axes(axes, self.shape)
         if dtype not in _NUMPY_TYPES:
             raise ValueError(f"dtype is {dtype}: give torch.float64 or torch.float32")
+        self._device = _device(op)
+        try:
+            self._settle(op, dtype, batched)
+        except ValueError as refusal:
+            if dtype is torch.float32:
+                raise
+            try:
+                self._settle(op, torch.float32, batched)
+            except ValueError:
+                raise refusal from None
+        self.reset()
+
+    def _settle(self, op: Callable[..., Any], dtype: torch.dtype, batched: bool | None) -> None:
+        """Find out how the operator is called in one precision."""
         self.dtype = dtype
         self._pristine = _private_copy(op, dtype)
-        self._device = _device(op)
-        self._op = copy.deepcopy(self._pristine)
         is_module = isinstance(op, torch.nn.Module)
-        self._convention, self.output_shape, output_type = self._probe(is_module)
-        roundoffs = [torch.finfo(t).eps / 2 for t in (dtype, output_type) if t.is_floating_point]
-        self.unit_roundoff = max(roundoffs)
-        self.reset()
+        self._convention, self.output_shape, output_type = self._probe(is_module, batched)
+        types = (dtype, output_type)
+        self.unit_roundoff = max(torch.finfo(t).eps / 2 for t in types if t.is_floating_point)
 
     @property
     def spatial_shape(self) -> tuple[int, ...]:
-        """Sizes of the input's axes that are shifted: all but the channel."""
-        return self.shape if len(self.shape) == 1 else self.shape[1:]
+        """Sizes of the input's axes that are shifted."""
+        return tuple(self.shape[axis] for axis in self.axes)
 
     @property
     def output_spatial_shape(self) -> tuple[int, ...] | None:
-        """Sizes of the output's shifted axes; None where it has not as many as the input."""
-        axes = len(self.spatial_shape)
-        if len(self.output_shape) not in (axes, axes + 1):
+        """Sizes of the output's shifted axes; None where it lacks one of them."""
+        span = -min(self.axes)
+        if not span <= len(self.output_shape) <= max(span + 1, len(self.shape)):
             return None
-        return self.output_shape[len(self.output_shape) - axes :]
+        return tuple(self.output_shape[axis] for axis in self.axes)
+
+    def along(self, axis: int, by: int) -> tuple[int, ...]:
+        """Return the shift by some cells along one of `axes`, for `theory.signals.shift`."""
+        span = -min(self.axes)
+        return tuple(by if at == axis else 0 for at in range(-span, 0))
+
+    @property
+    def batched(self) -> bool:
+        """Whether it is called with a batch axis in front."""
+        return self._convention.batched
 
     @property
     def array_type(self) -> type[np.float32] | type[np.float64]:
         """The numpy type of the inputs."""
         return _NUMPY_TYPES[self.dtype]
+
+    @property
+    def significand(self) -> int:
+        """How many bits the significand of an input has."""
+        return int(np.finfo(self.array_type).nmant) + 1
 
     @property
     def takes_tensors(self) -> bool:
@@ -152,6 +204,26 @@ class Operator:
             raise OperatorError(f"its output has shape {y.shape}, elsewhere {self.output_shape}")
         return y
 
+    def many(self, inputs: Array) -> Array:
+        """Return the outputs for a stack of inputs, from a single call of a batched operator.
+
+        Whether the inputs were kept apart is for the caller to find out.
+
+        Raises
+        ------
+        OperatorError
+            If the operator raises, or returns another shape than one output for each input.
+        """
+        kind = inputs.astype(self.array_type)
+        batch = kind if self._convention.array is np.ndarray else self._tensor(kind)
+        try:
+            outputs, _ = _to_array(self._op(batch))
+        except Exception as error:
+            raise OperatorError(f"it raises {_told(error)}") from error
+        if outputs.shape != (len(inputs), *self.output_shape):
+            raise OperatorError(f"a batch of {len(inputs)} comes back with shape {outputs.shape}")
+        return outputs
+
     def wrap(self, x: Array) -> torch.Tensor:
         """Return the tensor that the underlying callable gets for the input `x`."""
         return self._wrapped(self._convention, x)
@@ -171,7 +243,10 @@ class Operator:
         batch = batch.astype(self.array_type)
         if convention.array is np.ndarray:
             return batch
-        return torch.from_numpy(batch).to(self._device)
+        return self._tensor(batch)
+
+    def _tensor(self, values: Array) -> torch.Tensor:
+        return torch.from_numpy(values).to(self._device)
 
     def _call(
         self, convention: _Convention, x: Array, copies: int = 1
@@ -183,9 +258,12 @@ class Operator:
             raise ValueError(f"a batch of {copies} comes back with shape {y.shape}")
         return y[0], dtype
 
-    def _probe(self, is_module: bool) -> tuple[_Convention, tuple[int, ...], torch.dtype]:
+    def _probe(
+        self, is_module: bool, batched: bool | None
+    ) -> tuple[_Convention, tuple[int, ...], torch.dtype]:
         """Find the first way of calling that works on zeros, ones or a ramp."""
         order = [_BATCH, _BARE] if is_module else [_BARE, _BARE_NUMPY, _BATCH, _BATCH_NUMPY]
+        order = [way for way in order if batched is None or way.batched is batched]
         zeros = np.zeros(self.shape)
         refusals: dict[str, str] = {}
         for convention in order:
@@ -215,6 +293,20 @@ def _checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
             "(c, d, h, w), all sizes at least 1"
         )
     return tuple(int(n) for n in sizes)
+
+
+def _checked_axes(axes: Sequence[int] | None, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shifted axes counted from the end, in ascending order."""
+    rank = len(shape)
+    if axes is None:
+        return (-1,) if rank == 1 else tuple(range(1 - rank, 0))
+    whole = all(isinstance(a, int | np.integer) and -rank <= a < rank for a in axes)
+    if not whole or not axes or len({a % rank for a in axes}) < len(axes):
+        raise ValueError(
+            f"axes is {axes!r}: give the axes of shape {shape} that shifts act on, each once, "
+            f"counted from 0 to {rank - 1}"
+        )
+    return tuple(sorted(int(a) % rank - rank for a in axes))
 
 
 def _private_copy(op: Callable[..., Any], dtype: torch.dtype) -> Callable[..., Any]:

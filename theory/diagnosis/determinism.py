@@ -21,7 +21,7 @@ class Repetition:
     def __init__(self, operator: Operator, rng: np.random.Generator) -> None:
         self._operator = operator
         # Richest first: an early change of state would not show in the response to zero.
-        self._inputs = list(probes(operator.shape, rng))[::-1]
+        self._inputs = list(probes(operator.shape, rng, operator.significand))[::-1]
         operator.reset()
         self._first = [_response(operator, x) for x in self._inputs]
 
@@ -50,7 +50,13 @@ class Repetition:
                 left, right = outputs[0], outputs[calls - 1]
                 finite = np.isfinite(left).all() and np.isfinite(right).all()
                 if inputs[calls - 1] is x and finite and not np.array_equal(left, right):
-                    return Witness("deterministic", inputs[:calls], left, right)
+                    return Witness(
+                        "deterministic",
+                        inputs[:calls],
+                        left,
+                        right,
+                        batched=self._operator.batched,
+                    )
         return None
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from theory.diagnosis.calling import Array
 
 Property = Literal["deterministic", "additive", "homogeneous", "affine", "shift_equivariant"]
+Boundary = Literal["circular", "interior"]
 
 
 @dataclass(frozen=True)
@@ -32,15 +33,19 @@ class Equation:
     scalar : float, optional
         The c of ``homogeneous``.
     shift : tuple of int, optional
-        Circular shift of the input, in cells for each spatial axis.
+        Shift of the input, in cells for each of its last axes.
     output_shift : tuple of int, optional
         The shift of the output that corresponds to it; None compares with f(x) unshifted.
+    boundary : {"circular", "interior"}
+        Whether shifts wrap; or cells come in at the one end and are lost at the other. In the
+        interior the inputs are x and the shifted x, which says what comes in.
     """
 
     property: Property
     scalar: float | None = None
     shift: tuple[int, ...] | None = None
     output_shift: tuple[int, ...] | None = None
+    boundary: Boundary = "circular"
 
     def formulas(self) -> tuple[str, str]:
         """Return the two sides as formulas."""
@@ -67,6 +72,8 @@ class Equation:
         if self.property == "shift_equivariant":
             assert self.shift is not None
             right = f(x)
+            if self.boundary == "interior":
+                return f(y), right
             if self.output_shift is not None:
                 right = shifted(right, self.output_shift)
             return f(shifted(x, self.shift)), right

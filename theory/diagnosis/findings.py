@@ -76,16 +76,23 @@ class Diagnosis:
         Name of the operator.
     shape, output_shape : tuple of int
         Shapes of one input and output, without batch.
+    dtype : str
+        The precision of the inputs.
     boundary : str
-        How shifts treat the border.
+        How shifts treat the border: ``circular`` or ``interior``.
     deterministic, linear, affine, homogeneous, additive, shift_equivariant, lti : Finding
-        The findings. LTI means linear and shift-equivariant, with as many cells out as in.
+        The findings. LTI means linear and shift-equivariant at equal rate: the output moves by as
+        many cells as the input.
     period : tuple of (int or None)
-        For each spatial axis the smallest input shift that shifts the output in proportion: 1 is
+        For each shifted axis the smallest input shift that shifts the output in proportion: 1 is
         equivariant, None is not equivariant under any shift but the full turn.
+    border : tuple of (int or None)
+        For each shifted axis how many output cells at either end do not follow these shifts: none
+        on the circle; in the interior those that depend on what is beyond the ends, and no more.
     kernel : array, optional
-        When LTI: the response to the unit impulse at the origin of each input channel, shape
-        ``(c_out, c_in, *spatial)`` without the channel axes that input or output do not have.
+        When LTI: the response to the unit impulse in each input channel, at the origin of the
+        circle, or in the middle cell of the interior; shape ``(c_out, c_in, *spatial)`` without the
+        channel axes that input or output do not have.
     offset : array, optional
         When affine: f(0).
     """
@@ -93,6 +100,7 @@ class Diagnosis:
     operator: str
     shape: tuple[int, ...]
     output_shape: tuple[int, ...]
+    dtype: str
     boundary: str
     deterministic: Finding
     linear: Finding
@@ -102,6 +110,7 @@ class Diagnosis:
     shift_equivariant: Finding
     lti: Finding
     period: tuple[int | None, ...]
+    border: tuple[int | None, ...]
     kernel: Array | None
     offset: Array | None
 
@@ -116,9 +125,11 @@ class Diagnosis:
             "operator": self.operator,
             "shape": list(self.shape),
             "output_shape": list(self.output_shape),
+            "dtype": self.dtype,
             "boundary": self.boundary,
             **{name: finding.to_dict() for name, finding in self.findings.items()},
             "period": list(self.period),
+            "border": list(self.border),
             "kernel": None if self.kernel is None else to_json(self.kernel),
             "offset": None if self.offset is None else to_json(self.offset),
         }
@@ -155,11 +166,15 @@ class Diagnosis:
         )
 
     def _title(self) -> str:
-        return f"{self.operator}: {self.shape} -> {self.output_shape}, {self.boundary} boundary"
+        precision = "" if self.dtype == "float64" else f", {self.dtype}"
+        shapes = f"{self.shape} -> {self.output_shape}"
+        return f"{self.operator}: {shapes}, {self.boundary} boundary{precision}"
 
     def _notes(self) -> dict[str, str]:
         """Return what the table of findings leaves out: period, kernel, offset and witnesses."""
-        notes = {"period": ", ".join("none" if p is None else str(p) for p in self.period)}
+        notes = {"period": _listed(self.period)}
+        if self.boundary == "interior":
+            notes["border"] = _listed(self.border)
         if self.kernel is not None:
             notes["kernel"] = f"shape {self.kernel.shape}, {_brief(self.kernel)}"
         if self.offset is not None and self.offset.any():
@@ -168,6 +183,10 @@ class Diagnosis:
             if finding.witness is not None and finding.witness.property == name:
                 notes[f"{name} fails"] = str(finding.witness)
         return notes
+
+
+def _listed(values: tuple[int | None, ...]) -> str:
+    return ", ".join("none" if v is None else str(v) for v in values)
 
 
 def _brief(values: Array) -> str:

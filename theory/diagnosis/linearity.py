@@ -14,13 +14,13 @@ import numpy as np
 
 from theory.diagnosis.equations import Equation
 from theory.diagnosis.findings import Finding
-from theory.diagnosis.search import CLEAR, SCALARS, Trials, pairs, probes, shrink
+from theory.diagnosis.search import CLEAR, SCALARS, Trials, pairs, probes
 from theory.diagnosis.structure import Level, Structure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from theory.diagnosis.calling import Array
+    from theory.diagnosis.calling import Array, Operator
     from theory.diagnosis.equations import Property
     from theory.diagnosis.findings import Certainty
     from theory.diagnosis.witnesses import Witness
@@ -72,8 +72,9 @@ def judge_linearity(
 
     additive = judge("additive", linear_by_structure)
     homogeneous = judge("homogeneous", linear_by_structure)
-    affine = judge("affine", affine_by_structure)
     linear = both({"additive": additive, "homogeneous": homogeneous})
+    # What is linear is affine: no search for a witness could add anything.
+    affine = additive if linear.holds else judge("affine", affine_by_structure)
     return Linearity(additive, homogeneous, linear, affine)
 
 
@@ -119,20 +120,20 @@ def _refute(
     trials: Trials, prop: Property, threshold: float, rng: np.random.Generator
 ) -> Witness | None:
     """Search for a violation of at least `threshold` rounding bounds and shrink it."""
-    for equation, inputs in _attempts(prop, trials.operator.shape, rng):
+    for equation, inputs in _attempts(prop, trials.operator, rng):
         if trials.excess(equation, inputs) > threshold:
-            shrunk = shrink(inputs, functools.partial(trials.excess, equation))
+            shrunk = trials.shrink(inputs, functools.partial(trials.excess, equation))
             return trials.witness(equation, shrunk)
     return None
 
 
 def _attempts(
-    prop: Property, shape: tuple[int, ...], rng: np.random.Generator
+    prop: Property, operator: Operator, rng: np.random.Generator
 ) -> Iterator[tuple[Equation, tuple[Array, ...]]]:
     if prop == "homogeneous":
-        for x in probes(shape, rng):
+        for x in probes(operator.shape, rng, operator.significand):
             for c in SCALARS:
                 yield Equation(prop, scalar=c), (x,)
     else:
-        for pair in pairs(shape, rng):
+        for pair in pairs(operator.shape, rng, operator.significand):
             yield Equation(prop), pair

@@ -14,23 +14,25 @@ def _names(text: str) -> frozenset[str]:
 LINEAR_IN_FIRST = _names(
     """
     _adaptive_avg_pool2d _adaptive_avg_pool3d _conj _conj_physical _fft_c2c _fft_c2r _fft_r2c
-    _reshape_alias _unsafe_view _upsample_bilinear2d_aa adaptive_avg_pool1d alias as_strided
-    avg_pool1d avg_pool2d avg_pool3d channel_shuffle clone col2im contiguous cumsum detach
-    diag_embed diagonal expand flip gather im2col imag index index_select lift_fresh_copy mean
-    movedim narrow neg negative permute pixel_shuffle pixel_unshuffle real reflection_pad1d
-    reflection_pad2d reflection_pad3d repeat replication_pad1d replication_pad2d
-    replication_pad3d reshape resolve_conj resolve_neg roll rot90 select slice split
-    split_with_sizes squeeze sum t take trace transpose tril triu unbind unfold unsafe_split
-    unsqueeze upsample_bicubic2d upsample_bilinear2d upsample_linear1d upsample_nearest1d
-    upsample_nearest2d upsample_nearest3d upsample_trilinear3d view view_as_complex view_as_real
+    _reshape_alias _unsafe_view _upsample_bicubic2d_aa _upsample_bilinear2d_aa
+    _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d
+    adaptive_avg_pool1d alias as_strided avg_pool1d avg_pool2d avg_pool3d channel_shuffle clone
+    col2im contiguous cumsum detach diag_embed diagonal expand flip gather im2col imag index
+    index_select lift_fresh_copy mean movedim narrow neg negative permute pixel_shuffle
+    pixel_unshuffle real reflection_pad1d reflection_pad2d reflection_pad3d repeat
+    replication_pad1d replication_pad2d replication_pad3d reshape resolve_conj resolve_neg roll
+    rot90 select slice split split_with_sizes squeeze sum t take trace transpose tril triu
+    unbind unfold unsafe_split unsqueeze upsample_bicubic2d upsample_bilinear2d
+    upsample_linear1d upsample_nearest1d upsample_nearest2d upsample_nearest3d
+    upsample_trilinear3d view view_as_complex view_as_real
     """
 )
 """Linear in the first argument; every other array argument must be constant."""
 
 AFFINE_COMBINATION = _names(
     """
-    add cat copy diagonal_scatter fill hstack index_add index_copy index_put rsub scatter
-    scatter_add select_scatter slice_scatter stack sub vstack
+    add cat copy diagonal_scatter fill hstack index_add index_copy index_fill index_put put rsub
+    scatter scatter_add select_scatter slice_scatter stack sub vstack
     """
 )
 """Sums and arrangements of arrays: linear if all are, affine if some are constant."""
@@ -38,7 +40,7 @@ AFFINE_COMBINATION = _names(
 PRODUCT = _names("bmm dot matmul mm mul multiply mv outer vdot")
 """Bilinear in the first two arguments."""
 
-PRODUCT_AND_SUM = _names("addbmm addmm addmv baddbmm")
+PRODUCT_AND_SUM = _names("addbmm addcmul addmm addmv baddbmm")
 """The first argument, plus a product of the next two."""
 
 CONSTANT = _names(
@@ -65,3 +67,6 @@ NONLINEAR = _names(
     """
 )
 """Known not to be affine in general: a hint, never a verdict."""
+
+POINTWISE = _names("_to_copy hardswish log_sigmoid_forward")
+"""Act on each cell alone, in one and the same way, although torch does not tag them so."""

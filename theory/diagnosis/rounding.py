@@ -70,18 +70,28 @@ class Rounding:
             Infinity for integers that differ although no rounding can have occurred; NaN where
             sides differ and a value is not finite, so that nothing can be said.
         """
-        if np.array_equal(left, right, equal_nan=True):
+        if (left == right).all() or np.array_equal(left, right, equal_nan=True):
             return 0.0
         if not (np.isfinite(left).all() and np.isfinite(right).all()):
             return np.nan
         difference = float(np.abs(left - right).max(initial=0.0))
+        bound = self.bound(left, right, norm, responses)
+        return difference / bound if bound else np.inf
+
+    def bound(self, left: Array, right: Array, norm: float, responses: float) -> float:
+        """Return the largest rounding error of a difference; 0 where none can have occurred.
+
+        The parameters are those of `excess`.
+        """
         products = self.gain * norm + self.offset * responses
-        exact = products * _SPARE <= 1 / self.unit_roundoff
-        if products == 0 or (exact and _is_integer(left) and _is_integer(right)):
-            return np.inf
-        return difference / (
-            gamma(2 * _MATRIX_PRODUCTS * self.cells, self.unit_roundoff) * products
+        largest = max(
+            np.abs(side).max(initial=0.0, where=np.isfinite(side)) for side in (left, right)
         )
+        products = max(products, float(largest))  # what is not linear may exceed its gain
+        exact = products * _SPARE <= 1 / self.unit_roundoff
+        if exact and _is_integer(left) and _is_integer(right):
+            return 0.0
+        return gamma(2 * _MATRIX_PRODUCTS * self.cells, self.unit_roundoff) * products
 
 
 def _is_integer(values: Array) -> bool:

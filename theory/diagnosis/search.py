@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ from theory.diagnosis.witnesses import Witness
 from theory.signals import impulse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from theory.diagnosis.equations import Equation
 
@@ -28,13 +29,24 @@ SCALARS = (-1.0, 2.0, 0.5, -3.0, 2.0**20)
 CLEAR = 2.0**10
 """A violation this many bounds large is beyond any doubt about the bound."""
 
-_SHRINK_QUESTIONS = 4000
-
 _REMEMBERED_VALUES = 2**24
+
+_CHECKED_TOGETHER = 128
+"""Impulses whose responses in batches are checked by one single call."""
+
+_CACHED_VALUES = 2**17
+"""Output values of one batch: more would leave the processor's cache, and are slower."""
 
 
 class Trials:
     """The operator under trial: remembers responses, and the first input that has none.
+
+    Parameters
+    ----------
+    operator : Operator
+        The operator.
+    budget : int
+        How many inputs any one question may try: a basis to exhaust, a witness to shrink.
 
     Attributes
     ----------
@@ -46,11 +58,13 @@ class Trials:
         What counts as a rounding error.
     """
 
-    def __init__(self, operator: Operator) -> None:
+    def __init__(self, operator: Operator, budget: int) -> None:
         self.operator = operator
+        self.budget = budget
         self.failure = ""
         self.not_finite = ""
         self._memory: dict[bytes, Array] = {}
+        self._batches = operator.batched
         self._capacity = max(8, _REMEMBERED_VALUES // max(1, int(np.prod(operator.output_shape))))
         self.rounding = self._measure_rounding()
 
@@ -62,6 +76,46 @@ class Trials:
                 self._memory.clear()
             self._memory[key] = self._respond(x)
         return self._memory[key]
+
+    def column(self, cell: tuple[int, ...]) -> Array:
+        """Return the response to the unit impulse in a cell."""
+        return self(impulse(self.operator.shape, cell))
+
+    def columns(self, cells: Sequence[tuple[int, ...]]) -> Iterator[Array]:
+        """Yield the responses of an affine operator to the unit impulses in some cells."""
+        for start in range(0, len(cells), _CHECKED_TOGETHER):
+            some = cells[start : start + _CHECKED_TOGETHER]
+            responses = self._batched_columns(some) if self._batches else None
+            self._batches = responses is not None
+            yield from responses or (self._respond(impulse(self.operator.shape, c)) for c in some)
+
+    def _batched_columns(self, cells: Sequence[tuple[int, ...]]) -> list[Array] | None:
+        """Return the responses from calls on several impulses, None if these are not kept apart."""
+        shape, output_size = self.operator.shape, math.prod(self.operator.output_shape)
+        together = max(1, min(len(cells), _CACHED_VALUES // max(1, output_size)))
+        responses: list[Array] = []
+        for start in range(0, len(cells), together):
+            some = cells[start : start + together]
+            inputs = np.zeros((len(some), *shape))
+            inputs[np.arange(len(some)), *np.transpose(some)] = 1
+            try:
+                responses.extend(self.operator.many(inputs))
+            except OperatorError:
+                return None
+        return responses if self._add_up(cells, responses) else None
+
+    def _add_up(self, cells: Sequence[tuple[int, ...]], responses: list[Array]) -> bool:
+        """Whether an affine operator's responses fit its response to a mixture of the impulses."""
+        weights = np.random.default_rng(0).integers(1, 9, len(cells), endpoint=True).astype(float)
+        mixture = np.zeros(self.operator.shape)
+        mixture[*np.transpose(cells)] = weights
+        total = float(weights.sum())
+        expected = (1 - total) * self(np.zeros(self.operator.shape))
+        weighted = np.empty_like(expected)
+        for weight, response in zip(weights, responses, strict=True):
+            expected += np.multiply(weight, response, out=weighted)
+        found = self._respond(mixture)
+        return self.rounding.excess(found, expected, norm=2 * total, responses=2 * total) <= 1
 
     def _respond(self, x: Array) -> Array:
         try:
@@ -98,7 +152,34 @@ class Trials:
         """Return the witness with both sides as its replay will compute them."""
         inputs = tuple(x.astype(self.operator.array_type) for x in inputs)
         left, right = equation.replay(self.operator, inputs)
-        return Witness(inputs=inputs, left=left, right=right, **vars(equation))
+        batched = self.operator.batched
+        return Witness(inputs=inputs, left=left, right=right, batched=batched, **vars(equation))
+
+    def shrink(
+        self, inputs: tuple[Array, ...], size: Callable[[tuple[Array, ...]], float]
+    ) -> tuple[Array, ...]:
+        """Make a violation small: fewer cells, then smaller magnitudes.
+
+        Parameters
+        ----------
+        inputs : tuple of array
+            Inputs with a violation.
+        size : callable
+            Size of the violation, in rounding bounds; NaN where there is none to speak of.
+
+        Returns
+        -------
+        tuple of array
+            Inputs whose violation is still clear. Unless the budget ran out, no cell of theirs can
+            be zeroed.
+        """
+        floor = min(size(inputs), CLEAR)
+        questions = itertools.count()
+
+        def accept(candidate: tuple[Array, ...]) -> bool:
+            return next(questions) < self.budget and size(candidate) >= floor
+
+        return _shrink_magnitude(_shrink_support(inputs, accept), accept)
 
 
 def _described(x: Array) -> str:
@@ -112,8 +193,18 @@ def impulses(shape: tuple[int, ...]) -> Iterator[Array]:
         yield impulse(shape, tuple(int(i) for i in np.unravel_index(at, shape)))
 
 
-def probes(shape: tuple[int, ...], rng: np.random.Generator) -> Iterator[Array]:
-    """Yield inputs from small to extreme: impulses, edges, ramps, near-ties, fractions."""
+def probes(shape: tuple[int, ...], rng: np.random.Generator, bits: int) -> Iterator[Array]:
+    """Yield inputs from small to extreme: impulses, edges, ramps, near-ties, fractions.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Their shape.
+    rng : numpy.random.Generator
+        For the random ones.
+    bits : int
+        Length of the significand, 24 or 53: sums of two inputs and small multiples stay exact.
+    """
     zeros = np.zeros(shape)
     cells = np.arange(zeros.size, dtype=float).reshape(shape)
     yield zeros
@@ -122,7 +213,7 @@ def probes(shape: tuple[int, ...], rng: np.random.Generator) -> Iterator[Array]:
     position = np.arange(shape[-1], dtype=float)
     yield from (zeros + 1, zeros - 1)
     yield from (zeros + (position < 2), zeros + (position >= shape[-1] // 2), zeros + position % 2)
-    yield from (cells, -cells, cells % 2 + cells * 2.0**-10)
+    yield from (cells, -cells, cells % 2 + cells % 2**10 * 2.0**-10)
     for bound in (1, 3, 9):
         yield rng.integers(-bound, bound, shape, endpoint=True).astype(float)
     for x in impulses(shape):
@@ -132,12 +223,14 @@ def probes(shape: tuple[int, ...], rng: np.random.Generator) -> Iterator[Array]:
         for x in impulses(shape):
             yield from (extreme * x, -extreme * x)
         yield extreme * rng.integers(-3, 3, shape, endpoint=True)
-    for bits in (16, 44):
-        yield rng.integers(-(2**bits), 2**bits, shape, endpoint=True).astype(float)
-        yield rng.integers(-(2**bits), 2**bits, shape, endpoint=True) / 2.0**12
+    for magnitude in (2 ** (bits // 3), 2 ** (bits - bits // 5)):
+        yield rng.integers(-magnitude, magnitude, shape, endpoint=True).astype(float)
+        yield rng.integers(-magnitude, magnitude, shape, endpoint=True) * 2.0 ** -(bits // 5)
 
 
-def pairs(shape: tuple[int, ...], rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
+def pairs(
+    shape: tuple[int, ...], rng: np.random.Generator, bits: int
+) -> Iterator[tuple[Array, Array]]:
     """Yield pairs to add: on one cell, on neighbouring cells, then every kind of probe."""
     zeros = np.zeros(shape)
     yield zeros, zeros
@@ -148,36 +241,9 @@ def pairs(shape: tuple[int, ...], rng: np.random.Generator) -> Iterator[tuple[Ar
         y = np.roll(x, 1)
         yield from ((x, y), (x, -y))
     previous = zeros
-    for x in probes(shape, rng):
+    for x in probes(shape, rng, bits):
         yield from ((x, -x), (x, x), (x, previous))
         previous = x
-
-
-def shrink(
-    inputs: tuple[Array, ...], size: Callable[[tuple[Array, ...]], float]
-) -> tuple[Array, ...]:
-    """Make a violation small: fewer cells, then smaller magnitudes.
-
-    Parameters
-    ----------
-    inputs : tuple of array
-        Inputs with a violation.
-    size : callable
-        Size of the violation, in rounding bounds; NaN where there is none to speak of.
-
-    Returns
-    -------
-    tuple of array
-        Inputs whose violation is still clear. Unless `size` was asked too often, no cell of theirs
-        can be zeroed.
-    """
-    floor = min(size(inputs), CLEAR)
-    questions = itertools.count()
-
-    def accept(candidate: tuple[Array, ...]) -> bool:
-        return next(questions) < _SHRINK_QUESTIONS and size(candidate) >= floor
-
-    return _shrink_magnitude(_shrink_support(inputs, accept), accept)
 
 
 def _shrink_support(

@@ -112,6 +112,8 @@ def _level(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> Level:
         return _join([of(args[0]), _product(of(args[1]), of(args[2]))])
     if name == "div" and "rounding_mode" not in node.kwargs:
         return of(first) if rest is Level.CONSTANT else Level.NONLINEAR
+    if name in {"lerp", "addcdiv"}:
+        return of(*args[:2]) if of(args[2]) is Level.CONSTANT else Level.NONLINEAR
     if name in {"where", "masked_fill"}:
         mask, values = (args[0], args[1:]) if name == "where" else (args[1], (args[0], args[2]))
         return of(*values) if of(mask) is Level.CONSTANT else Level.NONLINEAR
@@ -186,9 +188,12 @@ def _is_pointwise(graph: torch.fx.Graph) -> bool:
     """Whether every primitive maps cell to cell; constant arrays could differ between cells."""
     return all(
         node.op in {"placeholder", "output"}
+        or node.target is builtin.getitem
         or (
             isinstance(node.target, torch._ops.OpOverload)
-            and torch.Tag.pointwise in node.target.tags
+            and (
+                torch.Tag.pointwise in node.target.tags or _primitive(node) in primitives.POINTWISE
+            )
             and _is_pure(node)
         )
         for node in graph.nodes

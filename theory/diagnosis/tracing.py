@@ -11,6 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+import torch._dynamo  # tracing would import it, for seconds, within the first diagnosis
 from torch._subclasses.functional_tensor import FunctionalTensorMode, dispatch_functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -18,8 +20,6 @@ from theory.diagnosis.calling import Array, Operator, OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    import torch
 
 
 class UntraceableError(Exception):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from theory.diagnosis.calling import Array
-    from theory.diagnosis.equations import Property
+    from theory.diagnosis.equations import Boundary, Property
 
 _SHOWN_CELLS = 6
 
@@ -29,12 +29,15 @@ class Witness:
     property : str
         Which property, one of those of `theory.diagnosis.equations.Equation`.
     inputs : tuple of array
-        x, or x and y, without batch axis; for ``deterministic`` the inputs of successive calls.
-    scalar, shift, output_shift : optional
+        x, or x and y, without batch axis; for ``deterministic`` the inputs of successive calls; for
+        a shift with the boundary ``interior`` x and the shifted x.
+    scalar, shift, output_shift, boundary : optional
         The constants of the equation. A shift whose `output_shift` is None corresponds to no whole
         number of output cells: then `right` is f(x), of which `left` is no shift at all.
     left, right : array
         The two sides.
+    batched : bool
+        Whether the operator was called with a batch axis in front.
     """
 
     property: Property
@@ -44,6 +47,8 @@ class Witness:
     scalar: float | None = None
     shift: tuple[int, ...] | None = None
     output_shift: tuple[int, ...] | None = None
+    boundary: Boundary = "circular"
+    batched: bool = False
 
     def replay(self, op: Callable[..., Any]) -> tuple[Array, Array]:
         """Compute both sides again on an operator.
@@ -67,7 +72,7 @@ class Witness:
         x = self.inputs[0]
         dtype = torch.float32 if x.dtype == np.float32 else torch.float64
         with isolated(seed=0):
-            operator = Operator(op, x.shape, dtype)
+            operator = Operator(op, x.shape, dtype, batched=self.batched)
         return self._equation().replay(operator, self.inputs)
 
     def __str__(self) -> str:
@@ -77,7 +82,9 @@ class Witness:
         if self.scalar is not None:
             given.append(f"c = {self.scalar:g}")
         if self.shift is not None:
-            given.append(f"input shift {_tuple(self.shift)}")
+            given[1:] = [f"input shift {_tuple(self.shift)}"]
+        if self.boundary == "interior":
+            given[1] += f" to {_sparse(self.inputs[-1])}"
         return f"{', '.join(given)}: {self._difference()}"
 
     def _calls(self) -> str:
@@ -87,7 +94,7 @@ class Witness:
         return f"x = {_sparse(x)}: {self._difference()}, call {len(self.inputs)}{after}"
 
     def _equation(self) -> Equation:
-        return Equation(self.property, self.scalar, self.shift, self.output_shift)
+        return Equation(self.property, self.scalar, self.shift, self.output_shift, self.boundary)
 
     def _difference(self) -> str:
         left, right = self._equation().formulas()
@@ -108,6 +115,8 @@ class Witness:
             "scalar": self.scalar,
             "shift": None if self.shift is None else list(self.shift),
             "output_shift": None if self.output_shift is None else list(self.output_shift),
+            "boundary": self.boundary,
+            "batched": self.batched,
             "left": to_json(self.left),
             "right": to_json(self.right),
         }

@@ -1,0 +1,277 @@
+"""What `diagnose` must not be fooled by, and what it must leave as it was."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+from tests.operator_table import OPERATORS, NoTensor, assert_replays, circulant, conv, dense
+from theory import diagnose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class _Counter(nn.Module):
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.calls = 0
+        self.after = after
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return x if self.calls <= self.after else 2 * x
+
+
+class _LastInput(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("last", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x + self.last
+        self.last = x.sum()
+        return y
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        nn.Dropout(),
+        _Counter(after=1),
+        _Counter(after=100),
+        _LastInput(),
+        lambda x: x + torch.rand(8, dtype=x.dtype),
+        lambda x: x + random.random(),
+        lambda x: x + np.random.rand(),  # noqa: NPY002
+    ],
+    ids=["dropout", "counter", "late counter", "memory", "torch.rand", "random", "np.random"],
+)
+def test_randomness_and_hidden_state_are_found(op: Callable[..., Any]) -> None:
+    diagnosis = diagnose(op, (8,))
+    assert diagnosis.deterministic.holds is False
+    witness = diagnosis.deterministic.witness
+    assert witness is not None
+    left, right = witness.replay(op)
+    assert not np.array_equal(left, right)
+    assert np.array_equal(left, witness.left)
+    assert np.array_equal(witness.inputs[0], witness.inputs[-1])
+    assert diagnosis.linear.holds is None
+    assert diagnosis.lti.certainty == "undecided"
+    assert str(diagnosis)
+
+
+def _branch(x: torch.Tensor) -> torch.Tensor:
+    return x if x.sum() > 1000 else 2 * x
+
+
+def _conv_and_a_little_square(x: torch.Tensor) -> torch.Tensor:
+    kernel = torch.tensor([[[1.0, 2.0, 3.0]]], dtype=x.dtype)
+    return F.conv1d(F.pad(x, (1, 1), "circular"), kernel) + 1e-6 * x**2
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        _branch,
+        _conv_and_a_little_square,
+        lambda x: x.clamp(-1e4, 1e4),
+        NoTensor(lambda x: np.clip(x, -1e4, 1e4)),
+        lambda x: torch.from_numpy(np.clip(x.numpy(), -1e4, 1e4)),
+        lambda x: torch.tensor([min(v, 1e4) for v in x.flatten().tolist()]).double().view(x.shape),
+        lambda x: x + 1e-9 * torch.sin(x),
+        lambda x: torch.where(x == 3, 0, x),
+    ],
+    ids=["branch", "square", "clamp", "numpy", "numpy inside", "tolist", "sine", "hole at 3"],
+)
+def test_rare_and_faint_nonlinearity_is_found(op: Callable[..., Any]) -> None:
+    diagnosis = diagnose(op, (1, 8))
+    assert diagnosis.deterministic.holds
+    assert diagnosis.linear.holds is False
+    assert diagnosis.affine.holds is False
+    assert_replays(diagnosis.linear, op)
+
+
+def test_a_nonlinear_spelling_of_the_identity_is_never_called_proved() -> None:
+    diagnosis = diagnose(lambda x: torch.relu(x) - torch.relu(-x), (8,))
+    assert diagnosis.linear.holds
+    assert diagnosis.linear.certainty == "sampled"
+    assert "relu is nonlinear" in diagnosis.additive.reason
+    assert diagnosis.lti.certainty == "sampled"
+
+
+def test_an_unknown_primitive_is_named() -> None:
+    diagnosis = diagnose(lambda x: torch.special.entr(x * 0) + x, (8,))
+    assert diagnosis.linear.certainty == "sampled"
+    assert "special_entr is unknown" in diagnosis.additive.reason
+
+
+def _raises_on_negatives(x: np.ndarray) -> np.ndarray:
+    if np.asarray(x).min() < 0:
+        raise RuntimeError("no negatives")
+    return 2 * x
+
+
+def test_raising_on_some_inputs_leaves_it_undecided() -> None:
+    diagnosis = diagnose(_raises_on_negatives, (8,))
+    assert diagnosis.linear.holds is None
+    assert diagnosis.linear.certainty == "undecided"
+    assert "no negatives" in diagnosis.additive.reason
+    assert diagnosis.shift_equivariant.holds is None
+    assert diagnosis.kernel is None
+
+
+@pytest.mark.parametrize("op", [torch.log, torch.exp, torch.reciprocal, np.sqrt])
+def test_values_that_are_not_finite(op: Callable[..., Any]) -> None:
+    diagnosis = diagnose(op, (8,))
+    assert diagnosis.linear.holds is False
+    assert diagnosis.shift_equivariant.holds
+    assert_replays(diagnosis.linear, op)
+    json.dumps(diagnosis.to_dict(), allow_nan=False)
+
+
+def test_a_constant_nan_is_undecided() -> None:
+    diagnosis = diagnose(lambda x: x * float("nan"), (8,))
+    assert diagnosis.linear.holds is None
+    assert "not finite" in diagnosis.additive.reason
+
+
+def test_an_output_of_varying_shape() -> None:
+    diagnosis = diagnose(lambda x: x[x > 0], (8,))
+    assert diagnosis.linear.holds is not True
+    assert diagnosis.lti.holds is not True
+
+
+def test_real_weights_and_single_precision() -> None:
+    torch.manual_seed(0)
+    layer = nn.Sequential(
+        nn.Conv1d(2, 3, 3, padding=1, padding_mode="circular", bias=False),
+        nn.Conv1d(3, 2, 3, padding=1, padding_mode="circular", bias=False),
+    )
+    for dtype in (torch.float64, torch.float32):
+        diagnosis = diagnose(layer, (2, 8), dtype=dtype)
+        assert diagnosis.lti.holds
+        assert diagnosis.linear.certainty == "proved"
+    witness = diagnose(nn.ReLU(), (8,), dtype=torch.float32).additive.witness
+    assert witness is not None
+    assert witness.inputs[0].dtype == np.float32
+
+
+def _snapshot(module: nn.Module) -> dict[str, Any]:
+    return {
+        "state": {name: value.clone() for name, value in module.state_dict().items()},
+        "identity": [id(p) for p in (*module.parameters(), *module.buffers())],
+        "gradients": [None if p.grad is None else p.grad.clone() for p in module.parameters()],
+        "requires": [p.requires_grad for p in module.parameters()],
+        "dtypes": [p.dtype for p in module.parameters()],
+        "training": [m.training for m in module.modules()],
+        "hooks": [len(m._forward_hooks) for m in module.modules()],
+        "calls": getattr(module, "calls", None),
+    }
+
+
+def test_the_module_and_the_generators_come_back_as_they_were() -> None:
+    module = nn.Sequential(
+        nn.Conv1d(2, 2, 3, padding=1), nn.BatchNorm1d(2), nn.Dropout(), _Counter(after=5)
+    )
+    module[0].weight.requires_grad_(False)
+    module[0].register_forward_hook(lambda *_: None)
+    module[2].eval()
+    module(torch.randn(4, 2, 8)).sum().backward()
+    before = _snapshot(module)
+    generators = (torch.get_rng_state(), np.random.get_state(), random.getstate())  # noqa: NPY002
+    diagnosis = diagnose(module, (2, 8))
+    for finding in diagnosis.findings.values():
+        if finding.witness is not None:
+            finding.witness.replay(module)
+    after = _snapshot(module)
+    assert torch.equal(generators[0], torch.get_rng_state())
+    assert repr(generators[1]) == repr(np.random.get_state())  # noqa: NPY002
+    assert generators[2] == random.getstate()
+    for name in ("state", "gradients"):
+        old, new = before.pop(name), after.pop(name)
+        pairs = zip(old.values(), new.values()) if isinstance(old, dict) else zip(old, new)  # noqa: B905
+        assert all(torch.equal(a, b) if a is not None else b is None for a, b in pairs)
+    assert before == after
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("name", ["ReLU", "FC", "max pooling", "batch norm, training", "numpy FFT"])
+def test_same_seed_same_diagnosis(name: str) -> None:
+    shape = OPERATORS[name].shapes[0]
+    op = OPERATORS[name].make(shape)
+    torch.manual_seed(1)
+    first = diagnose(op, shape, seed=3).to_dict()
+    torch.manual_seed(2)
+    assert diagnose(op, shape, seed=3).to_dict() == first
+
+
+def test_inputs_are_not_shared_with_an_operator_that_overwrites_them() -> None:
+    def doubled_in_place(x: torch.Tensor) -> torch.Tensor:
+        return x.mul_(2)
+
+    diagnosis = diagnose(doubled_in_place, (8,))
+    assert diagnosis.deterministic.holds
+    assert diagnosis.lti.holds
+
+
+def test_equivariance_to_even_shifts_only() -> None:
+    """Nonlinear, so that no basis helps; odd shifts exchange two different functions."""
+
+    def alternating(x: torch.Tensor) -> torch.Tensor:
+        return torch.where(torch.arange(8) % 2 == 0, x.relu(), 0.75 * x.relu())
+
+    found = diagnose(alternating, (8,))
+    assert found.shift_equivariant.holds is False
+    assert found.period == (2,)
+    assert_replays(found.shift_equivariant, alternating)
+
+
+def test_faint_is_not_zero() -> None:
+    """Weights near zero count like any other: what matters is their size against each other."""
+    assert diagnose(lambda x: 1e-9 * x.relu(), (8,)).linear.holds is False
+    assert diagnose(dense(1e-9 * circulant(8, 8)), (8,)).lti.holds is False
+    assert diagnose(dense(1e-9 * circulant(8)), (8,)).lti.holds
+    nearly = dense(circulant(8))
+    with torch.no_grad():
+        nearly.weight[2, 5] += 2**-10
+    assert diagnose(nearly, (8,)).lti.holds is False
+
+
+class _SingleOnly(nn.Module):
+    """A layer that keeps its weights in a list, where no conversion finds them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = [torch.tensor([[[1.0, 2.0, 5.0]]])]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.conv1d(F.pad(x, (1, 1), "circular"), self.weights[0])
+
+
+def test_a_module_for_single_precision_alone() -> None:
+    found = diagnose(_SingleOnly(), (1, 8))
+    assert found.lti.holds
+    assert found.dtype == "float32"
+    assert "float32" in str(found)
+    assert diagnose(_SingleOnly(), (1, 8), boundary="interior").border == (1,)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_autograd_state_comes_back(enabled: bool) -> None:
+    x = torch.ones(2, 8, requires_grad=True)
+    layer = conv()
+    y = layer(x).sum()
+    with torch.set_grad_enabled(enabled):
+        diagnose(layer, (2, 8))
+        assert torch.is_grad_enabled() is enabled
+    y.backward()
+    assert x.grad is not None
+    assert layer.weight.grad is not None

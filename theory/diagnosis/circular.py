@@ -1,0 +1,195 @@
+"""Which shifts are followed on the circle, where what leaves at one end comes in at the other.
+
+An affine operator is known from f(0) and its responses to the unit impulses, so that comparing
+these with their shifts exhausts the question. Any other operator is tried on adversarial inputs.
+The shifts that an operator follows along an axis form a subgroup of Z_n: only divisors of n need
+to be tried.
+"""
+
+from __future__ import annotations
+
+import functools
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from theory.diagnosis.equations import Equation
+from theory.diagnosis.equivariance import Equivariance, Shifts, words
+from theory.diagnosis.search import CLEAR
+from theory.signals import impulse
+from theory.signals import shift as shifted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from theory.diagnosis.calling import Array
+    from theory.diagnosis.witnesses import Witness
+
+
+class Circle:
+    """The judge of shifts that wrap."""
+
+    def __init__(self, shifts: Shifts) -> None:
+        self._shifts = shifts
+        self._trials = shifts.trials
+        self._operator = shifts.operator
+        self._inputs = list(shifts.probes())
+        self._threshold = CLEAR if shifts.pointwise or shifts.exhausts else 1.0
+
+    def judge(self) -> Equivariance:
+        """Return the finding, and the smallest shift that is followed along each axis."""
+        shifts = self._shifts
+        if shifts.output_sizes is None:
+            nothing = (None,) * len(shifts.axes)
+            return Equivariance(shifts.finding(nothing, None, "", ""), nothing, nothing, nothing)
+        period, witness = self._periods(by_basis=False)
+        if shifts.by_basis and not self._basis_follows(period):
+            period, witness = self._periods(by_basis=True)
+        sizes = zip(shifts.sizes, shifts.output_sizes, strict=True)
+        rate = tuple(
+            None if p is None else p * m // n for p, (n, m) in zip(period, sizes, strict=True)
+        )
+        border = tuple(None if p is None else 0 for p in period)
+        how_far = f"; a shift by 1 moves the output by {words(rate)}" if period != rate else ""
+        finding = shifts.finding(period, witness, self._why_not(period, witness), how_far)
+        return Equivariance(finding, period, rate, border)
+
+    def _periods(self, by_basis: bool) -> tuple[tuple[int | None, ...], Witness | None]:
+        """Return the period along each axis, and the first witness against the shift by 1."""
+        period: list[int | None] = []
+        witness: Witness | None = None
+        for axis, n, m in self._each_axis():
+            smallest, against = self._period(axis, n, m, by_basis)
+            period.append(smallest)
+            witness = witness or against
+        return tuple(period), witness
+
+    def _each_axis(self) -> Iterator[tuple[int, int, int]]:
+        """Yield each shifted axis with the input's and the output's cells."""
+        shifts = self._shifts
+        assert shifts.output_sizes is not None
+        yield from zip(shifts.axes, shifts.sizes, shifts.output_sizes, strict=True)
+
+    def _period(
+        self, axis: int, n: int, m: int, by_basis: bool
+    ) -> tuple[int | None, Witness | None]:
+        if n == 1:
+            return 1, None
+        if m == 1:
+            return None, None
+        witness = self._no_shift_at_all(axis, m) if m % n else None
+        for k in (k for k in range(1, n) if n % k == 0 and k * m % n == 0):
+            equation = self._equation(axis, k, k * m // n)
+            against = self._violation(equation, axis, k, n, by_basis)
+            if against is None:
+                return k, witness
+            witness = witness or self._witness(equation, against)
+        return None, witness
+
+    def _equation(self, axis: int, by: int, output_by: int | None) -> Equation:
+        output = None if output_by is None else self._operator.along(axis, output_by)
+        return Equation(
+            "shift_equivariant", shift=self._operator.along(axis, by), output_shift=output
+        )
+
+    def _violation(
+        self, equation: Equation, axis: int, k: int, n: int, by_basis: bool
+    ) -> Array | None:
+        """Return the first input whose response does not follow the shift by k."""
+        for x in self._inputs:
+            if self._trials.excess(equation, (x,)) > self._threshold:
+                return x
+        if by_basis:
+            for x in self._basis_along(axis, k, n):
+                if self._trials.excess(equation, (x,)) > 1:
+                    return x
+        return None
+
+    def _basis_along(self, axis: int, k: int, n: int) -> Iterator[Array]:
+        """Yield zero and every unit impulse, each followed by its shift by k."""
+        shape = self._operator.shape
+        yield np.zeros(shape)
+        axis += len(shape)
+        for cell in np.ndindex(*shape[:axis], 1, *shape[axis + 1 :]):
+            for start in range(k):
+                for position in range(start, n, k):
+                    yield impulse(shape, (*cell[:axis], position, *cell[axis + 1 :]))
+
+    def _basis_follows(self, period: Sequence[int | None]) -> bool:
+        """Whether the responses to all unit impulses follow the shifts by multiples of the period.
+
+        One pass over the basis settles every axis: each response is compared with a window on the
+        response to the impulse of its orbit that is nearest to the origin.
+        """
+        if all(p is None for p in period):
+            return True
+        operator, trials = self._operator, self._trials
+        rank, output_rank = len(operator.shape), len(operator.output_shape)
+        steps = list(operator.shape)  # axes that are not shifted, or not followed: one full turn
+        output_steps = list(operator.output_shape)
+        for p, (axis, n, m) in zip(period, self._each_axis(), strict=True):
+            if p is not None:
+                steps[rank + axis], output_steps[output_rank + axis] = p, p * m // n
+        zero = trials(np.zeros(operator.shape))
+        for axis, by in zip(operator.axes, period, strict=True):
+            if by is not None:
+                by_output = operator.along(axis, output_steps[output_rank + axis])
+                if not self._alike(zero, shifted(zero, by_output)):
+                    return False
+        cells = list(_orbits(operator.shape, steps))
+        for cell, response in zip(cells, trials.columns(cells), strict=True):
+            origin = tuple(i % step for i, step in zip(cell, steps, strict=True))
+            if cell == origin:
+                turns = response
+                for axis in operator.axes:
+                    turns = np.concatenate([turns, turns], axis)
+            window = [slice(None)] * output_rank
+            for axis in operator.axes:
+                turn = cell[axis] // steps[axis] * output_steps[axis]
+                m = operator.output_shape[axis]
+                window[axis] = slice(m - turn, 2 * m - turn)
+            if not self._alike(response, turns[tuple(window)]):
+                return False
+        return True
+
+    def _alike(self, response: Array, expected: Array) -> bool:
+        """Whether two responses to unit impulses, or to zero, agree."""
+        return self._trials.rounding.excess(response, expected, norm=2, responses=2) <= 1
+
+    def _witness(self, equation: Equation, x: Array) -> Witness:
+        size = functools.partial(self._trials.excess, equation)
+        return self._trials.witness(equation, self._trials.shrink((x,), size))
+
+    def _no_shift_at_all(self, axis: int, m: int) -> Witness | None:
+        """Return a witness x for which f(shift x) is no shift of f(x), by whatever offset."""
+        turns = [self._equation(axis, 1, by) for by in range(m)]
+
+        def size(inputs: tuple[Array, ...]) -> float:
+            return min(self._trials.excess(turn, inputs) for turn in turns)
+
+        one = impulse(self._operator.shape)
+        two = one + shifted(one, self._operator.along(axis, 1))
+        for x in (one, two, *self._inputs):
+            if size((x,)) > 1:
+                shrunk = self._trials.shrink((x,), size)
+                return self._trials.witness(self._equation(axis, 1, None), shrunk)
+        return None
+
+    def _why_not(self, period: Sequence[int | None], witness: Witness | None) -> str:
+        if witness is None:
+            return ""
+        if witness.output_shift is None and self._shifts.output_sizes is not None:
+            sizes = f"{words(self._shifts.sizes)} cells in, {words(self._shifts.output_sizes)} out"
+            why = f"a shift by 1 is no whole shift of the output ({sizes})"
+        else:
+            why = "f(shift x) = shift f(x) fails"
+        if all(p is None for p in period):
+            why = f"{why}; no shift but the full turn is followed"
+        return why
+
+
+def _orbits(shape: Sequence[int], steps: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Yield all cells, those together that whole steps lead to, each time from the origin on."""
+    for origin in product(*map(range, steps)):
+        yield from product(*(range(o, n, s) for o, n, s in zip(origin, shape, steps, strict=True)))

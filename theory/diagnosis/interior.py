@@ -1,0 +1,232 @@
+"""Which shifts are followed in the interior, whatever comes in and is lost at the ends.
+
+One signal that is longer than the input by k cells is seen through two windows, the input x and the
+input shifted by k: f follows the shift at a rate of t output cells if ``f(shifted)[i] = f(x)[i -
+t]`` for all output cells that are at least a border away from both ends. This is what translation
+on a longer line comes to for an operator that is given a piece of it. Neither k, t nor the border
+is assumed: for every k the t is taken that leaves the smallest border.
+
+For an affine operator the longer signal's unit impulses exhaust the question; any other is tried
+on inputs of all kinds.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from theory.diagnosis.equations import Equation
+from theory.diagnosis.equivariance import Equivariance, Shifts, words
+from theory.diagnosis.search import CLEAR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from theory.diagnosis.calling import Array
+    from theory.diagnosis.witnesses import Witness
+
+_DENSE_INPUTS = 12
+"""Random inputs without zeros: the ones that show how wide a border is."""
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A shift of the input along an axis, the output's shift, and the border that it leaves."""
+
+    by: int
+    output_by: int
+    border: int
+
+
+class Interior:
+    """The judge of shifts away from the ends."""
+
+    def __init__(self, shifts: Shifts) -> None:
+        self._shifts = shifts
+        self._trials = shifts.trials
+        self._operator = shifts.operator
+        self._threshold = CLEAR if shifts.pointwise else 1.0
+
+    def judge(self) -> Equivariance:
+        """Return the finding, and period, rate and border along each axis."""
+        shifts = self._shifts
+        nothing: tuple[int | None, ...] = (None,) * len(shifts.axes)
+        if shifts.output_sizes is None:
+            return Equivariance(shifts.finding(nothing, None, "", ""), nothing, nothing, nothing)
+        steps = [self._step(axis) for axis in shifts.axes]
+        if shifts.by_basis:
+            steps = self._confirmed(steps)
+        period = tuple(None if step is None else step.by for step in steps)
+        rate = tuple(None if step is None else step.output_by for step in steps)
+        border = tuple(None if step is None else step.border for step in steps)
+        how_far = f", a shift by 1 moves the output by {words(rate)}" if period != rate else ""
+        finding = shifts.finding(
+            period,
+            self._witness(period),
+            "f(shift x) is no shift of f(x) in the interior",
+            f"; border {words(border)}{how_far}",
+        )
+        return Equivariance(finding, period, rate, border)
+
+    def _step(self, axis: int, start: int = 1) -> _Step | None:
+        """Return the smallest shift from `start` on that is followed on every input tried."""
+        n, m = self._operator.shape[axis], self._operator.output_shape[axis]
+        if n == 1:
+            return _Step(1, 1, 0)
+        for by in range(start, n // 2 + 1):
+            differs = {to: np.zeros(m, dtype=bool) for to in range(1, m // 2 + 1)}
+            for signal in self._signals(axis, by):
+                x, moved = _windows(signal, axis, by)
+                for to in list(differs):
+                    differs[to] |= self._differs(x, moved, axis, to)
+                    if _border(differs[to], to) is None:
+                        del differs[to]
+                if not differs:
+                    break
+            steps = [
+                _Step(by, to, border)
+                for to in differs
+                if (border := _border(differs[to], to)) is not None
+            ]
+            if steps:
+                return min(steps, key=lambda step: (step.border, abs(step.output_by * n - by * m)))
+        return None
+
+    def _signals(self, axis: int, by: int) -> Iterator[Array]:
+        """Yield inputs that are longer by some cells: random without zeros, then all probes."""
+        shape = list(self._operator.shape)
+        shape[axis] += by
+        rng = self._shifts.rng
+        for scale in (1.0, 0.25, 2.0**-6):
+            for _ in range(_DENSE_INPUTS // 3):
+                yield scale * rng.integers(1, 9, shape, endpoint=True) * rng.choice((-1, 1), shape)
+        yield from self._shifts.probes(tuple(shape))
+
+    def _differs(self, x: Array, moved: Array, axis: int, to: int) -> Array:
+        """Return at which output cells f(moved) is not f(x) moved by `to` cells."""
+        norm = float(np.abs(x).sum() + np.abs(moved).sum())
+        return self._unlike(self._trials(x), self._trials(moved), axis, to, norm)
+
+    def _unlike(self, before: Array, after: Array, axis: int, to: int, norm: float) -> Array:
+        """Return at which cells along an axis one response is not the other one moved."""
+        m = after.shape[axis]
+        left, right = _cells(after, axis, to, m), _cells(before, axis, 0, m - to)
+        unlike = np.zeros(m, dtype=bool)
+        if not (left == right).all():
+            bound = self._trials.rounding.bound(left, right, norm, responses=2)
+            others = tuple(a for a in range(-after.ndim, 0) if a != axis)
+            beyond = np.abs(left - right) > self._threshold * bound
+            unlike[to:] = beyond.any(axis=others)
+        return unlike
+
+    def _confirmed(self, steps: list[_Step | None]) -> list[_Step | None]:
+        """Return the steps that hold on the whole basis, with the borders that they leave there."""
+        while True:
+            borders = self._borders_on_basis(steps)
+            failed = False
+            for at, (step, border) in enumerate(zip(steps, borders, strict=True)):
+                if step is not None and border is None:
+                    steps[at] = self._step(self._operator.axes[at], step.by + 1)
+                    failed = True
+                elif step is not None and border is not None:
+                    steps[at] = replace(step, border=border)
+            if not failed:
+                return steps
+
+    def _borders_on_basis(self, steps: Sequence[_Step | None]) -> list[int | None]:
+        """Return the border that each step leaves, from the response to every unit impulse."""
+        operator, trials = self._operator, self._trials
+        zero = trials(np.zeros(operator.shape))
+        known = {
+            at: (axis, step)
+            for at, (axis, step) in enumerate(zip(operator.axes, steps, strict=True))
+            if step is not None and operator.shape[axis] > 1
+        }
+        differs = {
+            at: self._unlike(zero, zero, axis, step.output_by, norm=0)
+            for at, (axis, step) in known.items()
+        }
+        if not known:
+            return [None if step is None else step.border for step in steps]
+        cells = list(np.ndindex(operator.shape))
+        reach = max(step.by * math.prod(operator.shape[axis:][1:]) for axis, step in known.values())
+        responses: dict[tuple[int, ...], Array] = {}
+        for cell, response in zip(cells, trials.columns(cells), strict=True):
+            responses[cell] = response
+            for at, (axis, step) in known.items():
+                before = responses.get(_moved(cell, axis, -step.by), zero)
+                differs[at] |= self._unlike(before, response, axis, step.output_by, norm=2)
+                if cell[axis] + step.by >= operator.shape[axis]:  # lost when the input is shifted
+                    differs[at] |= self._unlike(response, zero, axis, step.output_by, norm=2)
+            if len(responses) > reach:
+                del responses[next(iter(responses))]
+        return [
+            _border(differs[at], known[at][1].output_by)
+            if at in known
+            else None
+            if step is None
+            else step.border
+            for at, step in enumerate(steps)
+        ]
+
+    def _witness(self, period: Sequence[int | None]) -> Witness | None:
+        """Return an input whose response is moved, by one cell, into no shift of itself."""
+        for axis, smallest in zip(self._operator.axes, period, strict=True):
+            m = self._operator.output_shape[axis]
+            if smallest == 1 or m == 1:
+                continue
+            size = functools.partial(self._distance_from_shifts, axis, m)
+            for signal in self._signals(axis, 1):
+                if size((signal,)) > 1:
+                    (smaller,) = self._trials.shrink((signal,), size)
+                    by = self._operator.along(axis, 1)
+                    equation = Equation("shift_equivariant", shift=by, boundary="interior")
+                    return self._trials.witness(equation, _windows(smaller, axis, 1))
+        return None
+
+    def _distance_from_shifts(self, axis: int, m: int, signal: tuple[Array]) -> float:
+        """Return by how many rounding bounds f(moved) is no shift of f(x), far from the ends."""
+        x, moved = _windows(signal[0], axis, 1)
+        norm = float(np.abs(x).sum() + np.abs(moved).sum())
+        before, after = self._trials(x), self._trials(moved)
+        distances = []
+        for to in range(m // 2 + 1):
+            border = (m - 2 * max(to, 1)) // 2
+            left = _cells(after, axis, border + to, m - border)
+            right = _cells(before, axis, border, m - border - to)
+            distances.append(self._trials.rounding.excess(left, right, norm, responses=2))
+        return min(distances)
+
+
+def _windows(signal: Array, axis: int, by: int) -> tuple[Array, Array]:
+    """Return the input in a longer signal, and the input moved by some cells."""
+    size = signal.shape[axis] - by
+    return _cells(signal, axis, by, by + size), _cells(signal, axis, 0, size)
+
+
+def _moved(cell: tuple[int, ...], axis: int, by: int) -> tuple[int, ...]:
+    """Return the cell some way along an axis; not necessarily one of the signal's."""
+    axis += len(cell)
+    return (*cell[:axis], cell[axis] + by, *cell[axis + 1 :])
+
+
+def _cells(values: Array, axis: int, start: int, stop: int) -> Array:
+    """Return some cells along one axis, counted from the end."""
+    where = [slice(None)] * values.ndim
+    where[axis] = slice(start, stop)
+    return values[tuple(where)]
+
+
+def _border(differs: Array, by: int) -> int | None:
+    """Return the fewest cells to leave out at either end; None if too few are left to compare.
+
+    Cells i and i - by are compared; a border leaves the pair out if it holds one of them. At least
+    as many pairs as cells in the shift have to remain: what repeats itself could agree by chance.
+    """
+    m = len(differs)
+    border = max((min(m - i, i - by + 1) for i in np.flatnonzero(differs)), default=0)
+    return int(border) if m - 2 * border >= 2 * by else None

@@ -1,0 +1,236 @@
+"""The layers on trial: one of every kind that torch offers, and what `diagnose` says of it.
+
+Nothing is written down here about what the layers do: their verdicts are computed. The element-wise
+activations are those that the installed torch has, whichever these are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.modules import activation
+
+from theory.diagnosis import Diagnosis, diagnose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxtyping import Float
+    from torch import Tensor
+
+_LINE = (2, 8)
+_IMAGE = (4, 4, 4)
+
+_ARGUMENTS: dict[str, tuple[float, ...]] = {"Threshold": (0.5, 0.0)}
+"""What an activation needs to be made."""
+
+NOT_ELEMENTWISE = frozenset(
+    {"GLU", "LogSoftmax", "MultiheadAttention", "Softmax", "Softmax2d", "Softmin"}
+)
+"""The classes among torch's activations that look at more than one cell at a time."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer on trial.
+
+    Attributes
+    ----------
+    make : callable
+        Makes it, in the mode in which it is tried.
+    shape : tuple of int
+        Shape of one input, channel first.
+    """
+
+    make: Callable[[], nn.Module]
+    shape: tuple[int, ...] = _LINE
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What two diagnoses say of a layer.
+
+    Attributes
+    ----------
+    circle : Diagnosis
+        With shifts that wrap: what it says on linearity, and the period.
+    interior : Diagnosis
+        With shifts that do not: the border.
+    """
+
+    circle: Diagnosis
+    interior: Diagnosis
+
+
+def elementwise_activations() -> dict[str, Layer]:
+    """Return torch's activations that act on each cell alone, by name, ready to be evaluated.
+
+    Raises
+    ------
+    LookupError
+        If this torch has an activation that cannot be made without arguments that are unknown here.
+    """
+    layers = {}
+    for name in activation.__all__:
+        if name in NOT_ELEMENTWISE:
+            continue
+        make = partial(getattr(activation, name), *_ARGUMENTS.get(name, ()))
+        try:
+            make()
+        except TypeError as error:
+            raise LookupError(
+                f"torch.nn.{name} is new: say what it needs in _ARGUMENTS or that it is "
+                f"NOT_ELEMENTWISE ({error})"
+            ) from error
+        layers[name] = Layer(partial(_evaluating, make))
+    return layers
+
+
+class _Function(nn.Module):
+    """A layer without parameters, from a function."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+class _Residual(nn.Module):
+    """x + f(x)."""
+
+    def __init__(self, *branch: nn.Module) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(*branch)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.branch(x)
+
+
+class _SqueezeExcite(nn.Module):
+    """Each channel times a gate that sees the means of all channels (Hu et al., 2018, §3)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2), nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gate(x.mean(-1))[..., None]
+
+
+class _Unpooled(nn.Module):
+    """Max pooling, undone: the largest value of each block stays where it was."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y, where = nn.functional.max_pool1d_with_indices(x, (2,))
+        return nn.functional.max_unpool1d(y, where, (2,))
+
+
+def _evaluating(make: Callable[..., nn.Module], *arguments: Any, **options: Any) -> nn.Module:
+    return make(*arguments, **options).eval()
+
+
+def _conv(**options: Any) -> nn.Module:
+    """Return a convolution on two channels whose weights differ and are not zero."""
+    torch.manual_seed(0)
+    return nn.Conv1d(2, 2, 3, padding=1, bias=False, **options)
+
+
+def _squeeze_excite() -> nn.Module:
+    torch.manual_seed(0)
+    return _SqueezeExcite()
+
+
+def _attention(x: Float[Tensor, "batch channels cells"]) -> Float[Tensor, "batch channels cells"]:
+    """Let every cell attend to all cells; nothing says where a cell is."""
+    cells = x.transpose(-1, -2)
+    return scaled_dot_product_attention(cells, cells, cells).transpose(-1, -2)
+
+
+CATALOG: dict[str, dict[str, Layer]] = {
+    "activation": elementwise_activations(),
+    "across cells or channels": {
+        "Softmax over cells": Layer(partial(nn.Softmax, dim=-1)),
+        "Softmax over channels": Layer(partial(nn.Softmax, dim=-2)),
+        "LogSoftmax over cells": Layer(partial(nn.LogSoftmax, dim=-1)),
+        "Softmin over cells": Layer(partial(nn.Softmin, dim=-1)),
+        "GLU over channels": Layer(partial(nn.GLU, dim=-2)),
+        "attention without positions": Layer(partial(_Function, _attention)),
+    },
+    "pooling": {
+        "average, 2 cells": Layer(partial(nn.AvgPool1d, 2)),
+        "average, 3 cells, stride 1, padded": Layer(partial(nn.AvgPool1d, 3, 1, 1)),
+        "average, adaptive, to half": Layer(partial(nn.AdaptiveAvgPool1d, 4)),
+        "average, global": Layer(partial(nn.AdaptiveAvgPool1d, 1)),
+        "max, 2 cells": Layer(partial(nn.MaxPool1d, 2)),
+        "max, 3 cells, stride 1, padded": Layer(partial(nn.MaxPool1d, 3, 1, 1)),
+        "max, adaptive, to half": Layer(partial(nn.AdaptiveMaxPool1d, 4)),
+        "max, global": Layer(partial(nn.AdaptiveMaxPool1d, 1)),
+        "max, fractional": Layer(partial(nn.FractionalMaxPool2d, 2, output_size=5), (1, 8, 8)),
+        "max, 2 cells, undone": Layer(_Unpooled),
+        "power average, 2 cells": Layer(partial(nn.LPPool1d, 2, 2)),
+    },
+    "padding": {
+        "zeros": Layer(partial(nn.ZeroPad1d, 1)),
+        "a constant": Layer(partial(nn.ConstantPad1d, 1, 2.0)),
+        "reflection": Layer(partial(nn.ReflectionPad1d, 1)),
+        "replication": Layer(partial(nn.ReplicationPad1d, 1)),
+        "circular": Layer(partial(nn.CircularPad1d, 1)),
+    },
+    "convolution": {
+        f"padded: {mode}": Layer(partial(_conv, padding_mode=mode))
+        for mode in ("zeros", "reflect", "replicate", "circular")
+    }
+    | {
+        "stride 2, padded: circular": Layer(partial(_conv, padding_mode="circular", stride=2)),
+        "transposed, stride 2": Layer(partial(nn.ConvTranspose1d, 2, 2, 2, stride=2, bias=False)),
+    },
+    "up- and down-sampling": {
+        "nearest, to twice": Layer(partial(nn.Upsample, scale_factor=2)),
+        "linear, to twice": Layer(partial(nn.Upsample, scale_factor=2, mode="linear")),
+        "nearest, to half": Layer(partial(nn.Upsample, scale_factor=0.5)),
+        "linear, to half": Layer(partial(nn.Upsample, scale_factor=0.5, mode="linear")),
+        "pixel shuffle": Layer(partial(nn.PixelShuffle, 2), _IMAGE),
+        "pixel unshuffle": Layer(partial(nn.PixelUnshuffle, 2), _IMAGE),
+        "channel shuffle": Layer(partial(nn.ChannelShuffle, 2), _IMAGE),
+    },
+    "normalisation": {
+        "batch norm, training": Layer(partial(nn.BatchNorm1d, 2)),
+        "batch norm, evaluating": Layer(partial(_evaluating, nn.BatchNorm1d, 2)),
+        "instance norm": Layer(partial(nn.InstanceNorm1d, 2)),
+        "instance norm with running statistics, evaluating": Layer(
+            partial(_evaluating, nn.InstanceNorm1d, 2, track_running_stats=True)
+        ),
+        "group norm": Layer(partial(nn.GroupNorm, 1, 2)),
+        "layer norm": Layer(partial(nn.LayerNorm, 8)),
+        "RMS norm": Layer(partial(nn.RMSNorm, 8)),
+        "local response norm": Layer(partial(nn.LocalResponseNorm, 2)),
+    },
+    "dropout": {
+        f"{kind.__name__}, {mode}": Layer(partial(make, kind))
+        for kind in (nn.Dropout, nn.Dropout1d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+        for mode, make in (("training", lambda kind: kind()), ("evaluating", _evaluating))
+    },
+    "arrangement and blocks": {
+        "identity": Layer(nn.Identity),
+        "flatten": Layer(nn.Flatten),
+        "residual of a convolution": Layer(lambda: _Residual(_conv(padding_mode="circular"))),
+        "residual of a convolution and ReLU": Layer(
+            lambda: _Residual(_conv(padding_mode="circular"), nn.ReLU())
+        ),
+        "squeeze-excite": Layer(_squeeze_excite),
+    },
+}
+"""Layers by kind and name."""
+
+
+def judge(layer: Layer) -> Verdict:
+    """Diagnose a layer with shifts that wrap, and with shifts that do not."""
+    made = layer.make()
+    return Verdict(diagnose(made, layer.shape), diagnose(made, layer.shape, boundary="interior"))
