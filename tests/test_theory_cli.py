@@ -80,6 +80,19 @@ def test_the_default_shape_fits_the_operator_and_is_said(
     assert f"--shape {','.join(map(str, shape))}." in out
 
 
+def test_boundary_and_axes_are_passed_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kwargs = '{"in_channels": 1, "out_channels": 1, "kernel_size": 3, "padding": 1, "bias": false}'
+    arguments = ("diagnose", "torch.nn:Conv2d", "--kwargs", kwargs, "--shape", "1,6,6", "--json")
+    code, out, _ = _run(monkeypatch, capsys, *arguments, "--boundary", "interior", "--axes", "2")
+    report = json.loads(out)
+    assert code == 0
+    assert report["boundary"] == "interior"
+    assert report["lti"]["holds"] is True
+    assert report["border"] == [1]
+
+
 def test_the_seed_fixes_random_weights(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -106,6 +119,9 @@ def test_the_seed_fixes_random_weights(
         (["torch.nn:ReLU", "--shape", "eight"], "--shape 'eight' is not integers"),
         (["torch.nn:ReLU", "--shape", "8,"], "is not integers"),
         (["torch.nn:ReLU", "--shape", "0"], "all sizes at least 1"),
+        (["torch.nn:ReLU", "--shape", "8", "--boundary", "open"], "boundary is 'open'"),
+        (["torch.nn:ReLU", "--shape", "8", "--axes", "x"], "--axes 'x' is not integers"),
+        (["torch.nn:ReLU", "--shape", "8", "--axes", "1"], "axes is (1,)"),
         (
             [
                 "torch.nn:Linear",
@@ -137,7 +153,15 @@ def test_help_shows_examples(
 ) -> None:
     code, out, _ = _run(monkeypatch, capsys, "diagnose", "--help")
     assert code == 0
-    for option in ("--shape", "--kwargs", "--seed", "--json", "torch.nn:ReLU"):
+    for option in (
+        "--shape",
+        "--kwargs",
+        "--boundary",
+        "--axes",
+        "--seed",
+        "--json",
+        "torch.nn:ReLU",
+    ):
         assert option in out
 
 

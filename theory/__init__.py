@@ -8,6 +8,7 @@ False
 
 from __future__ import annotations
 
+from theory.auditing import Audit, audit
 from theory.diagnosis import Diagnosis, Finding, Witness, diagnose
 
-__all__ = ["Diagnosis", "Finding", "Witness", "diagnose"]
+__all__ = ["Audit", "Diagnosis", "Finding", "Witness", "audit", "diagnose"]

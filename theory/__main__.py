@@ -1,4 +1,4 @@
-"""Command line: ``python -m theory diagnose``."""
+"""Command line: ``python -m theory diagnose`` and ``python -m theory audit``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 import typer
 from rich.console import Console
 
-from theory import diagnose
+from theory import audit, diagnose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ class _BadInputError(Exception):
 
 @app.callback()
 def _theory() -> None:
-    """Put operators on trial: what a layer really is, with proofs and witnesses."""
+    """Put operators on trial: what a layer or a model really is, with proofs and witnesses."""
 
 
 _EXAMPLES = """
@@ -46,6 +46,8 @@ _EXAMPLES = """
 - `python -m theory diagnose torch.nn:MaxPool2d --shape 1,4,4 --kwargs '{"kernel_size": 2}'`
 
 - `python -m theory diagnose numpy.fft:fft --shape 8 --json`
+
+- `python -m theory diagnose torch.nn:AvgPool1d --kwargs '{"kernel_size": 2}' --boundary interior`
 
 - `python -m theory diagnose mypackage.layers:BlurPool`
 """
@@ -63,17 +65,26 @@ def diagnose_command(
     kwargs: Annotated[
         str, typer.Option(help="Arguments of the class or function, as a JSON object.")
     ] = "{}",
+    boundary: Annotated[
+        str,
+        typer.Option(help="circular: shifts wrap. interior: a border, found out, is left out."),
+    ] = "circular",
+    axes: Annotated[
+        str | None,
+        typer.Option(help="Axes of --shape that are shifted, e.g. 0 or 1,2; all but the channel."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Fixes random weights and random inputs.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Say whether an operator is linear, affine, shift-equivariant, LTI; or show a witness.
 
-    A class is instantiated with --kwargs and the seed; a function or a module is used as it is. It
-    sees signals on Z_n (circular boundary). Without --shape the first default that fits is taken.
+    A class is instantiated with --kwargs and the seed; a function or a module is used as it is.
+    Without --shape the first default that fits is taken.
     """
     op = _operator(target, _parsed_kwargs(kwargs), seed)
     try:
-        diagnosis = _diagnosis(op, shape, seed)
+        options = {"boundary": boundary, "axes": _parsed_axes(axes), "seed": seed}
+        diagnosis = _diagnosis(op, shape, options)
     except (TypeError, ValueError) as error:
         raise _BadInputError(str(error)) from error
     if as_json:
@@ -84,6 +95,65 @@ def diagnose_command(
         size = ",".join(map(str, diagnosis.shape))
         print(f"No --shape given: the first default that fits is --shape {size}.")
     Console(width=None if sys.stdout.isatty() else 100).print(diagnosis)
+
+
+_AUDIT_EXAMPLES = """
+**Examples**
+
+- `python -m theory audit mypackage.nets:Net --shape 3,32,32`
+
+- `python -m theory audit mypackage.nets:Net --kwargs '{"width": 64}' --shape 3,32,32 --json`
+"""
+
+
+@app.command("audit", epilog=_AUDIT_EXAMPLES)
+def audit_command(
+    target: Annotated[
+        str, typer.Argument(help="A torch.nn.Module, as module:attribute, e.g. mypackage.nets:Net.")
+    ],
+    shape: Annotated[
+        str | None,
+        typer.Option(help="One input without batch: 8, or 3,32,32 (channel first). Needed."),
+    ] = None,
+    kwargs: Annotated[
+        str, typer.Option(help="Arguments of the class or function, as a JSON object.")
+    ] = "{}",
+    seed: Annotated[int, typer.Option(min=0, help="Fixes random weights.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Say what a model does, layer by layer: shapes, parameters, costs, receptive fields.
+
+    A class is instantiated with --kwargs and the seed, a function is called for its model, and a
+    model is audited as it is.
+    """
+    if shape is None:
+        raise _BadInputError("give --shape: one input without batch, as 3,32,32")
+    model = _operator(target, _parsed_kwargs(kwargs), seed)
+    if not isinstance(model, torch.nn.Module):
+        model = _made(target, model, seed)
+    try:
+        facts = audit(model, _parsed_shape(shape))
+    except (TypeError, ValueError) as error:
+        raise _BadInputError(str(error)) from error
+    if as_json:
+        print(json.dumps({"target": target, **facts.to_dict()}, indent=2, allow_nan=False))
+        return
+    Console(width=None if sys.stdout.isatty() else 100).print(facts)
+
+
+def _made(target: str, make: Callable[..., Any], seed: int) -> torch.nn.Module:
+    """Call a function that builds a model."""
+    torch.manual_seed(seed)
+    try:
+        model = make()
+    except Exception as error:
+        raise _BadInputError(f"{target} makes no model: {error}; give --kwargs") from error
+    if not isinstance(model, torch.nn.Module):
+        raise _BadInputError(
+            f"{target} gives a {type(model).__name__}: name a torch.nn.Module, its class, or a "
+            "function that returns one"
+        )
+    return model
 
 
 def _parsed_kwargs(text: str) -> dict[str, Any]:
@@ -137,13 +207,13 @@ def _suggestion(name: str, known: list[str]) -> str:
     return f": did you mean {' or '.join(spelling[each] for each in near)}?" if near else ""
 
 
-def _diagnosis(op: Callable[..., Any], shape: str | None, seed: int) -> Diagnosis:
+def _diagnosis(op: Callable[..., Any], shape: str | None, options: dict[str, Any]) -> Diagnosis:
     if shape is not None:
-        return diagnose(op, _parsed_shape(shape), seed=seed)
+        return diagnose(op, _parsed_shape(shape), **options)
     refusals = []
     for sizes in _default_shapes(op):
         try:
-            return diagnose(op, sizes, seed=seed)
+            return diagnose(op, sizes, **options)
         except ValueError as error:
             refusals.append(error)
     raise _BadInputError(f"no default shape fits, give --shape; last tried: {refusals[-1]}")
@@ -153,6 +223,14 @@ def _parsed_shape(text: str) -> tuple[int, ...]:
     if not re.fullmatch(r"\d+([,x]\d+)*", text):
         raise _BadInputError(f"--shape {text!r} is not integers: give 8, or 3,32,32")
     return tuple(int(size) for size in re.split("[,x]", text))
+
+
+def _parsed_axes(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"-?\d+(,-?\d+)*", text):
+        raise _BadInputError(f"--axes {text!r} is not integers: give 0, or 1,2")
+    return tuple(int(axis) for axis in text.split(","))
 
 
 def _default_shapes(op: Callable[..., Any]) -> Iterator[tuple[int, ...]]:

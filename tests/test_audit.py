@@ -1,0 +1,472 @@
+"""``audit``: every kind of call has its row, nothing is guessed, and the module stays as it was."""
+
+from __future__ import annotations
+
+import copy
+import doctest
+import json
+import random
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from theory import audit, auditing
+from theory.auditing import advice, counting, recording
+
+ROOT = Path(__file__).parents[1]
+
+
+class Fn(nn.Module):
+    """A function of some layers and the input, as a module."""
+
+    def __init__(self, function: Callable[..., Any], *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.function = function
+
+    def forward(self, x: Tensor) -> Any:
+        """Apply the function."""
+        return self.function(x, *self.layers)
+
+
+class Net(nn.Module):
+    """Layers, functional calls, a residual, a concatenation and a shared layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+        self.shared = nn.Conv2d(4, 4, 3, padding=1, groups=2)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return five scores."""
+        x = functional.relu(self.norm(self.stem(x)))
+        x = x + self.shared(self.shared(x))
+        x = torch.cat([x, functional.max_pool2d(x, 3, 1, 1)], 1)
+        return self.head(functional.adaptive_avg_pool2d(x, 1).flatten(1))
+
+
+def test_one_row_a_call_in_the_order_of_execution() -> None:
+    facts = audit(Net(), (3, 12, 12))
+    assert [(row.name, row.kind) for row in facts.rows] == [
+        ("stem", "Conv2d"),
+        ("norm", "BatchNorm2d"),
+        ("relu", "relu"),
+        ("shared", "Conv2d"),
+        ("shared", "Conv2d"),
+        ("add", "add"),
+        ("max_pool2d", "max_pool2d"),
+        ("cat", "cat"),
+        ("adaptive_avg_pool2d", "adaptive_avg_pool2d"),
+        ("flatten", "flatten"),
+        ("head", "Linear"),
+    ]
+    assert [row.parameters for row in facts.rows] == [112, 8, 0, 76, 0, 0, 0, 0, 0, 0, 45]
+    assert [row.buffers for row in facts.rows] == [0, 9, *[0] * 9]
+    assert [row.receptive_field[0] for row in facts.rows] == [
+        *[3, 3, 3, 5, 7, 7, 9, 9],
+        *[12, 12, 12],
+    ]
+    assert [row.border[0] for row in facts.rows[:8]] == [
+        *[(1, 1)] * 3,
+        *[(2, 2), (3, 3), (3, 3), (4, 4), (4, 4)],
+    ]
+    assert [row.linearity for row in facts.rows] == [
+        *["affine", "affine", "nonlinear", "affine", "affine", "linear", "nonlinear", "linear"],
+        *["linear", "linear", "affine"],
+    ]
+    assert [row.output_shape for row in facts.rows[-4:]] == [(8, 12, 12), (8, 1, 1), (8,), (5,)]
+    assert facts.parameters == sum(each.numel() for each in Net().parameters()) == 241
+    assert facts.receptive_field == (12, 12)
+    assert facts.rows[-1].jump == facts.rows[-1].start == (None, None)
+
+
+def test_macs_and_flops_are_counted_apart() -> None:
+    rows = audit(Net(), (3, 8, 8)).rows
+    cells = 64
+    assert rows[0].macs == 4 * cells * 27
+    assert rows[0].flops == 2 * rows[0].macs + 4 * cells  # one addition a bias
+    assert (rows[1].macs, rows[1].flops) == (0, 2 * 4 * cells)  # scale and offset
+    assert (rows[2].macs, rows[2].flops) == (0, 4 * cells)
+    assert rows[3].macs == 4 * cells * 18  # a filter sees half of the channels
+    assert (rows[6].macs, rows[6].flops) == (0, 4 * cells * 9)
+    assert (rows[7].macs, rows[7].flops) == (0, 0)  # concatenation only moves values
+    assert (rows[-1].macs, rows[-1].flops) == (40, 85)
+
+
+@pytest.mark.parametrize(
+    ("module", "shape"),
+    [
+        (nn.Conv1d(4, 6, 3, stride=2, dilation=2, groups=2), (4, 20)),
+        (nn.Conv3d(2, 3, (1, 2, 3)), (2, 4, 5, 6)),
+        (nn.ConvTranspose2d(4, 6, 3, stride=2, groups=2, output_padding=1), (4, 5, 6)),
+        (nn.Linear(7, 3), (7,)),
+        (nn.Linear(7, 3, bias=False), (2, 5, 7)),
+        (nn.MultiheadAttention(8, 2, batch_first=True), None),
+        (nn.GRU(4, 3), (5, 4)),
+        (Fn(lambda x: x @ x.transpose(1, 2)), (4, 5)),
+        (Fn(lambda x: torch.einsum("nij,njk->nik", x, x)), (5, 5)),
+    ],
+)
+def test_macs_are_half_the_flops_of_torchs_own_counter(
+    module: nn.Module, shape: tuple[int, ...] | None
+) -> None:
+    if isinstance(module, nn.MultiheadAttention):
+        module, shape = Fn(lambda x, layer: layer(x, x, x)[0], module), (5, 8)
+    assert shape is not None
+    module.eval()
+    facts = audit(module, shape)
+    with FlopCounterMode(display=False) as counter:
+        module(torch.zeros(1, *shape))  # with gradients, so that no fused kernel hides its products
+    assert 2 * facts.macs == counter.get_total_flops()
+    assert facts.macs > 0
+
+
+def test_a_layer_by_itself_and_an_input_without_channels() -> None:
+    facts = audit(nn.Linear(6, 2), (6,))
+    assert [(row.name, row.kind) for row in facts.rows] == [("Linear", "Linear")]
+    assert facts.receptive_field == (6,)
+    identity = audit(nn.Identity(), (6,)).rows[0]
+    assert (identity.receptive_field, identity.jump, identity.linearity) == ((1,), (1,), "linear")
+    assert audit(nn.Dropout(), (3, 8)).rows[0].linearity == "linear"
+
+
+def test_a_module_that_takes_no_batch() -> None:
+    facts = audit(Fn(lambda x: x.reshape(3, 8).flip(1)), (3, 8))
+    assert facts.output_shape == (3, 8)
+    only_bare = Fn(lambda x: functional.pad(x, (1, 1)) if x.ndim == 2 else x[5])
+    assert audit(only_bare, (3, 8)).output_shape == (3, 10)
+
+
+def test_fractions_of_a_jump_and_several_outputs() -> None:
+    up = audit(nn.ConvTranspose1d(1, 1, 2, 2), (1, 8))
+    assert up.rows[0].jump == (Fraction(1, 2),)
+    assert up.to_dict()["rows"][0]["jump"] == ["1/2"]
+    two = audit(Fn(lambda x, conv: {"a": x, "b": conv(x)}, nn.Conv1d(1, 1, 5)), (1, 8))
+    assert two.receptive_field == (5,)
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        (nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)), "0.bias is redundant: 1 subtracts"),
+        (
+            nn.Sequential(nn.Conv2d(1, 1, 5), nn.Conv2d(1, 1, 5, padding=4)),
+            "larger than the input from 1 on: 9 x 9 cells of 8 x 8",
+        ),
+        (nn.Conv2d(1, 1, 1, stride=2), "the stride is larger than the kernel in Conv2d"),
+        (nn.MaxPool2d(2), "the stride aliases in MaxPool2d"),
+        (
+            Fn(lambda x, used, unused: used(x), nn.Conv2d(1, 1, 3), nn.Conv2d(1, 2, 3)),
+            "does not use layers.1.weight, layers.1.bias: 20 parameters",
+        ),
+        (
+            Fn(lambda x, a, b: (a(x), b(x))[0], nn.Conv2d(1, 1, 3), nn.Conv2d(1, 2, 3)),
+            "does not use layers.1.weight, layers.1.bias: 20 parameters",
+        ),
+        (
+            Fn(lambda x: torch.cummax(x, 2)[0]),
+            "receptive fields are unknown from cummax on: no rule for the primitive cummax",
+        ),
+    ],
+)
+def test_a_warning_says_what_deserves_a_second_look(module: nn.Module, words: str) -> None:
+    assert any(words in warning for warning in audit(module, (1, 8, 8)).warnings)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.Sequential(nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4)),
+        nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.BatchNorm2d(4)),
+        nn.Sequential(nn.Conv2d(1, 1, 5), nn.ReLU(), nn.Conv2d(1, 1, 4)),
+        nn.AvgPool2d(2),
+        nn.AvgPool2d(4, stride=2),
+        nn.MaxPool2d(3, stride=1),
+        nn.MaxPool2d(8),
+        nn.Conv2d(1, 1, 3, stride=1),
+        Net(),
+    ],
+)
+def test_sound_layers_get_no_warning(module: nn.Module) -> None:
+    if isinstance(module, Net):
+        module.stem.bias = None
+        assert audit(module, (3, 16, 16)).warnings == ()
+    else:
+        assert audit(module, (1, 8, 8)).warnings == ()
+
+
+def test_a_blur_before_the_stride_keeps_it_from_aliasing() -> None:
+    blur = nn.Conv1d(1, 1, 3, stride=2, bias=False)
+    with torch.no_grad():
+        blur.weight.copy_(torch.tensor([0.25, 0.5, 0.25]))
+    assert audit(blur, (1, 16)).warnings == ()
+    with torch.no_grad():
+        blur.weight.copy_(torch.tensor([0.25, 0.5, 0.3]))
+    (warning,) = audit(blur, (1, 16)).warnings
+    assert warning.startswith("the stride aliases in Conv1d")
+    # Without values nothing is said of them.
+    assert audit(blur.to("meta"), (1, 16)).warnings == ()
+
+
+def test_dead_units_are_read_off_the_weights() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(1, 3, 3), nn.ReLU(), nn.MaxPool2d(3, 1), nn.Conv2d(3, 4, 1), nn.ReLU()
+    )
+    with torch.no_grad():
+        network[0].weight[1] = 0
+        network[3].weight.abs_()
+        network[3].bias.zero_()
+        network[3].weight[2:] *= -1
+    warnings = audit(network, (1, 8, 8)).warnings
+    assert warnings == (
+        "1 of 3 units of 0 are dead: their weights are all 0",
+        "2 of 4 units of 3 are dead: inputs are not negative, weights and bias not positive, and "
+        "ReLU follows",
+    )
+    with torch.no_grad():
+        dead = nn.functional.relu(network(torch.randn(64, 1, 8, 8)))
+    assert (dead[:, 2:] == 0).all()
+    norm = nn.BatchNorm1d(3)
+    nn.init.zeros_(norm.weight)
+    assert audit(norm, (3, 8)).warnings == (
+        "3 of 3 units of BatchNorm1d are dead: their scale is 0",
+    )
+
+
+def test_unknown_structure_is_said_and_not_guessed() -> None:
+    network = nn.Sequential(nn.Conv1d(1, 2, 3), Fn(lambda x: torch.fft.fft(x).real))
+    facts = audit(network, (1, 8))
+    assert facts.receptive_field == (None,)
+    assert facts.rows[0].receptive_field == (3,)
+    assert facts.rows[-1].receptive_field == facts.rows[-1].jump == facts.rows[-1].start == (None,)
+    assert facts.rows[-1].border == (None,)
+    told = " ".join(facts.warnings)
+    assert "receptive fields are unknown from 1.fft on" in told
+    assert "MACs and FLOPs leave out primitives of unknown cost: _fft_r2c" in told
+    assert "?" in str(facts)
+
+
+def _state(module: nn.Module) -> dict[str, Any]:
+    return {
+        "tensors": {name: value.clone() for name, value in module.state_dict().items()},
+        "gradients": [None if p.grad is None else p.grad.clone() for p in module.parameters()],
+        "requires": [p.requires_grad for p in module.parameters()],
+        "modes": [each.training for each in module.modules()],
+        "hooks": [
+            (dict(each._forward_hooks), dict(each._forward_pre_hooks), dict(each._backward_hooks))
+            for each in module.modules()
+        ],
+        "attributes": [sorted(vars(each)) for each in module.modules()],
+        "torch": torch.get_rng_state(),
+        "numpy": np.random.get_state()[1].tolist(),  # noqa: NPY002
+        "python": random.getstate(),
+        "grad": torch.is_grad_enabled(),
+    }
+
+
+class Counter(nn.Module):
+    """A module that counts its calls, in a buffer and in an attribute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(1))
+        self.times = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the input with noise, and count."""
+        self.calls += 1
+        self.times += 1
+        return x + torch.rand_like(x)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_module_comes_back_exactly_as_it_was(training: bool) -> None:
+    module = nn.Sequential(Net(), nn.Dropout(), nn.ReLU(inplace=True), Counter()).train(training)
+    module[1].eval()
+    seen = []
+    module[0].register_forward_hook(lambda *arguments: seen.append(type(arguments[2])) or None)
+    module[0].stem.weight.grad = torch.ones_like(module[0].stem.weight)
+    module[0].head.bias.requires_grad_(False)
+    before = _state(module)
+    audit(module, (3, 8, 8))
+    after = _state(module)
+    assert all(torch.equal(after["tensors"][k], v) for k, v in before.pop("tensors").items())
+    grads = zip(before.pop("gradients"), after["gradients"], strict=True)
+    assert all((a is None) == (b is None) and (a is None or torch.equal(a, b)) for a, b in grads)
+    assert torch.equal(before.pop("torch"), after["torch"])
+    assert all(after[key] == value for key, value in before.items())
+    assert module[3].times == 0
+
+
+def test_an_audit_copies_no_values() -> None:
+    class Precious(nn.Parameter):
+        """A parameter that refuses to be copied."""
+
+        def __deepcopy__(self, memo: object) -> None:
+            raise AssertionError("the values were copied")
+
+    module = nn.Linear(3, 2)
+    module.weight = Precious(torch.zeros(2, 3))
+    assert audit(module, (3,)).parameters == 8
+
+
+def test_the_default_device_is_left_to_the_user() -> None:
+    with torch.device("meta"):
+        network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 3))
+        assert audit(network, (1, 8, 8)).receptive_field == (8, 8)
+
+
+def test_it_is_deterministic() -> None:
+    network = Net()
+    assert audit(network, (3, 8, 8)) == audit(network, (3, 8, 8))
+    assert audit(copy.deepcopy(network), (3, 8, 8)) == audit(network, (3, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "error", "words"),
+    [
+        (nn.ReLU, (8,), TypeError, "give an instance of torch.nn.Module"),
+        (functional.relu, (8,), TypeError, "give an instance of torch.nn.Module"),
+        (nn.ReLU(), (), ValueError, "give one input without batch"),
+        (nn.ReLU(), 8, ValueError, "give one input without batch"),
+        (nn.ReLU(), (3, 0, 8), ValueError, "all sizes at least 1"),
+        (nn.ReLU(), (1.5, 8), ValueError, "all sizes at least 1"),
+        (nn.ReLU(), (1, 2, 3, 4, 5), ValueError, "give one input without batch"),
+        (nn.Conv2d(3, 4, 3), (4, 8, 8), ValueError, "Conv2d takes no input of shape (4, 8, 8)"),
+        (nn.LazyLinear(3), (8,), ValueError, "call it once first"),
+        (Fn(lambda x: x if x.sum() > 0 else -x), (8,), ValueError, "reads values of its input"),
+        (Fn(lambda x: x[x > 0]), (8,), ValueError, "reads values of its input"),
+        (Fn(lambda x: torch.tensor(x.tolist())), (8,), ValueError, "reads values of its input"),
+        (Fn(lambda x: None), (8,), ValueError, "returns no tensor"),
+    ],
+)
+def test_bad_input_is_named(module: Any, shape: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=re.escape(words)):
+        audit(module, shape)
+
+
+def test_the_table_fits_its_width_and_json_and_html_say_the_same() -> None:
+    deep = nn.Sequential()
+    inner = deep
+    for name in ("a_rather_long_stage_name", "another_block_name", "sub_block"):
+        inner.add_module(name, nn.Sequential())
+        inner = inner.get_submodule(name)
+    inner.add_module("convolution", nn.Conv2d(3, 8, 3, padding=(1, 0)))
+    facts = audit(nn.Sequential(deep, nn.MaxPool2d((2, 3))), (3, 64, 32))
+    table = str(facts)
+    assert max(map(len, table.splitlines())) <= 100
+    assert "in evaluation mode" in table
+    plain = json.loads(json.dumps(facts.to_dict(), allow_nan=False))
+    assert plain["parameters"] == facts.parameters
+    assert plain["rows"][1]["receptive_field"] == [4, 5]
+    assert plain["rows"][1]["border"] == [[1, 1], [0, 0]]
+    html = facts._repr_html_()
+    assert html.count("<tr>") == 1 + len(facts.rows)
+    assert "<table>" in html
+    assert "a_rather_long_stage_name" in html
+
+
+def _every_parameter_again(self: Any, call: recording.Call) -> tuple[int, int]:
+    self.counted.clear()
+    return TRUE_FIRST_USED(self, call)
+
+
+def _flops_for_macs(call: Any) -> counting.Cost:
+    true = counting._convolution(call)
+    return counting.Cost(true.flops, true.flops)
+
+
+def _groups_forgotten(call: Any) -> counting.Cost:
+    true = counting._convolution(call)
+    return counting.Cost(true.macs * call["groups"], true.flops * call["groups"])
+
+
+TRUE_FIRST_USED = auditing._Facts._first_used
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "fault", "trial"),
+    [
+        (
+            auditing._Facts,
+            "_first_used",
+            _every_parameter_again,
+            test_one_row_a_call_in_the_order_of_execution,
+        ),
+        (
+            counting,
+            "_RULES",
+            {**counting._RULES, "convolution": _flops_for_macs},
+            test_macs_and_flops_are_counted_apart,
+        ),
+        (
+            counting,
+            "_RULES",
+            {**counting._RULES, "convolution": _groups_forgotten},
+            test_macs_and_flops_are_counted_apart,
+        ),
+        (
+            advice,
+            "_is_low_pass",
+            lambda weight, layers: True,
+            test_a_blur_before_the_stride_keeps_it_from_aliasing,
+        ),
+        (
+            advice,
+            "_is_nonnegative",
+            lambda node: False,
+            test_dead_units_are_read_off_the_weights,
+        ),
+        (
+            recording,
+            "_is_layer",
+            lambda module: not isinstance(module, Net),
+            test_unknown_structure_is_said_and_not_guessed,
+        ),
+    ],
+)
+def test_a_planted_fault_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+    place: Any,
+    name: str,
+    fault: Any,
+    trial: Callable[[], None],
+) -> None:
+    trial()
+    monkeypatch.setattr(place, name, fault)
+    with pytest.raises((AssertionError, ValueError)):
+        trial()
+
+
+def test_a_module_that_was_run_itself_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def on_the_module_itself(module: nn.Module, fake: Any) -> tuple[dict[int, str], nn.Module]:
+        return {id(t): name for name, t in recording.named_tensors(module).items()}, module.eval()
+
+    monkeypatch.setattr(recording, "_without_values", on_the_module_itself)
+    with pytest.raises((AssertionError, ValueError)):
+        test_the_module_comes_back_exactly_as_it_was(training=True)
+
+
+def test_the_examples_of_the_guide_run() -> None:
+    page = ROOT / "docs" / "howto" / "audit-your-model.md"
+    result = doctest.testfile(str(page), module_relative=False)
+    assert result.attempted > 5
+    assert result.failed == 0
+
+
+def test_the_example_of_the_function_runs() -> None:
+    tests = doctest.DocTestFinder().find(audit, globs={})
+    results = [doctest.DocTestRunner().run(each) for each in tests]
+    assert sum(each.attempted for each in results) > 3
+    assert not any(each.failed for each in results)

@@ -1,0 +1,226 @@
+"""The facts of any module, layer by layer: shapes, parameters, costs, receptive fields."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from theory.auditing import reach as reaching
+from theory.auditing.advice import warnings
+from theory.auditing.counting import Cost, cost
+from theory.auditing.dependence import Dependence, Unknown
+from theory.auditing.propagation import follow
+from theory.auditing.recording import Call, Recording, record
+from theory.auditing.report import Audit, Row
+from theory.diagnosis.structure import Level, interpret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from fractions import Fraction
+
+    from theory.auditing.propagation import Seen
+    from theory.auditing.report import Linearity
+
+__all__ = ["Audit", "Row", "audit"]
+
+
+def audit(module: nn.Module, shape: Sequence[int]) -> Audit:
+    """Find out what a module does with inputs of one shape, layer by layer.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Any module of one tensor. A copy without values is run, in evaluation mode: dropout does
+        nothing, and batch normalisation uses its running statistics. The module stays as it is.
+    shape : sequence of int
+        Shape of one input without batch: ``(n,)``, ``(c, n)``, ``(c, h, w)`` or ``(c, d, h, w)``.
+        All axes but the channel c are spatial. The module gets a batch of one if it takes batches.
+
+    Returns
+    -------
+    Audit
+        One row for each call of a layer of `torch.nn` or of a function outside of them, in order;
+        totals; and warnings. What nothing is known of is None, and a warning names it.
+
+    Raises
+    ------
+    TypeError
+        If `module` is no module.
+    ValueError
+        If it takes no input of this shape, cannot be copied, or calls what depends on the values
+        of its input.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from theory import audit
+    >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3))
+    >>> facts = audit(net, (3, 32, 32))
+    >>> facts.parameters, facts.macs, facts.receptive_field
+    (808, 291744, (8, 8))
+    >>> [(row.kind, row.receptive_field, row.jump, row.linearity) for row in facts.rows[2:]]
+    [('MaxPool2d', (4, 4), (2, 2), 'nonlinear'), ('Conv2d', (8, 8), (2, 2), 'affine')]
+    """
+    if not isinstance(module, nn.Module):
+        raise TypeError(
+            f"module is {type(module).__name__} {module!r}: give an instance of torch.nn.Module"
+        )
+    sizes = _checked_shape(shape)
+    recording = record(module, sizes)
+    with torch.device("cpu"), torch.no_grad():  # whatever the user's defaults are
+        return _Facts(module, sizes, recording).audit()
+
+
+def _checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    try:
+        sizes = tuple(int(n) if int(n) == n else 0 for n in shape)
+    except (TypeError, ValueError):
+        sizes = ()
+    if not 1 <= len(sizes) <= 4 or min(sizes) < 1:
+        raise ValueError(
+            f"shape is {shape!r}: give one input without batch, as (n,), (c, n), (c, h, w) or "
+            "(c, d, h, w), all sizes at least 1"
+        )
+    return sizes
+
+
+class _Facts:
+    """What is known of a module after a run of it."""
+
+    def __init__(self, module: nn.Module, shape: tuple[int, ...], recording: Recording) -> None:
+        self.module = module
+        self.shape = shape
+        self.parameters = dict(module.named_parameters())
+        self.buffers = dict(module.named_buffers())
+        self.recording = recording
+        self.spatial = shape if len(shape) == 1 else shape[1:]
+        first = len(shape) - len(self.spatial) + recording.batched
+        axes = range(first, first + len(self.spatial))
+        self.seen = [follow(recording.graph, axis) for axis in axes]
+        self.counted: set[str] = set()
+
+    def audit(self) -> Audit:
+        """Return everything."""
+        calls = [call for call in self.recording.calls if self._matters(call)]
+        rows = tuple(self._row(call) for call in calls)
+        costs = [cost(node) for node in self.recording.graph.nodes]
+        total = sum(costs, Cost())
+        (end,) = (node for node in self.recording.graph.nodes if node.op == "output")
+        outputs = end.all_input_nodes
+        if not outputs:
+            raise ValueError(f"{type(self.module).__name__} returns no tensor")
+        fields = [[_Axis(seen[node]).size for node in outputs] for seen in self.seen]
+        gaps = [*self._unknown_fields(calls), *_uncounted(total)]
+        advice = warnings(self.module, self.recording, rows, self.spatial)
+        return Audit(
+            module=type(self.module).__name__,
+            shape=self.shape,
+            output_shape=self.recording.shape(outputs[0]),
+            rows=rows,
+            parameters=sum(each.numel() for each in self.parameters.values()),
+            buffers=sum(each.numel() for each in self.buffers.values()),
+            macs=total.macs,
+            flops=total.flops,
+            receptive_field=tuple(
+                None if None in sizes else max(size for size in sizes if size is not None)
+                for sizes in fields
+            ),
+            warnings=(*gaps, *advice),
+        )
+
+    def _unknown_fields(self, calls: Sequence[Call]) -> Iterator[str]:
+        """Say from where on what is seen is unknown."""
+        for call in calls:
+            for node in call.outputs:
+                seen = self.seen[0][node]
+                if isinstance(seen, Unknown):
+                    yield (
+                        f"receptive fields are unknown from {call.name} on: no rule for the "
+                        f"primitive {seen.primitive}"
+                    )
+                    return
+
+    def _matters(self, call: Call) -> bool:
+        """Whether a call sees the input or is the first to read a parameter."""
+        sees = any(self.seen[0][node] is not None for node in call.outputs)
+        return bool(call.outputs) and (sees or any(n in self.recording.state for n in call.nodes))
+
+    def _row(self, call: Call) -> Row:
+        parameters, buffers = self._first_used(call)
+        total = sum((cost(node) for node in call.nodes), Cost())
+        axes = [_Axis(seen[call.outputs[0]]) for seen in self.seen]
+        return Row(
+            name=call.name,
+            kind=call.kind,
+            output_shape=self.recording.shape(call.outputs[0]),
+            parameters=parameters,
+            buffers=buffers,
+            macs=total.macs,
+            flops=total.flops,
+            receptive_field=tuple(axis.size for axis in axes),
+            jump=tuple(axis.jump for axis in axes),
+            start=tuple(axis.start for axis in axes),
+            border=tuple(axis.border for axis in axes),
+            linearity=self._linearity(call),
+        )
+
+    def _first_used(self, call: Call) -> tuple[int, int]:
+        """Count the parameters and buffers that no call before has used."""
+        state = self.recording.state
+        new = {*call.owned, *(state[node] for node in call.nodes if node in state)} - self.counted
+        self.counted |= new
+        return (
+            sum(self.parameters[name].numel() for name in new & self.parameters.keys()),
+            sum(self.buffers[name].numel() for name in new & self.buffers.keys()),
+        )
+
+    def _linearity(self, call: Call) -> Linearity:
+        """Return what a call is as a function of what it takes from other calls."""
+        graph = torch.fx.Graph()
+        copies: dict[torch.fx.Node, torch.fx.Node] = {}
+        taken = [each for node in call.nodes for each in node.all_input_nodes] + [*call.outputs]
+        for node in taken:
+            if node not in copies and node not in call.nodes:
+                depends = self.seen[0][node] is not None
+                kind = "placeholder" if depends else "get_attr"
+                copies[node] = graph.create_node(kind, node.name)
+                copies[node].meta = dict(node.meta)
+        for node in call.nodes:
+            copies[node] = graph.node_copy(node, copies.__getitem__)
+        graph.output(tuple(copies[node] for node in call.outputs))
+        return _WORDS[interpret(graph).level]
+
+
+def _uncounted(total: Cost) -> Iterator[str]:
+    if total.uncounted:
+        yield f"MACs and FLOPs leave out primitives of unknown cost: {', '.join(total.uncounted)}"
+
+
+class _Axis:
+    """One axis of a row: what the cells of a tensor see of one axis of the input."""
+
+    def __init__(self, seen: Seen) -> None:
+        self.size: int | None = 0 if seen is None else None
+        self.jump: int | Fraction | None = None
+        self.start: int | None = None
+        self.border: tuple[int, int] | None = None
+        if not isinstance(seen, Dependence):
+            return
+        field = None if seen.windows is None else seen.windows.receptive_field
+        if field is None:
+            self.size = reaching.largest(seen.reach)
+        else:
+            self.size, self.jump, self.start = field.size, field.jump, field.start
+        if seen.dim is not None:
+            self.border = reaching.border(seen.reach, seen.dim)
+
+
+_WORDS: dict[Level, Linearity] = {
+    Level.CONSTANT: "constant",
+    Level.LINEAR: "linear",
+    Level.AFFINE: "affine",
+    Level.NONLINEAR: "nonlinear",
+    Level.UNKNOWN: "unknown",
+}

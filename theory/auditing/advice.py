@@ -1,0 +1,257 @@
+"""Warnings: what in a network deserves a second look, one sentence each.
+
+They are read off the graph and, where they are about weights, off the module's own values; what has
+no values (on the meta device) gets no warning about them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from theory.auditing import moving
+from theory.auditing.primitive import Primitive
+from theory.auditing.sliding import window_layers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from torch import Tensor, nn
+
+    from theory.auditing.recording import Recording
+    from theory.auditing.report import Row
+    from theory.geometry import Layer
+
+_NAMED = 3
+"""Layers that a warning names before it counts the rest."""
+
+
+def warnings(
+    module: nn.Module, recording: Recording, rows: Sequence[Row], shape: Sequence[int]
+) -> tuple[str, ...]:
+    """Return what deserves a second look.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The module itself, with its values.
+    recording : Recording
+        What a run of it did.
+    rows : sequence of Row
+        The facts of its calls.
+    shape : sequence of int
+        The spatial sizes of its input.
+    """
+    network = _Network(module, recording)
+    checks = (
+        _redundant_biases(network),
+        _larger_than_the_input(rows, shape),
+        _skipped_cells(network),
+        _aliasing(network),
+        _dead_units(network),
+        _unused_parameters(network),
+    )
+    return tuple(itertools.chain.from_iterable(checks))
+
+
+@dataclass(frozen=True)
+class _Filter:
+    """A convolution or fully connected layer, as a primitive and in values."""
+
+    call: Primitive
+    input: torch.fx.Node
+    name: str
+    weight: Tensor
+    bias: Tensor | None
+
+
+class _Network:
+    """A recording with the values of the module and the names of its calls."""
+
+    def __init__(self, module: nn.Module, recording: Recording) -> None:
+        self.graph = recording.graph
+        self.state = recording.state
+        self.parameters = dict(module.named_parameters())
+        self._values = {**self.parameters, **dict(module.named_buffers())}
+        self.names = {node: call.name for call in recording.calls for node in call.nodes}
+        self.calls = [Primitive(node) for node in self.graph.nodes if node in self.names]
+        self.calls = [call for call in self.calls if call.node.op == "call_function"]
+
+    def name(self, node: torch.fx.Node) -> str:
+        return self.names.get(node, str(node))
+
+    def value(self, node: object) -> Tensor | None:
+        """Return the values of a parameter or buffer, None if the node is none or it has none."""
+        if not isinstance(node, torch.fx.Node):
+            return None
+        tensor = self._values.get(self.state.get(node, ""))
+        return None if tensor is None or tensor.is_meta else tensor.detach()
+
+    def filters(self) -> Iterator[_Filter]:
+        """Yield the layers whose weights are parameters with values, one filter a row."""
+        for call in self.calls:
+            if call.name == "convolution" and not call["transposed"]:
+                x, weight, bias = call["input"], self.value(call["weight"]), call["bias"]
+            elif call.name in {"addmm", "mm"}:
+                bias = call["self"] if call.name == "addmm" else None
+                x, factor = call.positional[-2:]
+                transposed = Primitive(factor)
+                weight = self.value(transposed.positional[0]) if transposed.name == "t" else None
+            else:
+                continue
+            if weight is not None and (bias is None or self.value(bias) is not None):
+                yield _Filter(call, x, self.name(call.node), weight, self.value(bias))
+
+
+def _redundant_biases(network: _Network) -> Iterator[str]:
+    for call in network.calls:
+        bias = {"convolution": "bias", "addmm": "self"}.get(call.name)
+        norms = [node for node in call.node.users if "batch_norm" in Primitive(node).name]
+        if bias and call[bias] in network.state and norms and len(norms) == len(call.node.users):
+            yield (
+                f"{network.state[call[bias]]} is redundant: {network.name(norms[0])} subtracts the "
+                "mean that it is part of; leave the bias out"
+            )
+
+
+def _larger_than_the_input(rows: Sequence[Row], shape: Sequence[int]) -> Iterator[str]:
+    for row in rows:
+        pairs = zip(row.receptive_field, shape, strict=True)
+        if any(size is not None and size > cells for size, cells in pairs):
+            yield (
+                f"the receptive field is larger than the input from {row.name} on: "
+                f"{_by(row.receptive_field)} cells of {_by(shape)}; what lies outside is padding"
+            )
+            return
+
+
+def _skipped_cells(network: _Network) -> Iterator[str]:
+    names = [
+        network.name(call.node)
+        for call, layers in _windowed(network)
+        if any(layer.stride > layer.kernel for layer in layers)
+    ]
+    if names:
+        yield f"the stride is larger than the kernel in {_listed(names)}: cells are never read"
+
+
+def _aliasing(network: _Network) -> Iterator[str]:
+    """Find the strides before which no filter removes what folds onto what they keep.
+
+    Subsampling by s adds the frequencies k / s, for k = 1 ... s - 1, onto frequency 0. A filter
+    removes them all exactly if the taps at each phase of the stride have the same sum.
+    """
+    filters = {each.call.node: each.weight for each in network.filters()}
+    names = []
+    for call, layers in _windowed(network):
+        cells = call.shape[len(call.shape) - len(layers) :]
+        acts = [layer.stride > 1 and n > 1 for layer, n in zip(layers, cells, strict=True)]
+        known = call.name != "convolution" or call.node in filters
+        if any(acts) and known:
+            sizes = [layer.kernel for layer in layers]
+            weight = filters.get(call.node, torch.ones(1, 1, *sizes))
+            if call.name.startswith("max") or not _is_low_pass(weight, layers):
+                names.append(network.name(call.node))
+    if names:
+        yield (
+            f"the stride aliases in {_listed(names)}: the finest patterns fold onto coarse ones, "
+            "and a shift by one cell is not one of the output; blur or average first"
+        )
+
+
+def _is_low_pass(weight: Tensor, layers: Sequence[Layer]) -> bool:
+    """Whether the sums of taps at every phase of the strides agree, up to rounding.
+
+    Adding K numbers is off by at most K u times the sum of their absolute values.
+    """
+    weight = weight.double()
+    phases: dict[tuple[int, ...], Tensor] = {
+        phase: weight.new_zeros(weight.shape[:2])
+        for phase in itertools.product(*(range(layer.stride) for layer in layers))
+    }
+    kernel = weight.flatten(2)
+    for cell, taps in enumerate(itertools.product(*(range(layer.kernel) for layer in layers))):
+        places = zip(taps, layers, strict=True)
+        phase = tuple(tap * layer.dilation % layer.stride for tap, layer in places)
+        phases[phase] = phases[phase] + kernel[:, :, cell]
+    sums = torch.stack(list(phases.values()))
+    single = torch.finfo(torch.float32).eps / 2
+    count = math.prod(weight.shape[2:])
+    bound = 2 * count * single * weight.abs().flatten(2).sum(2)
+    return bool((sums.amax(0) - sums.amin(0) <= bound).all())
+
+
+def _dead_units(network: _Network) -> Iterator[str]:
+    for each in network.filters():
+        weight = each.weight.flatten(1)
+        constant = (weight == 0).all(1)
+        if constant.any():
+            yield (
+                f"{int(constant.sum())} of {len(weight)} units of {each.name} are dead: "
+                "their weights are all 0"
+            )
+        users = [Primitive(user).name for user in each.call.node.users]
+        if set(users) == {"relu"} and _is_nonnegative(each.input):
+            never = (weight <= 0).all(1) & ~constant
+            never &= each.bias <= 0 if each.bias is not None else True
+            if never.any():
+                yield (
+                    f"{int(never.sum())} of {len(weight)} units of {each.name} are dead: inputs "
+                    "are not negative, weights and bias not positive, and ReLU follows"
+                )
+    for call in network.calls:
+        if call.name == "_native_batch_norm_legit_no_training":
+            scale = network.value(call["weight"])
+            if scale is not None and (scale == 0).any():
+                yield (
+                    f"{int((scale == 0).sum())} of {len(scale)} units of {network.name(call.node)} "
+                    "are dead: their scale is 0"
+                )
+
+
+def _is_nonnegative(node: torch.fx.Node) -> bool:
+    """Whether a tensor comes from an activation without negative values, pooled or moved."""
+    call = Primitive(node)
+    while call.name in moving.RULES or call.name == "getitem" or "pool" in call.name:
+        if len(call.node.all_input_nodes) != 1:
+            return False
+        call = Primitive(call.node.all_input_nodes[0])
+    return call.name in {"relu", "sigmoid", "_softmax", "exp", "abs", "hardsigmoid", "softplus"}
+
+
+def _unused_parameters(network: _Network) -> Iterator[str]:
+    """Find what is never read, or only for what is thrown away."""
+    reached: set[torch.fx.Node] = set()
+    stack = [node for node in network.graph.nodes if node.op == "output"]
+    while stack:
+        node = stack.pop()
+        if node not in reached:
+            reached.add(node)
+            stack.extend(node.all_input_nodes)
+    used = {network.state[node] for node in reached & network.state.keys()}
+    unused = [name for name in network.parameters if name not in used]
+    if unused:
+        count = sum(network.parameters[name].numel() for name in unused)
+        yield f"the output does not use {_listed(unused)}: {count:,} parameters"
+
+
+def _windowed(network: _Network) -> Iterator[tuple[Primitive, list[Layer]]]:
+    """Yield the convolutions and pools, each with its layer along every axis."""
+    for call in network.calls:
+        is_pool = "pool" in call.name and "kernel_size" in call.arguments
+        if is_pool or (call.name == "convolution" and not call["transposed"]):
+            yield call, window_layers(call)
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(dict.fromkeys(names))
+    listed, rest = ", ".join(names[:_NAMED]), len(names) - _NAMED
+    return f"{listed} and {rest} more" if rest > 0 else listed
+
+
+def _by(sizes: Sequence[int | None]) -> str:
+    return " x ".join(map(str, sizes))

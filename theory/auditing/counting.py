@@ -1,0 +1,166 @@
+"""What a primitive costs: multiply-accumulates, and floating-point operations.
+
+A MAC is one product that is added to a sum, as convolutions and products of matrices do. A FLOP is
+one floating-point operation, whichever: 2 for each MAC, 1 for each bias added, for each value that
+a pointwise primitive computes, for each value that a pool or a sum takes in. Moving values is free.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from theory.auditing import moving, sliding
+from theory.auditing.primitive import Primitive, shape_of
+from theory.diagnosis.primitives import CONSTANT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What some primitives cost.
+
+    Attributes
+    ----------
+    macs : int
+        Multiply-accumulates of convolutions and matrix products.
+    flops : int
+        Floating-point operations.
+    uncounted : tuple of str
+        Primitives whose cost is not known, and that the numbers leave out.
+    """
+
+    macs: int = 0
+    flops: int = 0
+    uncounted: tuple[str, ...] = ()
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.macs + other.macs,
+            self.flops + other.flops,
+            tuple(dict.fromkeys([*self.uncounted, *other.uncounted])),
+        )
+
+
+def cost(node: torch.fx.Node) -> Cost:
+    """Return what one node of a graph costs."""
+    if node.op != "call_function":
+        return Cost()
+    call = Primitive(node)
+    if call.name in _FREE:
+        return Cost()
+    rule = _RULES.get(call.name, _per_output if call.is_pointwise else None)
+    return Cost(uncounted=(call.name,)) if rule is None else rule(call)
+
+
+def _per_output(call: Primitive) -> Cost:
+    return Cost(flops=math.prod(call.shape))
+
+
+def _per_input(call: Primitive) -> Cost:
+    return Cost(flops=math.prod(shape_of(call.node.all_input_nodes[0])))
+
+
+def _convolution(call: Primitive) -> Cost:
+    """Each value of the output, or of the input where transposed, meets one filter."""
+    weight = shape_of(call["weight"])
+    values = shape_of(call["input"]) if call["transposed"] else call.shape
+    macs = math.prod(values) * math.prod(weight[1:])
+    biases = math.prod(call.shape) if call["bias"] is not None else 0
+    return Cost(macs, 2 * macs + biases)
+
+
+def _product(call: Primitive) -> Cost:
+    """Each value of the first factor meets the columns of the second."""
+    left, right = list(call.arguments.values())["add" in call.name :][:2]
+    columns = 1 if call.name in {"mv", "dot", "addmv"} else shape_of(right)[-1]
+    macs = math.prod(shape_of(left)) * columns
+    added = math.prod(call.shape) if "add" in call.name else 0
+    return Cost(macs, 2 * macs + added)
+
+
+def _attention(call: Primitive) -> Cost:
+    """Count queries with keys, and their softmax, of 5 operations a value, with values."""
+    *batch, queries, features = shape_of(call["query"])
+    keys, out = shape_of(call["key"])[-2], shape_of(call["value"])[-1]
+    pairs = math.prod(batch) * queries * keys
+    macs = pairs * (features + out)
+    return Cost(macs, 2 * macs + 5 * pairs)
+
+
+def _pool(call: Primitive) -> Cost:
+    cells = math.prod(layer.kernel for layer in sliding.window_layers(call))
+    return Cost(flops=math.prod(call.shape) * cells)
+
+
+def _normalisation(call: Primitive) -> Cost:
+    """By fixed statistics: a scale and an offset. By those of the input: 6 operations more.
+
+    They are: add for the mean; subtract, square, add for the variance; subtract, multiply.
+    """
+    fixed = call.name == "_native_batch_norm_legit_no_training"
+    return Cost(flops=(2 if fixed else 8) * math.prod(call.shape))
+
+
+def _softmax(call: Primitive) -> Cost:
+    """Compare for the maximum, subtract, exponential, add, divide."""
+    return Cost(flops=5 * math.prod(call.shape))
+
+
+def _resizing(call: Primitive) -> Cost:
+    """Each value is a sum with as many weights along each axis as the name says."""
+    axes = len(call.shape) - 2
+    if "nearest" in call.name:
+        return Cost()
+    taps = (4 if "bicubic" in call.name else 2) ** axes
+    return Cost(flops=(2 * taps - 1) * math.prod(call.shape))
+
+
+_FREE = {*CONSTANT, *moving.RULES, "_to_copy", "constant_pad_nd", "copy", "detach", "getitem"} | {
+    name for name in sliding.RULES if "_pad" in name
+}
+
+_RULES: dict[str, Callable[[Primitive], Cost]] = {
+    "convolution": _convolution,
+    **dict.fromkeys(["addmm", "addmv", "baddbmm", "bmm", "dot", "mm", "mv"], _product),
+    "_scaled_dot_product_flash_attention_for_cpu": _attention,
+    **{
+        name: _per_input if "adaptive" in name else _resizing if "upsample" in name else _pool
+        for name in sliding.RULES
+        if "pool" in name or "upsample" in name
+    },
+    **dict.fromkeys(
+        [
+            "_native_batch_norm_legit",
+            "_native_batch_norm_legit_functional",
+            "_native_batch_norm_legit_no_training",
+            "native_group_norm",
+            "native_layer_norm",
+        ],
+        _normalisation,
+    ),
+    **dict.fromkeys(["_log_softmax", "_softmax"], _softmax),
+    **dict.fromkeys(
+        [
+            "all",
+            "amax",
+            "amin",
+            "any",
+            "argmax",
+            "argmin",
+            "cumprod",
+            "cumsum",
+            "max",
+            "mean",
+            "min",
+            "prod",
+            "sum",
+        ],
+        _per_input,
+    ),
+}

@@ -1,0 +1,140 @@
+"""Primitives that gather whole dimensions: reductions, normalisations, products of matrices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from theory.auditing import reach as reaching
+from theory.auditing.dependence import Dependence, Rule, Sources, everything, only, pointwise
+from theory.auditing.primitive import Primitive, shape_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def _dims(call: Primitive, rank: int) -> list[int]:
+    """Return the dimensions that a primitive names, from the front; all if it names none."""
+    dims = call.arguments.get("dim")
+    if dims is None or dims == []:
+        return list(range(rank))
+    return [dim % max(rank, 1) for dim in ([dims] if isinstance(dims, int) else dims)]
+
+
+def _reduction(call: Primitive, sources: Sources) -> Dependence:
+    node, source = only(sources)
+    rank = len(shape_of(node))
+    dims = _dims(call, rank)
+    keepdim = len(call.shape) == rank
+    whole = Dependence(reaching.reduced(source.reach, dims, keepdim=keepdim))
+    if source.dim is None or source.dim in dims:
+        return whole
+    lost = 0 if keepdim else sum(each < source.dim for each in dims)
+    return whole.along(source.dim - lost, source.windows)
+
+
+def _over(call: Primitive, sources: Sources, dims: Iterable[int]) -> Dependence:
+    """Each value sees the whole of some dimensions, which stay."""
+    if len(sources) > 1:
+        return everything(call, sources)
+    _, source = only(sources)
+    dims = list(dims)
+    whole = Dependence(reaching.reduced(source.reach, dims))
+    lost = source.dim is None or source.dim in dims
+    return whole if lost else whole.along(source.dim, source.windows)
+
+
+def _softmax(call: Primitive, sources: Sources) -> Dependence:
+    return _over(call, sources, _dims(call, len(call.shape)))
+
+
+def _batch_norm(call: Primitive, sources: Sources) -> Dependence:
+    """Statistics of the input are taken over all cells of a channel."""
+    return _over(call, sources, [d for d in range(len(call.shape)) if d != 1])
+
+
+def _layer_norm(call: Primitive, sources: Sources) -> Dependence:
+    rank = len(call.shape)
+    return _over(call, sources, range(rank - len(call["normalized_shape"]), rank))
+
+
+def _group_norm(call: Primitive, sources: Sources) -> Dependence:
+    """Statistics are taken over all cells of a group of channels."""
+    if len(sources) > 1:
+        return everything(call, sources)
+    _, source = only(sources)
+    whole = reaching.reduced(source.reach, range(2, len(call.shape)))
+    return Dependence(reaching.mixed(whole, 1, call["group"], call.shape[1]))
+
+
+def _product(call: Primitive, sources: Sources) -> Dependence:
+    """Rows of the first factor meet columns of the second; a third argument is added."""
+    *added, left, right = list(call.arguments.values())[: 3 if "add" in call.name else 2]
+    vector = call.name in {"mv", "dot"}
+    seen = []
+    for factor, contracted in ((left, -1), (right, -1 if vector else -2)):
+        if factor in sources:
+            source, rank = sources[factor], len(shape_of(factor))
+            dim = contracted % rank
+            reach = reaching.reduced(source.reach, [dim], keepdim=not vector)
+            part = Dependence(reach)
+            seen.append(part if source.dim == dim else part.along(source.dim, source.windows))
+    if any(each in sources for each in added):
+        return everything(call, sources)
+    if len(seen) == 1:
+        return seen[0]
+    return Dependence(reaching.hull(each.reach for each in seen))
+
+
+def _attention(call: Primitive, sources: Sources) -> Dependence:
+    """Each query sees all keys and all values."""
+    contracted = {"query": [-1], "key": [-2, -1], "value": [-2]}
+    if not set(sources) <= {call[name] for name in contracted}:
+        return everything(call, sources)
+    return Dependence(
+        reaching.hull(
+            reaching.reduced(sources[call[name]].reach, dims)
+            for name, dims in contracted.items()
+            if call[name] in sources
+        )
+    )
+
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(
+        [
+            "all",
+            "amax",
+            "amin",
+            "any",
+            "argmax",
+            "argmin",
+            "linalg_vector_norm",
+            "logsumexp",
+            "max",
+            "mean",
+            "median",
+            "min",
+            "norm",
+            "prod",
+            "std",
+            "std_mean",
+            "sum",
+            "var",
+            "var_mean",
+        ],
+        _reduction,
+    ),
+    **dict.fromkeys(
+        ["_log_softmax", "_softmax", "cumprod", "cumsum", "logcumsumexp", "sort"], _softmax
+    ),
+    "_native_batch_norm_legit_no_training": pointwise,
+    **dict.fromkeys(
+        ["_native_batch_norm_legit", "_native_batch_norm_legit_functional", "native_batch_norm"],
+        _batch_norm,
+    ),
+    "native_layer_norm": _layer_norm,
+    "native_group_norm": _group_norm,
+    **dict.fromkeys(["addmm", "baddbmm", "bmm", "dot", "mm", "mv", "addmv"], _product),
+    "_scaled_dot_product_flash_attention_for_cpu": _attention,
+}
+"""The rules by primitive."""

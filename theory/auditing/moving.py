@@ -1,0 +1,179 @@
+"""Primitives that only move values: views, slices, permutations, concatenation.
+
+None has a rule of its own: each is run on a tensor that says where its values come from.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from theory.auditing import reach as reaching
+from theory.auditing.dependence import Dependence, Rule, Sources, joined, only, pointwise
+from theory.auditing.primitive import Primitive, shape_of
+from theory.auditing.windows import Taps, Windows, law_of_move, law_of_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxtyping import Int
+
+    from theory.auditing.reach import Reach
+
+    Move = Callable[[list[torch.Tensor]], Any]
+    Law = tuple[int | None, Windows | None]
+
+
+def _move(call: Primitive, sources: Sources) -> Dependence | list[Dependence]:
+    node, source = only(sources)
+    shape = shape_of(node)
+
+    def move(tensors: list[torch.Tensor]) -> Any:
+        if call.name in _RESHAPES:  # a view does not fit tensors that repeat by strides
+            return tensors[0].reshape(call.shape)
+        return call.run(tensors[0], *call.positional[1:], **call.node.kwargs)
+
+    seen = [Dependence(each) for each in reaching.moved(move, [source.reach], [shape])]
+    if source.dim is not None and source.windows is not None:
+        laws = _laws(move, shape, source.dim, source.windows)
+        if not laws and call.shape == shape:
+            laws = [(source.dim, source.windows)]
+        if laws:
+            seen = [each.along(*law).tight() for each, law in zip(seen, laws, strict=True)]
+    return seen if isinstance(call.node.meta["val"], tuple | list) else seen[0]
+
+
+def _laws(move: Move, shape: tuple[int, ...], dim: int, windows: Windows) -> list[Law]:
+    """Return for each result the dimension along which the windows now move, and their law.
+
+    A single cell varies along nothing. The move is asked where two would go, if it takes two; none
+    is returned if it does not.
+    """
+    cells = shape[dim]
+    try:
+        origins = _origins(move, shape, dim, max(cells, 2))
+    except RuntimeError:
+        return []
+    found = [_law(origin, max(cells, 2)) for origin in origins]
+    return [(at, None if law is None else windows.through(law)) for at, law in found]
+
+
+def _law(origin: Int[np.ndarray, "..."], cells: int) -> tuple[int | None, Taps | None]:
+    """Return along which dimension of a result cells move, and by which law, if there is one."""
+    varying = [d for d, n in enumerate(origin.shape) if n > 1]
+    if len(varying) == 1:
+        return varying[0], law_of_move(origin.ravel(), cells)
+    for d in varying:  # the cells that share a place along it are taken together
+        rows = [np.unique(row) for row in np.moveaxis(origin, d, 0)]
+        if len({len(row) for row in rows}) == 1:
+            law = law_of_table(np.array(rows), cells)
+            if law is not None:
+                return d, law
+    return None, None
+
+
+def _origins(
+    move: Move, shape: tuple[int, ...], dim: int, cells: int
+) -> list[Int[np.ndarray, "..."]]:
+    """Return which cell along a dimension each value of the results comes from."""
+    places = np.arange(cells).reshape([-1 if d == dim else 1 for d in range(len(shape))])
+    moved = reaching.moved(
+        move, [np.stack([places] * 3)], [[cells if d == dim else n for d, n in enumerate(shape)]]
+    )
+    return [each[0] for each in moved]
+
+
+def _copy(call: Primitive, sources: Sources) -> Dependence | None:
+    """Follow the second argument: the first lends its shape only."""
+    value = call.positional[1]
+    return pointwise(call, {value: sources[value]}) if value in sources else None
+
+
+def _concatenation(call: Primitive, sources: Sources) -> Dependence:
+    nodes, dim = list(call["tensors"]), call["dim"] % len(call.shape)
+    shapes = [list(shape_of(node)) for node in nodes]
+    for d in range(len(call.shape)):
+        if d != dim and all(each.reach.shape[d + 1] == 1 for each in sources.values()):
+            for shape in shapes:
+                shape[d] = 1  # one cell stands for all: a whole map would be large
+    reaches = [sources[node].reach if node in sources else None for node in nodes]
+    (reach,) = reaching.moved(lambda tensors: call.run(tensors, dim), reaches, shapes)
+    if all(each.dim != dim for each in sources.values()):
+        return joined(reach, [(each.dim, each.windows) for each in sources.values()])
+    return _inner_law(reach, dim, nodes, sources, lambda marks: call.run(marks, 0))
+
+
+def _stack(call: Primitive, sources: Sources) -> Dependence:
+    nodes, dim = list(call["tensors"]), call["dim"] % len(call.shape)
+    reaches = [sources[node].reach if node in sources else None for node in nodes]
+    shapes = [shape_of(node) for node in nodes]
+    (reach,) = reaching.moved(lambda tensors: call.run(tensors, dim), reaches, shapes)
+    laws = [
+        (None if each.dim is None else each.dim + (each.dim >= dim), each.windows)
+        for each in sources.values()
+    ]
+    return joined(reach, laws)
+
+
+def _scatter(call: Primitive, sources: Sources) -> Dependence:
+    """Write one tensor into a part of another."""
+    nodes, rest = list(call.positional[:2]), call.positional[3:]
+    dim = call["dim"] % len(call.shape)
+    reaches = [sources[node].reach if node in sources else None for node in nodes]
+    shapes = [shape_of(node) for node in nodes]
+
+    def write(tensors: list[torch.Tensor], along: int = dim) -> Any:
+        return call.run(*tensors, along, *rest, **call.node.kwargs)
+
+    (reach,) = reaching.moved(write, reaches, shapes)
+    if call.name == "select_scatter" and nodes[1] in sources:
+        value = sources[nodes[1]]  # it has one dimension less
+        shifted = None if value.dim is None else value.dim + (value.dim >= dim)
+        sources = {**sources, nodes[1]: value.along(shifted, value.windows)}
+    if all(each.dim != dim for each in sources.values()):
+        return joined(reach, [(each.dim, each.windows) for each in sources.values()])
+    return _inner_law(reach, dim, nodes, sources, lambda marks: write(marks, 0))
+
+
+def _inner_law(
+    reach: Reach, dim: int, nodes: list[Any], sources: Sources, arrange: Any
+) -> Dependence:
+    """Return a reach with the law of the one source that fills most of a dimension, if any."""
+    for node in nodes:
+        if node in sources and sources[node].dim == dim:
+            windows, cells = sources[node].windows, shape_of(node)[dim]
+            marks = [
+                torch.arange(cells) if each is node else _no_cells(each, dim, len(shape_of(node)))
+                for each in nodes
+            ]
+            law = law_of_move(arrange(marks).numpy(), cells)
+            if law is not None and windows is not None:
+                return Dependence(reach, dim, windows.through(law))
+    return Dependence(reach)
+
+
+def _no_cells(node: torch.fx.Node, dim: int, rank: int) -> torch.Tensor:
+    shape = shape_of(node)
+    return torch.full((shape[dim],) if len(shape) == rank else (), -1)
+
+
+_RESHAPES = {"_reshape_alias", "_unsafe_view", "reshape", "view"}
+
+_MOVES = """
+    _reshape_alias _unsafe_view alias channel_shuffle clone contiguous detach diagonal expand flip
+    lift_fresh_copy permute pixel_shuffle pixel_unshuffle repeat reshape roll select slice split
+    split_with_sizes squeeze t transpose unbind unfold unsqueeze view
+"""
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(_MOVES.split(), _move),
+    "cat": _concatenation,
+    "copy": _copy,
+    "fill": _copy,
+    "select_scatter": _scatter,
+    "slice_scatter": _scatter,
+    "stack": _stack,
+}
+"""The rules by primitive."""

@@ -1,0 +1,75 @@
+"""One node of a graph as a call of a primitive: its name, and its arguments by name."""
+
+from __future__ import annotations
+
+import operator as builtin
+from functools import cached_property
+from typing import Any
+
+import torch
+
+
+class Primitive:
+    """A call of an ATen primitive.
+
+    Parameters
+    ----------
+    node : torch.fx.Node
+        A node that calls a function, with ``meta["val"]`` for what comes out.
+    """
+
+    def __init__(self, node: torch.fx.Node) -> None:
+        self.node = node
+        self.target = node.target
+
+    @property
+    def name(self) -> str:
+        """The name without its overload: aten.add.Tensor is add."""
+        if isinstance(self.target, torch._ops.OpOverload):
+            return self.target.overloadpacket.__name__
+        return "getitem" if self.target is builtin.getitem else str(self.target)
+
+    @cached_property
+    def arguments(self) -> dict[str, Any]:
+        """All arguments in the order of the primitive's schema, defaults filled in."""
+        if not isinstance(self.target, torch._ops.OpOverload):
+            return dict(self.node.kwargs)
+        schema = self.target._schema.arguments
+        defaults = {each.name: each.default_value for each in schema}
+        return {**defaults, **dict(zip(defaults, self.node.args)), **self.node.kwargs}  # noqa: B905
+
+    @property
+    def positional(self) -> tuple[Any, ...]:
+        """The arguments that were given by place."""
+        return self.node.args
+
+    def run(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Call the primitive on other arguments."""
+        assert callable(self.target), "the node calls a function"
+        return self.target(*args, **kwargs)
+
+    def __getitem__(self, argument: str) -> Any:
+        return self.arguments[argument]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the result, of the first one if there are several."""
+        value = self.node.meta["val"]
+        return tuple((value[0] if isinstance(value, tuple | list) else value).shape)
+
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether torch says that each value comes from the values at its place."""
+        target = self.target
+        return isinstance(target, torch._ops.OpOverload) and torch.Tag.pointwise in target.tags
+
+
+def shape_of(node: torch.fx.Node) -> tuple[int, ...]:
+    """Return the shape of a node's tensor."""
+    return tuple(node.meta["val"].shape)
+
+
+def per_axis(value: int | list[int] | tuple[int, ...], axes: int) -> list[int]:
+    """Return a size as one number an axis: torch lets one number stand for all."""
+    sizes = [value] if isinstance(value, int) else list(value)
+    return sizes * axes if len(sizes) == 1 else sizes

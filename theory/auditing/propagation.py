@@ -1,0 +1,60 @@
+"""Follow one axis of the input through a graph of primitives.
+
+Every tensor gets its exact reach and, as long as there is one, its law of windows. Where paths
+meet, both are the hull. What comes after a primitive without a rule is unknown, never guessed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from theory.auditing import gathering, moving, sliding
+from theory.auditing import reach as reaching
+from theory.auditing.dependence import Dependence, Rule, Unknown, pointwise
+from theory.auditing.primitive import Primitive, shape_of
+from theory.auditing.windows import Windows
+from theory.diagnosis.primitives import CONSTANT
+
+if TYPE_CHECKING:
+    import torch
+
+_RULES: dict[str, Rule] = {**sliding.RULES, **gathering.RULES, **moving.RULES}
+
+Seen = Dependence | list[Dependence] | Unknown | None
+"""What a node sees: None is nothing, a list has one entry for each of several results."""
+
+
+def follow(graph: torch.fx.Graph, axis: int) -> dict[torch.fx.Node, Seen]:
+    """Return what every node of a graph sees along one axis of the graph's input.
+
+    Parameters
+    ----------
+    graph : torch.fx.Graph
+        Primitives without mutation; ``meta["val"]`` of each node has the shape of its result.
+    axis : int
+        The dimension of the input, a batch axis counted.
+    """
+    found: dict[torch.fx.Node, Seen] = {}
+    for node in graph.nodes:
+        if node.op == "placeholder":
+            found[node] = Dependence(reaching.of_input(shape_of(node), axis), axis, Windows())
+        elif node.op == "call_function":
+            found[node] = _seen(Primitive(node), found)
+        else:
+            found[node] = None
+    return found
+
+
+def _seen(call: Primitive, found: dict[torch.fx.Node, Seen]) -> Seen:
+    inputs = {node: found[node] for node in call.node.all_input_nodes}
+    unknown = next((each for each in inputs.values() if isinstance(each, Unknown)), None)
+    if unknown is not None:
+        return unknown
+    if call.name == "getitem":
+        source, index = inputs[call.positional[0]], call.positional[1]
+        return source[index] if isinstance(source, list) else source
+    sources = {node: each for node, each in inputs.items() if isinstance(each, Dependence)}
+    if not sources or call.name in CONSTANT:
+        return None
+    rule = _RULES.get(call.name, pointwise if call.is_pointwise else None)
+    return Unknown(call.name) if rule is None else rule(call, sources)

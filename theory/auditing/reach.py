@@ -1,0 +1,159 @@
+"""Which input cells each cell of a tensor depends on, along one axis: the exact interval.
+
+The interval of every cell is kept as three numbers: the first input cell, the last one negated, and
+-1 if any window on the way hung over the edge of its input, else 0. So the hull of two is their
+minimum. They form an array with one leading axis more than the tensor; axes of the tensor along
+which they are all the same have size 1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+Reach = Int[np.ndarray, "3 *tensor"]
+
+_NEVER = 2**30
+"""Stands for the first cell of what sees none: beyond every input, yet an exact float32 too."""
+
+_NOTHING = np.array([_NEVER, _NEVER, 0])
+_EDGE = np.array([_NEVER, _NEVER, -1])
+
+
+def of_input(shape: Sequence[int], axis: int) -> Reach:
+    """Return the reach of the input itself: each cell along the axis sees its own."""
+    cells = np.arange(shape[axis]).reshape([-1 if a == axis else 1 for a in range(len(shape))])
+    return np.stack([cells, -cells, np.zeros_like(cells)])
+
+
+def hull(reaches: Iterable[Reach]) -> Reach:
+    """Return what the cells of several tensors see together, their shapes broadcast."""
+    reaches = list(reaches)
+    axes = max(each.ndim for each in reaches)
+    aligned = [each.reshape(3, *(1,) * (axes - each.ndim), *each.shape[1:]) for each in reaches]
+    joint = aligned[0]
+    for each in aligned[1:]:
+        joint = np.minimum(joint, each)
+    return joint
+
+
+def reduced(reach: Reach, axes: Iterable[int], *, keepdim: bool = True) -> Reach:
+    """Return what the cells see together along some axes of the tensor."""
+    planes = tuple(axis % (reach.ndim - 1) + 1 for axis in axes)
+    result: Reach = reach.min(axis=planes, keepdims=keepdim)
+    return result
+
+
+def read_by(reach: Reach, axis: int, cells: int, table: Int[np.ndarray, "outputs taps"]) -> Reach:
+    """Return what the output cells of an operation see, given the cells that they read.
+
+    Parameters
+    ----------
+    reach : array
+        What the operation's input sees.
+    axis : int
+        The axis of the tensor along which the operation acts.
+    cells : int
+        Cells along that axis.
+    table : ndarray of int
+        The cells that each output cell reads; -1 stands for one beyond the edge, -2 for none.
+    """
+    sizes = list(reach.shape)
+    sizes[axis + 1] = cells
+    reach = np.broadcast_to(reach, sizes)
+    sizes[axis + 1] = 1
+    others = [
+        np.broadcast_to(each.reshape(3, *(1,) * (reach.ndim - 1)), sizes)
+        for each in (_NOTHING, _EDGE)
+    ]
+    table = np.where(table < 0, table + cells + 2, table)
+    read = np.take(np.concatenate([reach, *others], axis=axis + 1), table, axis=axis + 1)
+    result: Reach = read.min(axis=axis + 2)
+    return result
+
+
+def mixed(reach: Reach, axis: int, groups: int, outputs: int) -> Reach:
+    """Return what channels see that each come from all input channels of their group."""
+    if reach.shape[axis + 1] == 1:
+        return reach
+    before, after = reach.shape[: axis + 1], reach.shape[axis + 2 :]
+    together = reach.reshape(*before, groups, -1, *after).min(axis=axis + 2)
+    return together.repeat(outputs // groups, axis=axis + 1)
+
+
+def moved(
+    move: Callable[[list[torch.Tensor]], Any],
+    reaches: Sequence[Reach | None],
+    shapes: Sequence[Sequence[int]],
+) -> list[Reach]:
+    """Return the reach of what an operation gives that only moves values about.
+
+    The operation itself is asked where it moves them.
+
+    Parameters
+    ----------
+    move : callable
+        Takes tensors of the given shapes, and returns one or several.
+    reaches : sequence of (array or None)
+        What the tensors see; None is nothing.
+    shapes : sequence of sequences of int
+        The shapes of the tensors.
+    """
+    nothing = _NOTHING.reshape(3, 1)
+    planes = []
+    for plane in range(3):
+        tensors = [
+            torch.tensor((nothing if reach is None else reach)[plane]).expand(*shape)
+            for reach, shape in zip(reaches, shapes, strict=True)
+        ]
+        result = move(tensors)
+        results = list(result) if isinstance(result, tuple | list) else [result]
+        planes.append([_thin(each) for each in results])
+    return [_compressed(same) for same in zip(*planes, strict=True)]
+
+
+def _thin(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor without the repetitions that are only virtual."""
+    for axis, stride in enumerate(tensor.stride()):
+        if stride == 0:
+            tensor = tensor.narrow(axis, 0, 1)
+    return tensor
+
+
+def _compressed(planes: Sequence[torch.Tensor]) -> Reach:
+    """Return a reach with size 1 along every axis along which it is all the same."""
+    reach = torch.stack(torch.broadcast_tensors(*planes)).numpy()
+    for axis in range(1, reach.ndim):
+        first = reach.take([0], axis=axis)
+        if reach.shape[axis] > 1 and (reach == first).all():
+            reach = first
+    return reach
+
+
+def largest(reach: Reach) -> int:
+    """Return the cells of the largest interval, 0 if none sees anything."""
+    first, last, _ = reach
+    return int(np.where(first < _NEVER, -last - first + 1, 0).max())
+
+
+def border(reach: Reach, dim: int) -> tuple[int, int]:
+    """Return how many cells at either end of a dimension touch an edge, without a gap."""
+    others = tuple(d for d in range(reach.ndim - 1) if d != dim)
+    touched = reach[2].min(axis=others) < 0
+    inside = np.flatnonzero(~touched)
+    if len(inside) == 0:
+        return len(touched), len(touched)
+    return int(inside[0]), len(touched) - 1 - int(inside[-1])
+
+
+def inside(reach: Reach, dim: int) -> list[tuple[int, int] | None]:
+    """Return what the cells along a dimension see together, None for those that touch an edge."""
+    others = tuple(d + 1 for d in range(reach.ndim - 1) if d != dim)
+    cells = reach.min(axis=others).T.tolist()
+    return [None if edge or first == _NEVER else (first, -last) for first, last, edge in cells]

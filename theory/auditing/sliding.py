@@ -1,0 +1,197 @@
+"""Primitives that look at their input through windows: convolution, pooling, resizing, padding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from theory.auditing import reach as reaching
+from theory.auditing.dependence import Dependence, Rule, Sources, everything, only
+from theory.auditing.primitive import Primitive, per_axis, shape_of
+from theory.auditing.windows import Taps, law_of_table
+from theory.geometry import Layer
+
+if TYPE_CHECKING:
+    from jaxtyping import Int
+
+
+def window_layers(call: Primitive) -> list[Layer]:
+    """Return a convolution or pooling primitive as layers, one for each spatial axis."""
+    if call.name == "convolution":
+        kernel = list(shape_of(call["weight"])[2:])
+        stride = call["stride"]
+    else:
+        axes = int(call.name[call.name.index("pool") + len("pool")])
+        kernel = per_axis(call["kernel_size"], axes)
+        stride = call["stride"] or kernel
+    axes = len(kernel)
+    dilation = per_axis(call.arguments.get("dilation", 1), axes)
+    padding = per_axis(call["padding"], axes)
+    return list(map(Layer, kernel, per_axis(stride, axes), padding, dilation))
+
+
+def _through(
+    call: Primitive, node: torch.fx.Node, source: Dependence, taps: dict[int, Taps]
+) -> Dependence:
+    """Look at a source through taps along some of its dimensions."""
+    cells, reach, windows = shape_of(node), source.reach, source.windows
+    for dim, each in taps.items():
+        if reach.shape[dim + 1] > 1 or dim == source.dim:
+            table = each.table(cells[dim], call.shape[dim])
+            reach = reaching.read_by(reach, dim, cells[dim], table)
+        if dim == source.dim and windows is not None:
+            windows = windows.through(each)
+    return Dependence(reach).along(source.dim, windows)
+
+
+def _convolution(call: Primitive, sources: Sources) -> Dependence:
+    node = call["input"]
+    if set(sources) != {node}:
+        return everything(call, sources)  # its kernel comes from the input, too
+    layers = window_layers(call)
+    first = len(call.shape) - len(layers)
+    source = sources[node]
+    reach = reaching.mixed(source.reach, first - 1, call["groups"], call.shape[first - 1])
+    make = Taps.transposed if call["transposed"] else Taps.of
+    taps = {first + i: make(each) for i, each in enumerate(layers)}
+    return _through(call, node, Dependence(reach).along(source.dim, source.windows), taps)
+
+
+def _pool(call: Primitive, sources: Sources) -> Dependence:
+    node, source = only(sources)
+    layers = window_layers(call)
+    first = len(call.shape) - len(layers)
+    taps = {first + i: Taps.of(each) for i, each in enumerate(layers)}
+    seen = _through(call, node, source, taps)
+    if source.dim not in taps:
+        return seen
+    cells, layer = shape_of(node)[source.dim], layers[source.dim - first]
+    is_global = call.shape[source.dim] == 1 < cells <= layer.kernel - layer.padding
+    return Dependence(seen.reach) if is_global else seen
+
+
+def _adaptive_pool(call: Primitive, sources: Sources) -> Dependence:
+    node, source = only(sources)
+    cells, outputs = shape_of(node), call.shape
+    first = len(cells) - len(call["output_size"])
+    taps = {d: Taps.adaptive(cells[d], outputs[d]) for d in range(first, len(cells))}
+    seen = _through(call, node, source, taps)
+    is_global = source.dim in taps and outputs[source.dim] == 1 < cells[source.dim]
+    return Dependence(seen.reach) if is_global else seen
+
+
+def _resizing(call: Primitive, sources: Sources) -> Dependence:
+    node, source = only(sources)
+    cells, reach, windows = shape_of(node), source.reach, source.windows
+    for dim in range(2, len(cells)):
+        if reach.shape[dim + 1] > 1 or dim == source.dim:
+            table = _resizing_table(call, dim, cells[dim])
+            reach = reaching.read_by(reach, dim, cells[dim], table)
+            if dim == source.dim and windows is not None:
+                law = law_of_table(table, cells[dim])
+                windows = None if law is None else windows.through(law)
+    return Dependence(reach).along(source.dim, windows)
+
+
+def _resizing_table(call: Primitive, dim: int, cells: int) -> Int[np.ndarray, "outputs taps"]:
+    """Return the cells that have a weight in each output cell of a resizing along one dimension.
+
+    The primitive acts on each dimension by itself: along one, it is asked for its weights.
+    """
+
+    def along(sizes: int, others: int) -> list[int]:
+        return [sizes if d == dim else others for d in range(2, len(call.shape))]
+
+    unit = torch.eye(cells, dtype=torch.float64).reshape(cells, 1, *along(cells, 1))
+    arguments = dict(call.arguments)
+    arguments[next(iter(arguments))] = unit
+    arguments["output_size"] = along(call.shape[dim], 1)
+    weights = call.run(**arguments).reshape(cells, -1).T.numpy()
+    rows = [np.flatnonzero(row) for row in weights]
+    most = max(map(len, rows))
+    return np.array([np.pad(row, (0, most - len(row)), mode="edge") for row in rows])
+
+
+def _padding(call: Primitive, sources: Sources) -> Dependence:
+    """Cells that are constant, reflected or repeated beyond the edge, and that touch it."""
+    node, source = only(sources)
+    shape, reach, windows = shape_of(node), source.reach, source.windows
+    pads = call["pad" if call.name == "constant_pad_nd" else "padding"]
+    for i in range(len(pads) // 2):
+        dim, (before, after) = len(shape) - 1 - i, pads[2 * i : 2 * i + 2]
+        if reach.shape[dim + 1] == 1 and dim != source.dim:
+            continue
+        cells = shape[dim]
+        places = np.arange(-before, cells + after)
+        beyond = np.where((places >= 0) & (places < cells), places, -1)
+        table = np.stack([beyond, _filled(call.name, places, cells)], axis=1)
+        reach = reaching.read_by(reach, dim, cells, table)
+        if dim == source.dim and windows is not None:
+            windows = windows.through(Taps(((-before,),), 1))
+    return Dependence(reach).along(source.dim, windows)
+
+
+def _filled(
+    name: str, places: Int[np.ndarray, " outputs"], cells: int
+) -> Int[np.ndarray, " outputs"]:
+    """Return the cells that padded places take their values from; -1 where it is a constant."""
+    if name.startswith("replication"):
+        return np.clip(places, 0, cells - 1)
+    if name.startswith("reflection"):
+        return np.minimum(places % (2 * cells - 2), -places % (2 * cells - 2))
+    return np.where((places >= 0) & (places < cells), places, -1)
+
+
+RULES: dict[str, Rule] = {
+    "convolution": _convolution,
+    **dict.fromkeys(
+        [
+            "avg_pool1d",
+            "avg_pool2d",
+            "avg_pool3d",
+            "max_pool2d_with_indices",
+            "max_pool3d_with_indices",
+        ],
+        _pool,
+    ),
+    **dict.fromkeys(
+        [
+            "_adaptive_avg_pool2d",
+            "_adaptive_avg_pool3d",
+            "adaptive_avg_pool1d",
+            "adaptive_max_pool2d",
+            "adaptive_max_pool3d",
+        ],
+        _adaptive_pool,
+    ),
+    **dict.fromkeys(
+        [
+            "upsample_bicubic2d",
+            "upsample_bilinear2d",
+            "upsample_linear1d",
+            "upsample_nearest1d",
+            "upsample_nearest2d",
+            "upsample_nearest3d",
+            "_upsample_nearest_exact1d",
+            "_upsample_nearest_exact2d",
+            "_upsample_nearest_exact3d",
+            "upsample_trilinear3d",
+        ],
+        _resizing,
+    ),
+    **dict.fromkeys(
+        [
+            "constant_pad_nd",
+            "reflection_pad1d",
+            "reflection_pad2d",
+            "reflection_pad3d",
+            "replication_pad1d",
+            "replication_pad2d",
+            "replication_pad3d",
+        ],
+        _padding,
+    ),
+}
+"""The rules by primitive."""

@@ -1,0 +1,222 @@
+"""The law of a receptive field along one axis: a window that moves with the output cell.
+
+Where every layer looks at its input the same way wherever it stands, so does the network, maybe
+with a period: output cells of a transposed convolution of stride 2 take turns. The law knows no
+borders: it continues into the padding, to cells that the input does not have.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from theory.geometry import ReceptiveField
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from jaxtyping import Int
+
+    from theory.geometry import Layer
+
+
+@dataclass(frozen=True)
+class Taps:
+    """Which cells of its input each output cell of one operation reads.
+
+    Output cell ``period * k + r`` reads the cells ``step * k + t`` for all t in ``offsets[r]``; the
+    period is the number of entries of `offsets`.
+
+    Attributes
+    ----------
+    offsets : tuple of tuple of int
+        What the output cells of one period read.
+    step : int
+        Input cells from one period to the next.
+    """
+
+    offsets: tuple[tuple[int, ...], ...]
+    step: int
+
+    @classmethod
+    def of(cls, layer: Layer) -> Taps:
+        """Return the taps of a convolution or pooling layer."""
+        window = range(-layer.padding, layer.extent - layer.padding, layer.dilation)
+        return cls((tuple(window),), layer.stride)
+
+    @classmethod
+    def transposed(cls, layer: Layer) -> Taps:
+        """Return the taps of the transpose of a convolution layer."""
+        reach = range(layer.kernel)
+        spots = [
+            [o + layer.padding - layer.dilation * tap for tap in reach] for o in range(layer.stride)
+        ]
+        return cls(
+            tuple(
+                tuple(sorted(s // layer.stride for s in row if s % layer.stride == 0))
+                for row in spots
+            ),
+            1,
+        )
+
+    @classmethod
+    def adaptive(cls, cells: int, outputs: int) -> Taps:
+        """Return the taps of an adaptive pooling from `cells` to `outputs` cells.
+
+        Output cell o reads from ``floor(o cells / outputs)`` up to, without it,
+        ``ceil((o + 1) cells / outputs)``.
+        """
+        common = math.gcd(cells, outputs)
+        period, step = outputs // common, cells // common
+        return cls(
+            tuple(
+                tuple(range(o * step // period, -(-(o + 1) * step // period)))
+                for o in range(period)
+            ),
+            step,
+        )
+
+    def table(self, cells: int, outputs: int) -> Int[np.ndarray, "outputs taps"]:
+        """Return which cells each output cell reads: -1 is one beyond the ends, -2 none at all."""
+        turns, phases = np.divmod(np.arange(outputs), len(self.offsets))
+        most = max(1, *map(len, self.offsets))
+        offsets = np.array([[*row, *[0] * (most - len(row))] for row in self.offsets])
+        counts = np.array([len(row) for row in self.offsets])
+        table = offsets[phases] + self.step * turns[:, None]
+        table = np.where((table >= 0) & (table < cells), table, -1)
+        return np.where(np.arange(most) < counts[phases][:, None], table, -2)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Which interval of the network's input each cell of a map sees; its own cell by default.
+
+    Cell ``period * k + r`` sees the cells ``step * k + first`` to ``step * k + last``, where
+    ``bounds[r] = (first, last)``, or nothing where that is None.
+
+    Attributes
+    ----------
+    bounds : tuple of (tuple of two int, or None)
+        What the cells of one period see.
+    step : int
+        Input cells from one period to the next.
+    """
+
+    bounds: tuple[tuple[int, int] | None, ...] = ((0, 0),)
+    step: int = 1
+
+    @property
+    def jump(self) -> Fraction:
+        """Input cells from the window of one cell to that of the next, on average."""
+        return Fraction(self.step, len(self.bounds))
+
+    @property
+    def receptive_field(self) -> ReceptiveField | None:
+        """The largest window, the jump, and the start of the first window that sees anything.
+
+        None if no cell sees anything. The jump is a fraction where windows take turns.
+        """
+        seen = [each for each in self.bounds if each is not None]
+        if not seen:
+            return None
+        size = max(last - first + 1 for first, last in seen)
+        jump: int | Fraction = self.jump
+        if self.jump.denominator == 1:
+            jump = int(self.jump)
+        return ReceptiveField(size, jump, seen[0][0])  # type: ignore[arg-type]
+
+    def at(self, cell: int) -> tuple[int, int] | None:
+        """Return the first and the last input cell that a cell sees, whether they exist or not."""
+        turn, phase = divmod(cell, len(self.bounds))
+        bounds = self.bounds[phase]
+        return bounds and (bounds[0] + turn * self.step, bounds[1] + turn * self.step)
+
+    def through(self, taps: Taps) -> Windows:
+        """Return what the output of a later operation sees through this map."""
+        repeats = len(self.bounds) // math.gcd(taps.step, len(self.bounds))
+        bounds = [
+            _hull(self.at(cell + turn * taps.step) for cell in row)
+            for turn in range(repeats)
+            for row in taps.offsets
+        ]
+        return _reduced(bounds, self.step * taps.step * repeats // len(self.bounds))
+
+    def joined(self, other: Windows) -> Windows | None:
+        """Return the hull of two maps, cell by cell; None if their windows move at two rates."""
+        if self.jump != other.jump:
+            return None
+        period = math.lcm(len(self.bounds), len(other.bounds))
+        bounds = [_hull([self.at(cell), other.at(cell)]) for cell in range(period)]
+        return _reduced(bounds, int(self.jump * period))
+
+
+def law_of_move(coordinates: Int[np.ndarray, " outputs"], cells: int) -> Taps | None:
+    """Return the taps of an operation that only moves cells; None if no one law fits.
+
+    Parameters
+    ----------
+    coordinates : ndarray of int
+        The cell that each output cell is a copy of; -1 where it is none.
+    cells : int
+        Cells of the input.
+
+    Notes
+    -----
+    The law is that of the inside, as it is for layers that pad: equal steps in more than half of
+    the output. Or it is that of whole periods, at the rate at which all cells fill the output.
+    """
+    outputs = len(coordinates)
+    if outputs == 1:
+        return None if coordinates[0] < 0 else Taps(((int(coordinates[0]),),), 1)
+    common = math.gcd(cells, outputs)
+    period, step = outputs // common, cells // common
+    if 1 < period < outputs and (coordinates[period:] - coordinates[:-period] == step).all():
+        return Taps(tuple((int(cell),) for cell in coordinates[:period]), step)
+    here, following = coordinates[:-1], coordinates[1:]
+    steps = np.where((here < 0) | (following < 0), 0, following - here)
+    ends = np.flatnonzero(np.diff(steps)) + 1
+    starts, ends = np.r_[0, ends], np.r_[ends, len(steps)]
+    longest = int(np.argmax(ends - starts))
+    first, cells_of_run = int(starts[longest]), int(ends[longest] - starts[longest]) + 1
+    if steps[first] == 0 or 2 * cells_of_run <= outputs:
+        return None
+    return Taps(((int(coordinates[first] - first * steps[first]),),), int(steps[first]))
+
+
+def law_of_table(table: Int[np.ndarray, "outputs taps"], cells: int) -> Taps | None:
+    """Return the taps of an operation that resizes a map of some cells; None if no law fits.
+
+    Notes
+    -----
+    The law is that of the period in the middle; the one before or after it has to agree.
+    """
+    outputs = len(table)
+    common = math.gcd(cells, outputs)
+    period, step = outputs // common, cells // common
+    turn = common // 2
+    rows = [table[k * period : (k + 1) * period] - k * step for k in (turn, turn - 1, turn + 1)]
+    if common < 3 or not any((row == rows[0]).all() for row in rows[1:]):
+        return None
+    return Taps(tuple(tuple(sorted({int(cell) for cell in row})) for row in rows[0]), step)
+
+
+def _hull(bounds: Iterable[tuple[int, int] | None]) -> tuple[int, int] | None:
+    seen = [each for each in bounds if each is not None]
+    if not seen:
+        return None
+    return min(first for first, _ in seen), max(last for _, last in seen)
+
+
+def _reduced(bounds: Sequence[tuple[int, int] | None], step: int) -> Windows:
+    """Return windows with the shortest period that says the same."""
+    whole = Windows(tuple(bounds), step)
+    for period in range(1, len(bounds)):
+        if len(bounds) % period == 0 and step % (len(bounds) // period) == 0:
+            short = Windows(tuple(bounds[:period]), step * period // len(bounds))
+            if all(short.at(cell) == whole.at(cell) for cell in range(len(bounds))):
+                return short
+    return whole
