@@ -10,7 +10,7 @@ PIP_INSTALL := $(PY) -m pip install --disable-pip-version-check --constraint con
 .DELETE_ON_ERROR:
 # Two targets may need two extras, and pip must not install into one environment twice at a time.
 .NOTPARALLEL:
-.PHONY: help verify test lint docs bench smoke clean
+.PHONY: help verify test lint mutants docs bench smoke clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -21,13 +21,16 @@ verify: $(VENV)/.installed  ## the theory suite, the embedded experiment on digi
 	$(PY) -m experiments run digits --seeds 3 --executor processes --store "$$store" && \
 	$(PY) -m experiments report digits --store "$$store"
 
-test: lint $(VENV)/.installed-cluster  ## all that CI checks but the long parts: lint, the tests and the theory suite
+test: lint $(VENV)/.installed-cluster $(VENV)/.installed-tensorboard  ## all that CI checks but the long parts: lint, the tests and the theory suite
 	$(PY) -m pytest -n 2
 
 lint: $(VENV)/.installed-dev  ## style (ruff) and types (mypy)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+
+mutants: $(VENV)/.installed-dev $(VENV)/.installed-mutants  ## whether tests notice changes of the laws, half an hour; MODULE=geometry for one
+	$(PY) tests/mutation/run.py $(MODULE)
 
 docs: $(VENV)/.installed-docs  ## the site in docs/_build/html, warnings as errors
 	$(PY) -m sphinx -W --keep-going -b html docs docs/_build/html

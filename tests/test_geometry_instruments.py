@@ -196,3 +196,11 @@ def test_windows_are_read_off_by_output_cell() -> None:
     assert field == ReceptiveField(size=4, jump=2, start=-1)
     assert [list(field.window(output)) for output in (0, 3)] == [[-1, 0, 1, 2], [5, 6, 7, 8]]
     assert receptive_field([]) == ReceptiveField()
+
+
+def test_what_is_left_out_does_nothing() -> None:
+    """Red if a default pads, strides, dilates or rounds up."""
+    assert Layer(3) == Layer(3, stride=1, padding=0, dilation=1)
+    assert geometry.pool_output_size(6, Layer(3, stride=2)) == 2  # rounded up it would be 3
+    assert geometry.transposed_output_size(4, Layer(3, stride=2)) == 9
+    assert geometry.same_padding(4) == (1, 2)

@@ -241,6 +241,21 @@ def test_exact_numbers_stay_exact_and_narrow_integers_do_not_overflow():
         assert filter_gradient(narrow, narrow, method=method).tolist() == [[[30_000]]]
 
 
+def test_a_layer_cross_correlates_unless_told_otherwise():
+    """Red if a default becomes the other operation, or a method that floating point cannot hold."""
+    x, w, g = np.array([[1, 2, 4]]), np.array([[[1, 10]]]), np.array([[1, 100]])
+    assert filter_gradient(x, g).tolist() == [[[201, 402]]]
+    assert filter_gradient(x, g).dtype == np.int64
+    assert input_gradient(w, g).tolist() == [[1, 110, 1000]]
+    assert derivative_matrix(x[0], 2).tolist() == [[1, 2], [2, 4]]
+
+
+def test_truth_values_and_unsigned_integers_count_as_integers():
+    steps = np.array([[True, True, False]])
+    assert filter_gradient(steps, steps[:, :2]).tolist() == [[[2, 1]]]
+    assert input_gradient(np.array([[[200]]], np.uint8), steps).tolist() == [[200, 200, 0]]
+
+
 @pytest.mark.parametrize("sizes", [((61,), (7,)), ((31, 17), (5, 17)), ((97,), (97,))])
 def test_the_fft_tells_integers_apart_at_awkward_sizes(sizes):
     """Primes, which the transform rounds up; one tap and as many taps as cells."""
@@ -279,12 +294,22 @@ X = np.ones((1, 3))
         (lambda: filter_gradient(X, np.ones((1, 2, 2))), ValueError, r"expected \(channels, \*n\)"),
         (lambda: filter_gradient(X[0], X[0]), ValueError, r"expected \(channels, \*n\)"),
         (lambda: filter_gradient(X, X, method="fast"), ValueError, "unknown method 'fast'; known"),
-        (lambda: filter_gradient(X, X, operation="conv"), ValueError, "known: cross-correlation"),
+        (lambda: filter_gradient(X, X, operation="conv"), ValueError, "unknown operation 'conv'"),
         (lambda: filter_gradient(X * 1j, X), TypeError, "the input holds complex128 entries"),
+        (lambda: filter_gradient(X, X * 1j), TypeError, "the output gradient holds complex128"),
+        (lambda: filter_gradient(X[:0], X), ValueError, "the input has shape"),
         (lambda: filter_gradient(X, X[:0]), ValueError, "the output gradient has shape"),
         (lambda: filter_gradient(X.astype(object), X, method="fft"), TypeError, "not exact"),
+        (lambda: filter_gradient(X, X.astype(object), method="fft"), TypeError, "not exact"),
         (lambda: input_gradient(X[None], X[[0, 0]]), ValueError, r"expected \(filters, channels"),
         (lambda: input_gradient(X, X), ValueError, r"expected \(filters, channels"),
+        (lambda: input_gradient(X, X[:, 0]), ValueError, r"expected \(filters, channels"),
+        (lambda: input_gradient(X[None, None], X), ValueError, r"expected \(filters, channels"),
+        (
+            lambda: input_gradient(X[None], X * 1j),
+            TypeError,
+            "the output gradient holds complex128",
+        ),
         (lambda: input_gradient(X[None] * 1j, X), TypeError, "the weight holds complex128"),
         (lambda: input_gradient(X[None], X, operation="full"), ValueError, "unknown operation"),
         (lambda: bias_gradient(X[0]), ValueError, r"expected \(filters, \*m\)"),

@@ -130,6 +130,38 @@ def test_a_width_is_a_positive_integer() -> None:
     assert Design().second_width(3, 1) is None
 
 
+def test_one_filter_is_the_smallest_width() -> None:
+    assert Design().second_width(3, Design().parameters((3, 1))) == 1
+
+
+def test_images_of_another_side_are_searched_alike() -> None:
+    """Red if any step of the search falls back to the side of 32 pixels."""
+    count = Design().parameters((3, 9), 28)
+    assert count != Design().parameters((3, 9))
+    assert Design().second_width(3, count, 28) == 9
+    assert recover([Design()], {3: count}, 28) == {Design(): (9,)}
+    assert recover([Design()], {3: count}) == {}
+    assert Design().second_width(3, count, 4) is None
+    unpooled = Design(pool=1)  # whose count changes with every pixel
+    assert unpooled.second_width(3, unpooled.parameters((3, 9), 32)) == 9
+    assert recover([unpooled], {3: unpooled.parameters((3, 9), 32)}) == {unpooled: (9,)}
+
+
+def test_a_kernel_that_does_not_fit_leaves_nothing_for_the_next_one() -> None:
+    assert Design(kernels=(33, 1), pool=1).side() == 0
+    assert Design(kernels=(1, 33), paddings=(0, 1), pool=1).side() == 2
+
+
+def test_a_network_has_three_channels_ten_classes_and_biases_unless_told_otherwise() -> None:
+    one = Design(kernels=(1, 1), pool=1)
+    assert one.parameters((1, 1), 1) == (3 + 1) + (1 + 1) + 10 * (1 + 1)
+    assert one.parameters((1, 1), 1, 2, 5) == (2 + 1) + (1 + 1) + 5 * (1 + 1)
+    assert locally_connected_parameters(2, 3, 1, 4) == 4 * 3 * (2 + 1)
+    assert locally_connected_parameters(2, 3, 1, 4, bias=False) == 4 * 3 * 2
+    assert equivalent_linear_parameters(1, 1, (2,), Layer(1)) == 2 * (2 + 1)
+    assert equivalent_linear_parameters(1, 1, (2,), Layer(1), bias=False) == 2 * 2
+
+
 def _groups_forgotten(inputs: int, outputs: int, kernel: Any, **options: Any) -> int:
     return conv_parameters(inputs, outputs, kernel, bias=options.get("bias", True))
 
@@ -258,6 +290,12 @@ def test_a_parameter_that_is_shared_is_one_unknown() -> None:
 def test_groups_that_do_not_divide_are_refused(inputs: int, outputs: int) -> None:
     with pytest.raises(ValueError, match="2 groups do not divide"):
         conv_parameters(inputs, outputs, 3, groups=2)
+
+
+def test_a_count_is_an_integer_of_any_size() -> None:
+    """Red if a division leaves floating point behind, which beyond 2**53 skips numbers."""
+    assert conv_parameters(2, 2**60, 1, groups=2) == 2**61
+    assert conv_parameters(2**60 + 2, 2, 1, groups=2, bias=False) == 2**60 + 2
 
 
 def test_kernels_of_any_dimension() -> None:

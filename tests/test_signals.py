@@ -59,6 +59,25 @@ def test_integer_signals_are_integers_that_reach_both_bounds():
     assert set(x.tolist()) == set(range(-3, 4))
 
 
+def test_random_samples_reach_9_unless_told_otherwise():
+    """Red if a default moves, or the numerators or denominators stop short of it."""
+    assert set(integer_signal(1000, seed=0).tolist()) == set(range(-9, 10))
+    samples = rational_signal(1000, seed=0)
+    assert {abs(s.numerator) for s in samples} == set(range(10))
+    assert {s.denominator for s in samples} == set(range(1, 10))
+
+
+def test_the_smallest_bounds_and_shapes_are_allowed():
+    assert integer_signal((1, 3), seed=0, bound=0).tolist() == [[0, 0, 0]]
+    assert set(rational_signal(100, seed=0, bound=1).tolist()) == {-1, 0, 1}
+    assert impulse((2, 1)).tolist() == [[1], [0]]
+
+
+def test_samples_have_the_type_that_was_asked_for():
+    assert integer_signal(3, seed=0, dtype=np.int64).dtype == np.int64
+    assert type(integer_signal(3, seed=0, dtype=object)[0]) is int
+
+
 def test_rational_signals_are_fractions_within_their_bounds():
     x = rational_signal(200, seed=0, bound=4)
     assert all(type(sample) is Fraction for sample in x)

@@ -318,7 +318,7 @@ def test_a_shared_layer_counts_once() -> None:
         (nn.Linear(3, 2), (4, 3), 8),
         (nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), (4, 2), 6),  # one affine map of 2 x 3
     ],
-    ids=str,
+    ids=["convolution", "two groups", "taps that see padding", "linear", "two linear layers"],
 )
 def test_independent_parameters(layer: nn.Module, shape: tuple[int, ...], independent: int) -> None:
     """No parameter of a layer is superfluous while every tap sees a pixel; stacked layers waste."""

@@ -1,0 +1,152 @@
+"""Convolution at its edges: the largest integer, groups that do not fit, rounding bounds exactly.
+
+A bound that is too wide passes wherever it is met; here each is compared with the number itself.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from theory.convolution import (
+    circulant_matrix,
+    convolve,
+    correlate,
+    correlate_channels,
+    rounding_bound,
+    toeplitz_matrix,
+)
+from theory.fast_convolution import fft_roundings, overlap_add_roundings
+from theory.signals import integer_signal
+
+# Norms 5 and 3: the Pythagorean triple and quadruple.
+X = np.array([3.0, 0.0, 4.0])
+H = np.array([1.0, 2.0, 2.0, 0.0])
+
+
+def growth(roundings: float, dtype: type) -> float:
+    return math.expm1(roundings * 2.0 ** -(24 if dtype in (np.float32, np.complex64) else 53))
+
+
+def exactly(bound: float):
+    # Computed in another order, with a handful of roundings of its own; by itself `approx` would
+    # also take what is off by 1e-12, far more than these bounds.
+    return pytest.approx(bound, rel=1e-13, abs=0)
+
+
+@pytest.mark.parametrize(
+    ("x_type", "h_type", "widest"),
+    [
+        (np.float64, np.float64, np.float64),
+        (np.float32, np.float32, np.float32),
+        (np.float32, np.float64, np.float64),
+        (np.float64, np.float32, np.float64),
+        (np.float64, np.int64, np.float64),
+    ],
+)
+def test_the_direct_sum_of_3_taps_rounds_3_times(x_type, h_type, widest):
+    """One product and two additions; red if a rounding is left out, or the wrong type counts."""
+    bound = rounding_bound(X.astype(x_type), H.astype(h_type))
+    assert bound == exactly(growth(3, widest) * 5 * 3)
+
+
+def test_a_complex_product_weighs_the_root_of_5():
+    assert rounding_bound(X * 1j, H) == exactly(growth(math.sqrt(5) + 2, np.complex128) * 5 * 3)
+    single = rounding_bound(X.astype(np.complex64), H.astype(np.float32))
+    assert single == exactly(growth(math.sqrt(5) + 2, np.complex64) * 5 * 3)
+
+
+def test_a_cube_is_cut_into_blocks_of_which_eight_meet():
+    cube, kernel = np.multiply.outer(np.outer(X, X), X), np.ones((2, 2, 1))  # norms 125 and 2
+    bound = rounding_bound(cube, kernel, method="overlap-add")
+    roundings = overlap_add_roundings(cube, kernel)
+    assert bound == exactly(growth(roundings, np.float64) * 125 * 2 * math.sqrt(8))
+
+
+def test_the_fft_methods_count_their_own_roundings():
+    fft = rounding_bound(X, H, method="fft")
+    assert fft == exactly(growth(fft_roundings(X, H), np.float64) * 15)
+    blocks = rounding_bound(X, H, method="overlap-add")
+    assert blocks == exactly(growth(overlap_add_roundings(X, H), np.float64) * 15 * math.sqrt(2))
+    plane, kernel = np.outer(X, X), np.outer(H, H)  # norms 25 and 9; up to 4 blocks meet
+    blocks = rounding_bound(plane, kernel, method="overlap-add")
+    assert blocks == exactly(growth(overlap_add_roundings(plane, kernel), np.float64) * 25 * 9 * 2)
+
+
+@pytest.mark.parametrize(
+    ("method", "roundings", "together"),
+    [
+        ("direct", lambda *_: 3, 1),
+        ("fft", fft_roundings, 1),
+        ("overlap-add", overlap_add_roundings, math.sqrt(2)),
+    ],
+)
+def test_each_turn_round_the_circle_adds_one_output_and_one_rounding(method, roundings, together):
+    """6 outputs on a circle of 3 are two turns; on one of 4 they are two turns too."""
+    bound = rounding_bound(X, H, mode="circular", method=method)
+    assert bound == exactly(growth(roundings(X, H) + 1, np.float64) * 2 * together * 15)
+    bound = rounding_bound(H, X, mode="circular", method=method)
+    assert bound == exactly(growth(roundings(X, H) + 1, np.float64) * 2 * together * 15)
+
+
+def test_the_largest_integer_is_still_allowed():
+    largest = 2**63 - 1
+    assert convolve(np.array([largest]), np.array([1])).tolist() == [largest]
+    assert convolve(np.array([largest], np.uint64), np.array([1])).tolist() == [largest]
+    with pytest.raises(ValueError, match="the kernel holds integers beyond int64"):
+        convolve(np.array([1]), np.array([2**64 - 1], np.uint64))  # as int64 it would be -1
+    with pytest.raises(ValueError, match="may reach 18446744073709551614, beyond int64"):
+        convolve(np.array([largest]), np.array([1, 1]))
+
+
+@pytest.mark.parametrize(
+    ("channels", "weight", "groups"),
+    [
+        (4, (3, 2), 2),  # 3 filters in 2 groups
+        (3, (2, 2), 2),  # 3 channels for 2 groups of 2
+        (2, (2, 2), 0),
+        (2, (2, 2), -1),
+    ],
+)
+def test_groups_that_do_not_fit_are_refused(channels, weight, groups):
+    """Red if one of the conditions alone is not enough to refuse."""
+    with pytest.raises(ValueError, match="groups do not fit"):
+        correlate_channels(np.ones((channels, 4)), np.ones((*weight, 1)), groups=groups)
+
+
+def test_cross_correlation_on_a_torus_keeps_its_axes_apart():
+    """Red if the origin moves along one axis only, or along the flattened array."""
+    x, h = integer_signal((3, 4), seed=1), integer_signal((2, 3), seed=2)
+    y = correlate(x, h, mode="circular")
+    for n in np.ndindex(x.shape):
+        cells = [((n[0] + k[0]) % 3, (n[1] + k[1]) % 4) for k in np.ndindex(h.shape)]
+        assert y[n] == sum(x[cell] * w for cell, w in zip(cells, h.ravel(), strict=True))
+
+
+def test_the_method_of_a_cross_correlation_is_the_one_that_was_asked_for():
+    x = np.array([1, 2, 3])
+    assert correlate(x, x).dtype == np.int64
+    assert correlate(x, x, method="fft").dtype == np.float64
+
+
+def test_a_matrix_names_the_modes_that_it_has():
+    with pytest.raises(ValueError, match="unknown mode 'circular'; known: full, same, valid"):
+        toeplitz_matrix(X, 4, mode="circular")
+
+
+@pytest.mark.parametrize("types", [(np.float32, np.float64), (np.int64, np.float64)])
+@pytest.mark.parametrize("sizes", [(2, 5), (5, 2)])
+def test_the_sum_is_kept_in_the_wider_type_of_either_factor(types, sizes):
+    x, h = (np.full(n, 1 + 2.0**-20, dtype) for n, dtype in zip(sizes, types, strict=True))
+    for a, b in [(x, h), (h, x)]:
+        y = convolve(a, b)
+        assert y.dtype == types[1]
+        assert y[0] == types[1](x[0]) * h[0]  # 41 bits, more than a float32 has
+
+
+@pytest.mark.parametrize("matrix", [toeplitz_matrix, circulant_matrix])
+def test_a_signal_without_axes_has_no_matrix(matrix):
+    with pytest.raises(ValueError, match="expected as many axes, and at least one cell"):
+        matrix(np.array(2.0), ())

@@ -1,0 +1,32 @@
+"""Norms of layers where the ways to get them wrong differ: two directions, no cell that is read."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from theory.spectrum import norm_bounds, operator_norm, reshaped_norm, singular_values
+
+
+def pointwise(*gains: float) -> nn.Conv1d:
+    """Multiply each channel by a number of its own."""
+    layer = nn.Conv1d(len(gains), len(gains), 1, bias=False, dtype=torch.float64)
+    layer.weight.data = torch.diag(torch.tensor(gains, dtype=torch.float64))[:, :, None]
+    return layer
+
+
+def test_a_norm_is_the_largest_gain_and_not_that_of_all_entries_together():
+    """Red if the Frobenius norm, here 5, is taken for the largest singular value."""
+    layer = pointwise(3, 4)
+    assert reshaped_norm(layer) == pytest.approx(4)
+    assert operator_norm(layer, 2) == pytest.approx(4)
+    assert norm_bounds(layer, 2) == pytest.approx((4, 4))
+    assert singular_values(layer, 2).tolist() == pytest.approx([4, 4, 3, 3])
+
+
+def test_a_layer_that_reads_padding_only_has_no_norm():
+    """Red if a cell that no output reads is taken for one that is read."""
+    layer = nn.Conv1d(1, 1, 1, stride=5, padding=2, bias=False)
+    assert layer(torch.ones(1, 1, 1)).tolist() == [[[0]]]
+    assert norm_bounds(layer, 1) == (0, 0)
