@@ -10,7 +10,7 @@ PIP_INSTALL := $(PY) -m pip install --disable-pip-version-check --constraint con
 .DELETE_ON_ERROR:
 # Two targets may need two extras, and pip must not install into one environment twice at a time.
 .NOTPARALLEL:
-.PHONY: help verify test lint mutants docs bench smoke clean
+.PHONY: help verify test lint orders mutants docs bench smoke clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,6 +28,12 @@ lint: $(VENV)/.installed-dev  ## style (ruff) and types (mypy)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+
+orders: $(VENV)/.installed-dev  ## the theory suite in 20 random orders, each with another seed of hypothesis
+	@for seed in $$(seq 20); do \
+	  $(PY) -m pytest theory -q -n 2 --hypothesis-seed=$$seed \
+	    --random-order --random-order-bucket=global --random-order-seed=$$seed || exit 1; \
+	done
 
 mutants: $(VENV)/.installed-dev $(VENV)/.installed-mutants  ## whether tests notice changes of the laws, half an hour; MODULE=geometry for one
 	$(PY) tests/mutation/run.py $(MODULE)

@@ -108,13 +108,16 @@ def mutate(name: str, tests: list[str], tool: dict[str, Any]) -> Module:
                 [MUTMUT, "run"],
                 cwd=place,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},  # forks of a threaded parent may hang
+                stdout=None if sys.stdout.isatty() else subprocess.PIPE,  # no spinner in a log
+                text=True,
                 check=False,
             )
         finally:
             seconds = float((place / "seconds").read_text()) + time.monotonic() - start
             (place / "seconds").write_text(f"{seconds:.1f}")
         if run.returncode:
-            raise MutationError(f"mutmut could not try the mutants of {name}: see its output above")
+            said = f":\n{run.stdout[-2000:]}" if run.stdout else ", as it says above"
+            raise MutationError(f"mutmut could not try the mutants of {name}{said}")
     codes = exit_codes(place, name)
     if not is_complete(codes):  # mutmut ends quietly when it is interrupted
         raise KeyboardInterrupt
