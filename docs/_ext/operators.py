@@ -81,8 +81,8 @@ class LayersDirective(SphinxDirective):
                     ]
                 rows.append([*first, name, *answers])
                 first = []
-        head = ["kind", "layer", "linear", "affine", "period on the circle", "border"]
-        return [table(head, rows)]
+        head = ["kind", "layer", "linear", "affine", "period", "border"]
+        return [table(head, rows, classes=["layers"])]
 
 
 def _moves(circle: Diagnosis) -> str:
