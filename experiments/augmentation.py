@@ -100,18 +100,23 @@ def inputs_of(recipe: Recipe, train_images: UInt8[Tensor, "n c h w"]) -> Inputs:
     Raises
     ------
     ValueError
-        If the crop is larger than the images.
+        If the crop is larger than the images, or they are padded but not square.
     """
     inputs = _scaling(recipe, train_images)
-    size = train_images.shape[-1]
+    height, size = train_images.shape[2:]
     match re.match(r"(crop|pad)?(\d*)", recipe.augmentation).groups():  # type: ignore[union-attr]
         case ("pad", pixels):
+            if height != size:
+                raise ValueError(
+                    f"recipe {recipe.name!r}: padded crops are of square images, "
+                    f"got {height}x{size}; leave the padding out"
+                )
             inputs = replace(inputs, crop=size, padding=int(pixels))
         case ("crop", side):
-            if int(side) > min(train_images.shape[2:]):
+            if int(side) > min(height, size):
                 raise ValueError(
                     f"recipe {recipe.name!r}: a crop of {side} pixels does not fit in images of "
-                    f"{train_images.shape[2]}x{size}"
+                    f"{height}x{size}"
                 )
             inputs = replace(inputs, crop=int(side))
     return replace(inputs, flip=recipe.augmentation.endswith("flip"))

@@ -9,6 +9,7 @@ A run that diverged before the epoch in question has the value NaN.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -179,6 +180,15 @@ def difference(first: Quantity, second: Quantity) -> Quantity:
         unit="points" if first.unit == "accuracy" else first.unit,
         reads={role: max(first.reads.get(role, 0), second.reads.get(role, 0)) for role in roles},
         values=values,
+    )
+
+
+def absolute(quantity: Quantity) -> Quantity:
+    """Return a quantity without its sign: of a difference, how far apart the two are."""
+    return dataclasses.replace(
+        quantity,
+        what=f"|{quantity.what}|",
+        values=lambda runs: {seed: abs(value) for seed, value in quantity.values(runs).items()},
     )
 
 

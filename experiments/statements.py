@@ -91,7 +91,9 @@ class Reported(Statement):
 
     The number, give or take its rounding, is held against the prediction interval for one further
     run: seeds, and for a test accuracy the possibility of another test set
-    (:func:`~experiments.statistics.two_test_sets_sd`).
+    (:func:`~experiments.statistics.two_test_sets_sd`). A loss, or a difference of two accuracies,
+    is held against the seeds alone, as on the same test images: the records do not say which of
+    them a run got wrong.
 
     Parameters
     ----------
@@ -103,7 +105,8 @@ class Reported(Statement):
         Half a unit of its last printed digit: 0.005 for "82%".
     resolution
         Largest half-width of the prediction interval that can confirm the number. A wider
-        interval agrees with almost anything, so agreement with it decides nothing.
+        interval agrees with almost anything, so agreement with it decides nothing. By default, of
+        two accuracies more than ten points apart at most one can be confirmed.
     """
 
     value: float

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor, nn
@@ -41,9 +42,10 @@ def train(
 ) -> Record:
     """Train one network and return what was measured.
 
-    Every random draw comes from CPU generators that ``seed`` fixes, and on CUDA only deterministic
-    convolutions without TF32 are used: the same recipe, seed, device and thread count give the same
-    record, bit for bit, apart from its provenance.
+    Every random draw comes from generators that ``seed`` fixes (the device's own for dropout, the
+    CPU's for all else), and on CUDA only deterministic convolutions without TF32 are used: the same
+    recipe, seed, device and thread count give the same record, bit for bit, apart from its
+    provenance.
 
     Parameters
     ----------
@@ -190,7 +192,7 @@ class _Run:
 
     def _keep_best(self) -> None:
         losses = self.curves.validation_loss
-        if losses[-1] == min(losses):
+        if np.argmin(losses) == len(losses) - 1:  # of equal ones the first, as the quantities read
             state = self._network.state_dict()
             self._best = {name: value.clone() for name, value in state.items()}
 

@@ -44,23 +44,19 @@ def variant(recipe: Recipe, *, precision: str | None = None, epochs_scale: float
     if not (math.isfinite(epochs_scale) and epochs_scale > 0):
         raise ValueError(f"epochs are scaled by a positive number, got {epochs_scale:g}")
     epochs = max(1, round(epochs_scale * recipe.epochs)) if recipe.epochs else 0
-    changes: dict[str, Any] = {}
-    if precision is not None and precision != recipe.precision:
-        changes["precision"] = precision
-    if epochs != recipe.epochs:
-        changes["epochs"] = epochs
-    return _changed(recipe, changes)
+    precision = recipe.precision if precision is None else precision
+    return _changed(recipe, {"precision": precision, "epochs": epochs})
 
 
 def named(recipe: Recipe, marks: str) -> Recipe:
-    """Return the variant whose name has these marks behind the recipe's.
+    """Return the variant that these marks mean; the recipe itself where they change nothing.
 
     Parameters
     ----------
     recipe
         A recipe of the catalogue.
     marks
-        What follows the first ``@``: ``"bfloat16"``, ``"epochs-2"``, ``"bfloat16@epochs-2"``.
+        What follows the first ``@``: ``"bfloat16"``, ``"epochs-2"``, or both in either order.
 
     Raises
     ------
@@ -84,6 +80,12 @@ def home(study: Study, recipe: Recipe, store: Store) -> Store:
     return store if recipe in study.recipes else Store(store.root / _FOLDER)
 
 
-def _changed(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
-    marks = [f"epochs-{value}" if key == "epochs" else value for key, value in changes.items()]
-    return dataclasses.replace(recipe, name="@".join((recipe.name, *marks)), **changes)
+def _changed(recipe: Recipe, settings: dict[str, Any]) -> Recipe:
+    """Return the recipe with these settings, and those that are new to it behind its name."""
+    changed = dataclasses.replace(recipe, **settings)
+    marks: list[str] = []
+    if changed.precision != recipe.precision:
+        marks.append(changed.precision)
+    if changed.epochs != recipe.epochs:
+        marks.append(f"epochs-{changed.epochs}")
+    return dataclasses.replace(changed, name="@".join((recipe.name, *marks)))

@@ -117,3 +117,9 @@ def test_an_unknown_augmentation_is_refused(wrong: str) -> None:
 def test_a_crop_must_fit() -> None:
     with pytest.raises(ValueError, match="crop of 9 pixels does not fit in images of 8x8"):
         inputs_of(_recipe(augmentation="crop9"), _images())
+
+
+def test_padding_is_for_square_images() -> None:
+    images = torch.zeros(2, 1, 56, 28, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="padded crops are of square images, got 56x28"):
+        inputs_of(_recipe(augmentation="pad4"), images)

@@ -17,6 +17,7 @@ from experiments.verdicts import judge
 from theory.ledger.claims import claims
 
 CIFAR = (3, 32, 32)
+CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 
 def recipe(role: str):
@@ -120,6 +121,24 @@ def test_fifteen_epochs_are_the_5265_steps_of_the_report() -> None:
 def test_a_change_changes_nothing_else(role, changed) -> None:
     base, other = (dataclasses.asdict(recipe(name)) for name in ("task-2", role))
     assert {key for key in base if base[key] != other[key]} == {"name", *changed}
+
+
+@pytest.mark.parametrize(("accuracy", "verdict"), [(0.8, "reproduced"), (0.09, "not_reproduced")])
+def test_the_setup_of_task_3_works_if_its_networks_learn(make_record, accuracy, verdict) -> None:
+    """However differently long they train; that their losses stay finite is not enough."""
+    setup = tuple(s for s in STUDY.statements if s.claim == "assignment-3-3a-setup")
+    records = [
+        make_record(
+            recipe(role),
+            seed,
+            **dict.fromkeys(CURVES, [1.0] * epochs),
+            best_train_accuracy=accuracy,
+        )
+        for role in ("net1", "net2", "kaiming")
+        for seed, epochs in enumerate((4, 30, 30))
+    ]
+    [claim] = judge(dataclasses.replace(STUDY, statements=setup), records)
+    assert claim.verdict == verdict
 
 
 @pytest.mark.parametrize("role", [role for role in STUDY.roles if role != "resnet-18"])

@@ -11,6 +11,7 @@ import torch
 from experiments import networks
 from experiments.augmentation import inputs_of
 from experiments.catalog.mnist_2017 import COMPLETIONS, NETWORKS, STUDY
+from experiments.statements import Exactly
 from experiments.training import train_epoch
 from theory.ledger import claims
 
@@ -66,6 +67,13 @@ def test_each_completion_trains_for_as_many_iterations_as_it_says() -> None:
         _, _, completion = recipe.name.rpartition(".")
         assert f"{recipe.steps * recipe.epochs:,} iterations" == COMPLETIONS[completion]
         assert recipe.batch == 50
+
+
+def test_question_2_is_about_20000_iterations() -> None:
+    for claim in ("mnist-2017-q2-linear-acc", "mnist-2017-q2-jumpy-curve"):
+        [steps] = [s for s in STUDY.statements if s.claim == claim and isinstance(s, Exactly)]
+        assert steps.value == claims()["mnist-2017-q2-linear-acc"].reported["iterations"]
+        assert steps.quantity.what == "steps"
 
 
 def test_dropout_stands_where_the_question_has_it() -> None:

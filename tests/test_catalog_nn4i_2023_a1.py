@@ -91,6 +91,13 @@ def test_linear_networks_are_the_block_networks_without_nonlinearities(linear, o
     assert parameters(linear) == parameters(original)
 
 
+def test_the_best_network_is_held_against_every_one_of_the_first_set() -> None:
+    claim = PREFIX + "q1-second-report"
+    accuracies = [s.quantity.reads for s in STUDY.statements if s.claim == claim]
+    for role in (role for role in NETWORKS if role.startswith("stages")):
+        assert {"block-3x3": 8, role: 8} in accuracies
+
+
 def test_every_empirical_claim_is_stated() -> None:
     empirical = {c.id for c in claims().values() if c.report == STUDY.name and c.empirical}
     assert len(empirical) == 10

@@ -12,6 +12,7 @@ import torch
 from experiments import networks
 from experiments.catalog.tp1_cnn import STUDY
 from experiments.training import train_epoch
+from experiments.verdicts import judge
 from theory.ledger.claims import claims
 
 CIFAR = (3, 32, 32)
@@ -64,6 +65,25 @@ def test_the_network_has_the_weights_of_the_table() -> None:
     assert {counts[role] for role in (*LADDER[:5], "initial", "batch-32", "lr-1")} == {total}
     last = [role for role in STUDY.roles if role.startswith(("without", "dropout-0"))]
     assert {counts[role] for role in ("batch-norm", *last)} == {total + normalised}
+
+
+@pytest.mark.parametrize(("scheduled", "verdict"), [(0.7, "reproduced"), (0.3, "not_reproduced")])
+def test_a_test_loss_below_the_training_loss_is_not_closer_for_that(
+    make_record, scheduled, verdict
+) -> None:
+    """Random crops make the training loss the larger one at times; 0.3 is farther from 0.8."""
+    [closer] = [
+        statement
+        for statement in STUDY.statements
+        if statement.claim == "tp1-cnn-q26-scheduler" and "train loss" in str(statement.quantity)
+    ]
+    records = [
+        make_record(recipe(role), seed, train_loss=0.8, test_loss=test_loss)
+        for role, test_loss in (("augmented", 1.0), ("scheduled", scheduled))
+        for seed in range(3)
+    ]
+    [claim] = judge(dataclasses.replace(STUDY, statements=(closer,)), records)
+    assert claim.verdict == verdict
 
 
 def test_each_rung_changes_one_thing() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from experiments.curve_shapes import loss_rise
 from experiments.quantities import (
+    absolute,
     at_epoch,
     at_lowest_test_loss,
     at_lowest_validation_loss,
@@ -74,6 +75,16 @@ def test_a_difference_says_once_what_both_have_in_common() -> None:
     assert difference(*lead).where == (
         "(wide, final weights − wide at epoch 4) − (narrow, final weights − narrow at epoch 4)"
     )
+
+
+def test_the_absolute_difference_is_how_far_two_are_apart(make_record) -> None:
+    runs = {
+        "wide": {s: make_record(WIDE, s, test_loss=0.5 + 2.5 * s, train_loss=1.0) for s in (0, 1)}
+    }
+    gap = difference(at_epoch("test_loss", "wide", 4), at_epoch("train_loss", "wide", 4))
+    assert absolute(gap).values(runs) == {0: 0.5, 1: 2.0}
+    assert str(absolute(gap)) == "|test loss − train loss|, wide at epoch 4"
+    assert absolute(gap).reads == {"wide": 4}
 
 
 def test_a_difference_needs_one_unit() -> None:

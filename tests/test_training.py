@@ -293,6 +293,25 @@ def test_the_best_weights_are_those_of_the_lowest_validation_loss(monkeypatch):
     assert (record.final_train_accuracy, record.best_train_accuracy) == (last, best)
 
 
+def test_of_equal_validation_losses_the_first_is_the_lowest(monkeypatch):
+    """As `at_lowest_validation_loss` counts; a network of dead units repeats its loss."""
+    scores = iter([3.0, 1.0, 1.0, 1.0, 1.0])
+    evaluate, states = training.evaluate, []
+
+    def planned(network, images, labels, *rest):
+        loss, accuracy = evaluate(network, images, labels, *rest)
+        if len(images) == 300:
+            loss = next(scores)
+        if len(images) in (100, 300):
+            states.append({k: v.clone() for k, v in network.state_dict().items()})
+        return loss, accuracy
+
+    monkeypatch.setattr(training, "evaluate", planned)
+    record = _train(dataclasses.replace(RECIPE, examples=100, validation=300, patience=3, epochs=9))
+    assert record.curves.validation_loss == [3.0, 1.0, 1.0, 1.0, 1.0]
+    assert all(torch.equal(states[-1][name], states[1][name]) for name in states[1])
+
+
 def test_counted_steps_are_an_epoch(monkeypatch):
     batches, train_epoch = [], training.train_epoch
 

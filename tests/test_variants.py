@@ -66,6 +66,17 @@ def test_an_unknown_mark_is_refused(marks):
         named(RECIPE, marks)
 
 
+@pytest.mark.parametrize("marks", ["float32", f"epochs-{RECIPE.epochs}", "float32@epochs-20"])
+def test_marks_that_change_nothing_mean_the_recipe_itself(marks):
+    assert named(RECIPE, marks) == RECIPE
+
+
+def test_a_variant_has_one_name_in_whatever_order_its_marks_are_typed():
+    typed = named(RECIPE, "epochs-2@bfloat16")
+    assert typed == named(RECIPE, "bfloat16@epochs-2")
+    assert typed == variant(RECIPE, precision="bfloat16", epochs_scale=0.1)
+
+
 def test_records_of_variants_lie_apart(tmp_path):
     store = Store(tmp_path)
     assert home(STUDY, RECIPE, store) == store

@@ -14,6 +14,7 @@ How the claims are read, where the report leaves it open:
   The training accuracy is then that on all 45,000 images, not flipped.
 * How long training takes is the number of steps until it stops. What the report calls 7 epochs is
   its 5265 steps, in the eighth; a run of 5 epochs and one of 10 are told apart.
+* The setup of task 3 works if its networks fit the training images better than guessing does.
 * A change is made to the network of task 1, and nothing else is changed. Batch normalisation and
   dropout are placed as in Net1 and Net2. Double convolutions keep kernel and filters.
 * "The most" is said of the changes that the report tries: augmentation, batch normalisation,
@@ -44,7 +45,6 @@ from experiments.quantities import (
     at_the_end,
     best_train_accuracy,
     difference,
-    epochs_with_finite_loss,
     parameters,
     seconds_an_epoch,
     steps_taken,
@@ -126,6 +126,7 @@ _EPOCHS_TOLD_APART = 2.5 * 45_000 / 64
 
 _SLIGHTLY = 0.02
 _NO_IMPROVEMENT = 0.01
+_GUESSING = 0.1
 
 
 def _train(role: str) -> Quantity:
@@ -177,7 +178,7 @@ _TASK_2: tuple[Statement, ...] = (
 
 _TASK_3: tuple[Statement, ...] = (
     *(
-        Within("assignment-3-3a-setup", epochs_with_finite_loss(role), above=0)
+        Within("assignment-3-3a-setup", _train(role), above=_GUESSING)
         for role in ("net1", "net2", "kaiming")
     ),
     *_accuracies(

@@ -6,7 +6,11 @@ with standard deviation 0.1 and cut at two of them, biases 0.1, convolutions tha
 dropout with keep probability 0.5 before the last layer, unless a question is about dropout. Only
 question 2 says for how long it trained: 20,000 iterations, as the tutorial does. The other figures
 may come from shorter trainings, so every recipe is run for 1,000, 2,000 and 20,000 iterations; what
-question 2 reports holds of 20,000 alone, which its claim says.
+question 2 reports holds of 20,000 alone, which its claims say. The network with one convolution has
+ReLU and dropout like the others.
+
+The report names no validation images: that fewer parameters and more dropout help was found on the
+test images whose accuracy it prints. Here nothing is chosen by them.
 
 How the claims are read, where the report leaves it open:
 
@@ -105,7 +109,10 @@ def _better(claim: str, better: str, worse: str) -> Within:
 
 
 _QUESTIONS_2_AND_3: tuple[Statement, ...] = (
-    Exactly("mnist-2017-q2-linear-acc", steps_taken("linear"), 20_000),
+    *(
+        Exactly(claim, steps_taken("linear"), 20_000)
+        for claim in ("mnist-2017-q2-linear-acc", "mnist-2017-q2-jumpy-curve")
+    ),
     Reported(
         "mnist-2017-q2-linear-acc", _ACCURACY["linear"], 0.9174, _PRINTED_EXACTLY, resolution=_SHARP
     ),

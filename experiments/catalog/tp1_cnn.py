@@ -5,9 +5,10 @@ and horizontal flip, a learning-rate schedule, dropout, batch normalisation; eac
 batches of 128, from a learning rate of 0.1. The network is that of its table, with 1,191,170
 parameters. The report leaves out its optimiser and the settings of most rungs. Completed are: SGD
 without momentum or weight decay; standardisation for each channel; crops of 32x32 from images in a
-frame of 4 black pixels, for with smaller ones the network would not be that of the table; a
-learning rate times 0.95 after each epoch; dropout of 0.5 on the 1000 features before the last
-layer; batch normalisation after each of the three convolutions, with the dropout kept.
+frame of 4 black pixels, for with smaller ones, unless pooling rounded up, the network would not be
+that of the table; a learning rate times 0.95 after each epoch; dropout of 0.5 on the 1000 features
+before the last layer; batch normalisation after each of the three convolutions, with the dropout
+kept.
 
 How the claims are read, where the report leaves it open:
 
@@ -21,7 +22,8 @@ How the claims are read, where the report leaves it open:
   within two points are the same.
 * Learning is faster if the training loss is lower after 5 epochs.
 * Losses are "very close" if they would look alike on an axis that reaches from 0 to chance, as for
-  ``nni-2023-ex1``; training and test accuracy are "really close" within three points. A test loss
+  ``nni-2023-ex1``; one is "closer" to the other if they differ by less, whichever is larger.
+  Training and test accuracy are "really close" within three points. A test loss
   is "more stable" if its curve jumps less from epoch 5 on, and it "still increases at the end" if
   the last epoch lies above the minimum.
 
@@ -31,8 +33,8 @@ theory:
 * Learning rates: at 10 times the baseline's nothing is learnt, at a hundredth the training accuracy
   is still lower after 5 epochs.
 * Batch sizes: 512 needs fewer steps than 128 to a test loss of half of chance, and is worse than 32
-  in test accuracy at the lowest test loss. No run tells a local minimum from a slow descent; that
-  part is left out.
+  in test accuracy at the lowest test loss, a choice by the test set that flatters both. No run
+  tells a local minimum from a slow descent; that part is left out.
 * Explanations of augmentation, of the schedule and of batch normalisation: the last rung without
   one remedy. Crop and flip, or the schedule, are missed in its test accuracy; of a schedule it is
   also said that the end is less noisy. If batch normalisation has the effect of standardisation,
@@ -49,6 +51,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.curve_shapes import jumpiness, loss_rise, steps_to_reach
 from experiments.quantities import (
+    absolute,
     at_epoch,
     at_lowest_test_loss,
     difference,
@@ -128,6 +131,10 @@ def _loss_gap(role: str) -> Quantity:
     return difference(at_epoch("test_loss", role, _EPOCHS), at_epoch("train_loss", role, _EPOCHS))
 
 
+def _loss_distance(role: str) -> Quantity:
+    return absolute(_loss_gap(role))
+
+
 def _accuracy_gap(role: str) -> Quantity:
     return difference(at_epoch("train_accuracy", role, _EPOCHS), _final(role))
 
@@ -191,7 +198,7 @@ _AUGMENTATION_AND_SCHEDULE: tuple[Statement, ...] = (
     _higher("tp1-cnn-q26-scheduler", "scheduled", "augmented"),
     Within(
         "tp1-cnn-q26-scheduler",
-        difference(_loss_gap("scheduled"), _loss_gap("augmented")),
+        difference(_loss_distance("scheduled"), _loss_distance("augmented")),
         below=0,
     ),
     Within("tp1-cnn-q26-scheduler", loss_rise("scheduled", _EPOCHS), above=0),
