@@ -206,9 +206,8 @@ def test_readme_shows_what_its_diagnosis_prints():
     assert unpadded(run.stdout) == unpadded(output)
 
 
-def test_readme_example_in_python_runs(capsys):
-    (example,) = blocks("python", read("README.md"))
-    exec(example, {})
+def test_readme_examples_in_python_run(capsys):
+    exec("\n".join(blocks("python", read("README.md"))), {})
     printed = capsys.readouterr().out
     assert re.search(r"^linear +yes +proved ", printed, flags=re.MULTILINE)
     assert "[0.5, 0.25, 0.0, 0.0, 0.0, 0.0, 0.0, 0.25]" in printed

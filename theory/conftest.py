@@ -1,4 +1,4 @@
-"""What ``pytest theory`` adds to pytest: the tally of verdicts, and ``--verdicts PATH``."""
+"""What ``pytest theory`` adds to pytest: the tally of verdicts, ``--verdicts PATH``, the plugin."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from theory import plugin
 from theory.ledger.claims import LedgerError
 from theory.ledger.tally import Outcome, Tally, table, write
 from theory.ledger.trials import Ruling, rulings_of
@@ -19,8 +20,10 @@ _PROPERTY = "settles"
 _NARROWING = ("keyword", "markexpr", "deselect", "lf", "ignore", "ignore_glob", "collectonly")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Offer ``--verdicts``."""
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Offer ``--verdicts``, and what the plugin offers if it is not there yet."""
+    if not pluginmanager.is_registered(plugin):
+        pluginmanager.register(plugin, plugin.__name__)
     parser.getgroup("theory").addoption(
         "--verdicts",
         type=Path,
@@ -34,6 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
     path = config.getoption("verdicts", None)
     if path is not None and (path.is_dir() or not path.resolve().parent.is_dir()):
         raise pytest.UsageError(f"--verdicts {path}: expected a file in an existing folder")
+    if config.getoption("operator", None) is not None:
+        return  # the battery on somebody's operator says nothing about the claims
     if not hasattr(config, "workerinput"):  # an xdist worker's reports reach the controller
         config.pluginmanager.register(_Court(config, path))
 

@@ -1,0 +1,74 @@
+"""``audit``: what a model is, layer by layer."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import torch
+import typer
+from rich.console import Console
+
+from theory.auditing import audit as _audit
+from theory.commands.targets import BadInputError, operator, parsed_kwargs, parsed_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EXAMPLES = """
+**Examples**
+
+- `python -m theory audit mypackage.nets:Net --shape 3,32,32`
+
+- `python -m theory audit mypackage.nets:Net --kwargs '{"width": 64}' --shape 3,32,32 --json`
+"""
+
+
+def audit(
+    target: Annotated[
+        str, typer.Argument(help="A torch.nn.Module, as module:attribute, e.g. mypackage.nets:Net.")
+    ],
+    shape: Annotated[
+        str | None,
+        typer.Option(help="One input without batch: 8, or 3,32,32 (channel first). Needed."),
+    ] = None,
+    kwargs: Annotated[
+        str, typer.Option(help="Arguments of the class or function, as a JSON object.")
+    ] = "{}",
+    seed: Annotated[int, typer.Option(min=0, help="Fixes random weights.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Say what a model does, layer by layer: shapes, parameters, costs, receptive fields.
+
+    A class is instantiated with --kwargs and the seed, a function is called for its model, and a
+    model is audited as it is.
+    """
+    if shape is None:
+        raise BadInputError("give --shape: one input without batch, as 3,32,32")
+    model = operator(target, parsed_kwargs(kwargs), seed)
+    if not isinstance(model, torch.nn.Module):
+        model = _made(target, model, seed)
+    try:
+        facts = _audit(model, parsed_shape(shape))
+    except (TypeError, ValueError) as error:
+        raise BadInputError(str(error)) from error
+    if as_json:
+        print(json.dumps({"target": target, **facts.to_dict()}, indent=2, allow_nan=False))
+        return
+    Console(width=None if sys.stdout.isatty() else 100).print(facts)
+
+
+def _made(target: str, make: Callable[..., Any], seed: int) -> torch.nn.Module:
+    """Call a function that builds a model."""
+    torch.manual_seed(seed)
+    try:
+        model = make()
+    except Exception as error:
+        raise BadInputError(f"{target} makes no model: {error}; give --kwargs") from error
+    if not isinstance(model, torch.nn.Module):
+        raise BadInputError(
+            f"{target} gives a {type(model).__name__}: name a torch.nn.Module, its class, or a "
+            "function that returns one"
+        )
+    return model

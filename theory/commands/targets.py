@@ -1,0 +1,89 @@
+"""From what is typed on a command line to operators and shapes, or to one line on what is wrong."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class BadInputError(Exception):
+    """What the user can mend; the message is the one line that says how."""
+
+
+def parsed_kwargs(text: str, option: str = "--kwargs") -> dict[str, Any]:
+    """Read a JSON object; `option` is what the error calls it."""
+    try:
+        kwargs = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise BadInputError(
+            f"{option} {text!r} is not JSON ({error}): give an object like '{{\"kernel_size\": 2}}'"
+        ) from error
+    if not isinstance(kwargs, dict):
+        raise BadInputError(f"{option} {text!r} is no JSON object: give '{{\"name\": value}}'")
+    return kwargs
+
+
+def operator(
+    target: str, kwargs: dict[str, Any], seed: int, option: str = "--kwargs"
+) -> Callable[..., Any]:
+    """Import the target; make an instance of a class, bind the arguments of a function."""
+    found = _imported(target)
+    if not callable(found):
+        raise BadInputError(f"{target} is a {type(found).__name__}, not a class or function")
+    if not isinstance(found, type):
+        return functools.partial(found, **kwargs) if kwargs else found
+    torch.manual_seed(seed)
+    try:
+        instance = found(**kwargs)
+    except Exception as error:
+        raise BadInputError(f"{target} cannot be made: {error}; give {option}") from error
+    if not callable(instance):
+        raise BadInputError(f"{target} makes instances that cannot be called on an array")
+    return instance
+
+
+def _imported(target: str) -> object:
+    module_name, colon, path = target.partition(":")
+    if not (module_name and colon and path):
+        raise BadInputError(f"{target!r} is not module:attribute, as torch.nn:ReLU is")
+    try:
+        found: object = importlib.import_module(module_name)
+    except Exception as error:
+        raise BadInputError(f"cannot import {module_name!r}: {error}") from error
+    for name in path.split("."):
+        if not hasattr(found, name):
+            raise BadInputError(f"{module_name} has no {path!r}{_suggestion(name, dir(found))}")
+        found = getattr(found, name)
+    return found
+
+
+def _suggestion(name: str, known: list[str]) -> str:
+    """Return the known names nearest to a misspelt one, whatever their case."""
+    spelling = {each.lower(): each for each in known if not each.startswith("_")}
+    near = difflib.get_close_matches(name.lower(), spelling, n=3, cutoff=0.5)
+    return f": did you mean {' or '.join(spelling[each] for each in near)}?" if near else ""
+
+
+def parsed_shape(text: str) -> tuple[int, ...]:
+    """Read the shape of one input, as 3,32,32 or 3x32x32."""
+    if not re.fullmatch(r"\d+([,x]\d+)*", text):
+        raise BadInputError(f"--shape {text!r} is not integers: give 8, or 3,32,32")
+    return tuple(int(size) for size in re.split("[,x]", text))
+
+
+def parsed_axes(text: str | None) -> tuple[int, ...] | None:
+    """Read axes, as 1,2."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"-?\d+(,-?\d+)*", text):
+        raise BadInputError(f"--axes {text!r} is not integers: give 0, or 1,2")
+    return tuple(int(axis) for axis in text.split(","))

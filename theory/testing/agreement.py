@@ -1,0 +1,321 @@
+"""Measurements on two operators: whether one is the adjoint of the other, or the same as it.
+
+Small integers are tried first. What integer inputs give in integers is compared exactly; for the
+rest the bound of `theory.diagnosis.rounding` on each operator's output is carried through the
+comparison. Two affine operators are the same if f(0) and the response to every unit impulse are,
+and two linear ones are adjoint if one matrix is the conjugate transpose of the other: where both
+are proved to be of that kind, the basis exhausts the question.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from theory.diagnosis import diagnose
+from theory.diagnosis.calling import Operator, isolated
+from theory.diagnosis.findings import Finding
+from theory.diagnosis.rounding import gamma
+from theory.diagnosis.search import Trials, probes
+from theory.signals import impulse
+from theory.testing.replaying import Counterexample, dot_products, inner, outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from theory.diagnosis.calling import Array
+
+_MATRIX_ENTRIES = 2**22
+"""The largest matrix that is written out, 32 MiB in double precision."""
+
+_DOUBLE = 2.0**-53
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """Whether two operators agree, how that is known, and where they do not.
+
+    Attributes
+    ----------
+    finding : Finding
+        The verdict.
+    counterexample : Counterexample, optional
+        An input on which they do not.
+    """
+
+    finding: Finding
+    counterexample: Counterexample | None = None
+
+
+def sameness(
+    a: Callable[..., Any],
+    b: Callable[..., Any],
+    shape: Sequence[int],
+    *,
+    batched: bool | None = None,
+    dtype: torch.dtype = torch.float64,
+    seed: int = 0,
+    budget: int = 2**14,
+) -> Agreement:
+    """Find out whether two operators are the same function of inputs of one shape.
+
+    Parameters
+    ----------
+    a, b : callable
+        Modules or functions, called as `theory.diagnose` calls them.
+    shape, batched, dtype, seed, budget
+        As in `theory.diagnose`; `batched` is for both.
+
+    Returns
+    -------
+    Agreement
+        ``exhausted`` if both are proved affine and agree on a basis, else ``sampled`` at most.
+
+    Raises
+    ------
+    TypeError
+        If one of them is not callable.
+    ValueError
+        If one of them takes no input of this shape.
+    """
+    with isolated(seed):
+        one, other = (Operator(op, shape, dtype, batched=batched) for op in (a, b))
+        if one.output_shape != other.output_shape:
+            sizes = f"outputs have shapes {one.output_shape} and {other.output_shape}"
+            return Agreement(Finding(False, "refuted", sizes))
+        left, right = Trials(one, budget), Trials(other, budget)
+        x = _unlike(left, right, np.random.default_rng(seed))
+        if x is None and not (why := left.failure or right.failure):
+            cells = math.prod(one.shape)
+            options: dict[str, Any] = {"batched": batched, "dtype": dtype, "seed": seed}
+            affine = cells <= budget and all(
+                diagnose(op, shape, **options).affine.certainty == "proved" for op in (a, b)
+            )
+            x = _unlike_on_basis(left, right) if affine else None
+            if x is None and affine:
+                reason = "f(0) and the response to every unit impulse are the same"
+                return Agreement(Finding(True, "exhausted", reason))
+            if x is None:
+                return Agreement(Finding(True, "sampled", "no input found that tells them apart"))
+        if x is None:
+            return Agreement(Finding(None, "undecided", f"no difference found, but {why}"))
+    x = x.astype(np.float32 if np.float32 in (one.array_type, other.array_type) else np.float64)
+    answers = outputs(a, b, x, batched=batched)
+    return Agreement(
+        Finding(False, "refuted", "an input tells them apart"),
+        Counterexample(
+            "outputs",
+            ("a", "b"),
+            (x,),
+            {} if batched is None else {"batched": batched},
+            ("a(x)", "b(x)"),
+            *answers,
+        ),
+    )
+
+
+def adjointness(
+    op: Callable[..., Any],
+    adjoint: Callable[..., Any],
+    shape: Sequence[int],
+    *,
+    batched: bool | None = None,
+    dtype: torch.dtype = torch.float64,
+    seed: int = 0,
+    budget: int = 2**14,
+) -> Agreement:
+    """Find out whether <A x, y> = <x, A* y> for all inputs x of one shape and all outputs y.
+
+    Parameters
+    ----------
+    op, adjoint : callable
+        A and A*, modules or functions, called as `theory.diagnose` calls them.
+    shape, batched, dtype, seed, budget
+        Of the inputs of `op`, as in `theory.diagnose`; `batched` is for both.
+
+    Returns
+    -------
+    Agreement
+        ``exhausted`` if both are proved linear and their matrices are conjugate transposes, else
+        ``sampled`` at most.
+
+    Raises
+    ------
+    TypeError
+        If one of them is not callable.
+    ValueError
+        If `op` takes no input of this shape, or `adjoint` none of the shape of an output.
+    """
+    options: dict[str, Any] = {
+        "batched": batched,
+        "dtype": dtype,
+        "seed": seed,
+        "budget": budget,
+    }
+    linear = diagnose(op, shape, **options).linear
+    if linear.holds is not True:
+        counterexample = None if linear.witness is None else Counterexample.of(linear.witness)
+        known = "is not linear" if linear.holds is False else "may not be linear"
+        why = f"{known}, and only a linear operator has an adjoint: {linear.reason}"
+        return Agreement(Finding(linear.holds, linear.certainty, why), counterexample)
+    with isolated(seed):
+        forward = Operator(op, shape, dtype, batched=batched)
+        backward = Operator(adjoint, forward.output_shape, dtype, batched=batched)
+        if backward.output_shape != forward.shape:
+            there = f"{forward.shape} to {forward.output_shape}"
+            back = f"{backward.shape} to {backward.output_shape}"
+            return Agreement(Finding(False, "refuted", f"A maps {there}, A* maps {back}"))
+        dots = _DotTest(Trials(forward, budget), Trials(backward, budget))
+        pair = dots.search(np.random.default_rng(seed))
+        if pair is None and (why := dots.failure):
+            return Agreement(Finding(None, "undecided", f"no difference found, but {why}"))
+        if pair is None:
+            back_linear = diagnose(adjoint, forward.output_shape, **options).linear
+            proved = linear.certainty == back_linear.certainty == "proved"
+            entries = math.prod(forward.shape) * math.prod(backward.shape)
+            exhausts = proved and entries <= _MATRIX_ENTRIES
+            pair = dots.entry() if exhausts else None
+            if pair is None and exhausts:
+                reason = "the matrix of A* is the conjugate transpose of that of A"
+                return Agreement(Finding(True, "exhausted", reason))
+            if pair is None:
+                reason = "no x and y found with <A x, y> other than <x, A* y>"
+                return Agreement(Finding(True, "sampled", reason))
+    kind = np.float32 if np.float32 in (forward.array_type, backward.array_type) else np.float64
+    x, y = (each.astype(kind) for each in pair)
+    sides = dot_products(op, adjoint, x, y, batched=batched)
+    return Agreement(
+        Finding(False, "refuted", "<A x, y> = <x, A* y> fails"),
+        Counterexample(
+            "dot_products",
+            ("op", "adjoint"),
+            (x, y),
+            {} if batched is None else {"batched": batched},
+            ("<A x, y>", "<x, A* y>"),
+            *sides,
+        ),
+    )
+
+
+def _unlike(a: Trials, b: Trials, rng: np.random.Generator) -> Array | None:
+    """Return a small input on which two operators differ."""
+    for x in probes(a.operator.shape, rng, min(a.operator.significand, b.operator.significand)):
+        if _difference(a, b, x) > 1:
+            return a.shrink((x,), lambda inputs: _difference(a, b, inputs[0]))[0]
+    return None
+
+
+def _unlike_on_basis(a: Trials, b: Trials) -> Array | None:
+    """Return the first unit impulse that two affine operators answer differently."""
+    cells = list(np.ndindex(a.operator.shape))
+    for cell, one, other in zip(cells, a.columns(cells), b.columns(cells), strict=True):
+        if _excess(a, b, one, other, norm=1) > 1:
+            return impulse(a.operator.shape, cell)
+    return None
+
+
+def _difference(a: Trials, b: Trials, x: Array) -> float:
+    return _excess(a, b, a(x), b(x), float(np.abs(x).sum()))
+
+
+def _excess(a: Trials, b: Trials, left: Array, right: Array, norm: float) -> float:
+    """Return how many rounding bounds lie between the responses of two operators to one input."""
+    if np.array_equal(left, right, equal_nan=True):
+        return 0.0
+    if not (np.isfinite(left).all() and np.isfinite(right).all()):
+        # A response of nothing but NaN may stand for an error, of which `failure` tells.
+        failed = (t.failure and np.isnan(y).all() for t, y in ((a, left), (b, right)))
+        return np.nan if any(failed) else np.inf
+    bound = sum(t.rounding.bound(left, right, norm, responses=1) for t in (a, b))
+    return float(np.abs(left - right).max()) / bound if bound else np.inf
+
+
+class _DotTest:
+    """Both sides of <A x, y> = <x, A* y>, and the rounding error that they are allowed.
+
+    An output A x is off by at most b in each cell, so that its inner product with y is off by b
+    times the 1-norm of y; so is the other side with x. The sums themselves, of k products each, add
+    gamma_k times the sum of magnitudes.
+    """
+
+    def __init__(self, forward: Trials, backward: Trials) -> None:
+        self._forward = forward
+        self._backward = backward
+
+    @property
+    def failure(self) -> str:
+        """What happened on the first input that one of the two had no finite answer to."""
+        both = (self._forward, self._backward)
+        return next((why for t in both if (why := t.failure or t.not_finite)), "")
+
+    def search(self, rng: np.random.Generator) -> tuple[Array, Array] | None:
+        """Return a small x and y for which the two sides differ."""
+        for x, y in self._pairs(rng):
+            if self._excess(x, y) > 1:
+                (x,) = self._forward.shrink((x,), functools.partial(self._excess_of_x, y))
+                (y,) = self._backward.shrink((y,), functools.partial(self._excess_of_y, x))
+                return x, y
+        return None
+
+    def entry(self) -> tuple[Array, Array] | None:
+        """Return the unit impulses of the first entry in which the two matrices differ."""
+        forward, backward = self._forward, self._backward
+        cells, outputs = list(np.ndindex(forward.operator.shape)), backward.operator.shape
+        matrix = np.stack([y.ravel() for y in forward.columns(cells)], axis=1)
+        for row, cell in enumerate(np.ndindex(outputs)):
+            back = backward(impulse(outputs, cell)).ravel().conj()
+            bound = sum(
+                t.rounding.bound(matrix[row], back, norm=1, responses=1)
+                for t in (forward, backward)
+            )
+            differing = np.flatnonzero(np.abs(matrix[row] - back) > bound)
+            if differing.size:
+                return impulse(forward.operator.shape, cells[differing[0]]), impulse(outputs, cell)
+        return None
+
+    def _pairs(self, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
+        forward, backward = self._forward.operator, self._backward.operator
+        bits = min(forward.significand, backward.significand)
+        inputs = list(probes(forward.shape, rng, bits))
+        outputs = list(probes(backward.shape, rng, bits))
+        yield from zip(inputs, outputs, strict=False)
+        x, y = (
+            rng.integers(-9, 9, each.shape, endpoint=True) * 1.0 for each in (forward, backward)
+        )
+        yield from ((each, y) for each in inputs)
+        yield from ((x, each) for each in outputs)
+
+    def _excess_of_x(self, y: Array, inputs: tuple[Array, ...]) -> float:
+        return self._excess(inputs[0], y)
+
+    def _excess_of_y(self, x: Array, outputs: tuple[Array, ...]) -> float:
+        return self._excess(x, outputs[0])
+
+    def _excess(self, x: Array, y: Array) -> float:
+        """Return how many rounding bounds lie between the two sides; NaN if one is not finite."""
+        there, back = self._forward(x), self._backward(y)
+        left, right = inner(there, y), inner(x, back)
+        if not (np.isfinite(left) and np.isfinite(right)):
+            return np.nan
+        difference = float(np.abs(left - right))
+        if not difference:
+            return 0.0
+        norms = [float(np.abs(each).sum()) for each in (x, y)]
+        off = (
+            self._forward.rounding.bound(there, there, norms[0], responses=1) * norms[1]
+            + self._backward.rounding.bound(back, back, norms[1], responses=1) * norms[0]
+        )
+        sums = [float(np.abs(u * v).sum()) for u, v in ((there, y), (x, back))]
+        exact = all(
+            (u == np.rint(u)).all() and total * _DOUBLE < 1
+            for u, total in zip((there * y, x * back), sums, strict=True)
+        )
+        if not exact:
+            k = max(x.size, y.size)
+            off += gamma(k, _DOUBLE) * sum(sums)
+        return difference / off if off else np.inf

@@ -1,0 +1,182 @@
+"""A battery of tests to inherit: say what your operator should be, and pytest finds out."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+from theory.diagnosis import diagnose
+from theory.diagnosis.calling import Operator, isolated
+from theory.diagnosis.search import Trials
+from theory.testing.agreement import adjointness, sameness
+from theory.testing.demands import require, require_agreement, require_not, require_period
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from jaxtyping import Num
+
+    from theory.diagnosis import Diagnosis
+    from theory.testing.asserts import Options
+    from theory.testing.demands import Known
+
+
+class OperatorTests:
+    """Tests of an operator, for a subclass whose name begins with ``Test``.
+
+    The subclass gives `operator` and `shape`, and says where its operator is *not* a convolution. A
+    property that is said not to hold has to be refuted. What is not given is skipped by name.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Shape of one input without batch.
+    linear, affine, lti : bool
+        Whether the operator should be that.
+    period : int or tuple of (int or None)
+        The smallest shift that it should follow along each shifted axis, or along all: 1 is
+        equivariant, None is none but the full turn.
+    certainty : {"sampled", "exhausted", "proved"}
+        The least certainty that will do for linear and affine.
+    options : dict
+        Those of `theory.diagnose`: axes, boundary, batched, dtype, seed, budget.
+
+    Examples
+    --------
+    >>> class TestBlur(OperatorTests):
+    ...     shape = (1, 8)
+    ...     certainty = "proved"
+    ...
+    ...     def operator(self):
+    ...         return torch.nn.Conv1d(1, 1, 3, padding="same", padding_mode="circular", bias=False)
+    """
+
+    shape: ClassVar[tuple[int, ...]]
+    linear: ClassVar[bool] = True
+    affine: ClassVar[bool] = True
+    lti: ClassVar[bool] = True
+    period: ClassVar[int | Sequence[int | None] | None] = 1
+    certainty: ClassVar[Known] = "sampled"
+    options: ClassVar[Options] = {}
+
+    def operator(self) -> Callable[..., Any]:
+        """Return the operator under test; the same one, or one with the same weights, each time."""
+        raise NotImplementedError(f"{type(self).__name__} gives no operator(): return a callable")
+
+    def dense(self) -> Num[np.ndarray, "cells_out cells"] | None:
+        """Return the operator's matrix on flattened signals; of f(x) - f(0) if it has an offset."""
+        return None
+
+    def adjoint(self) -> Callable[..., Any] | None:
+        """Return the operator's adjoint."""
+        return None
+
+    def kernel(self) -> Num[np.ndarray, "..."] | None:
+        """Return the operator's kernel, in the form of `theory.Diagnosis.kernel`."""
+        return None
+
+    @classmethod
+    def diagnosis(cls) -> Diagnosis:
+        """Return the one diagnosis that all tests of the class share."""
+        if "_known" not in vars(cls):
+            cls._known = diagnose(cls().operator(), cls.shape, **cls.options)
+        return cls._known
+
+    _known: ClassVar[Diagnosis]
+
+    def test_deterministic(self) -> None:
+        """The same input gives the same output."""
+        require(self.diagnosis(), "deterministic")
+
+    def test_linear(self) -> None:
+        """It is linear, or is refuted to be."""
+        self._require("linear", self.linear, self.certainty)
+
+    def test_affine(self) -> None:
+        """It is affine, or is refuted to be."""
+        self._require("affine", self.affine, self.certainty)
+
+    def test_period(self) -> None:
+        """It follows the shifts that it should, and no smaller ones."""
+        diagnosis = self.diagnosis()
+        axes = len(diagnosis.period)
+        given = self.period
+        expected = (given,) * axes if given is None or isinstance(given, int) else tuple(given)
+        whole = [p for p in expected if p is not None]
+        if len(whole) == len(expected):
+            require_period(diagnosis, self.operator(), whole, "sampled", self.options)
+        elif diagnosis.shift_equivariant.holds is None:
+            require(diagnosis, "shift_equivariant")
+        found = diagnosis.period
+        assert found == expected, f"the period is {found}, not {expected}"
+
+    def test_lti(self) -> None:
+        """It is a convolution, or is refuted to be."""
+        self._require("lti", self.lti, "sampled")
+
+    def test_dense(self) -> None:
+        """It is the product with its matrix, plus f(0)."""
+        matrix = _given(self, "dense")
+        diagnosis = self.diagnosis()
+        require(diagnosis, "affine")
+        assert diagnosis.offset is not None
+        expected = math.prod(diagnosis.output_shape), math.prod(diagnosis.shape)
+        assert matrix.shape == expected, f"dense() has shape {matrix.shape}, expected {expected}"
+        product = _Product(matrix, diagnosis.offset)
+        agreement = sameness(self.operator(), product, self.shape, **self._calling())
+        require_agreement(agreement, "dense()", "the operator's matrix")
+
+    def test_adjoint(self) -> None:
+        """Its adjoint passes the dot test."""
+        adjoint = _given(self, "adjoint")
+        agreement = adjointness(self.operator(), adjoint, self.shape, **self._calling())
+        require_agreement(agreement, "adjoint()", "the operator's adjoint")
+
+    def test_kernel(self) -> None:
+        """Its kernel is the given one."""
+        expected = np.asarray(_given(self, "kernel"))
+        diagnosis = self.diagnosis()
+        require(diagnosis, "lti")
+        assert diagnosis.kernel is not None
+        shape = diagnosis.kernel.shape
+        assert expected.shape == shape, f"kernel() has shape {expected.shape}, expected {shape}"
+        calling = {k: v for k, v in self._calling().items() if k in ("batched", "dtype")}
+        with isolated(seed=0):
+            rounding = Trials(Operator(self.operator(), self.shape, **calling), budget=1).rounding
+        excess = rounding.excess(diagnosis.kernel, expected, norm=1, responses=1)
+        message = f"the kernel is\n{diagnosis.kernel}\nbut kernel() gives\n{expected}"
+        assert excess <= 1, message
+
+    def _require(self, name: str, expected: bool, certainty: Known) -> None:
+        if expected:
+            require(self.diagnosis(), name, certainty)
+        else:
+            require_not(self.diagnosis(), name)
+
+    def _calling(self) -> dict[str, Any]:
+        return {k: v for k, v in self.options.items() if k not in ("axes", "boundary")}
+
+
+def _given(tests: OperatorTests, what: str) -> Any:
+    """Return what a subclass gives; skip the test, and say why, if it does not."""
+    value = getattr(tests, what)()
+    if value is None:
+        pytest.skip(f"{type(tests).__name__} gives no {what}()")
+    return value
+
+
+class _Product(torch.nn.Module):
+    """The product of a matrix with the flattened input, plus an offset, for single inputs."""
+
+    def __init__(self, matrix: Num[np.ndarray, "cells_out cells"], offset: np.ndarray) -> None:
+        super().__init__()
+        self.matrix = torch.nn.Buffer(torch.as_tensor(matrix))
+        self.offset = torch.nn.Buffer(torch.as_tensor(offset))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        product = self.matrix @ x.reshape(-1)
+        return product.reshape(self.offset.shape) + self.offset

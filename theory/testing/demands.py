@@ -1,0 +1,191 @@
+"""What is demanded of a measurement, and the AssertionError where it falls short."""
+
+from __future__ import annotations
+
+import functools
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast, get_args
+
+import numpy as np
+
+from theory.diagnosis.calling import Operator, isolated
+from theory.diagnosis.equations import Equation
+from theory.diagnosis.findings import Finding
+from theory.diagnosis.search import Trials, impulses, probes
+from theory.testing.replaying import Counterexample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from theory.diagnosis.findings import Diagnosis
+    from theory.testing.agreement import Agreement
+
+Known = Literal["sampled", "exhausted", "proved"]
+"""The certainties of what holds, from the weakest to the strongest."""
+
+_WORDS = {
+    "shift_equivariant": "shift-equivariant",
+    "lti": "LTI",
+}
+
+
+def require(diagnosis: Diagnosis, name: str, certainty: Known = "sampled") -> None:
+    """Raise an AssertionError unless a property was found to hold, at least that certainly.
+
+    Parameters
+    ----------
+    diagnosis : Diagnosis
+        The measurement.
+    name : str
+        Name of the property.
+    certainty : {"sampled", "exhausted", "proved"}
+        The least certainty that will do.
+    """
+    finding = diagnosis.findings[name]
+    counterexample = None if finding.witness is None else Counterexample.of(finding.witness)
+    _require(finding, counterexample, _subject(diagnosis), _WORDS.get(name, name), certainty)
+
+
+def require_not(diagnosis: Diagnosis, name: str) -> None:
+    """Raise an AssertionError unless a property was refuted."""
+    finding = diagnosis.findings[name]
+    if finding.holds is not False:
+        what = _WORDS.get(name, name)
+        found = "holds" if finding.holds else "could not be decided"
+        _fail(f"{_subject(diagnosis)} should not be {what}: {found} ({finding.reason})")
+
+
+def require_agreement(
+    agreement: Agreement, subject: str, what: str, certainty: Known = "sampled"
+) -> None:
+    """Raise an AssertionError unless two operators agree, at least that certainly."""
+    _require(agreement.finding, agreement.counterexample, subject, what, certainty)
+
+
+def require_period(
+    diagnosis: Diagnosis,
+    op: Callable[..., Any],
+    period: int | Sequence[int],
+    certainty: Known,
+    options: Mapping[str, Any],
+) -> None:
+    """Raise an AssertionError unless shifts by the period are followed, at least that certainly.
+
+    Parameters
+    ----------
+    diagnosis : Diagnosis
+        The measurement.
+    op : callable
+        The operator, to be searched for a witness against just this shift.
+    period : int or sequence of int
+        Shift along each shifted axis.
+    certainty : {"sampled", "exhausted", "proved"}
+        The least certainty that will do.
+    options : mapping
+        Those that the diagnosis was made with.
+    """
+    asked = _checked_period(period, len(diagnosis.period))
+    finding = diagnosis.shift_equivariant
+    if finding.holds is not False or all(k == 1 for k in asked):
+        require(diagnosis, "shift_equivariant", certainty)
+        return
+    what = f"equivariant to shifts by {_listed(asked)}"
+    follows = all(
+        p is not None and k % p == 0 for k, p in zip(asked, diagnosis.period, strict=True)
+    )
+    if follows:
+        exhausts = diagnosis.affine.certainty == "proved"
+        exhausts &= math.prod(diagnosis.shape) <= options.get("budget", math.inf)
+        finding = Finding(True, "exhausted" if exhausts else "sampled", f"period {_listed(asked)}")
+        _require(finding, None, _subject(diagnosis), what, certainty)
+        return
+    counterexample = _against(diagnosis, op, asked, options)
+    note = ""
+    if counterexample is None and finding.witness is not None:
+        counterexample, note = Counterexample.of(finding.witness), "; here is a shift by 1"
+    reason = f"the smallest shift that it follows is {_listed(diagnosis.period)}{note}"
+    refuted = Finding(False, "refuted", reason)
+    _require(refuted, counterexample, _subject(diagnosis), what, certainty)
+
+
+def _against(
+    diagnosis: Diagnosis,
+    op: Callable[..., Any],
+    asked: Sequence[int],
+    options: Mapping[str, Any],
+) -> Counterexample | None:
+    """Search the circle for an input that shows that a shift of more than 1 is not followed."""
+    if diagnosis.boundary != "circular":
+        return None
+    seed = options.get("seed", 0)
+    calling = {name: options[name] for name in ("axes", "batched", "dtype") if name in options}
+    with isolated(seed):
+        operator = Operator(op, diagnosis.shape, **calling)
+        trials = Trials(operator, options.get("budget", 2**14))
+        sizes_out = operator.output_spatial_shape or ()
+        axes = zip(operator.axes, operator.spatial_shape, sizes_out, asked, strict=False)
+        for axis, n, m, k in axes:
+            if k * m % n:
+                continue  # no whole shift of the output corresponds to it
+            equation = Equation(
+                "shift_equivariant",
+                shift=operator.along(axis, k),
+                output_shift=operator.along(axis, k * m // n),
+            )
+            rng = np.random.default_rng(seed)
+            inputs = (*impulses(operator.shape), *probes(operator.shape, rng, operator.significand))
+            size = functools.partial(trials.excess, equation)
+            for x in inputs:
+                if size((x,)) > 1:
+                    shrunk = trials.shrink((x,), size)
+                    return Counterexample.of(trials.witness(equation, shrunk))
+    return None
+
+
+def _require(
+    finding: Finding,
+    counterexample: Counterexample | None,
+    subject: str,
+    what: str,
+    certainty: Known,
+) -> None:
+    known = get_args(Known)
+    if certainty not in known:
+        raise ValueError(f"certainty is {certainty!r}: give {', '.join(map(repr, known))}")
+    if finding.holds is None:
+        _fail(f"whether {subject} is {what} could not be decided: {finding.reason}")
+    if finding.holds is False:
+        _fail(f"{subject} is not {what}: {finding.reason}", counterexample)
+    if known.index(cast(Known, finding.certainty)) < known.index(certainty):
+        _fail(
+            f"{subject} is {what}, but that is only {finding.certainty}: {finding.reason}; "
+            f"{certainty} was demanded"
+        )
+
+
+def _fail(message: str, counterexample: Counterexample | None = None) -> NoReturn:
+    __tracebackhide__ = True
+    if counterexample is not None:
+        message = f"{message}\n\n{textwrap.indent(str(counterexample), '    ')}\n"
+    raise AssertionError(message)
+
+
+def _subject(diagnosis: Diagnosis) -> str:
+    return f"{diagnosis.operator} on inputs of shape {diagnosis.shape}"
+
+
+def _checked_period(period: int | Sequence[int], axes: int) -> tuple[int, ...]:
+    sizes = tuple(period) if isinstance(period, Sequence) else (period,) * axes
+    if len(sizes) != axes or not all(isinstance(k, int | np.integer) and k >= 1 for k in sizes):
+        raise ValueError(
+            f"period is {period!r}: give one positive number of cells, or one for each of the "
+            f"{axes} shifted axes"
+        )
+    return tuple(int(k) for k in sizes)
+
+
+def _listed(values: Sequence[int | None]) -> str:
+    words = ["none" if v is None else str(v) for v in values]
+    return words[0] if len(words) == 1 else f"({', '.join(words)})"

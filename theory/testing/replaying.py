@@ -1,0 +1,216 @@
+"""Counterexamples as Python to paste: exact inputs, and the one call that computes both sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from theory.diagnosis.calling import Operator, isolated
+from theory.diagnosis.equations import Equation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from theory.diagnosis.calling import Array
+    from theory.diagnosis.equations import Boundary, Property
+    from theory.diagnosis.witnesses import Witness
+
+_LISTED_CELLS = 16
+"""An array with more cells than that, other than zero, is written out as a whole."""
+
+
+def sides(
+    op: Callable[..., Any],
+    property: Property,
+    *inputs: Array,
+    scalar: float | None = None,
+    shift: tuple[int, ...] | None = None,
+    output_shift: tuple[int, ...] | None = None,
+    boundary: Boundary = "circular",
+    batched: bool | None = None,
+) -> tuple[Array, Array]:
+    """Compute both sides of a property's equation, as `theory.Witness.replay` does.
+
+    Parameters
+    ----------
+    op : callable
+        A module or a function; it stays as it was.
+    property : {"additive", "homogeneous", "affine", "shift_equivariant", "deterministic"}
+        The property, whose equation is that of `theory.diagnosis.equations.Equation`.
+    *inputs : array of one shape
+        Without batch axis; float32 arrays are handed over in single precision.
+    scalar, shift, output_shift, boundary : optional
+        The constants of the equation.
+    batched : bool, optional
+        Whether `op` is called with a batch axis in front; found out if left out.
+
+    Returns
+    -------
+    left, right : array
+        The two sides.
+
+    Raises
+    ------
+    ValueError
+        If `op` takes no input of that shape.
+
+    Examples
+    --------
+    >>> sides(np.abs, "homogeneous", np.array([1.0, -2.0]), scalar=-1.0)
+    (array([1., 2.]), array([-1., -2.]))
+    """
+    equation = Equation(property, scalar, shift, output_shift, boundary)
+    return equation.replay(_operator(op, inputs[0], batched), inputs)
+
+
+def outputs(
+    a: Callable[..., Any], b: Callable[..., Any], x: Array, *, batched: bool | None = None
+) -> tuple[Array, Array]:
+    """Compute what two operators make of one input; the parameters are those of `sides`."""
+    with isolated(seed=0):
+        return _operator(a, x, batched)(x), _operator(b, x, batched)(x)
+
+
+def dot_products(
+    op: Callable[..., Any],
+    adjoint: Callable[..., Any],
+    x: Array,
+    y: Array,
+    *,
+    batched: bool | None = None,
+) -> tuple[Array, Array]:
+    """Compute <A x, y> and <x, A* y> for an operator A and what should be its adjoint A*.
+
+    Parameters
+    ----------
+    op, adjoint : callable
+        Modules or functions; they stay as they were.
+    x, y : array
+        An input and an output of `op`, without batch axis and real.
+    batched : bool, optional
+        Whether both are called with a batch axis in front; found out if left out.
+
+    Returns
+    -------
+    left, right : array without axes
+        The two inner products, linear in their first argument.
+
+    Raises
+    ------
+    ValueError
+        If one of the two takes no input of that shape.
+    """
+    with isolated(seed=0):
+        left = _operator(op, x, batched)(x)
+        right = _operator(adjoint, y, batched)(y)
+    return inner(left, y), inner(x, right)
+
+
+def inner(u: Array, v: Array) -> Array:
+    """Return <u, v>, the sum of ``u * conj(v)``, as an array without axes."""
+    return np.asarray(np.vdot(v, u))
+
+
+def _operator(op: Callable[..., Any], x: Array, batched: bool | None) -> Operator:
+    dtype = torch.float32 if x.dtype == np.float32 else torch.float64
+    with isolated(seed=0):
+        return Operator(op, x.shape, dtype, batched=batched)
+
+
+@dataclass(frozen=True, eq=False)
+class Counterexample:
+    """Inputs on which two sides differ that have to be equal.
+
+    Attributes
+    ----------
+    function : str
+        Which function of `theory.testing` computes the sides.
+    arguments : tuple of str
+        What it is given before the inputs, as source.
+    inputs : tuple of array
+        The inputs, without batch axis.
+    options : dict
+        What it is given after the inputs, by name.
+    formulas : tuple of str
+        The two sides as formulas.
+    left, right : array
+        The two sides.
+    """
+
+    function: str
+    arguments: tuple[str, ...]
+    inputs: tuple[Array, ...]
+    options: dict[str, Any]
+    formulas: tuple[str, str]
+    left: Array
+    right: Array
+
+    @classmethod
+    def of(cls, witness: Witness) -> Counterexample:
+        """Return the counterexample that a diagnosis gives as its witness."""
+        constants = {
+            "scalar": witness.scalar,
+            "shift": witness.shift,
+            "output_shift": witness.output_shift,
+        }
+        options: dict[str, Any] = {k: v for k, v in constants.items() if v is not None}
+        if witness.boundary != "circular":
+            options["boundary"] = witness.boundary
+        equation = Equation(witness.property)
+        formulas = equation.formulas()
+        if witness.property == "shift_equivariant" and witness.output_shift is None:
+            formulas = (formulas[0], "f(x)")  # of which the left side is no shift at all
+        return cls(
+            "sides",
+            ("op", f'"{witness.property}"'),
+            witness.inputs,
+            {**options, "batched": witness.batched},
+            formulas,
+            witness.left,
+            witness.right,
+        )
+
+    def __str__(self) -> str:
+        lines = ["import numpy as np", f"from theory.testing import {self.function}", ""]
+        known: dict[tuple[tuple[int, ...], bytes], str] = {}
+        unused = iter("xy")  # there are never more than two that differ
+        for x in self.inputs:
+            if (x.shape, x.tobytes()) not in known:
+                known[x.shape, x.tobytes()] = name = next(unused)
+                lines += _written(name, x)
+        names = [known[x.shape, x.tobytes()] for x in self.inputs]
+        if len(names) > 2 and len(known) == 1:
+            names = [f"*[x] * {len(names)}"]
+        options = [f"{name}={value!r}" for name, value in self.options.items()]
+        call = ", ".join([*self.arguments, *names, *options])
+        lines.append(f"left, right = {self.function}({call})")
+        return "\n".join([*lines, self._shown()])
+
+    def _shown(self) -> str:
+        """Return the line that shows the sides where they differ most."""
+        if self.left.shape != self.right.shape:
+            return f"print(left.shape, right.shape)  # {self.left.shape}, {self.right.shape}"
+        with np.errstate(invalid="ignore"):
+            differences = np.asarray(np.abs(self.left - self.right))
+        differences = np.where(np.isnan(differences), np.inf, differences)
+        cell = tuple(int(i) for i in np.unravel_index(np.argmax(differences), differences.shape))
+        at = f"[{', '.join(map(str, cell))}]" if cell else ""
+        values = (side[cell].item() for side in (self.left, self.right))
+        said = " but ".join(f"{f} = {v!r}" for f, v in zip(self.formulas, values, strict=True))
+        return f"print(left{at}, right{at})  # {said}"
+
+
+def _written(name: str, x: Array) -> list[str]:
+    """Return the lines that make an array again; a negative zero becomes a zero."""
+    dtype = ", dtype=np.float32" if x.dtype == np.float32 else ""
+    cells = np.argwhere(x)
+    if len(cells) > _LISTED_CELLS:
+        return [f"{name} = np.array({(x + 0.0).tolist()}{dtype})"]
+    lines = [f"{name} = np.zeros({x.shape}{dtype})"]
+    for cell in cells:
+        index = ", ".join(str(int(i)) for i in cell)
+        lines.append(f"{name}[{index}] = {x[tuple(cell)].item()!r}")
+    return lines
