@@ -449,6 +449,60 @@ def test_a_planted_fault_is_caught(
         trial()
 
 
+@pytest.mark.parametrize(
+    "norm",
+    [
+        pytest.param(
+            nn.utils.weight_norm,
+            marks=pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning"),
+        ),
+        nn.utils.spectral_norm,
+        nn.utils.parametrizations.weight_norm,
+        nn.utils.parametrizations.spectral_norm,
+    ],
+)
+def test_a_computed_weight_belongs_to_its_layer(norm: Callable[[nn.Module], nn.Module]) -> None:
+    layer = norm(nn.Conv1d(2, 3, 3))
+    layer(torch.ones(1, 2, 8))
+    facts = audit(nn.Sequential(layer, nn.ReLU()), (2, 8))
+    assert [row.name for row in facts.rows] == ["0", "1"]
+    assert (
+        facts.rows[0].parameters == facts.parameters == sum(p.numel() for p in layer.parameters())
+    )
+    assert facts.rows[0].macs >= 3 * 6 * 2 * 3
+    assert (facts.rows[0].receptive_field, facts.rows[0].linearity) == ((3,), "affine")
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "field"),
+    [
+        (nn.PReLU(2), (2, 8), 1),
+        (nn.InstanceNorm1d(2), (2, 8), 8),
+        (nn.AdaptiveMaxPool1d(2), (2, 8), 4),
+        (Fn(Tensor.half), (2, 8), 1),
+        (Fn(lambda x: functional.scaled_dot_product_attention(x, x, x)), (2, 8), 8),
+    ],
+)
+def test_nonlinear_calls_are_called_nonlinear(
+    module: nn.Module, shape: tuple[int, ...], field: int
+) -> None:
+    (row,) = audit(module, shape).rows
+    assert row.linearity == "nonlinear"
+    assert row.receptive_field == (field,)
+
+
+def test_a_pool_without_strides_of_its_own() -> None:
+    facts = audit(nn.FractionalMaxPool2d(2, output_size=3), (1, 8, 8))
+    assert facts.output_shape == (1, 3, 3)
+    assert facts.receptive_field == (None, None)
+
+
+def test_compiled_modules_are_sent_back() -> None:
+    layer = nn.Conv1d(1, 1, 3)
+    with pytest.raises(ValueError, match="OptimizedModule is compiled"):
+        audit(torch.compile(layer, backend="eager"), (1, 8))
+
+
 def test_a_module_that_was_run_itself_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def on_the_module_itself(module: nn.Module, fake: Any) -> tuple[dict[int, str], nn.Module]:
         return {id(t): name for name, t in recording.named_tensors(module).items()}, module.eval()

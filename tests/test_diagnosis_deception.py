@@ -18,6 +18,8 @@ from theory import diagnose
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from theory.diagnosis.equations import Boundary
+
 
 class _Counter(nn.Module):
     def __init__(self, after: int) -> None:
@@ -275,3 +277,81 @@ def test_the_autograd_state_comes_back(enabled: bool) -> None:
     y.backward()
     assert x.grad is not None
     assert layer.weight.grad is not None
+
+
+def _faint_channel(x: torch.Tensor) -> torch.Tensor:
+    """One channel rolls; of the other, each cell has its own, tiny weight."""
+    return torch.stack([x.roll(1), 1e-15 * x * torch.arange(len(x))])
+
+
+@pytest.mark.parametrize("boundary", ["circular", "interior"])
+def test_what_drowns_beside_a_large_channel_is_never_called_exhausted(boundary: Boundary) -> None:
+    found = diagnose(_faint_channel, (12,), boundary=boundary)
+    assert found.lti.certainty == "sampled"
+    assert "too faint" in found.shift_equivariant.reason
+    follows = diagnose(
+        lambda x: torch.stack([x, 1e-15 * x * torch.ones(12)]), (12,), boundary=boundary
+    )
+    assert follows.lti.certainty == "exhausted"
+
+
+def test_bits_that_are_read_as_another_number_are_not_called_linear() -> None:
+    """Two singles in a row are the bits of a double, here one that is too small to show."""
+
+    def reinterpreted(x: torch.Tensor) -> torch.Tensor:
+        return x[::2].double() + 1e-250 * x.view(torch.float64)
+
+    found = diagnose(reinterpreted, (8,), dtype=torch.float32)
+    assert found.linear.certainty != "proved"
+    assert "view is nonlinear" in found.additive.reason
+
+
+def test_amplified_rounding_is_not_blamed_on_the_tables_alone() -> None:
+    found = diagnose(lambda x: (1e10 * x + x.roll(1)) - 1e10 * x, (8,))
+    assert found.linear.holds is False
+    assert "rounding is amplified" in found.additive.reason
+
+
+@pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.spectral_norm])
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+def test_a_module_that_keeps_a_computed_weight(norm: Callable[[nn.Module], nn.Module]) -> None:
+    """The weight is no leaf of autograd, and torch refuses to copy it."""
+    layer = norm(nn.Conv1d(2, 2, 3, padding=1, padding_mode="circular", bias=False))
+    layer(torch.ones(1, 2, 8))
+    before = layer.weight
+    assert diagnose(layer.eval(), (2, 8)).lti.certainty == "exhausted"
+    assert layer.weight is before
+    assert before.grad_fn is not None
+
+
+def test_a_lazy_module_is_sent_back() -> None:
+    with pytest.raises(ValueError, match="LazyConv1d has not decided the shape of weight yet"):
+        diagnose(nn.LazyConv1d(1, 3), (1, 8))
+
+
+def test_axes_have_to_be_several() -> None:
+    with pytest.raises(ValueError, match="axes is 1: give the axes of shape"):
+        diagnose(nn.ReLU(), (2, 8), axes=1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        lambda x: torch.where((x > 0.1) & (x < 0.2), 0, x),
+        lambda x: x.clamp(-1e16, 1e16),
+        lambda x: torch.where(x.abs() < 1e-6, 0, x),
+    ],
+    ids=["hole", "distant clamp", "dead zone"],
+)
+def test_what_is_zero_at_zero_and_not_linear_is_not_affine(op: Callable[..., Any]) -> None:
+    diagnosis = diagnose(op, (8,))
+    assert diagnosis.linear.holds is False
+    assert diagnosis.affine.holds is False
+    assert_replays(diagnosis.affine, op)
+
+
+def test_a_grid_between_values_of_the_input_is_no_constant() -> None:
+    def grid(x: torch.Tensor) -> torch.Tensor:
+        return x + 1e-15 * torch.linspace(x[0], x[1], 8).abs()
+
+    assert diagnose(grid, (8,)).linear.certainty == "sampled"

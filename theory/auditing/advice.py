@@ -242,7 +242,7 @@ def _unused_parameters(network: _Network) -> Iterator[str]:
 def _windowed(network: _Network) -> Iterator[tuple[Primitive, list[Layer]]]:
     """Yield the convolutions and pools, each with its layer along every axis."""
     for call in network.calls:
-        is_pool = "pool" in call.name and "kernel_size" in call.arguments
+        is_pool = "pool" in call.name and {"kernel_size", "stride"} <= call.arguments.keys()
         if is_pool or (call.name == "convolution" and not call["transposed"]):
             yield call, window_layers(call)
 

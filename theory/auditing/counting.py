@@ -121,13 +121,21 @@ def _resizing(call: Primitive) -> Cost:
     return Cost(flops=(2 * taps - 1) * math.prod(call.shape))
 
 
-_FREE = {*CONSTANT, *moving.RULES, "_to_copy", "constant_pad_nd", "copy", "detach", "getitem"} | {
-    name for name in sliding.RULES if "_pad" in name
-}
+_FREE = {
+    *CONSTANT,
+    *moving.RULES,
+    "_to_copy",
+    "constant_pad_nd",
+    "copy",
+    "detach",
+    "getitem",
+    "linspace",
+} | {name for name in sliding.RULES if "_pad" in name}
 
 _RULES: dict[str, Callable[[Primitive], Cost]] = {
     "convolution": _convolution,
     **dict.fromkeys(["addmm", "addmv", "baddbmm", "bmm", "dot", "mm", "mv"], _product),
+    "_prelu_kernel": _per_output,
     "_scaled_dot_product_flash_attention_for_cpu": _attention,
     **{
         name: _per_input if "adaptive" in name else _resizing if "upsample" in name else _pool
@@ -144,7 +152,7 @@ _RULES: dict[str, Callable[[Primitive], Cost]] = {
         ],
         _normalisation,
     ),
-    **dict.fromkeys(["_log_softmax", "_softmax"], _softmax),
+    **dict.fromkeys(["_log_softmax", "_safe_softmax", "_softmax"], _softmax),
     **dict.fromkeys(
         [
             "all",

@@ -164,7 +164,7 @@ _RESHAPES = {"_reshape_alias", "_unsafe_view", "reshape", "view"}
 _MOVES = """
     _reshape_alias _unsafe_view alias channel_shuffle clone contiguous detach diagonal expand flip
     lift_fresh_copy permute pixel_shuffle pixel_unshuffle repeat reshape roll select slice split
-    split_with_sizes squeeze t transpose unbind unfold unsqueeze view
+    split_with_sizes squeeze t transpose unbind unfold unsafe_split unsqueeze view
 """
 
 RULES: dict[str, Rule] = {

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch._dynamo
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch._subclasses.functional_tensor import (
@@ -23,7 +24,7 @@ from torch.fx.experimental.proxy_tensor import get_proxy_mode, get_proxy_slot, m
 from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._pytree import tree_leaves
 
-from theory.diagnosis.calling import isolated
+from theory.diagnosis.calling import computed, isolated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -89,9 +90,14 @@ def record(module: nn.Module, shape: tuple[int, ...]) -> Recording:
     Raises
     ------
     ValueError
-        If the module cannot be copied, takes no input of this shape, or does what depends on the
-        values of its input.
+        If the module is compiled, cannot be copied, takes no input of this shape, or does what
+        depends on the values of its input.
     """
+    if isinstance(module, torch.jit.ScriptModule | torch._dynamo.OptimizedModule):
+        raise ValueError(
+            f"{type(module).__name__} is compiled, and hides its layers: audit the module before "
+            "it was compiled"
+        )
     refusals: dict[str, str] = {}
     for batched in (True, False):
         size = (1, *shape) if batched else shape
@@ -151,7 +157,7 @@ _READS = (
 
 def _without_values(module: nn.Module, fake: FakeTensorMode) -> tuple[dict[int, str], nn.Module]:
     """Return a copy of a module in which tensors have no values, and the names of its tensors."""
-    memo: dict[int, Any] = {}
+    memo: dict[int, Any] = {id(each): fake.from_tensor(each) for each in computed(module)}
     names: dict[int, str] = {}
     for name, tensor in named_tensors(module).items():
         if nn.parameter.is_lazy(tensor):
@@ -235,7 +241,8 @@ class _Recorder(TorchFunctionMode):
 def _is_layer(module: nn.Module) -> bool:
     """Whether a module is one layer of torch's own, rather than something made of layers."""
     own = type(module).forward.__module__.startswith("torch.nn.")
-    return own and (isinstance(module, nn.MultiheadAttention) or not list(module.children()))
+    inner = {name for name, _ in module.named_children()} - {"parametrizations"}
+    return own and (isinstance(module, nn.MultiheadAttention) or not inner)
 
 
 def _tracer() -> Any:

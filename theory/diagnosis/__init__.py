@@ -80,7 +80,8 @@ def diagnose(
     TypeError
         If `op` is not callable.
     ValueError
-        If `op` takes no input of this shape, or an option is unknown.
+        If `op` takes no input of this shape, is a lazy module that was never called, or cannot be
+        copied; or an option is unknown.
 
     Examples
     --------

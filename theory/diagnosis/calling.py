@@ -300,7 +300,9 @@ def _checked_axes(axes: Sequence[int] | None, shape: tuple[int, ...]) -> tuple[i
     rank = len(shape)
     if axes is None:
         return (-1,) if rank == 1 else tuple(range(1 - rank, 0))
-    whole = all(isinstance(a, int | np.integer) and -rank <= a < rank for a in axes)
+    whole = isinstance(axes, Sequence) and all(
+        isinstance(a, int | np.integer) and -rank <= a < rank for a in axes
+    )
     if not whole or not axes or len({a % rank for a in axes}) < len(axes):
         raise ValueError(
             f"axes is {axes!r}: give the axes of shape {shape} that shifts act on, each once, "
@@ -310,14 +312,29 @@ def _checked_axes(axes: Sequence[int] | None, shape: tuple[int, ...]) -> tuple[i
 
 
 def _private_copy(op: Callable[..., Any], dtype: torch.dtype) -> Callable[..., Any]:
+    if isinstance(op, torch.nn.Module):
+        lazy = [name for name, value in op.named_parameters() if torch.nn.parameter.is_lazy(value)]
+        if lazy:
+            raise ValueError(
+                f"{_name(op)} has not decided the shape of {lazy[0]} yet: call it once first"
+            )
     try:
-        private = copy.deepcopy(op)
+        private = copy.deepcopy(op, {id(each): each.detach().clone() for each in computed(op)})
     except Exception as error:
         raise ValueError(
             f"{_name(op)} cannot be copied ({_told(error)}), and would not come back as it was: "
             "give a function that calls it"
         ) from error
     return private.to(dtype) if isinstance(private, torch.nn.Module) else private
+
+
+def computed(op: object) -> Iterator[torch.Tensor]:
+    """Yield the tensors that a module has computed and keeps, which torch refuses to copy."""
+    modules = op.modules() if isinstance(op, torch.nn.Module) else []
+    for module in modules:
+        for value in vars(module).values():
+            if isinstance(value, torch.Tensor) and not value.is_leaf:
+                yield value
 
 
 def _device(op: Callable[..., Any]) -> torch.device:

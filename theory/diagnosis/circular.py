@@ -155,6 +155,7 @@ class Circle:
 
     def _alike(self, response: Array, expected: Array) -> bool:
         """Whether two responses to unit impulses, or to zero, agree."""
+        self._shifts.note(response, expected, norm=2)
         return self._trials.rounding.excess(response, expected, norm=2, responses=2) <= 1
 
     def _witness(self, equation: Equation, x: Array) -> Witness:

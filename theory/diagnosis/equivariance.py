@@ -79,6 +79,7 @@ class Shifts:
         cells = int(np.prod(trials.operator.shape))
         self.by_basis = affine.holds is True and cells <= trials.budget
         self.exhausts = self.by_basis and affine.certainty == "proved"
+        self.faint = False
 
     def probes(self, shape: tuple[int, ...] | None = None) -> Iterator[Array]:
         """Yield inputs of the operator's or another shape, from small to extreme."""
@@ -91,6 +92,20 @@ class Shifts:
         return sizes is not None and all(
             m > 1 or n == 1 for n, m in zip(self.sizes, sizes, strict=True)
         )
+
+    def note(self, left: Array, right: Array, norm: float, where: Array | bool = True) -> None:
+        """Keep in mind a difference that the bound lets pass, but not that of its own channel.
+
+        The bound is for the whole output: beside a large channel, all of a faint one is rounding.
+        """
+        if self.faint or (left == right).all():
+            return
+        rounding, difference = self.trials.rounding, np.abs(left - right)
+        own = np.maximum(np.abs(left), np.abs(right)).max(self.axes, keepdims=True)
+        doubtful = difference > rounding.relative * own
+        if doubtful.any():
+            passes = difference <= rounding.bound(left, right, norm, responses=2)
+            self.faint = bool((doubtful & passes & where).any())
 
     def finding(
         self, period: Sequence[int | None], witness: Witness | None, why_not: str, how_far: str
@@ -125,6 +140,8 @@ class Shifts:
     def _certainty(self) -> tuple[Certainty, str]:
         if self.pointwise:
             return "proved", "one and the same function in every cell"
+        if self.exhausts and self.faint:
+            return "sampled", "impulse responses move, but a channel is too faint beside the others"
         if self.exhausts:
             return "exhausted", "f(0) and the response to every unit impulse move with the input"
         if self.by_basis:
@@ -143,7 +160,7 @@ class Shifts:
                     return ""
         if self.trials.failure:
             return ""
-        known = "exhausted" if self.exhausts else "sampled"
+        known = "exhausted" if self.exhausts and not self.faint else "sampled"
         return f"; shift-invariant ({known}): the output stays while the input moves"
 
     def _stays(self, x: Array, moved: Array) -> bool:

@@ -123,6 +123,17 @@ class Interior:
             unlike[to:] = beyond.any(axis=others)
         return unlike
 
+    def _unlike_on_basis(
+        self, before: Array, after: Array, axis: int, to: int, norm: float = 2
+    ) -> Array:
+        """Return the same for responses to unit impulses, and note what the bound lets pass."""
+        unlike = self._unlike(before, after, axis, to, norm)
+        m = after.shape[axis]
+        left, right = _cells(after, axis, to, m), _cells(before, axis, 0, m - to)
+        alike = ~unlike[to:].reshape(-1, *(1,) * (-axis - 1))
+        self._shifts.note(left, right, norm, alike)
+        return unlike
+
     def _confirmed(self, steps: list[_Step | None]) -> list[_Step | None]:
         """Return the steps that hold on the whole basis, with the borders that they leave there."""
         while True:
@@ -147,7 +158,7 @@ class Interior:
             if step is not None and operator.shape[axis] > 1
         }
         differs = {
-            at: self._unlike(zero, zero, axis, step.output_by, norm=0)
+            at: self._unlike_on_basis(zero, zero, axis, step.output_by, norm=0)
             for at, (axis, step) in known.items()
         }
         if not known:
@@ -159,9 +170,9 @@ class Interior:
             responses[cell] = response
             for at, (axis, step) in known.items():
                 before = responses.get(_moved(cell, axis, -step.by), zero)
-                differs[at] |= self._unlike(before, response, axis, step.output_by, norm=2)
+                differs[at] |= self._unlike_on_basis(before, response, axis, step.output_by)
                 if cell[axis] + step.by >= operator.shape[axis]:  # lost when the input is shifted
-                    differs[at] |= self._unlike(response, zero, axis, step.output_by, norm=2)
+                    differs[at] |= self._unlike_on_basis(response, zero, axis, step.output_by)
             if len(responses) > reach:
                 del responses[next(iter(responses))]
         return [

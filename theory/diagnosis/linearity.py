@@ -61,7 +61,10 @@ def judge_linearity(
     def judge(prop: Property, proved: bool) -> Finding:
         witness = _refute(trials, prop, CLEAR if proved else 1.0, rng)
         if witness is not None:
-            against = f", although {proof}: its table of primitives is wrong" if proved else ""
+            against = ""
+            if proved:
+                blame = "rounding is amplified, or the table of primitives is wrong"
+                against = f", although {proof}: {blame}"
             return Finding(False, "refuted", f"{Equation(prop)} fails{against}", witness)
         if trials.failure or trials.not_finite:
             why = trials.failure or trials.not_finite
@@ -75,6 +78,8 @@ def judge_linearity(
     linear = both({"additive": additive, "homogeneous": homogeneous})
     # What is linear is affine: no search for a witness could add anything.
     affine = additive if linear.holds else judge("affine", affine_by_structure)
+    if affine.holds and linear.holds is False and not affine_by_structure and not offset.any():
+        affine = replace(linear, reason=f"f(0) = 0, but {linear.reason}")
     return Linearity(additive, homogeneous, linear, affine)
 
 

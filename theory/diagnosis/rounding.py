@@ -91,7 +91,12 @@ class Rounding:
         exact = products * _SPARE <= 1 / self.unit_roundoff
         if exact and _is_integer(left) and _is_integer(right):
             return 0.0
-        return gamma(2 * _MATRIX_PRODUCTS * self.cells, self.unit_roundoff) * products
+        return self.relative * products
+
+    @property
+    def relative(self) -> float:
+        """The largest rounding error of a sum of products, relative to their magnitudes."""
+        return gamma(2 * _MATRIX_PRODUCTS * self.cells, self.unit_roundoff)
 
 
 def _is_integer(values: Array) -> bool:

@@ -219,6 +219,8 @@ def probes(shape: tuple[int, ...], rng: np.random.Generator, bits: int) -> Itera
     for x in impulses(shape):
         yield from (x / 2, x / 4, 1.5 * x)
     yield rng.integers(-9, 9, shape, endpoint=True) / 4
+    for x in impulses(shape):
+        yield 2.0**-20 * x
     for extreme in (1e2, 1e4, 1e6):
         for x in impulses(shape):
             yield from (extreme * x, -extreme * x)

@@ -91,6 +91,8 @@ def _level(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> Level:
         return Level.NONLINEAR
     if "reduce" in node.kwargs:
         return Level.UNKNOWN
+    if node.target is torch.ops.aten.view.dtype:
+        return Level.NONLINEAR  # the same bits read as another number
 
     def of(*arguments: Any) -> Level:
         return _join([_argument_level(argument, levels) for argument in arguments])
