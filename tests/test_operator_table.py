@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,13 +16,8 @@ if TYPE_CHECKING:
 
     from theory.diagnosis.equations import Boundary
 
-CASES: list[tuple[int, Boundary, torch.dtype]] = [
-    (0, "circular", torch.float64),
-    (0, "interior", torch.float32),
-    (1, "circular", torch.float32),
-    (1, "interior", torch.float64),
-]
-"""Every two of shape, boundary and precision meet."""
+BOUNDARIES: tuple[Boundary, ...] = ("circular", "interior")
+CASES = list(product((0, 1), BOUNDARIES, (torch.float32, torch.float64)))
 
 
 @pytest.mark.parametrize("name", OPERATORS)
