@@ -209,6 +209,7 @@ def test_results_are_frozen() -> None:
         (nn.ReLU(), (2, 8), {"axes": (1, -1)}, ValueError, "each once"),
         (nn.ReLU(), (2, 8), {"axes": ()}, ValueError, "axes is"),
         (nn.ReLU(), (8,), {"budget": 0}, ValueError, "budget is 0"),
+        (nn.ReLU(), (8,), {"seed": -1}, ValueError, "seed is -1"),
         (lambda x: x[:, 0], (8,), {"batched": False}, ValueError, "takes no input"),
         (nn.ReLU(), (8,), {"dtype": torch.int64}, ValueError, "give torch.float64"),
         (3, (8,), {}, TypeError, "3 is not callable"),

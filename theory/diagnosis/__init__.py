@@ -105,6 +105,8 @@ def diagnose(
         raise ValueError(f"boundary is {boundary!r}: give {known}")
     if budget < 1:
         raise ValueError(f"budget is {budget}: give the number of inputs to try, at least 1")
+    if seed < 0:
+        raise ValueError(f"seed is {seed}: give a number that is not negative")
     with isolated(seed):
         operator = Operator(op, shape, dtype, axes=axes, batched=batched)
         return _diagnose(operator, boundary, seed, budget)
