@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from theory import audit, auditing
+from theory import audit, auditing, diagnose
 from theory.auditing import advice, counting, recording
 
 ROOT = Path(__file__).parents[1]
@@ -89,6 +89,16 @@ def test_one_row_a_call_in_the_order_of_execution() -> None:
     assert facts.parameters == sum(each.numel() for each in Net().parameters()) == 241
     assert facts.receptive_field == (12, 12)
     assert facts.rows[-1].jump == facts.rows[-1].start == (None, None)
+
+
+@pytest.mark.parametrize("mode", ["linear", "nearest"])
+def test_what_a_resizing_folds_back_at_the_edge_is_a_border(mode: str) -> None:
+    """The same border as `diagnose` measures in the interior."""
+    layer = nn.Upsample(scale_factor=2, mode=mode)
+    (row,) = audit(layer, (1, 8)).rows
+    (border,) = diagnose(layer, (1, 8), boundary="interior").border
+    assert row.border == ((border, border),)
+    assert border == (mode == "linear")
 
 
 def test_macs_and_flops_are_counted_apart() -> None:

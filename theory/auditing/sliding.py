@@ -88,11 +88,22 @@ def _resizing(call: Primitive, sources: Sources) -> Dependence:
     for dim in range(2, len(cells)):
         if reach.shape[dim + 1] > 1 or dim == source.dim:
             table = _resizing_table(call, dim, cells[dim])
+            law = law_of_table(table, cells[dim])
+            if law is not None:
+                table = np.column_stack([table, _beyond(law, table, cells[dim])])
             reach = reaching.read_by(reach, dim, cells[dim], table)
             if dim == source.dim and windows is not None:
-                law = law_of_table(table, cells[dim])
                 windows = None if law is None else windows.through(law)
     return Dependence(reach).along(source.dim, windows)
+
+
+def _beyond(
+    law: Taps, table: Int[np.ndarray, "outputs taps"], cells: int
+) -> Int[np.ndarray, " outputs"]:
+    """Return -1, the edge, where a window hangs over it and what it reads was folded back."""
+    windows = (law.window(output) for output in range(len(table)))
+    hangs = np.array([first < 0 or last >= cells for first, last in windows])
+    return np.where(hangs, -1, table[:, 0])
 
 
 def _resizing_table(call: Primitive, dim: int, cells: int) -> Int[np.ndarray, "outputs taps"]:

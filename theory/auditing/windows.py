@@ -42,6 +42,12 @@ class Taps:
     offsets: tuple[tuple[int, ...], ...]
     step: int
 
+    def window(self, output: int) -> tuple[int, int]:
+        """Return the first and the last cell that an output cell reads, inside the input or not."""
+        turn, position = divmod(output, len(self.offsets))
+        taps = self.offsets[position]
+        return self.step * turn + min(taps), self.step * turn + max(taps)
+
     @classmethod
     def of(cls, layer: Layer) -> Taps:
         """Return the taps of a convolution or pooling layer."""
