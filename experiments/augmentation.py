@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -104,22 +103,25 @@ def inputs_of(recipe: Recipe, train_images: UInt8[Tensor, "n c h w"]) -> Inputs:
     """
     inputs = _scaling(recipe, train_images)
     height, size = train_images.shape[2:]
-    match re.match(r"(crop|pad)?(\d*)", recipe.augmentation).groups():  # type: ignore[union-attr]
-        case ("pad", pixels):
+    for step in recipe.augmentation.split():
+        if step == "flip":
+            inputs = replace(inputs, flip=True)
+        elif step.startswith("pad"):
             if height != size:
                 raise ValueError(
                     f"recipe {recipe.name!r}: padded crops are of square images, "
                     f"got {height}x{size}; leave the padding out"
                 )
-            inputs = replace(inputs, crop=size, padding=int(pixels))
-        case ("crop", side):
-            if int(side) > min(height, size):
+            inputs = replace(inputs, crop=size, padding=int(step.removeprefix("pad")))
+        else:
+            side = int(step.removeprefix("crop"))
+            if side > min(height, size):
                 raise ValueError(
                     f"recipe {recipe.name!r}: a crop of {side} pixels does not fit in images of "
                     f"{height}x{size}"
                 )
-            inputs = replace(inputs, crop=int(side))
-    return replace(inputs, flip=recipe.augmentation.endswith("flip"))
+            inputs = replace(inputs, crop=side)
+    return inputs
 
 
 def _scaling(recipe: Recipe, images: UInt8[Tensor, "n c h w"]) -> Inputs:

@@ -11,9 +11,10 @@ from experiments.quantities import (
     Metric,
     Quantity,
     Runs,
+    Unit,
     curve_of,
-    each_seed,
     formatted,
+    of_each_run,
     steps_an_epoch,
 )
 
@@ -32,12 +33,8 @@ def turning_point(role: str, last: int) -> Quantity:
         losses = record.curves.test_loss[:last]
         return float(np.argmin(losses)) + 1 if len(losses) == last else math.nan
 
-    return Quantity(
-        what="epoch of the lowest test loss",
-        where=f"{role}, of {last}",
-        unit="count",
-        reads={role: last},
-        values=each_seed(role, value),
+    return of_each_run(
+        "epoch of the lowest test loss", role, "count", value, where=f"{role}, of {last}", last=last
     )
 
 
@@ -69,12 +66,14 @@ def jumpiness(metric: Metric, role: str, last: int, *, first: int = 1) -> Quanti
             return math.nan
         return float(np.sqrt(np.mean(np.diff(curve[first - 1 :], n=2) ** 2)))
 
-    return Quantity(
-        what=f"jumpiness of the {metric.replace('_', ' ')}",
+    unit: Unit = "points" if metric.endswith("accuracy") else "nats"
+    return of_each_run(
+        f"jumpiness of the {metric.replace('_', ' ')}",
+        role,
+        unit,
+        value,
         where=f"{role}, epochs {first} to {last}",
-        unit="points" if metric.endswith("accuracy") else "nats",
-        reads={role: last},
-        values=each_seed(role, value),
+        last=last,
     )
 
 
@@ -122,13 +121,8 @@ def _until(
         return math.nan if record.diverged else float((last + 1) * an_epoch(record))
 
     goal = formatted(level, "accuracy" if accuracy else "nats")
-    return Quantity(
-        what=f"{what} to a {metric.replace('_', ' ')} of {goal}",
-        where=role,
-        unit="count",
-        reads={role: last},
-        values=each_seed(role, value),
-    )
+    what_is_reached = f"{what} to a {metric.replace('_', ' ')} of {goal}"
+    return of_each_run(what_is_reached, role, "count", value, last=last)
 
 
 def _test_losses(

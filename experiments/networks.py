@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from experiments import layers
-from experiments.layers import FlattenChannelsLast
+from experiments.layers import FlattenChannelsLast, GlobalAveragePooling
 from experiments.recipe import Initialisation
 from experiments.resnet import ResNet18
 
 _flatten_channels_last = FlattenChannelsLast()
+_global_average = GlobalAveragePooling()
 
 
 class TwoConv(nn.Module):
@@ -100,11 +101,7 @@ class ConvGAP(nn.Module):
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
         """Return the class scores (logits) of a batch."""
-        pixels = F.relu(self.conv1(x)).permute(0, 2, 3, 1).flatten(1, 2)
-        # A product with 1/(h·w) is the mean, and its gradient is dense: ReLU's backward pass is
-        # several times faster on it than on the stride-0 gradient of ``mean``.
-        average = pixels.new_full((1, pixels.shape[1]), 1 / pixels.shape[1])
-        return self.fc((average @ pixels).squeeze(1))
+        return self.fc(_global_average(F.relu(self.conv1(x))))
 
 
 _NETWORKS: dict[str, Callable[..., nn.Module]] = {
@@ -157,14 +154,13 @@ def build(
         )
     if filters is not None:
         raise ValueError(f"network {name!r} names its own filters; leave the setting out")
-    network = layers.build(name, image_shape)
-    scores = network.eval()(torch.zeros(1, *image_shape)).shape[1:]
+    network, scores = layers.build(name, image_shape)
     if scores != (classes,):
         raise ValueError(
-            f"network {name!r} gives scores of shape {tuple(scores)}, expected {classes}; "
+            f"network {name!r} gives scores of shape {scores}, expected {classes}; "
             f"let it end with fc{classes}"
         )
-    return network.train()
+    return network
 
 
 @torch.no_grad()

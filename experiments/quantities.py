@@ -118,9 +118,7 @@ def steps_taken(role: str) -> Quantity:
             return math.nan
         return float(steps_an_epoch(record) * len(record.curves.train_loss))
 
-    return Quantity(
-        what="steps", where=role, unit="count", reads={role: 0}, values=each_seed(role, value)
-    )
+    return of_each_run("steps", role, "count", value)
 
 
 def best_train_accuracy(role: str) -> Quantity:
@@ -130,12 +128,8 @@ def best_train_accuracy(role: str) -> Quantity:
         accuracy = record.best_train_accuracy
         return math.nan if accuracy is None else accuracy
 
-    return Quantity(
-        what="train accuracy",
-        where=f"{role} at the lowest validation loss",
-        unit="accuracy",
-        reads={role: 0},
-        values=each_seed(role, value),
+    return of_each_run(
+        "train accuracy", role, "accuracy", value, where=f"{role} at the lowest validation loss"
     )
 
 
@@ -146,13 +140,7 @@ def final_train_accuracy(role: str) -> Quantity:
         accuracy = record.final_train_accuracy
         return math.nan if accuracy is None else accuracy
 
-    return Quantity(
-        what="train accuracy",
-        where=f"{role}, final weights",
-        unit="accuracy",
-        reads={role: 0},
-        values=each_seed(role, value),
-    )
+    return of_each_run("train accuracy", role, "accuracy", value, where=f"{role}, final weights")
 
 
 def difference(first: Quantity, second: Quantity) -> Quantity:
@@ -194,35 +182,17 @@ def absolute(quantity: Quantity) -> Quantity:
 
 def parameters(role: str) -> Quantity:
     """Return the number of trainable parameters."""
-    return Quantity(
-        what="parameters",
-        where=role,
-        unit="count",
-        reads={role: 0},
-        values=each_seed(role, lambda record: float(record.parameters)),
-    )
+    return of_each_run("parameters", role, "count", lambda record: float(record.parameters))
 
 
 def size_of_training_set(role: str) -> Quantity:
     """Return the number of images that a run trains on."""
-    return Quantity(
-        what="training images",
-        where=role,
-        unit="count",
-        reads={role: 0},
-        values=each_seed(role, lambda record: float(record.train_size)),
-    )
+    return of_each_run("training images", role, "count", lambda record: float(record.train_size))
 
 
 def size_of_test_set(role: str) -> Quantity:
     """Return the number of images that a run is tested on."""
-    return Quantity(
-        what="test images",
-        where=role,
-        unit="count",
-        reads={role: 0},
-        values=each_seed(role, lambda record: float(record.test_size)),
-    )
+    return of_each_run("test images", role, "count", lambda record: float(record.test_size))
 
 
 def epochs_with_finite_loss(role: str) -> Quantity:
@@ -231,13 +201,7 @@ def epochs_with_finite_loss(role: str) -> Quantity:
     def value(record: Record) -> float:
         return math.nan if record.diverged else float(len(record.curves.train_loss))
 
-    return Quantity(
-        what="epochs with a finite loss",
-        where=role,
-        unit="count",
-        reads={role: 0},
-        values=each_seed(role, value),
-    )
+    return of_each_run("epochs with a finite loss", role, "count", value)
 
 
 def failed(role: str, epoch: int, classes: int = 10) -> Quantity:
@@ -251,12 +215,13 @@ def failed(role: str, epoch: int, classes: int = 10) -> Quantity:
         losses = record.curves.train_loss
         return float(len(losses) < epoch or losses[epoch - 1] >= math.log(classes))
 
-    return Quantity(
-        what="runs that learnt nothing",
+    return of_each_run(
+        "runs that learnt nothing",
+        role,
+        "count",
+        value,
         where=f"{role} at epoch {epoch}",
-        unit="count",
-        reads={role: epoch},
-        values=each_seed(role, value),
+        last=epoch,
     )
 
 
@@ -271,13 +236,7 @@ def seconds_an_epoch(role: str) -> Quantity:
             return math.nan
         return float(record.provenance["training_seconds"]) / len(record.curves.train_loss)
 
-    return Quantity(
-        what="training time of an epoch",
-        where=role,
-        unit="seconds",
-        reads={role: 0},
-        values=each_seed(role, value),
-    )
+    return of_each_run("training time of an epoch", role, "seconds", value)
 
 
 def unmeasured(what: str, where: str, unit: Unit) -> Quantity:
@@ -308,9 +267,39 @@ def formatted_range(low: float, high: float, unit: Unit) -> str:
     return f"{number} to {formatted(high, unit)}"
 
 
-def each_seed(role: str, value: Callable[[Record], float]) -> Callable[[Runs], dict[int, float]]:
-    """Return what takes a value of every record of a role."""
-    return lambda runs: {seed: value(record) for seed, record in runs[role].items()}
+def of_each_run(
+    what: str,
+    role: str,
+    unit: Unit,
+    value: Callable[[Record], float],
+    *,
+    where: str | None = None,
+    last: int = 0,
+    of_test_set: bool = False,
+) -> Quantity:
+    """Return a quantity that one value of every record of one role makes up.
+
+    Parameters
+    ----------
+    what, unit, of_test_set
+        As in :class:`Quantity`.
+    role
+        The runs.
+    value
+        Takes the value of a record, NaN where it has none.
+    where
+        As in :class:`Quantity`; by default the role.
+    last
+        The last epoch that is needed.
+    """
+    return Quantity(
+        what=what,
+        where=where or role,
+        unit=unit,
+        reads={role: last},
+        values=lambda runs: {seed: value(record) for seed, record in runs[role].items()},
+        of_test_set=of_test_set,
+    )
 
 
 def steps_an_epoch(record: Record) -> int:
@@ -340,11 +329,12 @@ def _of_curve(
 ) -> Quantity:
     if metric not in get_args(Metric):
         raise ValueError(f"metric {metric!r} is unknown; known: {', '.join(get_args(Metric))}")
-    return Quantity(
-        what=metric.replace("_", " "),
+    return of_each_run(
+        metric.replace("_", " "),
+        role,
+        "accuracy" if metric.endswith("accuracy") else "nats",
+        value,
         where=f"{role} {when}",
-        unit="accuracy" if metric.endswith("accuracy") else "nats",
-        reads={role: last},
-        values=each_seed(role, value),
+        last=last,
         of_test_set=metric == "test_accuracy",
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.quantities import Quantity, each_seed, formatted
+from experiments.quantities import Quantity, formatted, of_each_run
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -25,13 +25,7 @@ def largest_lead(role: str) -> Quantity:
     def value(record: Record) -> float:
         return math.nan if record.diverged else float(_leads(record).max())
 
-    return Quantity(
-        what="largest lead of train over test accuracy",
-        where=role,
-        unit="points",
-        reads={role: 1},
-        values=each_seed(role, value),
-    )
+    return of_each_run("largest lead of train over test accuracy", role, "points", value, last=1)
 
 
 def lead_begins(role: str, lead: float) -> Quantity:
@@ -55,13 +49,8 @@ def lead_begins(role: str, lead: float) -> Quantity:
         start = int(behind[-1]) + 2 if len(behind) else 1
         return start / len(ahead)
 
-    return Quantity(
-        what=f"share of the training until train leads test by {formatted(lead, 'points')}",
-        where=role,
-        unit="share",
-        reads={role: 1},
-        values=each_seed(role, value),
-    )
+    what = f"share of the training until train leads test by {formatted(lead, 'points')}"
+    return of_each_run(what, role, "share", value, last=1)
 
 
 def _leads(record: Record) -> Float[np.ndarray, " epochs"]:

@@ -14,6 +14,7 @@ import torch
 import theory
 from experiments import __main__ as experiments_cli
 from experiments.records import ENGINE_VERSION, Curves, Record, record_key
+from theory import __main__ as theory_cli
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,22 +50,38 @@ def convlaws(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
     """Run ``python -m experiments ARGUMENTS`` in this process: exit code, stdout, stderr."""
+    return _command("experiments", experiments_cli.main, monkeypatch, capsys)
 
+
+@pytest.fixture
+def theory_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run ``python -m theory ARGUMENTS`` in this process: exit code, stdout, stderr."""
+    return _command("theory", theory_cli.main, monkeypatch, capsys)
+
+
+def _command(
+    package: str,
+    main: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Callable[..., tuple[int, str, str]]:
     def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["experiments", *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", [package, *map(str, arguments)])
         with pytest.raises(SystemExit) as stop:
-            experiments_cli.main()
+            main()
         captured = capsys.readouterr()
         # Typer colours its help where it believes that a terminal, or a CI, shows it.
         out, err = (re.sub(r"\x1b\[[0-9;]*m", "", text) for text in captured)
-        return stop.value.code or 0, out, err
+        return int(stop.value.code or 0), out, err
 
     return run
 
 
 @pytest.fixture
 def refused(convlaws: Callable[..., tuple[int, str, str]]) -> Callable[..., str]:
-    """Run a command that must be refused in one line, and return that line."""
+    """Run a command of the experiments that must be refused in one line; return that line."""
 
     def check(*arguments: object) -> str:
         code, out, err = convlaws(*arguments)

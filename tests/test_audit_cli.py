@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-import theory.__main__ as cli
-
 CONV = ("torch.nn:Conv2d", "--kwargs", '{"in_channels": 3, "out_channels": 8, "kernel_size": 3}')
 
 
-def _run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
-) -> tuple[int, str, str]:
-    """Run the command line in this process; return exit code, output and errors."""
-    monkeypatch.setattr(sys, "argv", ["theory", "audit", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    out, err = capsys.readouterr()
-    return int(stop.value.code or 0), out, err
-
-
 def test_an_audit_as_a_table(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    theory_command: Callable[..., tuple[int, str, str]],
 ) -> None:
-    code, out, err = _run(monkeypatch, capsys, *CONV, "--shape", "3,32,32")
+    code, out, err = theory_command("audit", *CONV, "--shape", "3,32,32")
     assert (code, err) == (0, "")
     assert "Conv2d: (3, 32, 32) -> (8, 30, 30), in evaluation mode" in out
     assert "parameters       224" in out
@@ -35,9 +21,9 @@ def test_an_audit_as_a_table(
 
 
 def test_the_same_audit_as_json(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    theory_command: Callable[..., tuple[int, str, str]],
 ) -> None:
-    code, out, _ = _run(monkeypatch, capsys, *CONV, "--shape", "3x32x32", "--json")
+    code, out, _ = theory_command("audit", *CONV, "--shape", "3x32x32", "--json")
     report = json.loads(out)
     assert code == 0
     assert report["target"] == "torch.nn:Conv2d"
@@ -46,7 +32,9 @@ def test_the_same_audit_as_json(
 
 
 def test_a_function_that_builds_a_model(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    theory_command: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     (tmp_path / "models_of_mine.py").write_text(
         "from torch import nn\n\n\ndef build(width):\n    return nn.Linear(4, width)\n",
@@ -54,7 +42,7 @@ def test_a_function_that_builds_a_model(
     )
     monkeypatch.syspath_prepend(tmp_path)
     arguments = ("models_of_mine:build", "--kwargs", '{"width": 5}', "--shape", "4", "--json")
-    code, out, _ = _run(monkeypatch, capsys, *arguments)
+    code, out, _ = theory_command("audit", *arguments)
     assert code == 0
     assert json.loads(out)["parameters"] == 4 * 5 + 5
 
@@ -74,12 +62,11 @@ def test_a_function_that_builds_a_model(
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    theory_command: Callable[..., tuple[int, str, str]],
     arguments: list[str],
     message: str,
 ) -> None:
-    code, out, err = _run(monkeypatch, capsys, *arguments)
+    code, out, err = theory_command("audit", *arguments)
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
     assert err.count("\n") == 1

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import pytest
 import torch
 
 from experiments import networks
-from experiments.augmentation import inputs_of
 from experiments.catalog.mnist_2017 import COMPLETIONS, NETWORKS, STUDY
 from experiments.statements import Exactly
-from experiments.training import train_epoch
+from tests.catalog_steps import assert_every_weight_moves
 from theory.ledger import claims
 
 SHAPES = {"mnist": ((1, 28, 28), 10), "mnist-pairs": ((1, 56, 28), 19)}
@@ -104,17 +102,4 @@ def test_only_the_questions_on_few_examples_have_few() -> None:
 @pytest.mark.parametrize("role", NETWORKS)
 def test_every_recipe_takes_a_step(role: str) -> None:
     recipe = dataclasses.replace(STUDY.recipe(role, "1000"), batch=4)
-    shape, classes = SHAPES[recipe.dataset]
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (4, *shape), dtype=torch.uint8, generator=generator)
-    labels = torch.randint(classes, (4,), generator=generator)
-    network = built(role)
-    before = [p.clone() for p in network.parameters()]
-    optimizer = torch.optim.Adam(network.parameters(), lr=recipe.optimizer.lr)
-    loss, _ = train_epoch(
-        network, optimizer, images, labels, torch.arange(4), recipe, inputs_of(recipe, images)
-    )
-    assert math.isfinite(loss)
-    assert all(
-        not torch.equal(old, new) for old, new in zip(before, network.parameters(), strict=True)
-    )
+    assert_every_weight_moves(recipe, *SHAPES[recipe.dataset])

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from torch import nn
 
 from experiments import layers
-from experiments.augmentation import inputs_of
 from experiments.catalog.nn4i_2023_a1 import NETWORKS, STUDY
-from experiments.training import train_epoch
+from tests.catalog_steps import assert_every_weight_moves
 from theory.ledger import claims
 
 IMAGE = (3, 32, 32)
@@ -20,7 +17,7 @@ PREFIX = "nn4i-2023-a1-"
 
 def built(role: str) -> nn.Sequential:
     torch.manual_seed(0)
-    return layers.build(NETWORKS[role], IMAGE)
+    return layers.build(NETWORKS[role], IMAGE)[0]
 
 
 def parameters(role: str) -> int:
@@ -110,17 +107,4 @@ def test_every_empirical_claim_is_stated() -> None:
 
 @pytest.mark.parametrize("role", NETWORKS)
 def test_every_recipe_takes_a_step(role: str) -> None:
-    recipe = STUDY.recipe(role, "adam")
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (2, *IMAGE), dtype=torch.uint8, generator=generator)
-    labels = torch.randint(10, (2,), generator=generator)
-    network = built(role)
-    before = [p.clone() for p in network.parameters()]
-    optimizer = torch.optim.Adam(network.parameters(), lr=recipe.optimizer.lr)
-    loss, _ = train_epoch(
-        network, optimizer, images, labels, torch.arange(2), recipe, inputs_of(recipe, images)
-    )
-    assert math.isfinite(loss)
-    assert all(
-        not torch.equal(old, new) for old, new in zip(before, network.parameters(), strict=True)
-    )
+    assert_every_weight_moves(STUDY.recipe(role, "adam"), IMAGE)

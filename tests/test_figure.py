@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +11,12 @@ import pytest
 import torch
 from torch import nn
 
-import theory.__main__ as cli
 from theory import diagnose
 from theory.figure import describe, draw, svg
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matplotlib.figure import Figure
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -113,32 +113,24 @@ def test_the_same_diagnosis_gives_the_same_bytes() -> None:
     assert svg(diagnose(nn.ReLU(), (4,))) == svg(diagnose(nn.ReLU(), (4,)))
 
 
-def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["theory", "diagnose", "torch.nn:ReLU", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    return int(stop.value.code or 0)
-
-
 def test_the_command_writes_the_figure(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    theory_command: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
     path = tmp_path / "relu.svg"
-    assert _run(monkeypatch, "--shape", "4", "--figure", str(path)) == 0
+    arguments = ("diagnose", "torch.nn:ReLU", "--shape", "4", "--figure", path)
+    code, out, _ = theory_command(*arguments)
+    assert code == 0
     assert path.read_text("utf-8") == svg(diagnose(nn.ReLU(), (4,)))
-    assert "ReLU: (4,) -> (4,)" in capsys.readouterr().out
+    assert "ReLU: (4,) -> (4,)" in out
 
 
 @pytest.mark.parametrize("name", ["relu.png", "missing/relu.svg", "folder.svg"])
 def test_a_figure_that_cannot_be_written_is_one_line(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    name: str,
+    theory_command: Callable[..., tuple[int, str, str]], tmp_path: Path, name: str
 ) -> None:
     (tmp_path / "folder.svg").mkdir()
-    assert _run(monkeypatch, "--shape", "4", "--figure", str(tmp_path / name)) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
+    arguments = ("diagnose", "torch.nn:ReLU", "--shape", "4", "--figure", tmp_path / name)
+    code, out, err = theory_command(*arguments)
+    assert (code, out) == (2, "")
     assert err.startswith("error: --figure ")
     assert err.count("\n") == 1

@@ -14,7 +14,10 @@ CIFAR, DIGIT = (3, 32, 32), (1, 28, 28)
 
 def _built(text: str, shape: tuple[int, int, int] = CIFAR) -> nn.Sequential:
     torch.manual_seed(0)
-    return layers.build(text, shape).double().eval()
+    network, result = layers.build(text, shape)
+    with torch.no_grad():
+        assert network.eval()(torch.zeros(1, *shape)).shape[1:] == result
+    return network.double()
 
 
 def _parameters(network: nn.Module) -> int:
@@ -62,7 +65,7 @@ def test_a_chain_computes_what_it_says() -> None:
 
 def test_the_order_of_pooling_and_activation_is_changed_only_where_it_may_be() -> None:
     def kinds(text: str) -> list[str]:
-        return [type(module).__name__ for module in layers.build(text, CIFAR)]
+        return [type(module).__name__ for module in layers.build(text, CIFAR)[0]]
 
     assert kinds("relu max2 elu max2") == ["MaxPool2d", "ReLU", "MaxPool2d", "ELU"]
     assert kinds("relu avg2 bn max2") == ["ReLU", "AvgPool2d", "BatchNorm2d", "MaxPool2d"]
@@ -136,7 +139,7 @@ def test_a_recipes_network_must_end_with_the_classes() -> None:
 
 def test_initialisations_have_the_distribution_they_name() -> None:
     torch.manual_seed(0)
-    network = layers.build("conv64k5 relu fc10", CIFAR)
+    network, _ = layers.build("conv64k5 relu fc10", CIFAR)
     convolution, linear = network[0], network[-1]
     before = [p.detach().clone() for p in network.parameters()]
     networks.initialise(network, "pytorch")

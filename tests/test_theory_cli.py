@@ -9,26 +9,13 @@ from pathlib import Path
 
 import pytest
 
-import theory.__main__ as cli
-
 ROOT = Path(__file__).parents[1]
 
 
-def _run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
-) -> tuple[int, str, str]:
-    """Run the command line in this process; return exit code, output and errors."""
-    monkeypatch.setattr(sys, "argv", ["theory", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    out, err = capsys.readouterr()
-    return int(stop.value.code or 0), out, err
-
-
 def test_a_diagnosis_as_a_table(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    theory_command: Callable[..., tuple[int, str, str]],
 ) -> None:
-    code, out, err = _run(monkeypatch, capsys, "diagnose", "torch.nn:ReLU", "--shape", "8")
+    code, out, err = theory_command("diagnose", "torch.nn:ReLU", "--shape", "8")
     assert (code, err) == (0, "")
     assert "ReLU: (8,) -> (8,), circular boundary" in out
     assert "x = [1 at 0], y = [-1 at 0]: f(x + y) = 0 but f(x) + f(y) = 1 at 0" in out
@@ -36,10 +23,10 @@ def test_a_diagnosis_as_a_table(
 
 
 def test_the_same_diagnosis_as_json(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    theory_command: Callable[..., tuple[int, str, str]],
 ) -> None:
     arguments = ("diagnose", "torch.nn:MaxPool2d", "--kwargs", '{"kernel_size": 2}', "--json")
-    code, out, _ = _run(monkeypatch, capsys, *arguments, "--shape", "1x4x4")
+    code, out, _ = theory_command(*arguments, "--shape", "1x4x4")
     report = json.loads(out)
     assert code == 0
     assert report["target"] == "torch.nn:MaxPool2d"
@@ -64,28 +51,27 @@ def test_the_same_diagnosis_as_json(
     ],
 )
 def test_the_default_shape_fits_the_operator_and_is_said(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    theory_command: Callable[..., tuple[int, str, str]],
     target: str,
     kwargs: dict[str, int],
     shape: list[int],
 ) -> None:
     arguments = ("diagnose", target, "--kwargs", json.dumps(kwargs))
-    code, out, _ = _run(monkeypatch, capsys, *arguments, "--json")
+    code, out, _ = theory_command(*arguments, "--json")
     report = json.loads(out)
     assert code == 0
     assert report["shape"] == shape
     assert report["default_shape"] is True
-    _, out, _ = _run(monkeypatch, capsys, *arguments)
+    _, out, _ = theory_command(*arguments)
     assert f"--shape {','.join(map(str, shape))}." in out
 
 
 def test_boundary_and_axes_are_passed_on(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    theory_command: Callable[..., tuple[int, str, str]],
 ) -> None:
     kwargs = '{"in_channels": 1, "out_channels": 1, "kernel_size": 3, "padding": 1, "bias": false}'
     arguments = ("diagnose", "torch.nn:Conv2d", "--kwargs", kwargs, "--shape", "1,6,6", "--json")
-    code, out, _ = _run(monkeypatch, capsys, *arguments, "--boundary", "interior", "--axes", "2")
+    code, out, _ = theory_command(*arguments, "--boundary", "interior", "--axes", "2")
     report = json.loads(out)
     assert code == 0
     assert report["boundary"] == "interior"
@@ -94,13 +80,13 @@ def test_boundary_and_axes_are_passed_on(
 
 
 def test_the_seed_fixes_random_weights(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    theory_command: Callable[..., tuple[int, str, str]],
 ) -> None:
     kwargs = json.dumps({"in_features": 4, "out_features": 4})
     arguments = ("diagnose", "torch.nn:Linear", "--kwargs", kwargs, "--json", "--seed")
-    first = _run(monkeypatch, capsys, *arguments, "1")
-    assert _run(monkeypatch, capsys, *arguments, "1") == first
-    assert _run(monkeypatch, capsys, *arguments, "2") != first
+    first = theory_command(*arguments, "1")
+    assert theory_command(*arguments, "1") == first
+    assert theory_command(*arguments, "2") != first
 
 
 @pytest.mark.parametrize(
@@ -136,12 +122,11 @@ def test_the_seed_fixes_random_weights(
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    theory_command: Callable[..., tuple[int, str, str]],
     arguments: list[str],
     message: str,
 ) -> None:
-    code, out, err = _run(monkeypatch, capsys, "diagnose", *arguments)
+    code, out, err = theory_command("diagnose", *arguments)
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
     assert err.count("\n") == 1
@@ -149,9 +134,9 @@ def test_bad_input_is_one_line_and_exit_code_2(
 
 
 def test_help_shows_examples(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    theory_command: Callable[..., tuple[int, str, str]],
 ) -> None:
-    code, out, _ = _run(monkeypatch, capsys, "diagnose", "--help")
+    code, out, _ = theory_command("diagnose", "--help")
     assert code == 0
     for option in (
         "--shape",
