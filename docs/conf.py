@@ -32,6 +32,7 @@ extensions = [
     "_ext.operators",
     "_ext.pictures",
     "_ext.transcripts",
+    "_ext.verdicts",
 ]
 exclude_patterns = ["_build", "_ext", "_generated", "results"]
 

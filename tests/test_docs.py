@@ -10,6 +10,7 @@ import dataclasses
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import pytest
@@ -18,10 +19,10 @@ pytest.importorskip("sphinx", reason="the docs extra is not installed")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
 
 from _ext import benches as bench_page
-from _ext import convolution_pictures, operator_pictures, parameter_pictures
+from _ext import convolution_pictures, operator_pictures, parameter_pictures, verdicts
 from _ext.chips import LABELS
 from _ext.runs import runs_of
-from _ext.verdicts import theory_verdicts
+from _ext.verdicts import start_trials, theory_verdicts
 from sphinx.errors import ExtensionError
 from sphinx.testing.util import SphinxTestApp
 
@@ -307,14 +308,42 @@ def theory(tmp_path):
 
 
 def test_trials_run_once_for_each_state_of_their_sources(theory):
-    for _ in range(2):
+    def settled():
+        start_trials.cache_clear()
         theory_verdicts.cache_clear()
-        assert theory_verdicts(theory, theory / "kept")["a-claim"].verdict == "holds"
+        return theory_verdicts(theory, theory / "kept")
+
+    for _ in range(2):
+        assert settled()["a-claim"].verdict == "holds"
     assert (theory / "runs").read_text() == "run "
     (theory / "theory" / "test_law.py").write_text("def test_law():\n    pass\n", "utf-8")
-    theory_verdicts.cache_clear()
-    theory_verdicts(theory, theory / "kept")
+    settled()
     assert (theory / "runs").read_text() == "run run "
+    assert {path.suffix for path in (theory / "kept").iterdir()} == {".json"}
+
+
+def test_trials_run_while_the_build_goes_on(theory):
+    slow = "import time\n\ndef test_law():\n    time.sleep(1)\n"
+    (theory / "theory" / "test_law.py").write_text(slow, "utf-8")
+    trials = start_trials(theory, theory / "kept")
+    assert trials.process.poll() is None
+    assert not trials.path.exists()
+    assert theory_verdicts(theory, theory / "kept").keys() == {"a-claim"}
+    assert trials.path.exists()
+
+
+def test_pages_that_show_verdicts_are_read_last(tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(verdicts, "start_trials", lambda: started.append("trials"))
+    for name, text in {"a": "```{tally}\n```", "b": "A page.", "c": "```{claims}\n```"}.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    env = SimpleNamespace(doc2path=lambda name: tmp_path / name)
+    pages = ["a", "b", "c"]
+    verdicts.start_and_read_verdicts_last(None, env, pages)
+    assert pages == ["b", "a", "c"]
+    assert started == ["trials"]
+    verdicts.start_and_read_verdicts_last(None, env, ["b"])
+    assert started == ["trials"]
 
 
 def test_a_failing_trial_leaves_no_verdicts(theory):

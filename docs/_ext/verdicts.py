@@ -1,12 +1,19 @@
-"""The verdicts of the theory's trials, by running them; once for each state of their sources."""
+"""The verdicts of the theory's trials, by running them; once for each state of their sources.
+
+The trials run beside the build, which reads the pages that show verdicts last.
+"""
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
+import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sphinx.errors import ExtensionError
@@ -16,15 +23,34 @@ from _ext.places import GENERATED, ROOT
 from theory.ledger.tally import Settled
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+    from sphinx.util.typing import ExtensionMetadata
 
 _LOG = logging.getLogger(__name__)
 _TAIL_LINES = 30
+_VERDICTS = re.compile(r"\{(claims|other-claims|ledger|tally)\}")
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The trials of one state of the sources, ended or under way.
+
+    Parameters
+    ----------
+    path : Path
+        Where their verdicts are kept.
+    process : subprocess.Popen or None
+        Who runs them; None where they ran before.
+    """
+
+    path: Path
+    process: subprocess.Popen[bytes] | None
 
 
 @cache
-def theory_verdicts(root: Path = ROOT, store: Path = GENERATED / "verdicts") -> dict[str, Settled]:
-    """Run the trials of ``<root>/theory``, unless they ran before, and return what they settled.
+def start_trials(root: Path = ROOT, store: Path = GENERATED / "verdicts") -> Trials:
+    """Run the trials of ``<root>/theory`` in a process of their own, unless they ran before.
 
     Parameters
     ----------
@@ -32,6 +58,31 @@ def theory_verdicts(root: Path = ROOT, store: Path = GENERATED / "verdicts") -> 
         The folder that holds ``theory``.
     store : Path
         Where verdicts are kept, in a file named by the digest of the theory's sources.
+    """
+    path = store / f"{_digest(root / 'theory')}.json"
+    if path.exists():
+        return Trials(path, None)
+    store.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "pytest", "theory", "-q", "-p", "no:cacheprovider"]
+    with _output(path).open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--verdicts", str(_partial(path))],
+            cwd=root,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    atexit.register(process.kill)  # a build that fails before leaves nothing running
+    return Trials(path, process)
+
+
+@cache
+def theory_verdicts(root: Path = ROOT, store: Path = GENERATED / "verdicts") -> dict[str, Settled]:
+    """Return what the trials of ``<root>/theory`` settled, once they have ended.
+
+    Parameters
+    ----------
+    root, store : Path
+        As for `start_trials`.
 
     Returns
     -------
@@ -43,15 +94,37 @@ def theory_verdicts(root: Path = ROOT, store: Path = GENERATED / "verdicts") -> 
     sphinx.errors.ExtensionError
         If a trial fails: a site would show verdicts that do not stand.
     """
-    path = store / f"{_digest(root / 'theory')}.json"
-    if not path.exists():
-        _LOG.info("running the trials of the theory ...")
-        _run_trials(root, path)
-    verdicts = json.loads(path.read_text("utf-8"))
+    trials = start_trials(root, store)
+    if trials.process is not None and not trials.path.exists():
+        _LOG.info("waiting for the trials of the theory ...")
+        _finish(trials.process, trials.path)
+    verdicts = json.loads(trials.path.read_text("utf-8"))
     return {
         claim: Settled(**{**settled, "trials": tuple(settled["trials"])})
         for claim, settled in verdicts.items()
     }
+
+
+def _finish(process: subprocess.Popen[bytes], path: Path) -> None:
+    failed = process.wait() != 0
+    output = _output(path).read_text("utf-8", errors="replace")
+    _output(path).unlink()
+    if failed:
+        _partial(path).unlink(missing_ok=True)
+        tail = "\n".join(output.splitlines()[-_TAIL_LINES:])
+        raise ExtensionError(
+            f"the trials of the theory do not pass, so there are no verdicts to show; "
+            f"run `pytest theory` and mend what fails:\n{tail}"
+        )
+    _partial(path).replace(path)
+
+
+def _partial(path: Path) -> Path:
+    return path.with_suffix(".partial")
+
+
+def _output(path: Path) -> Path:
+    return path.with_suffix(".output")
 
 
 def _digest(folder: Path) -> str:
@@ -63,18 +136,19 @@ def _digest(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _run_trials(root: Path, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    command = ["-m", "pytest", "theory", "-q", "-p", "no:cacheprovider", "--verdicts", str(partial)]
-    run = subprocess.run(
-        [sys.executable, *command], cwd=root, capture_output=True, text=True, check=False
-    )
-    if run.returncode != 0:
-        partial.unlink(missing_ok=True)
-        tail = "\n".join((run.stdout + run.stderr).splitlines()[-_TAIL_LINES:])
-        raise ExtensionError(
-            f"the trials of the theory do not pass, so there are no verdicts to show; "
-            f"run `pytest theory` and mend what fails:\n{tail}"
-        )
-    partial.replace(path)
+def start_and_read_verdicts_last(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
+    """Start the trials if a page shows verdicts, and let those pages come after all others."""
+    waiting = {name: _shows_verdicts(Path(env.doc2path(name))) for name in docnames}
+    docnames.sort(key=waiting.__getitem__)
+    if any(waiting.values()):
+        start_trials()
+
+
+def _shows_verdicts(page: Path) -> bool:
+    return _VERDICTS.search(page.read_text("utf-8")) is not None
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Run the trials while the pages are read that need no verdicts."""
+    app.connect("env-before-read-docs", start_and_read_verdicts_last)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
