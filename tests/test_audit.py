@@ -158,6 +158,12 @@ def test_a_module_that_takes_no_batch() -> None:
     assert audit(only_bare, (3, 8)).output_shape == (3, 10)
 
 
+@pytest.mark.parametrize("shape", [(1, 3, 8, 8), (4, 3, 8, 8)])
+def test_a_batch_is_not_taken_for_an_input(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"for a batch: give the shape of one input, \(3, 8, 8\)"):
+        audit(nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU()), shape)
+
+
 def test_fractions_of_a_jump_and_several_outputs() -> None:
     up = audit(nn.ConvTranspose1d(1, 1, 2, 2), (1, 8))
     assert up.rows[0].jump == (Fraction(1, 2),)

@@ -355,3 +355,45 @@ def test_a_grid_between_values_of_the_input_is_no_constant() -> None:
         return x + 1e-15 * torch.linspace(x[0], x[1], 8).abs()
 
     assert diagnose(grid, (8,)).linear.certainty == "sampled"
+
+
+def _rounded(x: torch.Tensor) -> torch.Tensor:
+    return x.relu().bfloat16()
+
+
+class _Autocast(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(1, 1, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.conv(x).relu()
+
+
+@pytest.mark.parametrize("boundary", ["circular", "interior"])
+@pytest.mark.parametrize(
+    ("op", "shape", "dtype"),
+    [(_rounded, (64,), torch.float64), (_Autocast(), (1, 64), torch.float32)],
+    ids=["cast", "autocast"],
+)
+def test_where_rounding_swallows_everything_nothing_is_concluded(
+    op: Callable[..., Any], shape: tuple[int, ...], dtype: torch.dtype, boundary: Boundary
+) -> None:
+    diagnosis = diagnose(op, shape, dtype=dtype, boundary=boundary)
+    for finding in (diagnosis.linear, diagnosis.affine, diagnosis.shift_equivariant, diagnosis.lti):
+        assert finding.holds is None
+        assert "64 cells are too many for its precision" in finding.reason
+    assert diagnosis.period == diagnosis.border == (None,)
+
+
+def test_on_a_few_cells_the_same_precision_still_refutes() -> None:
+    assert diagnose(_rounded, (2,)).additive.certainty == "refuted"
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 8, 8), (4, 3, 8, 8)])
+def test_a_batch_is_not_taken_for_an_input(shape: tuple[int, ...]) -> None:
+    layer = nn.Conv2d(3, 3, 3, padding=1)
+    with pytest.raises(ValueError, match=r"for a batch: give the shape of one input, \(3, 8, 8\)"):
+        diagnose(layer, shape)
+    assert diagnose(layer, shape, batched=False).linear.holds is False  # for it has a bias

@@ -543,3 +543,10 @@ def test_the_guides_run(guide: str) -> None:
     result = doctest.testfile(str(page), module_relative=False)
     assert result.attempted > 5
     assert result.failed == 0
+
+
+def test_a_precision_that_is_too_coarse_passes_nothing() -> None:
+    with pytest.raises(AssertionError, match="could not be decided"):
+        assert_lti(lambda x: x.relu().bfloat16(), (64,))
+    with pytest.raises(AssertionError, match="could not be decided"):
+        assert_same_operator(lambda x: x.bfloat16(), lambda x: (2 * x).bfloat16(), (64,))

@@ -103,13 +103,31 @@ def record(module: nn.Module, shape: tuple[int, ...]) -> Recording:
         size = (1, *shape) if batched else shape
         try:
             with isolated(seed=0):
-                return _recorded(module, size, batched=batched)
+                found = _recorded(module, size, batched=batched)
+            if not batched:
+                _require_no_batch(module, shape)
+            return found
         except _UnreadableError as error:
             raise ValueError(f"{type(module).__name__} {error}") from error
         except Exception as error:
             refusals.setdefault(_told(error), f"as {size}")
     tried = "; ".join(f"{given}: {told}" for told, given in refusals.items())
     raise ValueError(f"{type(module).__name__} takes no input of shape {shape}, given {tried}")
+
+
+def _require_no_batch(module: nn.Module, shape: tuple[int, ...]) -> None:
+    """Refuse a shape whose first axis the module takes for a batch, of any size."""
+    first, *rest = shape
+    try:
+        with isolated(seed=0):
+            _recorded(module, (first + 1, *rest), batched=False)
+    except Exception:
+        return
+    if len(rest) >= 2:
+        raise _UnreadableError(
+            f"takes the first axis of {shape} for a batch: give the shape of one input, "
+            f"{tuple(rest)}"
+        )
 
 
 class _UnreadableError(Exception):

@@ -276,12 +276,27 @@ class Operator:
                 except Exception as error:
                     refusals.setdefault(convention.name, _told(error))
                     continue
+                if is_module and batched is None and not convention.batched:
+                    self._require_no_batch(convention)
                 return convention, y.shape, dtype
         ways: dict[str, list[str]] = {}
         for way, told in refusals.items():
             ways.setdefault(told, []).append(way)
         tried = "; ".join(f"{' or '.join(names)}: {told}" for told, names in ways.items())
         raise ValueError(f"{self.name} takes no input of shape {self.shape}, given as {tried}")
+
+    def _require_no_batch(self, convention: _Convention) -> None:
+        """Refuse a shape whose first axis the module takes for a batch, of any size."""
+        first, *rest = self.shape
+        try:
+            longer, _ = self._call(convention, np.zeros((first + 1, *rest)))
+        except Exception:
+            return
+        if len(rest) >= 2 and longer.shape[:1] == (first + 1,):
+            raise ValueError(
+                f"{self.name} takes the first axis of {self.shape} for a batch: give the shape of "
+                f"one input, {tuple(rest)}, or batched=False if the axis belongs to it"
+            )
 
 
 def _checked_shape(shape: Sequence[int]) -> tuple[int, ...]:

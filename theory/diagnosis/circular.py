@@ -40,7 +40,7 @@ class Circle:
     def judge(self) -> Equivariance:
         """Return the finding, and the smallest shift that is followed along each axis."""
         shifts = self._shifts
-        if shifts.output_sizes is None:
+        if shifts.output_sizes is None or shifts.trials.rounding.too_coarse:
             nothing = (None,) * len(shifts.axes)
             return Equivariance(shifts.finding(nothing, None, "", ""), nothing, nothing, nothing)
         period, witness = self._periods(by_basis=False)

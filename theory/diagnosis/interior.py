@@ -55,7 +55,7 @@ class Interior:
         """Return the finding, and period, rate and border along each axis."""
         shifts = self._shifts
         nothing: tuple[int | None, ...] = (None,) * len(shifts.axes)
-        if shifts.output_sizes is None:
+        if shifts.output_sizes is None or shifts.trials.rounding.too_coarse:
             return Equivariance(shifts.finding(nothing, None, "", ""), nothing, nothing, nothing)
         steps = [self._step(axis) for axis in shifts.axes]
         if shifts.by_basis:

@@ -6,13 +6,15 @@ most
 operator known only by its values, the sum is bounded by the largest response to a unit impulse
 times the input's 1-norm, and k is that of four dense matrix products in a row: enough for an FFT, a
 product, an inverse FFT and a normalisation. That is an assumption on operators whose inside is not
-visible; a difference beyond it is called a difference.
+visible; a difference beyond it is called a difference. Where the bound reaches the values
+themselves, as it does for 16-bit numbers on more than a few cells, nothing is called anything.
 
 .. [1] N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., SIAM, 2002, §3.1.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,8 +29,12 @@ _SPARE = 2.0**8
 
 
 def gamma(k: int, unit_roundoff: float) -> float:
-    """Return Higham's gamma_k, the relative error bound of k rounded operations."""
-    return k * unit_roundoff / (1 - k * unit_roundoff)
+    """Return Higham's gamma_k, the relative error bound of k rounded operations.
+
+    It is infinite from ``k * unit_roundoff = 1`` on, where nothing bounds the error.
+    """
+    share = k * unit_roundoff
+    return share / (1 - share) if share < 1 else math.inf
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,11 @@ class Rounding:
         if exact and _is_integer(left) and _is_integer(right):
             return 0.0
         return self.relative * products
+
+    @property
+    def too_coarse(self) -> bool:
+        """Whether rounding errors may be as large as the values, so that no difference tells."""
+        return self.relative >= 1
 
     @property
     def relative(self) -> float:

@@ -51,7 +51,8 @@ class Trials:
     Attributes
     ----------
     failure : str
-        What happened on the first input without a response; empty if none was met.
+        Why nothing can be concluded where no witness is found: what happened on the first input
+        without a response, or a precision that is too coarse; empty if neither.
     not_finite : str
         Which was the first input whose response has NaN or infinity; empty if none was met.
     rounding : Rounding
@@ -67,6 +68,12 @@ class Trials:
         self._batches = operator.batched
         self._capacity = max(8, _REMEMBERED_VALUES // max(1, int(np.prod(operator.output_shape))))
         self.rounding = self._measure_rounding()
+        if self.rounding.too_coarse:
+            self.failure = self.failure or (
+                f"{self.rounding.cells} cells are too many for its precision, a unit roundoff of "
+                f"{operator.unit_roundoff:.1g}: rounding alone may be as large as the values; "
+                "compute in a finer type"
+            )
 
     def __call__(self, x: Array) -> Array:
         """Return the response to x, all NaN where there is none."""
