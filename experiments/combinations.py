@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.quantities import Quantity, Runs, Unit
+from experiments.quantities import Quantity, Unit, combined
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from jaxtyping import Float
+    from collections.abc import Mapping, Sequence
 
 
 def trend(setting: str, levels: Mapping[float, Quantity]) -> Quantity:
@@ -37,11 +35,13 @@ def trend(setting: str, levels: Mapping[float, Quantity]) -> Quantity:
     quantities = list(levels.values())
     offsets = np.array(list(levels)) - np.mean(list(levels))
     weights = offsets / (offsets @ offsets)
-    return _combined(
+    unit = _unit(quantities)
+    return combined(
         quantities,
+        lambda values: float(weights @ np.array(values)),
         what=f"slope of the {quantities[0].what} per unit of {setting}",
-        combine=lambda values: float(weights @ values),
-        difference=True,
+        where=_where(quantities),
+        unit="points" if unit == "accuracy" else unit,
     )
 
 
@@ -55,42 +55,20 @@ def median_of(quantities: Sequence[Quantity]) -> Quantity:
     """
     if not quantities:
         raise ValueError("a median needs a quantity")
-    return _combined(
+    return combined(
         quantities,
+        lambda values: float(np.median(values)),
         what=f"median {quantities[0].what}",
-        combine=lambda values: float(np.median(values)),
-        difference=False,
+        where=_where(quantities),
+        unit=_unit(quantities),
     )
 
 
-def _combined(
-    quantities: Sequence[Quantity],
-    what: str,
-    combine: Callable[[Float[np.ndarray, " k"]], float],
-    *,
-    difference: bool,
-) -> Quantity:
+def _unit(quantities: Sequence[Quantity]) -> Unit:
     units = {quantity.unit for quantity in quantities}
     if len(units) > 1:
         raise ValueError(f"cannot combine {', '.join(sorted(units))}")
-    unit: Unit = quantities[0].unit
-
-    def values(runs: Runs) -> dict[int, float]:
-        each = [quantity.values(runs) for quantity in quantities]
-        seeds = [seed for seed in each[0] if all(seed in others for others in each)]
-        return {seed: combine(np.array([every[seed] for every in each])) for seed in seeds}
-
-    reads: dict[str, int] = {}
-    for quantity in quantities:
-        for role, epoch in quantity.reads.items():
-            reads[role] = max(epoch, reads.get(role, 0))
-    return Quantity(
-        what=what,
-        where=_where(quantities),
-        unit="points" if difference and unit == "accuracy" else unit,
-        reads=reads,
-        values=values,
-    )
+    return quantities[0].unit
 
 
 def _where(quantities: Sequence[Quantity]) -> str:

@@ -123,6 +123,15 @@ def build(text: str, image_shape: tuple[int, int, int]) -> tuple[nn.Sequential, 
     return nn.Sequential(*_pooled_first(modules)), result
 
 
+def is_line(text: str) -> bool:
+    """Whether a text starts like a line of layers, whatever comes after."""
+    first = _TOKEN.match(text.lstrip())
+    return first is not None and (
+        first.group(1) is not None
+        or any(re.fullmatch(pattern, first.group()) for pattern, _ in _MAKERS)
+    )
+
+
 def _chain(
     text: str, tokens: Iterator[re.Match[str]], shape: Shape, closing: str | None
 ) -> tuple[list[nn.Module], Shape]:

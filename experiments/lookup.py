@@ -6,7 +6,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 from experiments import catalog, variants
-from experiments.records import ENGINE_VERSION
+from experiments.records import by_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,17 +87,8 @@ def records(study: Study, recipe: Recipe, store: Store) -> list[Record]:
     experiments.records.RecordError
         If the store does not exist or a record cannot be read.
     """
-    found = [
-        record
-        for record in variants.home(study, recipe, store).records(study.name)
-        if record.recipe.digest == recipe.digest and record.engine == ENGINE_VERSION
-    ]
-    if len({record.dataset_fingerprint for record in found}) > 1:
-        raise ValueError(
-            f"the records of {recipe.name} come from different versions of data set "
-            f"{recipe.dataset!r}; keep one store for each"
-        )
-    return sorted(found, key=lambda record: (record.seed, record.device))
+    every = variants.home(study, recipe, store).records(study.name)
+    return by_recipe(every, [recipe])[recipe.name]
 
 
 def _hint(name: str, known: Mapping[str, object]) -> str:

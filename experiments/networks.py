@@ -147,7 +147,7 @@ def build(
             raise ValueError(f"network {name!r} needs its number of filters")
         channels, size, _ = image_shape
         return _NETWORKS[name](channels, size, filters, classes, kernel=5 if size >= 16 else 2)
-    if not any(character in name for character in " 0123456789"):
+    if not layers.is_line(name):
         raise ValueError(
             f"network {name!r} is unknown; known: {', '.join(_NETWORKS)}, or a line of layers "
             "such as 'conv32k5 relu max2 fc10'"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -47,7 +47,7 @@ class Quantity:
         Accuracies, differences of them (points) and shares of anything else are fractions of 1;
         losses are in nats.
     reads
-        The roles that are read, each with the last epoch that is needed (0: no epoch is).
+        The roles that are read, each with the number of epochs that its runs must have at least.
     values
         Returns the value for every seed that has one.
     of_test_set
@@ -82,7 +82,7 @@ def at_epoch(metric: Metric, role: str, epoch: int) -> Quantity:
 
 def at_the_end(metric: Metric, role: str) -> Quantity:
     """Return a curve's last value, wherever patience ended the run."""
-    return _of_curve(metric, role, "at the end", _unless_diverged(metric, lambda record: -1))
+    return _of_curve(metric, role, "at the end", _unless_diverged(metric, lambda record: -1), 1)
 
 
 def at_lowest_validation_loss(metric: Metric, role: str) -> Quantity:
@@ -92,6 +92,7 @@ def at_lowest_validation_loss(metric: Metric, role: str) -> Quantity:
         role,
         "at the lowest validation loss",
         _unless_diverged(metric, lambda record: int(np.argmin(record.curves.validation_loss))),
+        1,
     )
 
 
@@ -156,19 +157,51 @@ def difference(first: Quantity, second: Quantity) -> Quantity:
     """
     if first.unit != second.unit:
         raise ValueError(f"cannot subtract {second.unit} from {first.unit}")
-
-    def values(runs: Runs) -> dict[int, float]:
-        left, right = first.values(runs), second.values(runs)
-        return {seed: left[seed] - right[seed] for seed in left if seed in right}
-
-    roles = [*first.reads, *second.reads]
-    return Quantity(
+    return combined(
+        (first, second),
+        lambda values: values[0] - values[1],
         what=_minus(first.what, second.what),
         where=_minus(first.where, second.where),
         unit="points" if first.unit == "accuracy" else first.unit,
-        reads={role: max(first.reads.get(role, 0), second.reads.get(role, 0)) for role in roles},
-        values=values,
     )
+
+
+def combined(
+    quantities: Sequence[Quantity],
+    combine: Callable[[Sequence[float]], float],
+    *,
+    what: str,
+    where: str,
+    unit: Unit,
+) -> Quantity:
+    """Return one number from several quantities, paired by seed: only seeds that all have count.
+
+    Seconds are combined only where all runs of a seed had equal processors and thread counts.
+
+    Parameters
+    ----------
+    quantities
+        What is combined.
+    combine
+        Takes the values of one seed, in the order of ``quantities``.
+    what, where, unit
+        As in :class:`Quantity`.
+    """
+    reads: dict[str, int] = {}
+    for quantity in quantities:
+        for role, epochs in quantity.reads.items():
+            reads[role] = max(epochs, reads.get(role, 0))
+
+    def values(runs: Runs) -> dict[int, float]:
+        each = [quantity.values(runs) for quantity in quantities]
+        return {
+            seed: combine([every[seed] for every in each])
+            for seed in each[0]
+            if all(seed in others for others in each)
+            and (unit != "seconds" or _on_equal_machines([runs[role][seed] for role in reads]))
+        }
+
+    return Quantity(what=what, where=where, unit=unit, reads=reads, values=values)
 
 
 def absolute(quantity: Quantity) -> Quantity:
@@ -228,7 +261,7 @@ def failed(role: str, epoch: int, classes: int = 10) -> Quantity:
 def seconds_an_epoch(role: str) -> Quantity:
     """Return the mean time that the updates of an epoch took, evaluation left out.
 
-    It depends on the machine: only differences on one machine say something about networks.
+    It depends on the machine: a difference counts only the seeds that ran on equal ones.
     """
 
     def value(record: Record) -> float:
@@ -236,7 +269,7 @@ def seconds_an_epoch(role: str) -> Quantity:
             return math.nan
         return float(record.provenance["training_seconds"]) / len(record.curves.train_loss)
 
-    return of_each_run("training time of an epoch", role, "seconds", value)
+    return of_each_run("training time of an epoch", role, "seconds", value, last=1)
 
 
 def unmeasured(what: str, where: str, unit: Unit) -> Quantity:
@@ -290,7 +323,7 @@ def of_each_run(
     where
         As in :class:`Quantity`; by default the role.
     last
-        The last epoch that is needed.
+        How many epochs a run must have at least.
     """
     return Quantity(
         what=what,
@@ -311,6 +344,13 @@ def curve_of(record: Record, metric: Metric) -> list[float]:
     """Return a record's curve."""
     curve: list[float] = getattr(record.curves, metric)
     return curve
+
+
+def _on_equal_machines(records: Iterable[Record]) -> bool:
+    machines = {
+        (record.provenance.get("hardware"), record.provenance.get("threads")) for record in records
+    }
+    return len(machines) == 1
 
 
 def _minus(first: str, second: str) -> str:

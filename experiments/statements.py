@@ -102,16 +102,31 @@ class Reported(Statement):
     value
         The number, in the quantity's unit.
     half_unit
-        Half a unit of its last printed digit: 0.005 for "82%".
+        Half a unit of its last printed digit: 0.005 for "82%", the default for accuracies and
+        differences of them.
     resolution
         Largest half-width of the prediction interval that can confirm the number. A wider
         interval agrees with almost anything, so agreement with it decides nothing. By default, of
         two accuracies more than ten points apart at most one can be confirmed.
+
+    Raises
+    ------
+    ValueError
+        If either is left out for a quantity in another unit.
     """
 
     value: float
-    half_unit: float = 0.005
-    resolution: float = 0.05
+    half_unit: float = math.nan
+    resolution: float = math.nan
+
+    def __post_init__(self) -> None:
+        defaults = {"half_unit": 0.005, "resolution": 0.05}
+        for name in (each for each in defaults if math.isnan(getattr(self, each))):
+            if self.quantity.unit not in ("accuracy", "points"):
+                raise ValueError(
+                    f"claim {self.claim!r}: give the {name} of a number in {self.quantity.unit}"
+                )
+            object.__setattr__(self, name, defaults[name])
 
     @property
     def reported(self) -> float:

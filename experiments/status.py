@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
-from experiments.records import ENGINE_VERSION
+from experiments.records import by_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -113,11 +113,11 @@ def status(
         ``"cpu"`` or ``"cuda"``.
     """
     wanted = tuple(seeds)
-    done: dict[str, dict[int, Record]] = {recipe.name: {} for recipe in study.recipes}
-    for record in records:
-        current = record.engine == ENGINE_VERSION and record.recipe in study.recipes
-        if current and record.device == device:
-            done[record.recipe.name][record.seed] = record
+    here = [record for record in records if record.device == device]
+    done = {
+        name: {record.seed: record for record in each}
+        for name, each in by_recipe(here, study.recipes).items()
+    }
     running: dict[str, list[Heartbeat]] = {recipe.name: [] for recipe in study.recipes}
     for heartbeat in heartbeats:
         ours = heartbeat.study == study.name and heartbeat.device == device

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.records import ENGINE_VERSION, Record, Store
+from experiments.records import Record, Store, by_recipe
 from experiments.statements import Judgement, Statement, Verdict
 from experiments.statistics import Interval, binomial_interval, mean_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from experiments.quantities import Runs, Unit
     from experiments.study import Study
@@ -110,6 +110,8 @@ class ClaimVerdict:
         groups: dict[Verdict, list[str]] = {}
         for completion, verdict in self.by_completion.items():
             groups.setdefault(verdict, []).append(completion)
+        if len(self.by_completion) == 1:
+            return "under the one completion there is"
         if len(groups) == 1:
             return "under every completion"
         return "; ".join(
@@ -126,11 +128,11 @@ def judge(study: Study, records: Iterable[Record]) -> tuple[ClaimVerdict, ...]:
     ValueError
         As :func:`select`.
     """
-    chosen = select(study, records)
+    by_name = by_recipe(records, study.recipes)
     findings = []
     for statement in study.statements:
         for completion in study.completions:
-            runs = {role: chosen[f"{role}.{completion}"] for role in study.roles}
+            runs = {role: by_name[f"{role}.{completion}"] for role in statement.quantity.reads}
             findings.append(_find(statement, completion, runs))
     return tuple(
         ClaimVerdict(claim, tuple(finding for finding in findings if finding.claim == claim))
@@ -141,38 +143,37 @@ def judge(study: Study, records: Iterable[Record]) -> tuple[ClaimVerdict, ...]:
 def select(study: Study, records: Iterable[Record]) -> dict[str, dict[int, Record]]:
     """Return the records that count: for each recipe's name, the record of each seed.
 
-    Only records of the study's recipes as they stand, and of the present engine, count. Where a
-    seed was run on both kinds of device, the CPU's record does.
+    Where a seed was run on both kinds of device, the CPU's record is taken.
 
     Raises
     ------
     ValueError
-        If records come from different versions of one data set.
+        As :func:`experiments.records.by_recipe`.
     """
-    names: dict[str, list[str]] = {}
-    for recipe in study.recipes:
-        names.setdefault(recipe.digest, []).append(recipe.name)
-    fingerprints: dict[str, str] = {}
-    result: dict[str, dict[int, Record]] = {recipe.name: {} for recipe in study.recipes}
-    for record in sorted(records, key=lambda record: (record.seed, record.device == "cpu")):
-        if record.recipe.digest not in names or record.engine != ENGINE_VERSION:
-            continue
-        dataset = record.recipe.dataset
-        if fingerprints.setdefault(dataset, record.dataset_fingerprint) != (
-            record.dataset_fingerprint
-        ):
-            raise ValueError(
-                f"the records of study {study.name!r} come from different versions of data set "
-                f"{dataset!r}; keep one store for each"
-            )
-        for name in names[record.recipe.digest]:
-            result[name][record.seed] = record
-    return result
+    return {
+        name: {record.seed: record for record in reversed(each)}  # "cpu" comes before "cuda"
+        for name, each in by_recipe(records, study.recipes).items()
+    }
 
 
-def _find(statement: Statement, completion: str, runs: Runs) -> Finding:
+def _on_one_device(runs: Mapping[str, Sequence[Record]]) -> Runs:
+    """Return the runs of the seeds that every role has on one kind of device, the CPU's first.
+
+    What is subtracted or averaged over roles then never mixes devices.
+    """
+    keyed = {role: {(run.seed, run.device): run for run in each} for role, each in runs.items()}
+    shared = set.intersection(*(set(each) for each in keyed.values())) if keyed else set()
+    device = dict(sorted(shared, reverse=True))
+    return {
+        role: {seed: each[seed, device[seed]] for seed in sorted(device)}
+        for role, each in keyed.items()
+    }
+
+
+def _find(statement: Statement, completion: str, every: Mapping[str, Sequence[Record]]) -> Finding:
     quantity = statement.quantity
-    missing = tuple(f"{role}.{completion}" for role in quantity.reads if not runs[role])
+    missing = tuple(f"{role}.{completion}" for role in quantity.reads if not every[role])
+    runs = _on_one_device(every)
     values = {} if missing else dict(sorted(quantity.values(runs).items()))
     used = [runs[role][seed] for role in quantity.reads for seed in values]
     test_images = used[0].test_size if used else 0

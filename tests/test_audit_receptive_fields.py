@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import product
 from typing import Any
 
@@ -220,7 +220,7 @@ def _agree_on(
     outputs = sees.shape[1]
 
     assert found.windows is not None
-    assert found.windows.receptive_field == expected, "graph and formula"
+    assert found.windows.largest == astuple(expected), "graph and formula"
     dependent = [interval(sees[:, o]) for o in range(outputs)]
     assert in_graph(found.reach, (1, 1, outputs, 1)) == dependent, "graph and measurement"
 

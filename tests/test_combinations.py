@@ -78,7 +78,7 @@ def test_a_lost_run_loses_its_seed(runs, make_record) -> None:
 
 def test_units_and_what_must_be_there() -> None:
     slope = trend("width", {1: at_epoch("test_accuracy", "a", 2), 2: ACCURACY["b"]})
-    assert (slope.unit, slope.reads, slope.of_test_set) == ("points", {"a": 2, "b": 0}, False)
+    assert (slope.unit, slope.reads, slope.of_test_set) == ("points", {"a": 2, "b": 1}, False)
     assert str(slope) == "slope of the test accuracy per unit of width, a at epoch 2; b at the end"
     turns = median_of([turning_point("a", 4), turning_point("b", 4)])
     assert (turns.unit, turns.reads) == ("count", {"a": 4, "b": 4})

@@ -159,3 +159,11 @@ def test_initialisations_have_the_distribution_they_name() -> None:
         # more estimate that within 3 %.
         assert layer.weight.var().item() == pytest.approx(0.774 * 0.01, rel=0.05)
         assert torch.equal(layer.bias, torch.full_like(layer.bias, 0.1))
+
+
+@pytest.mark.parametrize("name", ["resnet-34", "two_conv", "mlp"])
+def test_a_name_that_is_no_line_is_an_unknown_network(name: str) -> None:
+    for filters in (None, 20):
+        with pytest.raises(ValueError, match=f"network '{name}' is unknown; known: two-conv"):
+            networks.build(name, CIFAR, filters, 10)
+    assert not layers.is_line(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 
@@ -48,6 +49,11 @@ def test_every_seed_is_done_in_progress_or_missing(run):
     assert entry.missing == (1, 3)
     assert [each.recipe for each in found.recipes] == list(STUDY.recipes)
     assert found.at_once == 1
+
+
+def test_a_renamed_recipe_keeps_its_records(run):
+    renamed = dataclasses.replace(CHEAP, name="an-old-name.adam")
+    assert of(status(STUDY, [run(renamed, 0, 60.0)], [], range(2)), CHEAP).done == (0,)
 
 
 def test_what_is_of_no_account_is_passed_over(run):

@@ -11,10 +11,12 @@ from experiments.catalog import studies
 from experiments.curve_shapes import loss_rise
 from experiments.quantities import (
     at_epoch,
+    at_the_end,
     difference,
     epochs_with_finite_loss,
     final_train_accuracy,
     parameters,
+    seconds_an_epoch,
     unmeasured,
 )
 from experiments.recipe import Optimizer, Recipe
@@ -410,7 +412,7 @@ def test_a_need_is_not_a_missing_record() -> None:
     claim = judged(SEVENTY, [])
     assert claim.verdict == "not_run"
     assert claim.findings[0].missing == ("wide.slow",)
-    assert claim.reason == "under every completion"
+    assert claim.reason == "under the one completion there is"
 
 
 def test_the_cpu_is_the_reference(make_record) -> None:
@@ -419,6 +421,79 @@ def test_the_cpu_is_the_reference(make_record) -> None:
     other = make_record(recipe("wide", "slow"), 1, device="cuda")
     for records in ([cpu, cuda, other], [other, cuda, cpu]):
         assert select(toy_study(), records)["wide.slow"] == {0: cpu, 1: other}
+
+
+GAP = Within(
+    "toy-gap",
+    difference(ACCURACY, at_epoch("test_accuracy", "narrow", 4)),
+    above=0,
+)
+
+
+def test_devices_are_never_subtracted_from_each_other(make_record) -> None:
+    def run(role, seed, accuracy, device):
+        return make_record(recipe(role, "slow"), seed, test_accuracy=accuracy, device=device)
+
+    mixed = [
+        run(role, seed, accuracy, device)
+        for seed in SEEDS
+        for role, accuracy, device in (("wide", 0.8, "cuda"), ("narrow", 0.7, "cpu"))
+    ]
+    (finding,) = judged(GAP, mixed).findings
+    assert (finding.verdict, finding.seeds, finding.records) == ("undecided", (), ())
+
+    # With the narrow network on both, the wide one's device is the one that has pairs.
+    both = mixed + [run("narrow", seed, 0.6, "cuda") for seed in SEEDS]
+    (finding,) = judged(GAP, both).findings
+    assert finding.measured == pytest.approx(0.2)
+    assert all(".cuda." in name for name in finding.records)
+
+    # The CPU's pair comes first where there are two.
+    (finding,) = judged(GAP, [*both, run("wide", 0, 0.9, "cpu")]).findings
+    assert [".cpu." in name for name in finding.records] == [True, False, False, False] * 2
+
+
+@pytest.mark.parametrize(
+    "other", [{"hardware": "B", "threads": 1}, {"hardware": "A", "threads": 2}]
+)
+def test_times_of_unequal_machines_are_not_compared(make_record, other) -> None:
+    def run(role, seed, seconds, machine):
+        provenance = {"wall_seconds": 9.0, "training_seconds": seconds, **machine}
+        return make_record(recipe(role, "slow"), seed, provenance=provenance)
+
+    here = {"hardware": "A", "threads": 1}
+    faster = Within(
+        "toy-faster", difference(seconds_an_epoch("narrow"), seconds_an_epoch("wide")), below=0
+    )
+    records = [run("wide", seed, 8.0 + seed / 100, here) for seed in SEEDS]
+    assert judged(faster, records + [run("narrow", s, 4.0, here) for s in SEEDS]).verdict == (
+        "reproduced"
+    )
+    (finding,) = judged(faster, records + [run("narrow", s, 4.0, other) for s in SEEDS]).findings
+    assert (finding.verdict, finding.seeds) == ("undecided", ())
+
+
+@pytest.mark.parametrize(
+    "quantity", [seconds_an_epoch("wide"), at_the_end("test_accuracy", "wide")]
+)
+def test_a_recipe_without_epochs_has_no_last_one(quantity) -> None:
+    untrained = dataclasses.replace(recipe("wide", "slow"), epochs=0)
+    with pytest.raises(ValueError, match=r"reads epoch 1, but recipe 'wide\.slow' ends after 0"):
+        Study(
+            "toy",
+            "Two networks",
+            (untrained,),
+            (Within("toy-x", quantity, above=0),),
+            {"slow": "s"},
+        )
+
+
+def test_a_number_that_is_no_accuracy_says_how_finely_it_is_printed() -> None:
+    loss = at_epoch("test_loss", "wide", 4)
+    with pytest.raises(ValueError, match="'toy-loss': give the half_unit of a number in nats"):
+        Reported("toy-loss", loss, 0.67)
+    with pytest.raises(ValueError, match="give the resolution"):
+        Reported("toy-loss", loss, 0.67, half_unit=0.005)
 
 
 def test_two_versions_of_the_data_are_never_mixed(make_record) -> None:

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     Operator = Callable[[Tensor], Tensor]
+    Signal = Callable[[sympy.Expr], sympy.Expr]
 
 
 CORNER = torch.diag(signal(1, 0, 0, 0))
@@ -159,12 +160,19 @@ def test_what_acts_on_each_value_alone_commutes_with_every_shift() -> None:
     phi, x = sympy.Function("phi"), sympy.IndexedBase("x")
     i, k = sympy.symbols("i k", integer=True)
 
-    def defect(f: Callable[[sympy.Expr, sympy.Expr], sympy.Expr]) -> sympy.Expr:
-        """Return f(Sx)[i] - S f(x)[i] for an f that gets the position and the value there."""
-        return f(i, x[i - k]) - f(i - k, x[i - k])
+    def commutes(value_at: Callable[[sympy.Expr, sympy.Expr], sympy.Expr]) -> bool:
+        """Whether f S = S f, where f takes value_at of each position and the value there."""
 
-    assert defect(lambda position, value: phi(value)) == 0
-    assert defect(lambda position, value: phi(position, value)) != 0
+        def f(signal: Signal) -> Signal:
+            return lambda position: value_at(position, signal(position))
+
+        def shifted(signal: Signal) -> Signal:
+            return lambda position: signal(position - k)
+
+        return f(shifted(x.__getitem__))(i) == shifted(f(x.__getitem__))(i)
+
+    assert commutes(lambda position, value: phi(value))
+    assert not commutes(lambda position, value: phi(position, value))
 
     for values, order in product(grid(4), permutations(range(4))):
         assert relu(values).tolist() == [relu(value).item() for value in values]
@@ -211,7 +219,8 @@ def test_a_bias_is_affine_and_linear_only_if_it_is_zero() -> None:
     """The defect of additivity is b itself, and f(0) = b: the zero signal is the witness."""
     x, y, b = sympy.symbols("x y b")
 
-    assert sympy.expand((x + b) + (y + b) - ((x + y) + b)) == b
+    f = partial(add_bias, bias=b)
+    assert sympy.expand(f(x) + f(y) - f(x + y)) == b
     found = diagnose(partial(add_bias, bias=3), (4,))
     assert found.affine.holds is True
     assert found.linear.holds is False

@@ -130,7 +130,13 @@ _FIRST_SET = tuple(role for role in NETWORKS if role.startswith("stages"))
 _WIDE = ("stages-2", "stages-3", "stages-3-fc-3", "stages-4")
 
 _VERY_POOR = 0.1
-"""Points behind."""
+"""So far behind in accuracy, as a fraction of 1."""
+
+_PRINTED = 0.005
+"""Half a unit of the last digit of the report's losses, in nats."""
+
+_LOSSES_TOLD_APART = 0.05
+"""Largest half-width (nats) of a prediction interval that can confirm a loss."""
 
 _NO_BETTER = 0.01
 """Accuracies that print as the same whole percentage differ by less than this."""
@@ -159,7 +165,7 @@ _QUESTION_1: tuple[Statement, ...] = (
         for other in _GRID
         if other != _BEST
     ),
-    Reported("nn4i-2023-a1-q1b-best", _loss(_BEST), 0.67),
+    Reported("nn4i-2023-a1-q1b-best", _loss(_BEST), 0.67, _PRINTED, _LOSSES_TOLD_APART),
     Reported("nn4i-2023-a1-q1b-best", _accuracy(_BEST), 0.78),
     Within("nn4i-2023-a1-q1b-overfit-after", turning_point(_BEST, _LONG), above=3.5, below=5.5),
     Within("nn4i-2023-a1-q1b-overfit-after", loss_rise(_BEST, _LONG), above=0),

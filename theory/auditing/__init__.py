@@ -208,11 +208,11 @@ class _Axis:
         self.border: tuple[int, int] | None = None
         if not isinstance(seen, Dependence):
             return
-        field = None if seen.windows is None else seen.windows.receptive_field
-        if field is None:
+        window = None if seen.windows is None else seen.windows.largest
+        if window is None:
             self.size = reaching.largest(seen.reach)
         else:
-            self.size, self.jump, self.start = field.size, field.jump, field.start
+            self.size, self.jump, self.start = window
         if seen.dim is not None:
             self.border = reaching.border(seen.reach, seen.dim)
 

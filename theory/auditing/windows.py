@@ -10,11 +10,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-
-from theory.geometry import ReceptiveField
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,6 +20,24 @@ if TYPE_CHECKING:
     from jaxtyping import Int
 
     from theory.geometry import Layer
+
+
+class Window(NamedTuple):
+    """The largest window of input cells that an output cell sees.
+
+    Attributes
+    ----------
+    size : int
+        Its cells.
+    jump : int or Fraction
+        Input cells from one window to the next, on average; a fraction where windows take turns.
+    start : int
+        Index of the first cell of the first window that sees anything; negative in the padding.
+    """
+
+    size: int
+    jump: int | Fraction
+    start: int
 
 
 @dataclass(frozen=True)
@@ -121,19 +137,14 @@ class Windows:
         return Fraction(self.step, len(self.bounds))
 
     @property
-    def receptive_field(self) -> ReceptiveField | None:
-        """The largest window, the jump, and the start of the first window that sees anything.
-
-        None if no cell sees anything. The jump is a fraction where windows take turns.
-        """
+    def largest(self) -> Window | None:
+        """The largest window; None if no cell sees anything."""
         seen = [each for each in self.bounds if each is not None]
         if not seen:
             return None
         size = max(last - first + 1 for first, last in seen)
-        jump: int | Fraction = self.jump
-        if self.jump.denominator == 1:
-            jump = int(self.jump)
-        return ReceptiveField(size, jump, seen[0][0])  # type: ignore[arg-type]
+        whole = self.jump.denominator == 1
+        return Window(size, int(self.jump) if whole else self.jump, seen[0][0])
 
     def at(self, cell: int) -> tuple[int, int] | None:
         """Return the first and the last input cell that a cell sees, whether they exist or not."""
