@@ -222,3 +222,9 @@ def test_small_cases_by_hand() -> None:
     # one channel, two filters of 2x2 on 3x3: the relation p * q - q * p, once
     assert rank_bound(2, 1, 2, 3) == 7
     assert rank_bound(1, 1, 5, 5) == 1
+
+
+def test_a_kernel_larger_than_the_image_has_no_rank() -> None:
+    with pytest.raises(ValueError, match="side 5 does not fit an image of side 3"):
+        rank_bound(4, 3, 5, 3)
+    assert rank_bound(4, 3, 3, 3) == 4

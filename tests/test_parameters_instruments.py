@@ -126,7 +126,8 @@ def test_a_search_that_stops_before_the_second_solution_turns_its_trial_red(
 def test_a_width_is_a_positive_integer() -> None:
     assert Design().second_width(3, 3172) == 9
     assert Design().second_width(3, 3173) is None
-    assert Design().second_width(3, Design().parameters((3, 0))) is None
+    one, two = (Design().parameters((3, width)) for width in (1, 2))
+    assert Design().second_width(3, one - (two - one)) is None
     assert Design().second_width(3, 1) is None
 
 
@@ -323,3 +324,21 @@ def test_a_layer_table_agrees_with_a_network_that_has_values() -> None:
     assert shapes(table, 3, 9, 8) == computed
     with pytest.raises(RuntimeError):
         shapes(table, 3, 12, 8)
+
+
+@pytest.mark.parametrize(
+    "count",
+    [
+        lambda: conv_parameters(0, 6, 5),
+        lambda: conv_parameters(-3, 6, 5),
+        lambda: conv_parameters(3, 0, 5),
+        lambda: conv_parameters(3, 6, 0),
+        lambda: conv_parameters(3, 6, (5, -1)),
+        lambda: conv_parameters(3, 6, 5, groups=0),
+        lambda: linear_parameters(0, 10),
+        lambda: linear_parameters(10, 0),
+    ],
+)
+def test_a_layer_of_nothing_is_refused(count: Callable[[], int]) -> None:
+    with pytest.raises(ValueError, match="give 1 or more"):
+        count()

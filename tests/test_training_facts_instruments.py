@@ -164,3 +164,15 @@ def test_a_rate_that_is_not_used_ends_in_none_of_the_four_ways(
     trial = test_learning_rate.test_torch_diverges_in_the_sharpest_direction_alone
     with pytest.raises(AssertionError):
         trial(rates[ends], ends)
+
+
+@pytest.mark.parametrize(("accuracy", "examples"), [(1.5, 10), (-0.1, 10), (0.5, 0)])
+def test_what_is_no_accuracy_has_no_deviation(accuracy: float, examples: int) -> None:
+    with pytest.raises(ValueError, match="give one from 0 to 1"):
+        accuracy_deviation(accuracy, examples)
+
+
+@pytest.mark.parametrize(("examples", "batch"), [(0, 4), (4, 0)])
+def test_an_epoch_has_examples_and_batches(examples: int, batch: int) -> None:
+    with pytest.raises(ValueError, match="at least 1 of each"):
+        steps_per_epoch(examples, batch, drop_last=False)

@@ -197,8 +197,17 @@ def rank_bound(filters: int, channels: int, kernel: int, side: int) -> int:
     -------
     int
         The smallest of the number of inputs and the number of outputs, less dependent ones.
+
+    Raises
+    ------
+    ValueError
+        If the kernel does not fit the image.
     """
     out = side - kernel + 1
+    if out < 1:
+        raise ValueError(
+            f"a kernel of side {kernel} does not fit an image of side {side}: take a smaller one"
+        )
     relations = max(out - channels * (kernel - 1), 0) ** 2 if filters == channels + 1 else 0
     return min(channels * side**2, filters * out**2 - relations)
 

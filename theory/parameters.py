@@ -58,8 +58,10 @@ def conv_parameters(
     Raises
     ------
     ValueError
-        If the groups do not divide the channels.
+        If a count is below 1, or the groups do not divide the channels.
     """
+    sides = (kernel,) if isinstance(kernel, int) else kernel
+    _require_positive(inputs, outputs, groups, *sides)
     if inputs % groups or outputs % groups:
         raise ValueError(
             f"{groups} groups do not divide {inputs} channels in and {outputs} out: use a divisor"
@@ -68,8 +70,24 @@ def conv_parameters(
     return outputs * (inputs // groups * pixels + int(bias))
 
 
+def _require_positive(*counts: int) -> None:
+    """Refuse counts below 1; symbols, of which the formulas hold as well, pass."""
+    for count in counts:
+        if isinstance(count, int) and count < 1:
+            raise ValueError(
+                f"a layer with {count} channels, features, pixels or groups: give 1 or more"
+            )
+
+
 def linear_parameters(inputs: int, outputs: int, *, bias: bool = True) -> int:
-    """Count the parameters of a fully connected layer, with one bias for each output if any."""
+    """Count the parameters of a fully connected layer, with one bias for each output if any.
+
+    Raises
+    ------
+    ValueError
+        If a count is below 1.
+    """
+    _require_positive(inputs, outputs)
     return outputs * (inputs + int(bias))
 
 
@@ -247,9 +265,9 @@ class Design:
         """
         if self.side(image) == 0:
             return None
-        fixed = self.parameters((first, 0), image)
-        width, rest = divmod(count - fixed, self.parameters((first, 1), image) - fixed)
-        return width if rest == 0 and width > 0 else None
+        one, two = (self.parameters((first, width), image) for width in (1, 2))
+        more, rest = divmod(count - one, two - one)
+        return 1 + more if rest == 0 and more >= 0 else None
 
 
 def designs(

@@ -54,7 +54,14 @@ def steps_per_epoch(examples: int, batch: int, *, drop_last: bool) -> int:
         Size of the training set and of a batch.
     drop_last : bool
         Whether examples that do not fill a batch are left out of the pass.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than one of either.
     """
+    if examples < 1 or batch < 1:
+        raise ValueError(f"{examples} examples in batches of {batch}: give at least 1 of each")
     return examples // batch if drop_last else -(-examples // batch)
 
 
@@ -67,7 +74,17 @@ def accuracy_deviation(accuracy: float, examples: int) -> float:
         The probability of being right on an example, between 0 and 1.
     examples : int
         How many examples are drawn.
+
+    Raises
+    ------
+    ValueError
+        If the probability is none, or there is no example.
     """
+    if not 0 <= accuracy <= 1 or examples < 1:
+        raise ValueError(
+            f"an accuracy of {accuracy} on {examples} examples: give one from 0 to 1, and at least "
+            "one example"
+        )
     return math.sqrt(accuracy * (1 - accuracy) / examples)
 
 
