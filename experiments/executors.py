@@ -123,7 +123,7 @@ class _DaskExecutor(Executor):
         except ImportError as error:
             raise ValueError(
                 f"the dask executor cannot be imported ({error}); "
-                "install it: pip install 'convlaws[cluster]'"
+                "install it: pip install -e '.[cluster]'"
             ) from error
         try:
             self._client = Client(scheduler)

@@ -37,7 +37,7 @@ def export_tensorboard(records: Iterable[Record], folder: Path) -> int:
     except ImportError as error:
         raise ValueError(
             f"TensorBoard cannot be imported ({error}); "
-            "install it: pip install 'convlaws[tensorboard]'"
+            "install it: pip install -e '.[tensorboard]'"
         ) from error
     count = 0
     for count, record in enumerate(records, 1):  # noqa: B007

@@ -51,7 +51,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, make_record, tensorb
 
 def test_without_tensorboard_the_advice_is_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(ValueError, match=re.escape("pip install 'convlaws[tensorboard]'")):
+    with pytest.raises(ValueError, match=re.escape("pip install -e '.[tensorboard]'")):
         export_tensorboard([], tmp_path)
 
 

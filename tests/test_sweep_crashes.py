@@ -134,6 +134,20 @@ def test_a_killed_worker_process(tmp_path, start, undisturbed):
     assert _records(tmp_path) == undisturbed
 
 
+def test_a_killed_fleet_loses_only_itself(tmp_path, start, undisturbed):
+    """The three seeds of one network are there, those of the other are not, and are made up for."""
+    options = ["--executor", "processes", "--workers", 1, "--fleet", _SEEDS]
+    process = start(*_COMMAND.split(), tmp_path, *options)
+    os.kill(_stop_one_that_trains(tmp_path, process), signal.SIGKILL)
+    process.communicate(timeout=120)
+    assert process.returncode == 2
+    found = _records(tmp_path)
+    assert [record.seed for record in found] == list(range(_SEEDS))
+    assert {record.provenance["fleet"] for record in found} == {_SEEDS}
+    _resume(tmp_path)
+    assert [record.key for record in _records(tmp_path)] == [record.key for record in undisturbed]
+
+
 def test_a_killed_parent(tmp_path, start, undisturbed):
     options = ["--executor", "processes", "--workers", 1]
     process = start(*_COMMAND.split(), tmp_path, *options)
@@ -230,5 +244,5 @@ def test_a_run_that_keeps_killing_its_workers_is_a_loss():
 
 def test_without_distributed_the_advice_is_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(ValueError, match=re.escape("pip install 'convlaws[cluster]'")):
+    with pytest.raises(ValueError, match=re.escape("pip install -e '.[cluster]'")):
         make_executor("dask", scheduler="tcp://127.0.0.1:8786")

@@ -537,7 +537,9 @@ def test_the_examples_run(module: Any) -> None:
     assert result.failed == 0
 
 
-@pytest.mark.parametrize("guide", ["assert-in-your-suite", "diagnose-your-layer"])
+@pytest.mark.parametrize(
+    "guide", ["assert-in-your-suite", "compute-with-the-laws", "diagnose-your-layer"]
+)
 def test_the_guides_run(guide: str) -> None:
     page = ROOT / "docs" / "howto" / f"{guide}.md"
     result = doctest.testfile(str(page), module_relative=False)
