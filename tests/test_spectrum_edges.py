@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from theory.gram_iteration import gram_bound
 from theory.spectrum import norm_bounds, operator_norm, reshaped_norm, singular_values
 
 
@@ -30,3 +31,17 @@ def test_a_layer_that_reads_padding_only_has_no_norm():
     layer = nn.Conv1d(1, 1, 1, stride=5, padding=2, bias=False)
     assert layer(torch.ones(1, 1, 1)).tolist() == [[[0]]]
     assert norm_bounds(layer, 1) == (0, 0)
+
+
+def test_what_cannot_be_bounded_is_refused():
+    conv = nn.Conv1d(1, 1, 3, padding=1, bias=False)
+    with pytest.raises(ValueError, match="steps is -1: give the number of products"):
+        gram_bound(conv, 4, steps=-1)
+    conv.weight.data[0, 0, 1] = torch.inf
+    with pytest.raises(ValueError, match="weights are not all finite"):
+        gram_bound(conv, 4)
+    reflecting = nn.Conv1d(1, 1, 3, padding=1, padding_mode="reflect")
+    with pytest.raises(ValueError, match="no convolution on a circle"):
+        gram_bound(reflecting, 4)
+    with pytest.raises(TypeError, match="complex: half of the spectrum needs real ones"):
+        gram_bound(nn.Conv1d(1, 1, 1, dtype=torch.complex64), 4)

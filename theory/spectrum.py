@@ -16,7 +16,9 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
+from theory.frequencies import Axis, Frequencies, spread
 from theory.layer_matrix import OUTSIDE, input_cells, weights
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Complex, Float, Int
 
+    from theory.frequencies import Stretch
     from theory.layer_matrix import ConvLayer
 
 
@@ -53,28 +56,19 @@ def frequency_response(
     Raises
     ------
     TypeError, ValueError
-        As `theory.layer_matrix.input_cells`; and if the weights are complex, or the layer on this
-        shape is no convolution on a circle: the taps of its outputs must wrap round, and one output
-        must come on each stride of input cells.
+        As `theory.layer_matrix.input_cells`; and if the weights are complex or not finite, or the
+        layer on this shape is no convolution on a circle: the taps of its outputs must wrap round,
+        and one output must come on each stride of input cells.
 
     References
     ----------
     H. Sedghi, V. Gupta and P. Long, The singular values of convolutional layers, ICLR 2019, for
     stride 1.
     """
-    tables = input_cells(layer, shape)
-    kernels = weights(layer)
-    if np.iscomplexobj(kernels):
-        raise TypeError("the layer's weights are complex: half of the spectrum needs real ones")
-    for table, n, stride in zip(tables, np.atleast_1d(shape), layer.stride, strict=True):
-        kernels = np.tensordot(kernels, _around(table, n, stride), axes=(2, 0))
-    # Now (filters, channels of a group, m, phase, m, phase, ...): a phase is one more channel.
-    axes = range(len(tables))
-    kernels = kernels.transpose(0, 1, *(3 + 2 * a for a in axes), *(2 + 2 * a for a in axes))
-    per_group = layer.out_channels // layer.groups
-    kernels = kernels.reshape(layer.groups, per_group, -1, *(len(table) for table in tables))
-    spectrum = np.fft.rfftn(kernels, axes=tuple(range(3, kernels.ndim)))
-    return np.moveaxis(spectrum, (0, 1, 2), (-3, -2, -1))
+    frequencies = Frequencies(real_weights(layer), layer.groups, circle_axes(layer, shape))
+    matrices = frequencies.matrices(frequencies.everything).numpy()
+    matrices = matrices.reshape(frequencies.half, *frequencies.others, *matrices.shape[2:])
+    return np.moveaxis(matrices, 0, len(frequencies.others))
 
 
 def singular_values(layer: ConvLayer, shape: int | Sequence[int]) -> Float[np.ndarray, " count"]:
@@ -104,12 +98,15 @@ def singular_values(layer: ConvLayer, shape: int | Sequence[int]) -> Float[np.nd
     >>> singular_values(layer, 4).round(12).tolist()
     [3.0, 1.0, 1.0, 1.0]
     """
-    values = np.linalg.svd(frequency_response(layer, shape), compute_uv=False)
-    last = np.atleast_1d(shape)[-1] // layer.stride[-1]
-    # Along the last axis the frequencies that are their own opposites occur once, others twice.
-    times = [1 if 2 * frequency % last == 0 else 2 for frequency in range(last // 2 + 1)]
-    values = np.repeat(values, times, axis=len(layer.stride) - 1)
-    return np.sort(values, axis=None)[::-1]
+    frequencies = Frequencies(real_weights(layer), layer.groups, circle_axes(layer, shape))
+
+    def values(stretch: Stretch) -> Float[np.ndarray, " some"]:
+        times = frequencies.occurrences(stretch)
+        matrices = frequencies.matrices(stretch)[torch.from_numpy(times > 0)]
+        found = torch.linalg.svdvals(matrices).numpy()
+        return np.repeat(found, times[times > 0], axis=0).ravel()
+
+    return np.sort(np.concatenate(spread(values, frequencies.stretches)))[::-1]
 
 
 def operator_norm(layer: ConvLayer, shape: int | Sequence[int]) -> float:
@@ -197,14 +194,37 @@ def norm_bounds(layer: ConvLayer, shape: int | Sequence[int]) -> tuple[float, fl
     return lower, norm * math.sqrt(reads)
 
 
-def _around(
-    table: Int[np.ndarray, "outputs taps"], n: int, stride: int
-) -> Float[np.ndarray, "taps outputs phase"]:
-    """Where the taps of a cross-correlation lie as those of a convolution, in strides and phases.
+def circle_axes(layer: ConvLayer, shape: int | Sequence[int]) -> list[Axis]:
+    """Return the axes of a layer on a circle.
 
-    Output 0 reads cell i through the tap at cell -i of the circle.
+    Parameters and exceptions as `frequency_response`.
     """
-    outputs, taps = table.shape
+    sizes = np.atleast_1d(shape).tolist()
+    tables = input_cells(layer, shape)
+    return [_axis(*each) for each in zip(tables, sizes, layer.stride, strict=True)]
+
+
+def real_weights(layer: ConvLayer) -> Float[np.ndarray, "filters seen *taps"]:
+    """Return the kernels of a layer, which have to be real: half of the frequencies stand for all.
+
+    Raises
+    ------
+    TypeError
+        If the weights are complex.
+    ValueError
+        If they are not finite.
+    """
+    kernels = weights(layer)
+    if np.iscomplexobj(kernels):
+        raise TypeError("the layer's weights are complex: half of the spectrum needs real ones")
+    if not np.isfinite(kernels).all():
+        raise ValueError("the layer's weights are not all finite: it has no singular values")
+    return kernels
+
+
+def _axis(table: Int[np.ndarray, "outputs taps"], n: int, stride: int) -> Axis:
+    """Return one axis of n cells, if every output reads as output 0 does, some strides further."""
+    outputs = len(table)
     turns = stride * np.arange(outputs)[:, None]
     if outputs * stride != n or not np.array_equal(table, (table[:1] + turns) % n):
         raise ValueError(
@@ -212,9 +232,7 @@ def _around(
             "expected circular padding that keeps n / stride cells; for other layers take the "
             "singular values of layer_matrix"
         )
-    cells = np.zeros((taps, n))
-    cells[np.arange(taps), -table[0] % n] = 1
-    return cells.reshape(taps, outputs, stride)
+    return Axis(table[0], outputs, stride)
 
 
 def _has_whole_patch(table: Int[np.ndarray, "outputs taps"]) -> bool:
