@@ -220,3 +220,25 @@ def test_bad_input(
 ) -> None:
     with pytest.raises(error, match=match):
         diagnose(op, shape, **options)
+
+
+@pytest.mark.parametrize(("cells", "threads"), [(7, 1), (8, 2)])
+def test_small_operators_are_called_on_one_thread_and_the_caller_keeps_all(
+    monkeypatch, cells, threads
+):
+    """Red if each of thousands of small calls wakes threads, or the caller loses its own."""
+    monkeypatch.setattr("theory.diagnosis._LARGE", 8)
+    seen = []
+
+    def identity(x):
+        seen.append(torch.get_num_threads())
+        return x
+
+    allowed = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert diagnose(identity, (cells,)).lti.holds
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(allowed)
+    assert seen[-1] == threads

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch._dynamo
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch._subclasses.functional_tensor import (
@@ -93,6 +92,7 @@ def record(module: nn.Module, shape: tuple[int, ...]) -> Recording:
         If the module is compiled, cannot be copied, takes no input of this shape, or does what
         depends on the values of its input.
     """
+    # Not before here: torch imports _dynamo when asked for it, for more than a second.
     if isinstance(module, torch.jit.ScriptModule | torch._dynamo.OptimizedModule):
         raise ValueError(
             f"{type(module).__name__} is compiled, and hides its layers: audit the module before "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -22,11 +24,14 @@ from theory.diagnosis.tracing import UntraceableError, trace
 from theory.diagnosis.witnesses import Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 _TRACE_CHECKED = 5
 """Every so many-th of the probes, which begin with zero, has to agree with the graph."""
+
+_LARGE = 2**16
+"""Cells of input or output from which on an operator may use all threads."""
 
 __all__ = ["Certainty", "Diagnosis", "Finding", "Witness", "diagnose"]
 
@@ -109,7 +114,24 @@ def diagnose(
         raise ValueError(f"seed is {seed}: give a number that is not negative")
     with isolated(seed):
         operator = Operator(op, shape, dtype, axes=axes, batched=batched)
-        return _diagnose(operator, boundary, seed, budget)
+        with _threads_for(operator):
+            return _diagnose(operator, boundary, seed, budget)
+
+
+@contextlib.contextmanager
+def _threads_for(operator: Operator) -> Iterator[None]:
+    """Let a small operator compute on one thread.
+
+    It is called thousands of times, and to wake other threads for each of its primitives takes
+    longer than they could save: many times longer where the processor has other work as well.
+    """
+    allowed = torch.get_num_threads()
+    small = max(math.prod(operator.shape), math.prod(operator.output_shape)) < _LARGE
+    torch.set_num_threads(1 if small else allowed)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(allowed)
 
 
 def _diagnose(operator: Operator, boundary: Boundary, seed: int, budget: int) -> Diagnosis:

@@ -155,6 +155,8 @@ class Circle:
 
     def _alike(self, response: Array, expected: Array) -> bool:
         """Whether two responses to unit impulses, or to zero, agree."""
+        if (response == expected).all():  # as most do, one by one over the whole basis
+            return True
         self._shifts.note(response, expected, norm=2)
         return self._trials.rounding.excess(response, expected, norm=2, responses=2) <= 1
 

@@ -34,7 +34,7 @@ _REMEMBERED_VALUES = 2**24
 _CHECKED_TOGETHER = 128
 """Impulses whose responses in batches are checked by one single call."""
 
-_CACHED_VALUES = 2**17
+_CACHED_VALUES = 2**16
 """Output values of one batch: more would leave the processor's cache, and are slower."""
 
 

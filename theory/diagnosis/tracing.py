@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch._dynamo  # tracing would import it, for seconds, within the first diagnosis
 from torch._subclasses.functional_tensor import FunctionalTensorMode, dispatch_functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -45,6 +44,8 @@ def trace(operator: Operator, inputs: Iterable[Array]) -> torch.fx.Graph:
         raise UntraceableError("it computes with numpy")
     example = operator.wrap(np.zeros(operator.shape))
     try:
+        # The first call of make_fx imports torch._dynamo, for more than a second. Only who traces
+        # should wait for that, not who imports theory.
         module = make_fx(dispatch_functionalize(operator.underlying, mode=FunctionalTensorMode()))(
             example
         )
