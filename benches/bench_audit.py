@@ -1,0 +1,134 @@
+"""Auditing a network: what does it cost against depth, and what do other counters cost.
+
+A row of convolutions of 3 x 3 and ReLUs, all without bias: there torchinfo, fvcore and torch's own
+counter of operations mean the same by a MAC, and have to count the same. They count and print
+shapes; the audit finds receptive fields, borders, linearity and advice besides. All but the audit
+and fvcore's tracing run the network on numbers.
+
+What this does not tell: how the counts differ elsewhere, and which of them is right.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from theory import audit
+
+if TYPE_CHECKING:
+    from benches.conftest import Measure
+    from benches.probe import Probe
+
+DEPTHS = {"smoke": [2], "default": [2, 8, 32], "full": [2, 4, 8, 16, 32, 64, 128]}
+"""Convolutions, each followed by ReLU."""
+
+BUDGET = {"smoke": 0.0, "default": 0.5, "full": 2.0}
+"""Seconds for the rounds of one bench, of which there are at least three but for ``smoke``."""
+
+CHANNELS, CELLS = 16, 32
+
+
+@dataclass(frozen=True)
+class Counter:
+    """A way to count multiply-accumulates.
+
+    Parameters
+    ----------
+    library
+        Whose it is.
+    macs
+        From a network to its count for one input.
+    requires
+        The module that must be installed.
+    """
+
+    library: str
+    macs: Callable[[nn.Module], int]
+    requires: str | None = None
+
+
+def _audit(network: nn.Module) -> int:
+    return audit(network, (CHANNELS, CELLS, CELLS)).macs
+
+
+def _torch(network: nn.Module) -> int:
+    with FlopCounterMode(display=False) as counted, torch.no_grad():
+        network(_input())
+    return counted.get_total_flops() // 2  # a multiply-add is two there
+
+
+def _torchinfo(network: nn.Module) -> int:
+    import torchinfo
+
+    return torchinfo.summary(network, input_data=_input(), verbose=0).total_mult_adds
+
+
+def _fvcore(network: nn.Module) -> int:
+    from fvcore.nn import FlopCountAnalysis
+
+    analysis = FlopCountAnalysis(network, _input())
+    return int(analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).total())
+
+
+COUNTERS = {
+    "theory audit": Counter("theory", _audit),
+    "torch FlopCounterMode": Counter("PyTorch", _torch),
+    "torchinfo": Counter("torchinfo", _torchinfo, requires="torchinfo"),
+    "fvcore": Counter("fvcore", _fvcore, requires="fvcore"),
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every counter at one depth before going on to the next."""
+    metafunc.parametrize(
+        ("depth", "name"),
+        [
+            pytest.param(depth, name, id=f"depth={depth}, {name}")
+            for depth in DEPTHS[metafunc.config.getoption("scale")]
+            for name in COUNTERS
+        ],
+    )
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.jit, which fvcore traces with
+def test_audit(
+    depth: int, name: str, scale: str, probe: Callable[..., Probe], measure: Measure
+) -> None:
+    counter = COUNTERS[name]
+    if counter.requires and importlib.util.find_spec(counter.requires) is None:
+        pytest.skip(f"{counter.requires} is not installed: it comes with the extra 'peers'")
+    network = _network(depth)
+    counter.macs(network)  # the first call imports
+    first = probe(lambda: counter.macs(network))
+    exact = depth * 9 * CHANNELS**2 * CELLS**2
+    assert first.result == exact, f"{name} counts {first.result} MACs, expected {exact}"
+    rounds = 1 if scale == "smoke" else max(3, min(50, round(BUDGET[scale] / first.seconds)))
+    measure(
+        lambda: counter.macs(network),
+        group=f"audit, depth {depth}",
+        rounds=rounds,
+        peak_memory_bytes=first.peak_memory_bytes,
+        bytes=sum(weight.nbytes for weight in network.parameters()),
+        method=name,
+        library=counter.library,
+        depth=depth,
+        macs=exact,
+    )
+
+
+def _network(depth: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for _ in range(depth):
+        layers += [nn.Conv2d(CHANNELS, CHANNELS, kernel_size=3, padding=1, bias=False), nn.ReLU()]
+    return nn.Sequential(*layers).eval()
+
+
+def _input() -> torch.Tensor:
+    return torch.zeros(1, CHANNELS, CELLS, CELLS)
