@@ -6,16 +6,11 @@ written as JSON to ``.benchmarks/``, or to where ``--benchmark-json`` says.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import math
 import platform
 import re
-import sys
-import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,17 +20,22 @@ import pytest
 import scipy
 import torch
 
+from benches import scaling
+from benches.probe import Probe
+from benches.probe import probe as _probe
+from benches.rounds import kept
+from benches.turns import finished
+
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
-FULL_GRID_SECONDS_PER_BENCH = 3.0
-"""Roughly, averaged over the whole grid on two cores."""
+FULL_SECONDS = 3.0
+"""Of a full run for each bench on two cores, roughly, where its module does not say otherwise."""
 
 _STATISTICS = (
     *("min", "q1", "median", "q3", "max", "mean", "stddev", "iqr"),
     *("outliers", "ops", "rounds", "iterations"),
 )
-_PROC = Path("/proc")
 
 
 class Measure(Protocol):
@@ -75,18 +75,6 @@ class Measure(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class Probe:
-    """One call: what it returned, its seconds, and what it added to the memory in use at its peak.
-
-    The bytes are those of the device, or of this process; ``None`` where the system does not tell.
-    """
-
-    result: Any
-    seconds: float
-    peak_memory_bytes: int | None
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Offer ``--full`` and ``--smoke``."""
     group = parser.getgroup("benches")
@@ -123,8 +111,10 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
     """Say before a full run how long it takes."""
     if config.getoption("scale") != "full":
         return None
-    minutes = math.ceil(len(items) * FULL_GRID_SECONDS_PER_BENCH / 60)
-    return f"full grid: {len(items)} benches, about {minutes} minutes on two cores"
+    benches = [item for item in items if isinstance(item, pytest.Function) and not _skips(item)]
+    seconds = sum(getattr(bench.module, "FULL_SECONDS", FULL_SECONDS) for bench in benches)
+    minutes = math.ceil(seconds / 60)
+    return f"full grid: {len(benches)} benches, about {minutes} minutes on two cores"
 
 
 def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
@@ -132,6 +122,7 @@ def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
     kept = {key: machine_info[key] for key in ("machine", "python_version", "system")}
     kept["processor"] = processor()
     kept["cpus"] = machine_info["cpu"].get("count")
+    kept["bfloat16"] = _multiplies_bfloat16()
     machine_info.clear()
     machine_info.update(kept)
 
@@ -144,10 +135,12 @@ def pytest_benchmark_update_commit_info(commit_info: dict[str, Any]) -> None:
 
 
 def pytest_benchmark_update_json(output_json: dict[str, Any]) -> None:
-    """Keep what figures and `pytest-benchmark compare` show; leave out every single time."""
+    """Keep what figures and comparisons need; add how times grow with the size."""
     for bench in output_json["benchmarks"]:
-        bench["stats"] = {name: bench["stats"][name] for name in _STATISTICS}
+        stats = bench["stats"]
+        bench["stats"] = {name: stats[name] for name in _STATISTICS} | {"data": kept(stats["data"])}
         del bench["options"], bench["param"]
+    output_json["scaling"] = scaling.fits(output_json["benchmarks"])
 
 
 @pytest.fixture(scope="session")
@@ -167,8 +160,7 @@ def device(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def bfloat16_hardware() -> bool:
     """Whether the processor multiplies bfloat16 itself (AMX, AVX512-BF16, Arm BF16)."""
-    flags = re.findall(r"^(?:flags|Features)\s*:(.*)$", _cpuinfo(), flags=re.MULTILINE)
-    return any({"amx_bf16", "avx512_bf16", "bf16"} & set(line.split()) for line in flags)
+    return _multiplies_bfloat16()
 
 
 @pytest.fixture(scope="session")
@@ -193,7 +185,7 @@ def measure(benchmark: BenchmarkFixture) -> Measure:
         **facts: Any,
     ) -> None:
         benchmark.group = group
-        benchmark.pedantic(_finished(call, device), rounds=rounds, iterations=iterations)
+        benchmark.pedantic(finished(call, device), rounds=rounds, iterations=iterations)
         benchmark.extra_info.update(
             **facts,
             device=device,
@@ -214,64 +206,27 @@ def measure(benchmark: BenchmarkFixture) -> Measure:
     return run
 
 
+def _skips(bench: pytest.Function) -> bool:
+    """Whether a bench needs a GPU that is not there."""
+    callspec = getattr(bench, "callspec", None)
+    on_gpu = callspec is not None and callspec.params.get("device") == "cuda"
+    return on_gpu and not torch.cuda.is_available()
+
+
 def processor() -> str:
     """Return the processor's name."""
     named = re.search(r"^model name\s*:\s*(.*)$", _cpuinfo(), flags=re.MULTILINE)
     return named[1] if named else platform.processor() or platform.machine()
 
 
-def _finished(call: Callable[[], Any], device: str) -> Callable[[], Any]:
-    """Return the call, waiting for what it started on the device."""
-    if device == "cpu":
-        return call
-
-    def waiting() -> Any:
-        result = call()
-        torch.cuda.synchronize()
-        return result
-
-    return waiting
-
-
-def _probe(call: Callable[[], Any], device: str = "cpu") -> Probe:
-    before = _restart_peak(device)
-    started = time.perf_counter()
-    result = _finished(call, device)()
-    seconds = time.perf_counter() - started
-    return Probe(result, seconds, None if before is None else max(0, _peak(device) - before))
-
-
-def _restart_peak(device: str) -> int | None:
-    """Forget the peak so far; return the bytes in use, or None where the system does not tell."""
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        return torch.cuda.memory_allocated()
-    if sys.platform != "linux":
-        return None
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)  # what glibc keeps for later would hide what a call takes
-    try:
-        (_PROC / "self/clear_refs").write_text("5")  # 5: the peak; see proc_pid_clear_refs(5)
-    except OSError:
-        return None
-    return _status("VmRSS")
-
-
-def _peak(device: str) -> int:
-    return torch.cuda.max_memory_allocated() if device == "cuda" else _status("VmHWM")
-
-
-def _status(field: str) -> int:
-    """Bytes of one field of this process's status."""
-    status = (_PROC / "self/status").read_text()
-    found = re.search(rf"^{field}:\s*(\d+) kB$", status, flags=re.MULTILINE)
-    assert found, f"{field} is missing from {_PROC}/self/status"
-    return 1024 * int(found[1])
+def _multiplies_bfloat16() -> bool:
+    flags = re.findall(r"^(?:flags|Features)\s*:(.*)$", _cpuinfo(), flags=re.MULTILINE)
+    return any({"amx_bf16", "avx512_bf16", "bf16"} & set(line.split()) for line in flags)
 
 
 @cache
 def _cpuinfo() -> str:
     try:
-        return (_PROC / "cpuinfo").read_text()
+        return Path("/proc/cpuinfo").read_text()
     except OSError:
         return ""

@@ -1,242 +1,313 @@
-"""Figures and facts from the JSON that a bench run leaves behind."""
+"""Figures of the bench run whose JSON is stored.
+
+A line or bar is the median over the rounds; a band is the middle half of them, a whisker reaches
+from the least to the most.
+"""
 
 from __future__ import annotations
 
-import json
 import math
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from _ext.style import styled
+from bench_results import chosen, gains, speed, values
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
     from _ext.style import Palette
+    from bench_results import Bench
     from matplotlib.axes import Axes
 
     from experiments.figures import Theme
 
-Results = dict[str, Any]
-"""What pytest-benchmark saved, as `load` reads it."""
+_STYLES = (
+    *((":", "o"), ("-", "s"), ("-.", "^"), ("--", "x")),
+    *(((0, (1, 3)), "D"), ((0, (6, 2, 1, 2, 1, 2)), "v")),
+)
+"""Dashes and markers."""
 
-SCALING_FROM = 2**12
-"""Samples from which on a call's time is taken to scale, its fixed part being small."""
-
-_LINES = {"direct": ":", "fft": "-", "overlap-add": "-.", "auto": "--"}
-_MARKERS = {"direct": "o", "fft": "s", "overlap-add": "^", "auto": "x"}
 _COLUMNS = 3
 
 
-def load(path: Path) -> Results:
-    """Read the results of a bench run.
+@dataclass(frozen=True)
+class Curves:
+    """Time against size, a panel for each value of one fact.
 
     Parameters
     ----------
-    path
-        What ``pytest benches --benchmark-only --benchmark-json PATH`` wrote.
-
-    Raises
-    ------
-    ValueError
-        If the file does not hold such results.
+    size
+        The facts whose product is the size, on the horizontal axis.
+    label
+        What it is called there.
+    line
+        The fact that is the same all along a line.
+    color, style
+        The facts that its colour and its style tell.
+    panel, title
+        The fact that each panel has its value of, and how its title says it; None for one panel.
+    where
+        Facts of the benches that are drawn; by itself, all of the question.
     """
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-        results["benchmarks"], results["machine_info"]
-    except (ValueError, KeyError, TypeError):
-        raise ValueError(
-            f"{path} does not hold the results of a bench run: write it again with "
-            f"pytest benches --benchmark-only --benchmark-json {path}"
-        ) from None
-    return results
+
+    size: tuple[str, ...]
+    label: str
+    line: str
+    color: str
+    style: str
+    panel: str | None = None
+    title: str = "{}"
+    where: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What the benches have to know."""
+        named = (*self.size, self.line, self.color, self.style, self.panel)
+        return tuple(fact for fact in named if fact)
+
+    def size_of(self, bench: Bench) -> int:
+        """Return how large a bench's problem is."""
+        return math.prod(bench["extra_info"][fact] for fact in self.size)
 
 
-def draw_convolution(results: Results, theme: Theme) -> Figure:
-    """Draw the time of one convolution against the length of the signal, a panel for each kernel.
-
-    A line is the median over the rounds, a band the middle half of them. Colour tells the library,
-    line style and marker the algorithm.
+def draw_curves(benches: list[Bench], curves: Curves, theme: Theme) -> Figure:
+    """Draw the time of one call against the size of the problem, on logarithmic axes.
 
     Parameters
     ----------
-    results
-        As from `load`.
+    benches
+        Of one question.
+    curves
+        What is drawn against what.
     theme
         ``"light"`` or ``"dark"``.
-
-    Raises
-    ------
-    ValueError
-        If there are no results of this bench.
     """
-    return styled(partial(_convolution, _benches(results, "convolution")))(theme)
+    return styled(partial(_curves, benches, curves))(theme)
 
 
-def draw_training(results: Results, theme: Theme) -> Figure:
-    """Draw images per second for each rung of the ladder, a panel for each device.
-
-    A bar is the median over the rounds, a whisker reaches from the slowest to the fastest.
-
-    Parameters, raises as `draw_convolution`.
-    """
-    return styled(partial(_training, _benches(results, "training")))(theme)
-
-
-def scaling(results: Results) -> dict[tuple[str, int], float]:
-    """Return by method and number of taps the exponent p of ``seconds ∝ samples ** p``.
-
-    It is the slope of a least-squares line through the logarithms, from `SCALING_FROM` samples and
-    twice as many as taps on; where that leaves fewer than three sizes there is none.
+@dataclass(frozen=True)
+class Ladder:
+    """Images per second of ways to train, beside those of one of them.
 
     Parameters
     ----------
-    results
-        As from `load`.
-
-    Raises
-    ------
-    ValueError
-        If there are no results of the convolution bench.
+    row
+        The fact that tells the ways apart.
+    base
+        The way that the others are held against.
+    label
+        What the horizontal axis shows: times the base.
+    panel
+        The fact that each panel has its value of; None for one panel.
     """
-    exponents = {}
-    benches = _benches(results, "convolution")
-    for taps in _values(benches, "taps"):
-        for method in _values(benches, "method"):
-            line = _line(benches, method=method, taps=taps)
-            points = [
-                (math.log(samples), math.log(bench["stats"]["median"]))
-                for samples, bench in line.items()
-                if samples >= max(SCALING_FROM, 2 * taps)
-            ]
-            if len(points) >= 3:
-                exponents[method, taps] = float(np.polyfit(*zip(*points, strict=True), 1)[0])
-    return exponents
+
+    row: str
+    base: str
+    label: str
+    panel: str | None = None
+
+    def rows(self, benches: list[Bench]) -> list[Bench]:
+        """Return the benches of one panel, the base first.
+
+        Raises
+        ------
+        ValueError
+            If the base is not among them.
+        """
+        base = chosen(benches, **{self.row: self.base})
+        if not base:
+            raise ValueError(
+                f"the stored results lack {self.base!r}, which others are held against: write them "
+                "again with pytest benches --benchmark-only"
+            )
+        return base[:1] + [bench for bench in benches if bench not in base]
 
 
-def conditions(results: Results) -> str:
-    """Return where the times come from, for a caption: processor, threads, versions, date."""
-    facts = [bench["extra_info"] for bench in results["benchmarks"]]
-    hardware = " and ".join(dict.fromkeys(fact["hardware"] for fact in facts))
-    first = facts[0]
-    threads = f"{first['threads']} thread{'s' * (first['threads'] > 1)}"
-    return (
-        f"{hardware}, {threads}; Python {first['python']}, "
-        f"PyTorch {first['torch']}, NumPy {first['numpy']}, SciPy {first['scipy']}; "
-        f"{results['datetime'][:10]}"
-    )
+def draw_ladder(benches: list[Bench], ladder: Ladder, theme: Theme) -> Figure:
+    """Draw how many times as fast as the base each way trains.
+
+    Parameters
+    ----------
+    benches
+        Of one question, on one device.
+    ladder
+        What is held against what.
+    theme
+        ``"light"`` or ``"dark"``.
+    """
+    return styled(partial(_ladder, benches, ladder))(theme)
 
 
-def _convolution(benches: list[Results], palette: Palette) -> Figure:
-    kernels = _values(benches, "taps")
-    colors = dict(zip(_values(benches, "library"), palette.colors, strict=False))
-    rows = math.ceil(len(kernels) / _COLUMNS)
-    columns = min(len(kernels), _COLUMNS)
+def draw_choices(benches: list[Bench], theme: Theme) -> Figure:
+    """Draw how much slower the methods that choose for themselves are than the best of all.
+
+    Parameters
+    ----------
+    benches
+        Of convolution or filter gradient.
+    theme
+        ``"light"`` or ``"dark"``.
+    """
+    return styled(partial(_choices, benches))(theme)
+
+
+def choices(benches: list[Bench]) -> dict[str, dict[tuple[int, int], float]]:
+    """Return by choosing method its time over that of the fastest method, by samples and taps.
+
+    The fastest is sought among those that compute in the same precision, itself included.
+    """
+    found: dict[str, dict[tuple[int, int], float]] = {}
+    for bench in benches:
+        facts = bench["extra_info"]
+        if facts["algorithm"] != "auto":
+            continue
+        size = {"samples": facts["samples"], "taps": facts["taps"]}
+        peers = chosen(benches, precision=facts["precision"], device=facts["device"], **size)
+        fastest = min(peer["stats"]["median"] for peer in peers)
+        ratios = found.setdefault(facts["method"], {})
+        ratios[facts["samples"], facts["taps"]] = bench["stats"]["median"] / fastest
+    return found
+
+
+def _curves(benches: list[Bench], curves: Curves, palette: Palette) -> Figure:
+    panels = sorted(values(benches, curves.panel)) if curves.panel else [None]
+    colors = dict(zip(values(benches, curves.color), cycle(palette.colors), strict=False))
+    styles = dict(zip(values(benches, curves.style), cycle(_STYLES), strict=False))
+    rows, columns = math.ceil(len(panels) / _COLUMNS), min(len(panels), _COLUMNS)
     figure = Figure(figsize=(3.2 * max(columns, 2), 3 * rows + 1), layout="constrained")
-    panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
-    for axes, taps in zip(panels, kernels, strict=False):
-        for method in _values(benches, "method"):
-            _draw_line(axes, _line(benches, method=method, taps=taps), colors)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes, panel in zip(grid, panels, strict=False):
+        inside = chosen(benches, **{curves.panel: panel}) if curves.panel else benches
+        for line in values(inside, curves.line):
+            _draw_line(axes, chosen(inside, **{curves.line: line}), curves, colors, styles)
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
-        axes.set(title=f"{taps} taps", xlabel="signal (samples)")
+        axes.set(title=curves.title.format(panel) if curves.panel else "", xlabel=curves.label)
         axes.grid(color=palette.faint, linewidth=0.6)
-        axes.label_outer()
-    for unused in panels[len(kernels) :]:
+        axes.tick_params(labelbottom=True)
+    for unused in grid[len(panels) :]:
         unused.remove()
     figure.supylabel("time of one call (s)", fontsize="medium", color=palette.ink)
-    keys = [Line2D([], [], color=color, label=library) for library, color in colors.items()]
-    keys += [
-        Line2D([], [], color=palette.ink, linestyle=_LINES[algorithm], marker=_MARKERS[algorithm])
-        for algorithm in _values(benches, "algorithm")
+    keys = _keys(benches, curves, colors, styles, palette)
+    longest = max(len(str(key.get_label())) for key in keys)
+    columns = max(1, int(11 * figure.get_figwidth() / (longest + 9)))
+    figure.legend(handles=keys, loc="outside lower center", ncols=columns, handlelength=3)
+    return figure
+
+
+def _keys(
+    benches: list[Bench],
+    curves: Curves,
+    colors: dict[Any, str],
+    styles: dict[Any, tuple[Any, str]],
+    palette: Palette,
+) -> list[Line2D]:
+    """Return what colours and styles mean: each by itself, or of each line where it has its own."""
+    if curves.style == curves.line:
+        shown = [
+            (line, colors[values(chosen(benches, **{curves.line: line}), curves.color)[0]], style)
+            for line, style in styles.items()
+        ]
+    else:
+        shown = [(name, color, ("-", "")) for name, color in colors.items()]
+        shown += [(name, palette.ink, style) for name, style in styles.items()]
+    return [
+        Line2D([], [], color=color, linestyle=line, marker=marker, label=name)
+        for name, color, (line, marker) in shown
     ]
-    names = [*colors, *_values(benches, "algorithm")]
-    figure.legend(keys, names, loc="outside lower center", ncols=5, handlelength=3)
-    return figure
 
 
-def _draw_line(axes: Axes, line: dict[int, Results], colors: dict[str, str]) -> None:
-    if not line:  # left out at every size, or not installed
-        return
-    facts = next(iter(line.values()))["extra_info"]
-    color, algorithm = colors[facts["library"]], facts["algorithm"]
+def _draw_line(
+    axes: Axes,
+    line: list[Bench],
+    curves: Curves,
+    colors: dict[Any, str],
+    styles: dict[Any, tuple[Any, str]],
+) -> None:
+    line = sorted(line, key=curves.size_of)
+    facts = line[0]["extra_info"]
+    color, (style, marker) = colors[facts[curves.color]], styles[facts[curves.style]]
+    sizes = [curves.size_of(bench) for bench in line]
     low, middle, high = (
-        [bench["stats"][statistic] for bench in line.values()]
-        for statistic in ("q1", "median", "q3")
+        [bench["stats"][statistic] for bench in line] for statistic in ("q1", "median", "q3")
     )
-    axes.fill_between(list(line), low, high, color=color, alpha=0.2, linewidth=0)
-    axes.plot(
-        list(line),
-        middle,
-        color=color,
-        linestyle=_LINES[algorithm],
-        marker=_MARKERS[algorithm],
-        markersize=3.5,
-    )
+    axes.fill_between(sizes, low, high, color=color, alpha=0.2, linewidth=0)
+    axes.plot(sizes, middle, color=color, linestyle=style, marker=marker, markersize=3.5)
 
 
-def _training(benches: list[Results], palette: Palette) -> Figure:
-    devices = _values(benches, "hardware")
-    figure = Figure(figsize=(7.5, 3 * len(devices)), layout="constrained")
-    panels = figure.subplots(len(devices), squeeze=False).ravel()
-    for axes, hardware in zip(panels, devices, strict=True):
-        _draw_ladder(axes, _chosen(benches, hardware=hardware), palette)
-        axes.set(title=hardware, xlabel="images per second")
+def _ladder(benches: list[Bench], ladder: Ladder, palette: Palette) -> Figure:
+    names = values(benches, ladder.panel) if ladder.panel else [None]
+    panels = [
+        chosen(benches, **{ladder.panel: name}) if ladder.panel else benches for name in names
+    ]
+    columns = min(len(panels), 2)
+    rows = math.ceil(len(panels) / columns)
+    height = rows * (0.27 * max(map(len, panels)) + 0.5) + 0.4
+    figure = Figure(figsize=(7.2, height), layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes, name, panel in zip(grid, names, panels, strict=False):
+        _draw_bars(axes, ladder.rows(panel), ladder, palette)
+        axes.set_title(name)
+    for unused in grid[len(panels) :]:
+        unused.remove()
+    grid[0].invert_yaxis()
+    grid[0].set_xlim(right=1.3 * grid[0].get_xlim()[1])
+    figure.supxlabel(ladder.label, fontsize="medium", color=palette.ink)
     return figure
 
 
-def _draw_ladder(axes: Axes, ladder: list[Results], palette: Palette) -> None:
-    names = [bench["extra_info"]["rung"] for bench in ladder]
-    images = [bench["extra_info"]["images"] for bench in ladder]
-    slowest, speed, fastest = (
-        np.array([n / bench["stats"][statistic] for n, bench in zip(images, ladder, strict=True)])
-        for statistic in ("max", "median", "min")
-    )
-    colors = [palette.colors[1]] + [palette.colors[0]] * (len(ladder) - 1)
+def _draw_bars(axes: Axes, rows: list[Bench], ladder: Ladder, palette: Palette) -> None:
+    gained = np.array([gains(bench, rows[0]) for bench in rows])
+    slowest, middle, fastest = gained.min(1), np.median(gained, axis=1), gained.max(1)
     axes.barh(
-        names,
-        speed,
+        [bench["extra_info"][ladder.row] for bench in rows],
+        middle,
         height=0.65,
-        color=colors,
-        xerr=(speed - slowest, fastest - speed),
-        error_kw={"ecolor": palette.ink, "capsize": 3},
+        color=[palette.colors[1]] + [palette.colors[0]] * (len(rows) - 1),
+        xerr=(middle - slowest, fastest - middle),
+        error_kw={"ecolor": palette.ink, "capsize": 2},
     )
-    for row, (value, end) in enumerate(zip(speed, fastest, strict=True)):
+    for row, (bench, end) in enumerate(zip(rows, fastest, strict=True)):
         axes.annotate(
-            f"{value:,.0f}  (×{value / speed[0]:.2g})",
+            f"×{middle[row]:.2f}  ({speed(bench):,.0f}/s)",
             (end, row),
-            xytext=(6, 0),
+            xytext=(5, 0),
             textcoords="offset points",
             va="center",
+            fontsize="small",
         )
-    axes.set_xlim(0, 1.25 * fastest.max())
-    axes.invert_yaxis()
 
 
-def _benches(results: Results, question: str) -> list[Results]:
-    benches = [b for b in results["benchmarks"] if b["group"].startswith(f"{question}, ")]
-    if not benches:
-        raise ValueError(
-            f"the results hold no bench of {question}: write them again with "
-            "pytest benches --benchmark-only"
-        )
-    return benches
-
-
-def _line(benches: Iterable[Results], **facts: Any) -> dict[int, Results]:
-    """Return the chosen benches by number of samples."""
-    chosen = {bench["extra_info"]["samples"]: bench for bench in _chosen(benches, **facts)}
-    return dict(sorted(chosen.items()))
-
-
-def _chosen(benches: Iterable[Results], **facts: Any) -> list[Results]:
-    return [bench for bench in benches if facts.items() <= bench["extra_info"].items()]
-
-
-def _values(benches: Iterable[Results], fact: str) -> list[Any]:
-    """Return what a fact takes on, in order of appearance."""
-    return list(dict.fromkeys(bench["extra_info"][fact] for bench in benches))
+def _choices(benches: list[Bench], palette: Palette) -> Figure:
+    methods = choices(benches)
+    samples, taps = (sorted(values(benches, fact)) for fact in ("samples", "taps"))
+    shades = LinearSegmentedColormap.from_list("", [palette.paper, palette.colors[1]])
+    figure = Figure(figsize=(7.2, len(methods) * (0.35 * len(taps) + 1.2)), layout="constrained")
+    grid = figure.subplots(len(methods), squeeze=False).ravel()
+    for axes, (method, ratios) in zip(grid, methods.items(), strict=True):
+        cells = np.array([[ratios.get((n, k), np.nan) for n in samples] for k in taps])
+        axes.imshow(cells, norm=LogNorm(1, 8, clip=True), cmap=shades, aspect="auto")
+        for (row, column), ratio in np.ndenumerate(cells):
+            if not np.isnan(ratio):
+                shaded = ratio > 4
+                axes.text(
+                    column,
+                    row,
+                    f"{ratio:.2f}",
+                    ha="center",
+                    va="center",
+                    fontsize="small",
+                    color=palette.paper if shaded else palette.ink,
+                )
+        axes.set_xticks(range(len(samples)), [f"$2^{{{math.log2(n):g}}}$" for n in samples])
+        axes.set_yticks(range(len(taps)), [str(k) for k in taps])
+        axes.set(title=method, ylabel="taps")
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+    grid[-1].set_xlabel("samples")
+    return figure

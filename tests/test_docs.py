@@ -246,8 +246,8 @@ def test_a_page_that_asks_for_what_is_not_there_fails_the_build(
 
 def test_without_a_bench_run_the_page_says_so(build, monkeypatch, tmp_path):
     monkeypatch.setattr(bench_page, "STORED", tmp_path / "bench.json")
-    html = build("# Page\n\n```{benches}\n```\n", "_ext.benches")
-    assert "not run yet" in html
+    html = build("# Page\n\n```{bench} training\n```\n", "_ext.benches")
+    assert "not run yet No results of training are stored" in text(html)
     assert "<img" not in html
 
 
@@ -255,7 +255,7 @@ def test_a_stored_file_that_is_no_bench_run_fails_the_build(build, monkeypatch, 
     monkeypatch.setattr(bench_page, "STORED", tmp_path / "bench.json")
     bench_page.STORED.write_text("{}", "utf-8")
     with pytest.raises(ExtensionError, match="does not hold the results of a bench run"):
-        build("# Page\n\n```{benches}\n```\n", "_ext.benches")
+        build("# Page\n\n```{bench} training\n```\n", "_ext.benches")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,211 @@
+"""Two runs of the benches held against each other: what got slower, as a rank test tells it.
+
+The rounds of one run share its moment: what else the machine did, how warm it was. A test on the
+rounds alone would call that a change. So it is asked whether a bench changed by more than a margin,
+by holding the old times against the new ones divided by it.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from benches import rank_test
+from benches.rounds import kept
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Results = dict[str, Any]
+"""What a bench run saved, as `read` gives it."""
+
+Verdict = Literal["slower", "faster", "no change seen", "cannot tell"]
+
+LEVEL = 0.05
+"""Probability of calling any bench slower or faster where none changed by more than the margin."""
+
+_VERSIONS = ("python", "torch", "numpy", "scipy")
+_WORK = ("bytes", "images")
+"""How much was done; times for different amounts are not comparable."""
+
+
+class BadResultsError(ValueError):
+    """Files that cannot be compared; the message is one line that says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of one bench.
+
+    Parameters
+    ----------
+    name
+        Which, as pytest names it.
+    old, new
+        Median time of one call (s).
+    verdict
+        ``cannot tell`` where there were too few rounds, or another amount of work was done.
+    p
+        Adjusted for the number of benches; None where nothing can be told.
+    """
+
+    name: str
+    old: float
+    new: float
+    verdict: Verdict
+    p: float | None
+
+    @property
+    def ratio(self) -> float:
+        """New median over old: above 1 is slower."""
+        return self.new / self.old
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All changes, the benches that only one run has, and what to know beside them."""
+
+    changes: tuple[Change, ...]
+    only_old: tuple[str, ...]
+    only_new: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def ratio(self) -> float:
+        """Median of the ratios: far from 1 where the whole run was slower or faster."""
+        return statistics.median(change.ratio for change in self.changes)
+
+
+def read(path: Path) -> Results:
+    """Read what a bench run saved.
+
+    Raises
+    ------
+    BadResultsError
+        If there is no such file, or it holds no single times of benches.
+    """
+    again = f"write it with pytest benches --benchmark-only --benchmark-json {path}"
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadResultsError(f"{path} cannot be read ({error.strerror}); {again}") from None
+    except ValueError:
+        raise BadResultsError(f"{path} is not JSON; {again}") from None
+    try:
+        results["machine_info"]["processor"]
+        timed = {
+            bench["fullname"]: bench["extra_info"]["threads"]
+            for bench in results["benchmarks"]
+            if all(time > 0 for time in bench["stats"]["data"])
+        }
+    except (KeyError, TypeError):
+        raise BadResultsError(
+            f"{path} does not hold the single times of a bench run; {again}"
+        ) from None
+    if not timed:
+        raise BadResultsError(f"{path} holds no bench; {again}")
+    return results
+
+
+def compare(old: Results, new: Results, margin: float) -> Comparison:
+    """Hold two runs against each other, bench by bench.
+
+    Parameters
+    ----------
+    old, new
+        As from `read`.
+    margin
+        What does not count as a change: 0.1 for 10 %.
+
+    Raises
+    ------
+    BadResultsError
+        If they were not measured on the same machine with as many threads, or share no bench.
+    """
+    _check_machine(old, new)
+    before, after = (
+        {bench["fullname"]: bench for bench in results["benchmarks"]} for results in (old, new)
+    )
+    pairs = [(before[name], after[name]) for name in before if name in after]
+    if not pairs:
+        raise BadResultsError("the two files share no bench: compare runs of the same ones")
+    for a, b in pairs:
+        if (one := a["extra_info"]["threads"]) != (other := b["extra_info"]["threads"]):
+            raise BadResultsError(
+                f"{a['name']} ran on {one} threads, then on {other}: run both on as many"
+            )
+    return Comparison(
+        changes=tuple(_changes(pairs, margin)),
+        only_old=tuple(before.keys() - after.keys()),
+        only_new=tuple(after.keys() - before.keys()),
+        notes=tuple(_notes(old, new, pairs)),
+    )
+
+
+def _check_machine(old: Results, new: Results) -> None:
+    for fact, one in old["machine_info"].items():
+        other = new["machine_info"].get(fact)
+        if one != other and fact != "python_version":
+            raise BadResultsError(
+                f"two machines cannot be compared ({fact}: {one} and {other}): "
+                "run both sources on one"
+            )
+
+
+def _changes(pairs: list[tuple[Results, Results]], margin: float) -> Iterator[Change]:
+    tellable = rank_test.tellable([_smallest_p_value(*pair) for pair in pairs], LEVEL)
+    sides = {
+        old["fullname"]: _p_values(_times(old), _times(new), margin)
+        for (old, new), tell in zip(pairs, tellable, strict=True)
+        if tell
+    }
+    adjusted = rank_test.holm([_two_sided(*side) for side in sides.values()])
+    told = dict(zip(sides, adjusted, strict=True))
+    for old, new in pairs:
+        p = told.get(old["fullname"])
+        verdict: Verdict = "no change seen"
+        if p is None:
+            verdict = "cannot tell"
+        elif p <= LEVEL:
+            slower, faster = sides[old["fullname"]]
+            verdict = "slower" if slower < faster else "faster"
+        yield Change(old["fullname"], old["stats"]["median"], new["stats"]["median"], verdict, p)
+
+
+def _smallest_p_value(old: Results, new: Results) -> float:
+    """Return the least p-value that the numbers of rounds allow; 1 where the work is another."""
+    if any(old["extra_info"].get(fact) != new["extra_info"].get(fact) for fact in _WORK):
+        return 1.0
+    one_sided = rank_test.smallest_p_value(len(_times(old)), len(_times(new)))
+    return _two_sided(one_sided, 1.0)
+
+
+def _p_values(old: list[float], new: list[float], margin: float) -> tuple[float, float]:
+    """Return the p-values that a bench got slower, and faster, by more than the margin."""
+    factor = 1 + margin
+    return (
+        rank_test.p_value([time / factor for time in new], old),
+        rank_test.p_value(old, [time * factor for time in new]),
+    )
+
+
+def _two_sided(slower: float, faster: float) -> float:
+    return min(1.0, 2 * min(slower, faster))
+
+
+def _times(bench: Results) -> list[float]:
+    return kept(bench["stats"]["data"])
+
+
+def _notes(old: Results, new: Results, pairs: list[tuple[Results, Results]]) -> Iterator[str]:
+    for fact in _VERSIONS:
+        found = {(a["extra_info"].get(fact), b["extra_info"].get(fact)) for a, b in pairs}
+        for one, other in sorted(found, key=str):
+            if one != other:
+                yield f"{fact} {one} became {other}"
+    for when, results in (("old", old), ("new", new)):
+        if results.get("commit_info", {}).get("dirty"):
+            yield f"the {when} run measured a source with changes that were not committed"

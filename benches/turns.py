@@ -1,0 +1,68 @@
+"""Taking turns: peers timed round by round, one after the other, then reported one by one.
+
+A machine that is slow for a second is then slow for all of them. pytest-benchmark times one peer
+at a time, but lets a bench bring its own clock: `Replay` is one that shows times measured before.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+
+class Replay:
+    """A clock that stands still except while a replayed call runs.
+
+    >>> clock = Replay()
+    >>> call = clock.replayed([0.25, 0.5])
+    >>> started = clock(); call(); clock() - started
+    0.25
+    """
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def __call__(self) -> float:
+        """Return the time (s)."""
+        return self._now
+
+    def replayed(self, seconds: Sequence[float]) -> Callable[[], None]:
+        """Return a call that takes, on this clock, so many seconds each time."""
+        waiting = iter(seconds)
+
+        def call() -> None:
+            self._now += next(waiting)
+
+        return call
+
+
+def finished(call: Callable[[], Any], device: str) -> Callable[[], Any]:
+    """Return the call, waiting for what it started on the device."""
+    if device == "cpu":
+        return call
+
+    def waiting() -> Any:
+        result = call()
+        torch.cuda.synchronize()
+        return result
+
+    return waiting
+
+
+def take_turns(
+    calls: Mapping[str, Callable[[], Any]], *, rounds: int, device: str
+) -> dict[str, list[float]]:
+    """Return the seconds of each round of each call; a round is one call of each in turn."""
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            waited = finished(call, device)
+            started = time.perf_counter()
+            waited()
+            seconds[name].append(time.perf_counter() - started)
+    return seconds

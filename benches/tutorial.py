@@ -1,0 +1,139 @@
+"""The loop of PyTorch's CIFAR-10 tutorial: what one would write, and what engines are held against.
+
+Images are fetched item by item through a DataLoader with two workers, from a data set that turns
+bytes into a normalised float tensor; the step is eager float32 in the layout that comes by itself,
+and the loss is read after each one.
+
+Source: "Training a classifier", PyTorch's tutorials.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+from torch.utils.data import DataLoader, Dataset
+
+from experiments.layers import FlattenChannelsLast
+from experiments.networks import TwoConv
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from jaxtyping import Float, Int64, UInt8
+
+    from experiments.augmentation import Inputs
+
+
+def tutorial_network(network: nn.Module) -> nn.Sequential:
+    """Return the same function in the tutorial's order: ReLU, then pooling; channels first.
+
+    Parameters
+    ----------
+    network
+        As `experiments.networks.build` makes it, of layers in a row; its layers are used on.
+
+    Raises
+    ------
+    ValueError
+        If the network is no row of layers.
+    """
+    modules = _row(network)
+    for i, (layer, following) in enumerate(pairwise(modules)):
+        if isinstance(layer, nn.MaxPool2d) and isinstance(following, nn.ReLU):
+            modules[i], modules[i + 1] = following, layer
+    maps = 0
+    for i, layer in enumerate(modules):
+        if isinstance(layer, nn.Conv2d):
+            maps = layer.out_channels
+        elif isinstance(layer, FlattenChannelsLast):
+            _flatten_channels_first(modules[i + 1], maps)
+            modules[i] = nn.Flatten()
+    return nn.Sequential(*modules)
+
+
+def _row(network: nn.Module) -> list[nn.Module]:
+    if isinstance(network, nn.Sequential):
+        return list(network)
+    if isinstance(network, TwoConv):
+        first, second = (
+            [conv, nn.ReLU(), nn.MaxPool2d(2)] for conv in (network.conv1, network.conv2)
+        )
+        return [*first, *second, FlattenChannelsLast(), network.fc]
+    raise ValueError(f"{type(network).__name__} is no row of layers: bench one that is")
+
+
+@torch.no_grad()
+def _flatten_channels_first(layer: nn.Module, maps: int) -> None:
+    """Reorder a layer's inputs from channels last to channels first."""
+    assert isinstance(layer, nn.Linear)
+    by_pixel = layer.weight.unflatten(1, (-1, maps))
+    layer.weight.copy_(by_pixel.transpose(1, 2).flatten(1))
+
+
+class TutorialImages(Dataset):
+    """Items as the tutorial's transforms make them: bytes to [0, 1], then normalised.
+
+    Parameters
+    ----------
+    images, labels
+        All of them.
+    inputs
+        Which numbers the bytes become; without augmentation.
+    """
+
+    def __init__(
+        self, images: UInt8[Tensor, "n c h w"], labels: Int64[Tensor, " n"], inputs: Inputs
+    ) -> None:
+        self._images = images.permute(0, 2, 3, 1).numpy()
+        self._labels = labels.tolist()
+        # (b / 255 - mean) / std is b * scale + shift
+        scale = torch.as_tensor(inputs.scale, dtype=torch.float32)
+        self._mean = -inputs.shift / (255 * scale)
+        self._std = 1 / (255 * scale)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, index: int) -> tuple[Float[Tensor, "c h w"], int]:
+        image = torch.from_numpy(self._images[index]).permute(2, 0, 1).contiguous()
+        image = image.float().div(255).sub_(self._mean).div_(self._std)
+        return image, self._labels[index]
+
+
+def tutorial_loader(images: TutorialImages, batch: int, *, shuffle: bool) -> DataLoader:
+    """Return what fetches the images in batches; its workers stay up from epoch to epoch."""
+    return DataLoader(
+        images,
+        batch_size=batch,
+        shuffle=shuffle,
+        generator=torch.Generator().manual_seed(0),
+        num_workers=loader_workers(),
+        persistent_workers=True,
+    )
+
+
+def loader_workers() -> int:
+    """Two workers as in the tutorial, unless PyTorch would warn that there are fewer processors."""
+    return min(2, os.cpu_count() or 1)
+
+
+def tutorial_epoch(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    device: str,
+) -> float:
+    """Train as the tutorial does and return the mean loss (nats) over the batches."""
+    losses = []
+    for images, labels in batches:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(network(images.to(device)), labels.to(device))
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return sum(losses) / len(losses)

@@ -1,0 +1,271 @@
+"""The comparison of bench runs on trial: it finds what got slower, and not what only looks so."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+ROOT = Path(__file__).resolve().parents[1]
+
+comparison = importlib.import_module("benches.comparison")
+rank_test = importlib.import_module("benches.rank_test")
+rounds = importlib.import_module("benches.rounds")
+
+MARGIN = 0.1
+
+
+def bench(name, times, **facts):
+    known = {"threads": 2, "python": "3.11", "torch": "2.9", "numpy": "2.0", "scipy": "1.17"}
+    return {
+        "name": name,
+        "fullname": f"benches/bench_x.py::{name}",
+        "extra_info": {**known, "bytes": 8, **facts},
+        "stats": {"median": float(np.median(times)), "data": list(times)},
+    }
+
+
+def results(*benches, **machine):
+    info = {"machine": "x86_64", "processor": "a processor", "cpus": 2, "python_version": "3.11"}
+    return {
+        "machine_info": info | machine,
+        "commit_info": {"id": "1", "dirty": False},
+        "benchmarks": list(benches),
+    }
+
+
+def noisy(seed, center=1.0, count=8):
+    """Make up times as machines take them: a floor, a spread of 3 %, and now and then a stall."""
+    rng = np.random.default_rng(seed)
+    times = center * (1 + 0.03 * rng.gamma(2.0, size=count))
+    stalled = rng.random(count) < 0.1
+    return np.where(stalled, 3 * times, times)
+
+
+def many(seed, slow=(), count=40, rounds=8):
+    """Make up a run of so many benches, those named by number half as slow again."""
+    return results(
+        *(
+            bench(f"test_{i}", noisy((seed, i), 1.5 if i in slow else 1.0, rounds))
+            for i in range(count)
+        )
+    )
+
+
+def verdicts(old, new):
+    found = comparison.compare(old, new, MARGIN)
+    return [change.verdict for change in found.changes]
+
+
+# The rank test
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (3, 3), (4, 2), (5, 6)])
+def test_p_value_is_that_of_scipy_without_ties(n, m):
+    rng = np.random.default_rng((n, m))
+    for shift in (-1, 0, 1):
+        sample, other = rng.normal(size=n) + shift, rng.normal(size=m)
+        expected = stats.mannwhitneyu(sample, other, alternative="greater", method="exact").pvalue
+        # counts below 2^53 are exact; one division, and scipy's own
+        assert rank_test.p_value(sample, other) == pytest.approx(expected, rel=1e-14)
+
+
+def test_p_value_with_ties_counts_every_choice():
+    sample, other = [2, 2, 3, 5], [1, 2, 2, 3, 3]
+    ranks = stats.rankdata(sample + other)
+    sums = [sum(chosen) for chosen in itertools.combinations(ranks, len(sample))]
+    as_large = sum(total >= sum(ranks[: len(sample)]) for total in sums)
+    assert rank_test.p_value(sample, other) == as_large / len(sums)
+
+
+@pytest.mark.parametrize("kept", [1, 8, 32])
+def test_smallest_p_value_is_that_of_separate_samples(kept):
+    low, high = range(kept), range(kept, 2 * kept)
+    assert rank_test.p_value(high, low) == pytest.approx(rank_test.smallest_p_value(kept, kept))
+    assert rank_test.p_value(low, high) == 1
+
+
+def test_holm_adjusts_step_by_step():
+    assert rank_test.holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert rank_test.holm([0.9, 0.8]) == [1, 1]
+    assert rank_test.holm([]) == []
+
+
+def test_tests_that_cannot_reject_do_not_count():
+    hopeless = [1.0] * 100
+    assert rank_test.tellable([0.02, 0.02, *hopeless], 0.05) == [True, True, *[False] * 100]
+    assert rank_test.tellable([0.02] * 3, 0.05) == [False] * 3  # 0.05 / 3 is out of reach
+    assert rank_test.tellable([], 0.05) == []
+
+
+def test_kept_times_are_spread_evenly_and_short():
+    assert rounds.kept([1 / 3, 2 / 3]) == [0.3333, 0.6667]
+    many_times = rounds.kept([float(i) for i in range(1000)])
+    assert len(many_times) == rounds.KEPT
+    assert (many_times[0], many_times[-1]) == (0, 999)
+    assert set(np.diff(many_times)) <= {32, 33}
+    assert rounds.kept(many_times) == many_times
+
+
+# Comparison
+
+
+def test_benches_half_as_slow_again_are_found_and_no_others():
+    found = verdicts(many(1), many(2, slow={3, 17}))
+    assert [i for i, verdict in enumerate(found) if verdict == "slower"] == [3, 17]
+    assert set(found) == {"slower", "no change seen"}
+    back = verdicts(many(2, slow={3, 17}), many(1))
+    assert [i for i, verdict in enumerate(back) if verdict == "faster"] == [3, 17]
+
+
+def test_noise_is_no_change():
+    # 25 pairs of runs. At a level of 5 % at most that share gives a false alarm: more than 6 would
+    # come with a probability below 0.1 % (binomial). The margin makes it far smaller still.
+    pairs = [(many(2 * i), many(2 * i + 1)) for i in range(25)]
+    assert sum(set(verdicts(*pair)) != {"no change seen"} for pair in pairs) <= 6
+
+
+def test_a_change_within_the_margin_is_none():
+    times = np.linspace(1, 1.01, 32)
+    old = results(bench("a", times))
+    assert verdicts(old, results(bench("a", times * 1.08))) == ["no change seen"]
+    assert verdicts(old, results(bench("a", times * 1.12))) == ["slower"]
+    assert verdicts(old, results(bench("a", times / 1.12))) == ["faster"]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_few_rounds_cannot_tell_however_slow(count):
+    old = results(bench("a", [1.0] * count), bench("b", noisy(0)))
+    new = results(bench("a", [9.0] * count), bench("b", noisy(1)))
+    assert verdicts(old, new) == ["cannot tell", "no change seen"]
+
+
+def test_another_amount_of_work_cannot_be_told():
+    old = results(bench("a", noisy(0), images=64), bench("b", noisy(0)))
+    new = results(bench("a", noisy(0, 9.0), images=512), bench("b", noisy(0)))
+    assert verdicts(old, new) == ["cannot tell", "no change seen"]
+
+
+def test_what_only_one_run_has_and_what_changed_beside_is_said():
+    old = results(bench("a", noisy(0)), bench("gone", noisy(1)))
+    new = results(bench("a", noisy(2), torch="2.13"), bench("added", noisy(3)))
+    new["commit_info"]["dirty"] = True
+    found = comparison.compare(old, new, MARGIN)
+    assert [change.name for change in found.changes] == ["benches/bench_x.py::a"]
+    assert found.only_old == ("benches/bench_x.py::gone",)
+    assert found.only_new == ("benches/bench_x.py::added",)
+    assert found.notes == (
+        "torch 2.9 became 2.13",
+        "the new run measured a source with changes that were not committed",
+    )
+
+
+@pytest.mark.parametrize(
+    ("new", "message"),
+    [
+        (results(bench("a", [1.0]), processor="another"), "processor: a processor and another"),
+        (results(bench("a", [1.0]), cpus=64), "two machines cannot be compared"),
+        (results(bench("a", [1.0], threads=1)), "a ran on 2 threads, then on 1"),
+        (results(bench("b", [1.0])), "share no bench"),
+    ],
+)
+def test_runs_that_are_not_comparable_are_refused(new, message):
+    with pytest.raises(comparison.BadResultsError, match=message):
+        comparison.compare(results(bench("a", [1.0])), new, MARGIN)
+
+
+# Command line
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run ``python -m benches compare ARGUMENTS`` in this process: exit code, stdout, stderr."""
+    main = importlib.import_module("benches.__main__").main
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["benches", "compare", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return int(stop.value.code or 0), *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name, content):
+        path = tmp_path / name
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return path
+
+    return write
+
+
+def test_command_names_what_got_slower_and_fails(command, write):
+    code, out, _ = command(write("old.json", many(1)), write("new.json", many(2, slow={3})))
+    assert code == 1
+    (row,) = [line for line in out.splitlines() if line.rstrip().endswith("slower")]
+    assert row.split()[0] == "3"
+    assert "40 benches: 1 slower, 0 faster, 39 no change seen, 0 cannot tell" in out
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_command_gives_the_same_as_json(command, write):
+    paths = write("old.json", many(1)), write("new.json", many(2, slow={3}))
+    code, out, _ = command(*paths, "--json")
+    found = json.loads(out)
+    (slower,) = [change for change in found["changes"] if change["verdict"] == "slower"]
+    assert code == 1
+    assert slower["name"] == "benches/bench_x.py::test_3"
+    assert slower["ratio"] == pytest.approx(1.5, rel=0.1)
+    assert 0 < slower["p"] <= comparison.LEVEL
+    assert 0.9 < found["ratio"] < 1.1
+
+
+def test_command_succeeds_where_nothing_got_slower(command, write):
+    old, new = write("old.json", many(1)), write("new.json", many(2, slow={3}))
+    code, out, _ = command(new, old)
+    assert code == 0
+    assert "1 faster" in out
+    code, out, _ = command(old, new, "--margin", 1)
+    assert code == 0
+    assert "more than 100%" in out
+
+
+def test_command_runs_as_a_module(write):
+    same = write("same.json", many(1, count=1))
+    run = [sys.executable, "-m", "benches", "compare", same, same]
+    assert subprocess.run(run, cwd=ROOT, capture_output=True, check=False).returncode == 0
+
+
+WITHOUT_TIMES = results(bench("a", [1.0]))
+del WITHOUT_TIMES["benchmarks"][0]["stats"]["data"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is not JSON"),
+        ("[]", "does not hold the single times of a bench run"),
+        (WITHOUT_TIMES, "does not hold the single times of a bench run"),
+        (results(), "holds no bench"),
+        (results(bench("a", [1.0]), cpus=64), "two machines cannot be compared"),
+        (None, "new.json cannot be read (No such file or directory)"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(command, write, tmp_path, content, message):
+    old = write("old.json", results(bench("a", [1.0])))
+    new = tmp_path / "new.json" if content is None else write("new.json", content)
+    code, out, err = command(old, new)
+    assert code == 2
+    assert out == ""
+    (line,) = err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line

@@ -1,0 +1,260 @@
+"""The page of benches on trial: it draws what is stored, and nothing from what is stale."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("sphinx", reason="the docs extra is not installed")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
+
+import bench_figures
+import bench_results
+from _ext import benches as bench_page
+from sphinx.errors import ExtensionError
+from sphinx.testing.util import SphinxTestApp
+
+from experiments.figures import THEMES
+
+VERSIONS = {"python": "3.11", "torch": "2.9", "numpy": "2.0", "scipy": "1.17"}
+RUNGS = ["tutorial loop", "resident bytes", "+ channels last"]
+
+
+def bench(group, seconds, **facts):
+    known = {"device": "cpu", "hardware": "a processor", "threads": 2, **VERSIONS}
+    stats = {"min": 0.9, "q1": 0.95, "median": 1.0, "q3": 1.05, "max": 1.2}
+    return {
+        "group": group,
+        "extra_info": known | facts,
+        "stats": {name: value * seconds for name, value in stats.items()}
+        | {"data": [seconds * value for value in (1.2, 0.9, 1.0)]},
+    }
+
+
+def training(network, rungs=RUNGS):
+    """Make up a ladder on which each rung is as fast again as the first one."""
+    return [
+        bench(
+            f"training, {network}, cpu",
+            1 / (1 + i),
+            network=network,
+            parameters=3172,
+            rung=rung,
+            images=1000,
+            gflops=50.0 * (1 + i),
+        )
+        for i, rung in enumerate(rungs)
+    ]
+
+
+def convolution(method, algorithm, seconds, samples=256, taps=16, **facts):
+    known = {"library": "SciPy", "precision": "float64"} | facts
+    return bench(
+        f"convolution, n = {samples}, k = {taps}",
+        seconds,
+        method=method,
+        algorithm=algorithm,
+        samples=samples,
+        taps=taps,
+        **known,
+    )
+
+
+CONVOLUTION = [
+    convolution(method, algorithm, seconds * samples, samples, taps)
+    for taps in (16, 64)
+    for samples in (256, 1024)
+    for method, algorithm, seconds in (("a", "direct", 2.0), ("b", "fft", 4.0), ("c", "auto", 3.0))
+]
+
+
+def results(*benches, scaling=()):
+    return {
+        "machine_info": {"processor": "a processor"},
+        "benchmarks": list(benches),
+        "scaling": list(scaling),
+        "datetime": "2026-01-02T03:04:05",
+    }
+
+
+@pytest.fixture
+def store(monkeypatch, tmp_path):
+    """Store results where the page looks for them."""
+    monkeypatch.setattr(bench_page, "STORED", tmp_path / "bench.json")
+    return lambda content: bench_page.STORED.write_text(json.dumps(content), "utf-8")
+
+
+@pytest.fixture
+def build_page(tmp_path):
+    """Build a site of one page; return what a reader reads."""
+    apps = []
+
+    def run(page):
+        source = tmp_path / "source"
+        source.mkdir()
+        (source / "index.md").write_text(f"# Page\n\n{page}", "utf-8")
+        (source / "conf.py").write_text("extensions = ['myst_parser', '_ext.benches']", "utf-8")
+        app = SphinxTestApp("html", srcdir=source)
+        apps.append(app)
+        app.build()
+        assert not app.warning.getvalue()
+        html = (app.outdir / "index.html").read_text("utf-8")
+        return " ".join(re.sub(r"<[^>]*>", " ", html).split())
+
+    yield run
+    for app in apps:
+        app.cleanup()
+
+
+# Reading
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"benchmarks": []}', '{"benchmarks": [1]}'])
+def test_a_file_that_holds_no_results_is_refused(tmp_path, text):
+    path = tmp_path / "bench.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="does not hold the results of a bench run"):
+        bench_results.load(path)
+
+
+def test_questions_are_told_apart_by_the_first_word_of_a_group():
+    found = results(*training("a"), *CONVOLUTION, bench("training speed, x", 1.0))
+    assert len(bench_results.of(found, "training")) == len(RUNGS)
+    assert bench_results.of(found, "convolution") == CONVOLUTION
+    assert bench_results.of(found, "gemm") == []
+
+
+def test_results_that_lack_a_fact_are_stale():
+    with pytest.raises(ValueError, match="of training lack the fact 'weather': they are stale"):
+        bench_results.of(results(*training("a")), "training", ["rung", "weather"])
+
+
+def test_conditions_name_machine_and_versions():
+    one = bench("x, y", 1.0, threads=1)
+    assert bench_results.conditions(results(one), [one]) == (
+        "a processor, 1 thread; Python 3.11, PyTorch 2.9, NumPy 2.0, SciPy 1.17; 2026-01-02"
+    )
+
+
+def test_gains_are_paired_round_by_round():
+    first, second = bench("x", 1.0, images=1000), bench("x", 0.5, images=1000)
+    second["stats"]["data"][0] *= 2  # a stall in one of its rounds
+    assert bench_results.gains(second, first) == pytest.approx([1, 2, 2])
+    second["extra_info"]["images"] = 4000
+    assert bench_results.gains(second, first) == pytest.approx([4, 8, 8])
+
+
+# Figures
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_ladders_have_a_panel_for_each_network_and_a_bar_for_each_rung(theme):
+    benches = [*training("a"), *training("b", RUNGS[:2])]
+    figure = bench_figures.draw_ladder(benches, bench_page.LADDERS["training"], theme)
+    first, second = figure.axes
+    assert [bar.get_width() for bar in first.containers[1]] == pytest.approx([1, 2, 3])
+    assert [label.get_text() for label in first.get_yticklabels()] == RUNGS
+    assert [note.get_text() for note in first.texts] == [
+        "×1.00  (1,000/s)",
+        "×2.00  (2,000/s)",
+        "×3.00  (3,000/s)",
+    ]
+    assert len(second.texts) == 2
+    assert [axes.get_title("left") for axes in figure.axes] == ["a", "b"]
+
+
+def test_a_ladder_starts_with_its_base_and_needs_it():
+    ladder = bench_page.LADDERS["training"]
+    rows = ladder.rows(training("a")[::-1])
+    assert [row["extra_info"]["rung"] for row in rows] == [RUNGS[0], *RUNGS[:0:-1]]
+    with pytest.raises(ValueError, match="lack 'tutorial loop', which others are held against"):
+        ladder.rows(training("a")[1:])
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_curves_have_a_panel_for_each_value_and_a_line_for_each_method(theme):
+    figure = bench_figures.draw_curves(CONVOLUTION, *bench_page.CURVES["convolution"], theme)
+    assert [axes.get_title("left") for axes in figure.axes] == ["16 taps", "64 taps"]
+    for axes in figure.axes:
+        assert [list(line.get_xdata()) for line in axes.lines] == [[256, 1024]] * 3
+        assert list(axes.lines[0].get_ydata()) == [512, 2048]
+        assert len({line.get_linestyle() for line in axes.lines}) == 3
+    (key,) = figure.legends
+    assert [label.get_text() for label in key.get_texts()] == ["SciPy", "direct", "fft", "auto"]
+
+
+def test_a_choice_is_held_against_the_fastest_of_its_precision():
+    peers = [
+        convolution("slow", "direct", 4.0),
+        convolution("fast", "fft", 2.0),
+        convolution("rough", "fft", 1.0, precision="float32"),
+        convolution("chooser", "auto", 3.0),
+        convolution("elsewhere", "fft", 0.5, samples=512),
+    ]
+    assert bench_figures.choices(peers) == {"chooser": {(256, 16): 1.5}}
+    alone = [convolution("chooser", "auto", 1.0), convolution("slow", "fft", 2.0)]
+    assert bench_figures.choices(alone) == {"chooser": {(256, 16): 1.0}}
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_choices_are_drawn_cell_by_cell(theme):
+    figure = bench_figures.draw_choices(CONVOLUTION, theme)
+    (axes,) = figure.axes
+    assert axes.get_title("left") == "c"
+    assert [cell.get_text() for cell in axes.texts] == ["1.50"] * 4
+
+
+# The page
+
+
+FITTED = {
+    **{"question": "convolution", "size": ["samples"]},
+    **{"exponent": 1.02, "low": 0.98, "high": 1.06, "line": {"method": "c", "taps": 16}},
+}
+
+
+def test_the_page_shows_what_is_stored(build_page, store):
+    gemm = bench("gemm, float32, cpu", 1.0, precision="float32", gflops=200.0, library="NumPy")
+    store(results(*training("3-filters"), *CONVOLUTION, gemm, scaling=[FITTED]))
+    page = build_page("```{bench} training\n```\n\n```{bench} convolution\n```\n")
+    assert "tutorial loop (images/s) 1,000" in page
+    assert "resident bytes 2.00×" in page
+    assert "aim, with bfloat16 2.69×" in page
+    assert "of a matrix product’s 200 GFLOP/s 75%" in page
+    assert "“+ bfloat16” was not measured" in page
+    assert "c: 1.50 in the median, 1.50 at worst" in page
+    assert "c 1.02 (0.98 to 1.06)" in page
+    assert page.count("Measured on a processor, 2 threads; Python 3.11") == 3
+
+
+def test_a_question_without_results_is_left_out_with_a_word(build_page, store):
+    store(results(*training("3-filters")))
+    page = build_page("```{bench} convolution\n```\n")
+    assert "not run yet No results of convolution are stored." in page
+
+
+def test_stale_results_and_unknown_questions_fail_the_build(build_page, store):
+    old = training("3-filters")
+    del old[0]["extra_info"]["network"]
+    store(results(*old, bench("weather, x", 1.0)))
+    with pytest.raises(ExtensionError, match="of training lack the fact 'network': they are stale"):
+        build_page("```{bench} training\n```\n")
+
+
+def test_a_question_without_a_figure_fails_the_build(build_page, store):
+    store(results(bench("weather, x", 1.0)))
+    with pytest.raises(ExtensionError, match="no figure is known for the bench question 'weather'"):
+        build_page("```{bench} weather\n```\n")
+
+
+def test_every_bench_stands_on_the_page():
+    root = Path(bench_page.__file__).resolve().parents[2]
+    page = (root / "docs" / "benches.md").read_text("utf-8")
+    files = {path.name for path in (root / "benches").glob("bench_*.py")}
+    assert set(re.findall(r"`(bench_\w+\.py)`", page)) == files
+    shown = re.findall(r"^```\{bench\} (.+)$", page, flags=re.MULTILINE)
+    assert set(shown) == {*bench_page.LADDERS, *bench_page.CURVES}
