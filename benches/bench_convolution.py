@@ -113,6 +113,7 @@ METHODS = {
     "theory overlap-add": Method(
         "theory", "overlap-add", lambda x, h: lambda: convolve(x, h, method="overlap-add")
     ),
+    "theory auto": Method("theory", "auto", lambda x, h: lambda: convolve(x, h, method="auto")),
     "numpy.convolve": Method("NumPy", "direct", lambda x, h: lambda: np.convolve(x, h)),
     "scipy convolve direct": Method(
         "SciPy", "direct", lambda x, h: lambda: signal.convolve(x, h, method="direct")
@@ -231,8 +232,10 @@ def _bound(method: Method, x: np.ndarray, h: np.ndarray) -> float:
     if method.algorithm == "direct":
         return 0.0  # sums of integers
     x, h = x.astype(method.precision), h.astype(method.precision)
-    blocks = method.algorithm == "overlap-add"
-    bound = rounding_bound(x, h, method="overlap-add" if blocks else "fft")
+    own = method.algorithm
+    if own == "auto" and method.library != "theory":
+        own = "fft"  # or the sum, which rounds nothing here
+    bound = rounding_bound(x, h, method=own)
     # Where the cells are not rounded up to small factors, a transform of F cells is itself computed
     # as a convolution (Bluestein): two transforms of less than 4 F cells, and one beforehand. With
     # log2(4 F) <= 1.25 log2 F for F >= 256 that is less than 4 transforms in place of each.

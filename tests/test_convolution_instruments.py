@@ -10,7 +10,7 @@ import pytest
 import z3
 from scipy import fft
 
-from theory import convolution, fast_convolution
+from theory import convolution, convolution_plan, fast_convolution
 from theory import test_convolution as chapter
 from theory import test_convolution_layers as stacked
 from theory import test_convolution_lti as lti
@@ -22,10 +22,11 @@ from theory.convolution import (
     rounding_bound,
     toeplitz_matrix,
 )
+from theory.convolution_plan import plan, summation, window
 from theory.signals import impulse, integer_signal, shift
 
-window = convolution._window
-direct = convolution._direct
+by_fft = fast_convolution.by_fft
+by_overlap_add = fast_convolution.by_overlap_add
 
 
 # Faults
@@ -87,23 +88,29 @@ def fft_without_padding(x, h):
 
 
 def overlap_add_that_drops_the_last_tail(x, h):
-    y = fast_convolution.by_overlap_add(x, h)
+    y = by_overlap_add(x, h)
     y[x.shape[0] :] = 0
     return y
 
 
 def fft_with_one_bad_sample(x, h):
-    y = fast_convolution.by_fft(x, h)
+    y = by_fft(x, h)
     y.flat[0] += 1e-12 * np.linalg.norm(x) * np.linalg.norm(h)
     return y
 
 
 def fft_in_half_the_digits(x, h):
-    return fast_convolution.by_fft(x.astype(np.float32), h.astype(np.float32))
+    return by_fft(x.astype(np.float32), h.astype(np.float32))
 
 
-def direct_in_half_the_digits(x, h):
-    return direct(x.astype(np.float32), h.astype(np.float32)) if x.dtype != object else direct(x, h)
+def sum_in_half_the_digits(*shapes_and_types, **options):
+    add_up = summation(*shapes_and_types, **options)
+
+    def in_half_the_digits(x, h):
+        narrow = (a.astype(np.float32) if a.dtype == np.float64 else a for a in (x, h))
+        return add_up(*narrow)
+
+    return in_half_the_digits
 
 
 def padding_at_one_end(x, weight, *, padding, groups):
@@ -118,6 +125,13 @@ def groups_dealt_in_turn(x, weight, *, padding, groups):
 
 def layer_that_convolves(x, weight, **options):
     return correlate_channels(x, np.flip(weight, tuple(range(2, weight.ndim))), **options)
+
+
+@pytest.fixture
+def forgotten_plans():
+    """Leave behind no plan that a fault has been part of."""
+    yield
+    plan.cache_clear()
 
 
 # Trials, on one case each; of those that hypothesis drives, the function beneath
@@ -196,13 +210,13 @@ stack = stacked.test_a_stack_of_convolution_layers_is_one_linear_operation
         (chapter, "convolve", flipped_kernel, printed_example),
         (lti, "convolve", flipped_kernel, impulse_response),
         (chapter, "correlate", transposed_kernel, printed_example),
-        (convolution, "_window", same_from_half, definition),
-        (convolution, "_window", valid_from_one_too_early, definition),
-        (convolution, "_window", same_from_half, lengths),
-        (convolution, "_window", same_from_half, torch_on_even_kernels),
-        (convolution, "_wrap", wrap_that_loses_the_tail, definition),
-        (convolution, "_wrap", wrap_that_loses_the_tail, exact_transforms),
-        (convolution, "_wrap", wrap_that_loses_the_tail, fourier_transforms),
+        (convolution_plan, "window", same_from_half, definition),
+        (convolution, "window", valid_from_one_too_early, matrices),
+        (convolution_plan, "window", same_from_half, lengths),
+        (convolution_plan, "window", same_from_half, torch_on_even_kernels),
+        (convolution_plan, "wrap", wrap_that_loses_the_tail, definition),
+        (convolution_plan, "wrap", wrap_that_loses_the_tail, exact_transforms),
+        (convolution_plan, "wrap", wrap_that_loses_the_tail, fourier_transforms),
         (chapter, "convolve", flipped_kernel, polynomials),
         (chapter, "correlate", correlation_without_conjugate, fourier_transforms),
         (chapter, "correlate", correlation_that_forgets_its_origin, fourier_transforms),
@@ -216,19 +230,27 @@ stack = stacked.test_a_stack_of_convolution_layers_is_one_linear_operation
         (chapter, "circulant_matrix", transposed_circulant, matrices),
         (chapter, "circulant_matrix", circulant_in_column_order, matrices),
         (lti, "shift", zero_filled_shift, commutant),
-        (convolution, "by_fft", fft_without_padding, fft_rounding),
-        (convolution, "by_fft", fft_with_one_bad_sample, fft_rounding),
-        (convolution, "by_fft", fft_in_half_the_digits, fft_rounding),
-        (convolution, "by_overlap_add", overlap_add_that_drops_the_last_tail, overlap_add_rounding),
-        (convolution, "_direct", direct_in_half_the_digits, direct_rounding),
+        (convolution_plan, "by_fft", fft_without_padding, fft_rounding),
+        (convolution_plan, "by_fft", fft_with_one_bad_sample, fft_rounding),
+        (convolution_plan, "by_fft", fft_in_half_the_digits, fft_rounding),
+        (
+            convolution_plan,
+            "by_overlap_add",
+            overlap_add_that_drops_the_last_tail,
+            overlap_add_rounding,
+        ),
+        (convolution_plan, "summation", sum_in_half_the_digits, direct_rounding),
         (stacked, "correlate_channels", padding_at_one_end, layers),
         (stacked, "correlate_channels", groups_dealt_in_turn, layers),
         (stacked, "correlate_channels", layer_that_convolves, layers),
     ],
 )
-def test_a_planted_fault_turns_its_trial_red(monkeypatch, module, name, fault, trial):
+def test_a_planted_fault_turns_its_trial_red(
+    monkeypatch, forgotten_plans, module, name, fault, trial
+):
     trial()
     monkeypatch.setattr(module, name, fault)
+    plan.cache_clear()
     with pytest.raises(AssertionError):
         trial()
 

@@ -89,11 +89,14 @@ def test_the_axes_of_a_transform_add_up():
 @pytest.mark.parametrize(
     ("x", "h", "axes", "why"),
     [
-        ((10_000,), (3,), [(2,) * 12], "at least 4096 cells"),
-        ((200, 200), (3, 3), [(2,) * 6] * 2, "at least 4096 cells, the same along each axis"),
+        ((10_000,), (3,), [(2,) * 5], "at least 32 cells"),
+        ((200, 200), (5, 3), [(2, 2, 2, 5), (2,) * 5], "for each axis by itself"),
         ((20, 20, 20), (3, 3, 3), [(2, 2, 2, 3)] * 3, "8 times the kernel, up to 8 blocks meet"),
         ((10_000,), (600,), [(2,) * 6 + (3, 5, 5)], "8 times the kernel: 4800"),
         ((10_000,), (882,), [(2,) * 5 + (3, 3, 5, 5)], "8 times the kernel, to the next 2, 3, 5"),
+        ((50_000,), (3000,), [(2,) * 14], "no more than 2^14 cells"),
+        ((99_000,), (9000,), [(2,) * 4 + (3, 3, 5, 5, 5)], "unless twice the kernel is more"),
+        ((500, 500), (40, 40), [(2,) * 7] * 2, "no more than 2^14 cells in a plane"),
         ((20,), (6,), [(5, 5)], "no more than one transform for everything"),
     ],
     ids=lambda each: each if isinstance(each, str) else "",

@@ -14,19 +14,27 @@ import torch
 from scipy import fft
 from torch.autograd.gradcheck import GradcheckError
 
-from theory import gradients
+from theory import fast_gradients, gradients
 from theory import test_dead_relu as dead
 from theory import test_dead_relu_training as training
 from theory import test_derivative_matrix as matrices
 from theory import test_fast_gradients as fast
 from theory import test_gradients as chapter
 from theory.convolution import convolve, correlate, toeplitz_matrix
-from theory.gradients import bias_gradient, derivative_matrix, filter_gradient, input_gradient
+from theory.gradients import (
+    bias_gradient,
+    derivative_matrix,
+    filter_gradient,
+    filter_gradient_bound,
+    input_gradient,
+)
 from theory.signals import integer_signal, rational_signal
 
 by_sum = gradients._by_sum
-by_matrix = gradients._by_matrix
-by_fft = gradients._by_fft
+by_fft = fast_gradients.by_fft
+product = fast_gradients._product
+windows = fast_gradients._windows
+blocked_roundings = fast_gradients.blocked_roundings
 
 # Faults
 
@@ -40,7 +48,11 @@ def filters_and_channels_swapped(x, g):
 
 
 def gradient_of_the_mean(x, g):
-    return by_sum(x, g) / g[0].size
+    return by_sum(x, g) / g[0, 0].size
+
+
+def gradient_of_the_first_example(x, g):
+    return by_sum(x[:1], g[:1])
 
 
 def flip_of_the_last_axis_only(gradient):
@@ -87,13 +99,13 @@ def fft_without_conjugate(x, g):
 
 
 def fft_on_too_small_a_circle(x, g):
-    axes = tuple(range(1, x.ndim))
-    cells = tuple(max(n - 1, 1) for n in x.shape[1:])
+    axes = tuple(range(2, x.ndim))
+    cells = tuple(max(n - 1, 1) for n in x.shape[2:])
     kept = x[(..., *map(slice, cells))], g[(..., *map(slice, cells))]
     spectra = [fft.fftn(array, cells, axes) for array in kept]
-    products = np.conj(spectra[1])[:, None] * spectra[0][None]
-    taps = [n - m + 1 for n, m in zip(x.shape[1:], g.shape[1:], strict=True)]
-    wrapped = fft.ifftn(products, axes=tuple(a + 1 for a in axes)).real
+    products = np.einsum("bf...,bc...->fc...", spectra[1].conj(), spectra[0])
+    taps = [n - m + 1 for n, m in zip(x.shape[2:], g.shape[2:], strict=True)]
+    wrapped = fft.ifftn(products, axes=axes).real
     short = [(0, max(k - c, 0)) for k, c in zip(taps, cells, strict=True)]
     return np.pad(wrapped, [(0, 0), (0, 0), *short])[(..., *map(slice, taps))]
 
@@ -106,6 +118,30 @@ def fft_with_one_bad_sample(x, g):
     gradient = by_fft(x, g)
     gradient.flat[0] += 1e-11 * np.linalg.norm(x) * np.linalg.norm(g)
     return gradient
+
+
+def windows_without_conjugate(x, g, cells):
+    return product(x, np.roll(np.flip(g, -1), 1, -1), cells)
+
+
+def windows_that_start_one_cell_late(factor, size, steps, counts):
+    late = np.roll(factor, -1, -1) if size != steps else factor
+    return windows(late, size, steps, counts)
+
+
+def windows_without_the_last(factor, size, steps, counts):
+    cut = windows(factor, size, steps, counts).copy()
+    cut[:, :, -1] = 0
+    return cut
+
+
+def windows_that_wrap(factor, size, steps, counts):
+    """Leave out that the last k - 1 cells of a window belong to the next one, too."""
+    return windows(factor, size, size if size != steps else steps, counts)
+
+
+def bound_of_one_window(x, g):
+    return blocked_roundings(x, g)[0] / 1e6, 0
 
 
 def relu_that_leaks(x):
@@ -135,12 +171,17 @@ def dot_test(operation="cross-correlation"):
 
 def methods():
     trial = fast.test_matrix_and_fft_give_the_gradient.hypothesis.inner_test
-    trial("cross-correlation", [(4, 3)], (2, 2), 1)
+    trial("cross-correlation", [(4, 3)], (2, 2, 2), 1)
 
 
 def rounding():
     trial = fast.test_matrix_and_fft_give_the_gradient.hypothesis.inner_test
-    trial("convolution", [(20, 7)], (1, 1), 1)
+    trial("convolution", [(20, 7)], (1, 1, 1), 1)
+
+
+def cut_into_windows():
+    trial = fast.test_matrix_and_fft_give_the_gradient.hypothesis.inner_test
+    trial("cross-correlation", [(80, 5)], (1, 2, 1), 1)
 
 
 def structure():
@@ -189,10 +230,18 @@ stays = partial(
         (matrices, "derivative_matrix", hankel_for_both, structure),
         (matrices, "derivative_matrix", derivatives_from_one_row_too_early, structure),
         (fast, "derivative_matrix", hankel_for_both, block),
-        (gradients, "_by_fft", fft_without_conjugate, methods),
-        (gradients, "_by_fft", fft_on_too_small_a_circle, methods),
-        (gradients, "_by_fft", fft_in_single_precision, rounding),
-        (gradients, "_by_fft", fft_with_one_bad_sample, rounding),
+        (gradients, "by_fft", fft_without_conjugate, methods),
+        (gradients, "by_fft", fft_on_too_small_a_circle, methods),
+        (gradients, "by_fft", fft_in_single_precision, rounding),
+        (gradients, "by_fft", fft_with_one_bad_sample, rounding),
+        (gradients, "by_blocked_fft", fft_in_single_precision, rounding),
+        (gradients, "by_blocked_fft", fft_with_one_bad_sample, rounding),
+        (gradients, "blocked_roundings", bound_of_one_window, cut_into_windows),
+        (gradients, "_by_sum", gradient_of_the_first_example, methods),
+        (fast_gradients, "_product", windows_without_conjugate, cut_into_windows),
+        (fast_gradients, "_windows", windows_that_start_one_cell_late, cut_into_windows),
+        (fast_gradients, "_windows", windows_without_the_last, cut_into_windows),
+        (fast_gradients, "_windows", windows_that_wrap, cut_into_windows),
         (torch, "relu", relu_that_leaks, zero_gradients),
         (torch, "relu", no_relu, zero_gradients),
         (torch, "relu", relu_that_leaks, factors),
@@ -265,6 +314,65 @@ def test_the_fft_tells_integers_apart_at_awkward_sizes(sizes):
     assert np.abs(error).max() < 1e-9
 
 
+METHODS = ("direct", "fft", "blocked-fft", "auto")
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("n", "m"),
+    [((20_000,), (19_990,)), ((300, 40), (290, 37)), ((70,), (3,)), ((9, 4, 5), (7, 4, 2))],
+)
+def test_arrays_and_tensors_keep_to_one_bound_in_their_own_precision(n, m, precision):
+    """Red if windows, axes or types differ; 20 000 cells are more than go in at once."""
+    x, g = integer_signal((2, 2, *n), seed=0), integer_signal((2, 3, *m), seed=1)
+    exact = filter_gradient(x, g, batched=True)
+    narrow = x.astype(precision), g.astype(precision)
+    for method in METHODS:
+        bound = filter_gradient_bound(*narrow, method=method, batched=True)
+        array = filter_gradient(*narrow, method=method, batched=True)
+        tensors = map(torch.from_numpy, narrow)
+        tensor = filter_gradient(*tensors, method=method, batched=True)
+        assert array.dtype == precision
+        assert tensor.dtype == getattr(torch, precision)
+        for gradient in (array, tensor.numpy()):
+            error = np.abs(gradient - exact).max(tuple(range(2, exact.ndim)))
+            assert (error <= bound).all(), method
+
+
+def test_the_bound_of_a_tensor_is_that_of_its_array():
+    x, g = integer_signal((2, 90), seed=0), integer_signal((1, 80), seed=1)
+    for method in ("direct", "fft", "blocked-fft"):
+        of_arrays = filter_gradient_bound(x, g, method=method)
+        of_tensors = filter_gradient_bound(*map(torch.from_numpy, (x, g)), method=method)
+        assert np.array_equal(of_arrays, of_tensors)
+        assert of_arrays.shape == (1, 2)
+    whole = x.astype(np.int64), g.astype(np.int64)
+    assert not filter_gradient_bound(*whole, method="auto").any()
+    assert filter_gradient_bound(*whole, method="fft").all()
+
+
+def test_roundings_count_the_windows_and_how_many_meet():
+    """80 outputs of 5 taps: windows of 40 cells, 36 apart, of which two meet at most."""
+    roundings, meet = blocked_roundings((3, 1, 84), (3, 1, 80))
+    assert roundings == fast_gradients.product_roundings((40,)) + 3 * 3 - 1
+    assert meet == 2
+    assert fast_gradients.fft_gradient_roundings((3, 1, 84), (3, 1, 80)) == (
+        fast_gradients.product_roundings((90,)) + 2
+    )
+
+
+def test_the_choice_is_the_sum_where_that_is_exact():
+    x, g = integer_signal((1, 3000), seed=0, dtype=np.int64), np.ones((1, 1500), np.int64)
+    assert filter_gradient(x, g, method="auto").dtype == np.int64
+    assert filter_gradient(x.astype(object)[:, :9], g[:, :5], method="auto").dtype == object
+
+
+def test_a_flip_reaches_tensors_too():
+    x, g = torch.tensor([[1.0, 2, 4]]), torch.tensor([[1.0, 10]])
+    gradient = filter_gradient(x, g, operation="convolution")
+    assert gradient.tolist() == [[[42, 21]]]
+
+
 def test_the_loss_falls_along_the_filter_gradient():
     """Half the squared output falls by the squared norm of the gradient, to first order."""
     x, w = np.array([1.0, 2, -1]), np.array([3.0, 1])
@@ -285,6 +393,7 @@ def test_a_convolution_that_is_composed_twice_has_full_gradients():
 # Bad input
 
 X = np.ones((1, 3))
+T = torch.ones((1, 3))
 
 
 @pytest.mark.parametrize(
@@ -300,6 +409,25 @@ X = np.ones((1, 3))
         (lambda: filter_gradient(X[:0], X), ValueError, "the input has shape"),
         (lambda: filter_gradient(X, X[:0]), ValueError, "the output gradient has shape"),
         (lambda: filter_gradient(X.astype(object), X, method="fft"), TypeError, "not exact"),
+        (
+            lambda: filter_gradient(X.astype(object), X, method="blocked-fft"),
+            TypeError,
+            "not exact",
+        ),
+        (
+            lambda: filter_gradient(T, X),
+            TypeError,
+            "the input is a Tensor and the output gradient a",
+        ),
+        (lambda: filter_gradient(T, T, method="matrix"), TypeError, "another method for tensors"),
+        (lambda: filter_gradient(T.int(), T), TypeError, "the input holds torch.int32 entries"),
+        (lambda: filter_gradient(T, T.half()), TypeError, "output gradient holds torch.float16"),
+        (lambda: filter_gradient(T[:0], T), ValueError, r"the input has shape \(0, 3\)"),
+        (
+            lambda: filter_gradient(X[None], X[[0, 0]][:, None], batched=True),
+            ValueError,
+            r"input of shape \(1, 1, 3\), .* \(2, 1, 3\): expected \(batch, channels, \*n\)",
+        ),
         (lambda: filter_gradient(X, X.astype(object), method="fft"), TypeError, "not exact"),
         (lambda: input_gradient(X[None], X[[0, 0]]), ValueError, r"expected \(filters, channels"),
         (lambda: input_gradient(X, X), ValueError, r"expected \(filters, channels"),

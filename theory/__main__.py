@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from theory.commands import audit, claims, diagnose
+from theory.commands import audit, calibrate, claims, diagnose
 from theory.commands.targets import BadInputError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command(epilog=diagnose.EXAMPLES)(diagnose.diagnose)
 app.command(epilog=audit.EXAMPLES)(audit.audit)
 app.command(epilog=claims.EXAMPLES)(claims.claims)
+app.command()(calibrate.calibrate)
 
 
 def main() -> None:

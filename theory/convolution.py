@@ -3,31 +3,24 @@
 The convolution of x and h is ``(x * h)[n] = Σ_k x[k] h[n - k]``; the cross-correlation, which
 deep-learning libraries call convolution, is ``(x ⋆ h)[n] = Σ_k x[n + k] conj(h[k])``: convolution
 with the flipped, conjugated kernel. Both come in one to any number of dimensions, as sums, as
-structured matrices and by the FFT, with the rounding error of each method bounded.
+structured matrices and by the FFT, with the rounding error of each method bounded and the fastest
+method chosen on request.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from theory.fast_convolution import (
-    by_fft,
-    by_overlap_add,
-    fft_roundings,
-    full_shape,
-    overlap_add_roundings,
-)
+from theory.convolution_plan import Method, Mode, plan, require_known, window, wrap
+from theory.fast_convolution import fft_roundings, full_shape, overlap_add_roundings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jaxtyping import Int, Num, Shaped
-
-Mode = Literal["full", "same", "valid", "circular"]
-Method = Literal["direct", "fft", "overlap-add"]
+    from jaxtyping import Num, Shaped
 
 
 def convolve(
@@ -48,10 +41,11 @@ def convolve(
         Which outputs, per axis of n signal and k kernel cells: all n + k - 1 that can be non-zero;
         the n in the middle, from (k - 1) // 2 on; the n - k + 1 for which the kernel lies inside
         the signal; or the n of the convolution on Z_n, where indices are taken modulo n.
-    method : {"direct", "fft", "overlap-add"}, optional
-        The sum itself, one vectorised pass per tap of the shorter factor, exact for integers and
-        exact objects; one FFT product over the whole signal; or FFT products over blocks of the
-        longer factor, which wins where the other is much shorter.
+    method : {"direct", "fft", "overlap-add", "auto"}, optional
+        The sum itself, exact for integers and exact objects; one FFT product over the whole signal;
+        FFT products over blocks of the longer factor, which wins where the other is much shorter;
+        or the one of these that `theory.method_choice` expects to be fastest. Where the sum is
+        exact, and where a sample is infinite or NaN, ``auto`` is the sum.
 
     Returns
     -------
@@ -76,18 +70,8 @@ def convolve(
     >>> convolve(np.array([1, 2, 3]), np.array([1, -1]))
     array([ 1,  1,  1, -3])
     """
-    x, h = _factors(x, h, mode, method)
-    if mode == "valid" and any(k > n for n, k in zip(x.shape, h.shape, strict=True)):
-        raise ValueError(
-            f"mode 'valid' needs a kernel that fits into the signal, but the kernel has shape "
-            f"{h.shape} and the signal {x.shape}: swap them, or choose another mode"
-        )
-    by_method = {"direct": _direct, "fft": by_fft, "overlap-add": by_overlap_add}
-    full = by_method[method](x, h)
-    if mode == "circular":
-        return _wrap(full, x.shape)
-    windows = (_window(n, k, mode) for n, k in zip(x.shape, h.shape, strict=True))
-    return full[tuple(slice(start, start + size) for start, size in windows)]
+    x, h = np.asarray(x), np.asarray(h)
+    return plan(x.shape, h.shape, x.dtype, h.dtype, mode, method).convolve(x, h)
 
 
 def correlate(
@@ -107,7 +91,7 @@ def correlate(
         Which outputs, per axis of n signal and k kernel cells: those with n from -(k - 1) on; the
         middle of these; those from 0 on, for which the kernel lies inside the signal; or those on
         Z_n, from 0 on.
-    method : {"direct", "fft", "overlap-add"}, optional
+    method : {"direct", "fft", "overlap-add", "auto"}, optional
         How to compute it, as for `convolve`.
 
     Returns
@@ -130,8 +114,9 @@ def correlate(
     >>> correlate(np.array([1, 2, 3]), np.array([1, -1]), mode="valid")
     array([-1, -1])
     """
-    x, h = _factors(x, h, mode, method)
-    y = convolve(x, np.conj(np.flip(h)), mode=mode, method=method)
+    h = np.asarray(h)
+    flipped = np.conj(np.flip(h)) if h.dtype.kind in "cO" else np.flip(h)
+    y = convolve(x, flipped, mode=mode, method=method)
     if mode == "circular":  # the flip left the kernel's origin at its last cell
         y = np.roll(y, [1 - k for k in h.shape], tuple(range(h.ndim)))
     return y
@@ -223,10 +208,10 @@ def toeplitz_matrix(
         If shape and kernel do not fit together, or the mode is unknown.
     """
     shape = _shape_for(h, shape)
-    _require_known("mode", mode, ("full", "same", "valid"))
+    require_known("mode", mode, ("full", "same", "valid"))
     lags = []
     for n, k in zip(shape, h.shape, strict=True):
-        start, size = _window(n, k, mode)
+        start, size = window(n, k, mode)
         if size < 1:
             raise ValueError(f"mode 'valid': kernel {h.shape} does not fit into signals of {shape}")
         lag = start + np.arange(size)[:, None] - np.arange(n)
@@ -265,7 +250,7 @@ def circulant_matrix(
     """
     shape = _shape_for(h, shape)
     lags = [(np.arange(n)[:, None] - np.arange(n)) % n for n in shape]
-    return _by_lags(_wrap(h, shape), lags)
+    return _by_lags(wrap(h, shape), lags)
 
 
 def rounding_bound(
@@ -302,7 +287,8 @@ def rounding_bound(
     ----------
     N. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., section 3.1.
     """
-    x, h = _factors(x, h, mode, method)
+    x, h = np.asarray(x), np.asarray(h)
+    method = plan(x.shape, h.shape, x.dtype, h.dtype, mode, method).method
     dtype = np.result_type(x, h)
     together = 1.0
     if method == "direct":
@@ -317,45 +303,11 @@ def rounding_bound(
             roundings = overlap_add_roundings(x, h)
             together = math.sqrt(2**x.ndim)
     if mode == "circular":
-        turns = math.prod(map(_turns, full_shape(x, h), x.shape))
+        turns = math.prod(-(-m // n) for m, n in zip(full_shape(x, h), x.shape, strict=True))
         roundings += turns - 1
         together *= turns
     growth = math.expm1(roundings * float(np.finfo(dtype).eps) / 2)
     return growth * together * _norm(x) * _norm(h)
-
-
-def _direct(x: Shaped[np.ndarray, "*n"], h: Shaped[np.ndarray, "*k"]) -> Shaped[np.ndarray, "*m"]:
-    if x.dtype.kind == h.dtype.kind == "i":
-        _require_room(x, h)
-    if h.size > x.size:  # convolution commutes: one pass for each tap of the shorter factor
-        x, h = h, x
-    y = np.zeros(full_shape(x, h), np.result_type(x, h))
-    for tap in np.ndindex(h.shape):
-        y[tuple(slice(t, t + n) for t, n in zip(tap, x.shape, strict=True))] += h[tap] * x
-    return y
-
-
-def _require_room(x: Int[np.ndarray, "*n"], h: Int[np.ndarray, "*k"]) -> None:
-    # in every mode an output meets each kernel cell with at most one signal cell
-    largest = max(abs(int(x.max())), abs(int(x.min()))) * sum(map(abs, h.ravel().tolist()))
-    if largest > np.iinfo(np.int64).max:
-        raise ValueError(
-            f"sums of these integers may reach {largest}, beyond int64: use dtype=object"
-        )
-
-
-def _window(n: int, k: int, mode: str) -> tuple[int, int]:
-    """First output and number of outputs that a mode keeps of the n + k - 1 along one axis."""
-    return {"full": (0, n + k - 1), "same": ((k - 1) // 2, n), "valid": (k - 1, n - k + 1)}[mode]
-
-
-def _wrap(y: Shaped[np.ndarray, "*m"], shape: tuple[int, ...]) -> Shaped[np.ndarray, "*n"]:
-    """Add up the cells whose indices agree modulo the shape."""
-    for axis, n in enumerate(shape):
-        turns = _turns(y.shape[axis], n)
-        y = np.pad(y, [(0, turns * n - y.shape[a] if a == axis else 0) for a in range(y.ndim)])
-        y = y.reshape(*y.shape[:axis], turns, n, *y.shape[axis + 1 :]).sum(axis)
-    return y
 
 
 def _by_lags(
@@ -371,40 +323,8 @@ def _by_lags(
     return values[tuple(tables)].reshape(math.prod(len(lag) for lag in lags), -1)
 
 
-def _turns(size: int, n: int) -> int:
-    return -(-size // n)
-
-
 def _norm(x: np.ndarray) -> float:
     return float(np.linalg.norm(np.abs(x).astype(np.float64)))
-
-
-def _factors(x: np.ndarray, h: np.ndarray, mode: str, method: str) -> tuple[np.ndarray, np.ndarray]:
-    """Check what `convolve` was given; return the factors with integers widened to int64."""
-    _require_known("mode", mode, get_args(Mode))
-    _require_known("method", method, get_args(Method))
-    factors = []
-    for name, given in (("signal", x), ("kernel", h)):
-        factor = np.asarray(given)
-        if factor.dtype.kind not in "biufcO":
-            raise TypeError(f"the {name} holds {factor.dtype} entries: expected numbers")
-        if factor.ndim == 0 or factor.size == 0:
-            raise ValueError(
-                f"the {name} has shape {factor.shape}: expected at least one axis and one cell"
-            )
-        if factor.dtype.kind in "biu":
-            if factor.dtype == np.uint64 and factor.max() > np.iinfo(np.int64).max:
-                raise ValueError(f"the {name} holds integers beyond int64: use dtype=object")
-            factor = factor.astype(np.int64)
-        if method != "direct" and factor.dtype.kind == "O":
-            raise TypeError("the FFT is not exact: use method='direct' for arrays of dtype object")
-        factors.append(factor)
-    if factors[0].ndim != factors[1].ndim:
-        raise ValueError(
-            f"the signal has {factors[0].ndim} axes and the kernel {factors[1].ndim}: expected "
-            "the same number; for channels use correlate_channels"
-        )
-    return factors[0], factors[1]
 
 
 def _shape_for(h: np.ndarray, shape: int | Sequence[int]) -> tuple[int, ...]:
@@ -415,8 +335,3 @@ def _shape_for(h: np.ndarray, shape: int | Sequence[int]) -> tuple[int, ...]:
             "least one cell along each"
         )
     return sizes
-
-
-def _require_known(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise ValueError(f"unknown {name} {value!r}; known: {', '.join(known)}")

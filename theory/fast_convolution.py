@@ -5,17 +5,30 @@
 
 from __future__ import annotations
 
+import cmath
 import math
-from itertools import product
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import fft
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from jaxtyping import Inexact, Num
+
+Shape = tuple[int, ...]
+
+CACHED_CELLS = 2**14
+"""Cells of a transform that the second level of cache holds together with its result."""
+
+_LEAST_CELLS = 32
+
+
+class NotFiniteError(ValueError):
+    """A sample is infinite or NaN, which an FFT would spread over every output."""
 
 
 def full_shape(x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"]) -> tuple[int, ...]:
@@ -38,13 +51,22 @@ def by_fft(x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"]) -> Inexact[np.nda
 
     Raises
     ------
-    ValueError
+    NotFiniteError
         If a sample is infinite or NaN.
     """
-    forward, inverse = _transforms(x, h)
-    cells = _whole_cells(x, h)
-    y = inverse(forward(x, cells) * forward(h, cells), cells)
-    return y[tuple(map(slice, full_shape(x, h)))]
+    circle = _circle(x.shape, h.shape, np.result_type(x, h, np.float32))
+    if circle.size <= 8 * CACHED_CELLS:  # two at once share their twiddles and their call
+        pair = np.zeros((2, *circle.cells), circle.dtype)
+        pair[0][circle.signal] = x
+        pair[1][circle.kernel] = h
+        one, other = circle.forward(pair)
+    else:
+        one, other = (circle.forward(f.astype(circle.dtype, copy=False)) for f in (x, h))
+    # frequency zero is the sum of all samples, not finite if one of them is not
+    if not (cmath.isfinite(one.item(0)) and cmath.isfinite(other.item(0))):
+        _require_finite(x, h)
+    one *= other
+    return circle.inverse(one)[circle.outputs]
 
 
 def by_overlap_add(x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"]) -> Inexact[np.ndarray, "*m"]:
@@ -54,16 +76,20 @@ def by_overlap_add(x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"]) -> Inexac
     """
     if h.size > x.size:
         x, h = h, x
-    forward, inverse = _transforms(x, h)
-    cells = _block_cells(x, h)
-    spectrum = forward(h, cells)
-    steps = [f - k + 1 for f, k in zip(cells, h.shape, strict=True)]
-    y = np.zeros(full_shape(x, h), np.result_type(x, h, np.float32))
-    for corner in product(*(range(0, n, s) for n, s in zip(x.shape, steps, strict=True))):
-        block = x[tuple(slice(c, c + s) for c, s in zip(corner, steps, strict=True))]
-        target = y[tuple(slice(c, c + f) for c, f in zip(corner, cells, strict=True))]
-        part = inverse(forward(block, cells) * spectrum, cells)
-        target += part[tuple(map(slice, target.shape))]  # what hangs over the end is zero
+    blocks = _blocks(x.shape, h.shape, np.result_type(x, h, np.float32))
+    spectrum = blocks.forward(h.astype(blocks.dtype, copy=False))
+    if not cmath.isfinite(spectrum.item(0)):
+        _require_finite(h)
+    y = np.zeros(blocks.outputs, blocks.dtype)
+    for start in range(0, x.shape[0], blocks.at_once):
+        part = x[start : start + blocks.at_once]
+        spectra = blocks.forward(_cut(part, blocks.steps, blocks.dtype))
+        if not np.isfinite(spectra[blocks.zero]).all():
+            _require_finite(part)
+        spectra *= spectrum
+        joined = _join(blocks.inverse(spectra), blocks.steps)
+        target = y[start : start + len(joined)]
+        target += joined[tuple(map(slice, target.shape))]  # what hangs over the end is zero
     return y
 
 
@@ -93,7 +119,7 @@ def fft_roundings(x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"]) -> float:
     Math. Comp. 72 (2003), theorem 5.1, for radix 2. R. Brent, C. Percival and P. Zimmermann, Error
     bounds on complex floating-point multiplication, Math. Comp. 76 (2007), for √5.
     """
-    return _product_roundings(_whole_cells(x, h))
+    return product_roundings(whole_cells(full_shape(x, h)))
 
 
 def overlap_add_roundings(x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"]) -> float:
@@ -106,10 +132,11 @@ def overlap_add_roundings(x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"]) ->
     """
     if h.size > x.size:
         x, h = h, x
-    return _product_roundings(_block_cells(x, h)) + 2**x.ndim - 1
+    return product_roundings(block_cells(h.shape, full_shape(x, h))) + 2**x.ndim - 1
 
 
-def _product_roundings(cells: tuple[int, ...]) -> float:
+def product_roundings(cells: Sequence[int]) -> float:
+    """Return the weighed roundings of three transforms of these cells per axis, and a product."""
     return 3 * sum(map(_transform_roundings, cells)) + math.sqrt(5) + 2
 
 
@@ -130,29 +157,135 @@ def _transform_roundings(cells: int) -> float:
     return total
 
 
-def _whole_cells(x: np.ndarray, h: np.ndarray) -> tuple[int, ...]:
-    """Cells per axis of one transform for everything: products of 2, 3 and 5 only."""
-    return tuple(fft.next_fast_len(size, real=True) for size in full_shape(x, h))
+def block_cells(taps: Sequence[int], whole: Sequence[int]) -> tuple[int, ...]:
+    """Return the cells per axis of the transform of one block.
 
+    The work per sample, F log F / (F - k + 1), is nearly flat around F = 8 k. Blocks beyond
+    `CACHED_CELLS` cost more than they save, down to F = 2 k.
 
-def _block_cells(x: np.ndarray, h: np.ndarray) -> tuple[int, ...]:
-    """Cells per axis of the transform of one block.
-
-    The work per sample, F log F / (F - k + 1), is nearly flat around F = 8 k; but below about 4096
-    cells a block, Python's own time per block outweighs it.
+    Parameters
+    ----------
+    taps : sequence of int
+        Cells per axis of the shorter factor.
+    whole : sequence of int
+        Cells per axis for which one transform would be enough.
     """
-    least = round(4096 ** (1 / x.ndim))
-    blocks = (fft.next_fast_len(max(8 * k, least), real=True) for k in h.shape)
-    return tuple(map(min, blocks, _whole_cells(x, h)))
+    most = round(CACHED_CELLS ** (1 / len(taps)))
+    blocks = (
+        fft.next_fast_len(max(2 * k, min(8 * k, most), _LEAST_CELLS), real=True) for k in taps
+    )
+    return tuple(map(min, blocks, whole_cells(whole)))
+
+
+def whole_cells(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Cells per axis of one transform for everything: products of 2, 3 and 5 only."""
+    return tuple(fft.next_fast_len(size, real=True) for size in sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Circle:
+    """One transform for everything: its cells, and where the factors and the outputs lie in it."""
+
+    cells: Shape
+    size: int
+    dtype: np.dtype
+    signal: tuple[slice, ...]
+    kernel: tuple[slice, ...]
+    outputs: tuple[slice, ...]
+    forward: Callable[..., np.ndarray]
+    inverse: Callable[..., np.ndarray]
+
+
+@lru_cache(maxsize=4096)
+def _circle(n: Shape, k: Shape, dtype: np.dtype) -> _Circle:
+    full = tuple(a + b - 1 for a, b in zip(n, k, strict=True))
+    cells = whole_cells(full)
+    signal, kernel, outputs = (tuple(map(slice, shape)) for shape in (n, k, full))
+    size, (forward, inverse) = math.prod(cells), _transforms(dtype, cells)
+    return _Circle(cells, size, dtype, signal, kernel, outputs, forward, inverse)
+
+
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """Transforms of blocks that lie `steps` apart, and how many rows of x are done at once."""
+
+    outputs: Shape
+    steps: Shape
+    at_once: int
+    dtype: np.dtype
+    zero: tuple[slice | int, ...]
+    forward: Callable[..., np.ndarray]
+    inverse: Callable[..., np.ndarray]
+
+
+@lru_cache(maxsize=4096)
+def _blocks(n: Shape, k: Shape, dtype: np.dtype) -> _Blocks:
+    full = tuple(a + b - 1 for a, b in zip(n, k, strict=True))
+    cells = block_cells(k, full)
+    steps = tuple(f - b + 1 for f, b in zip(cells, k, strict=True))
+    beside = math.prod(map(_up, n[1:], steps[1:]))  # blocks that lie side by side
+    at_once = steps[0] * max(1, 2 * CACHED_CELLS // (math.prod(cells) * beside))
+    zero: tuple[slice | int, ...] = (*[slice(None)] * len(n), *[0] * len(n))
+    return _Blocks(full, steps, at_once, dtype, zero, *_transforms(dtype, cells))
 
 
 def _transforms(
-    x: np.ndarray, h: np.ndarray
+    dtype: np.dtype, cells: Shape
 ) -> tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]]:
-    if not (np.isfinite(x).all() and np.isfinite(h).all()):
-        raise ValueError(
+    """Transform and back, over the last axes, padded to the cells; half a spectrum if real."""
+    real = dtype.kind != "c"
+    if len(cells) == 1:  # saves the time that n-dimensional ones take to look at their arguments
+        forward, inverse = (fft.rfft, fft.irfft) if real else (fft.fft, fft.ifft)
+        return partial(forward, n=cells[0]), partial(inverse, n=cells[0])
+    forward, inverse = (fft.rfftn, fft.irfftn) if real else (fft.fftn, fft.ifftn)
+    axes = tuple(range(-len(cells), 0))
+    return partial(forward, s=cells, axes=axes), partial(inverse, s=cells, axes=axes)
+
+
+def _require_finite(*factors: Num[np.ndarray, "*n"]) -> None:
+    if not all(np.isfinite(factor).all() for factor in factors):
+        raise NotFiniteError(
             "the FFT would spread infinities and NaN over every output: use method='direct'"
         )
-    if np.result_type(x, h).kind == "c":
-        return fft.fftn, fft.ifftn
-    return fft.rfftn, fft.irfftn
+
+
+def _cut(
+    x: Num[np.ndarray, "*n"], steps: Shape, dtype: np.dtype
+) -> Inexact[np.ndarray, "*blocks_steps"]:
+    """Cut into blocks: one axis for those along each axis, and then one for the cells of each."""
+    counts = tuple(map(_up, x.shape, steps))
+    whole = tuple(b * s for b, s in zip(counts, steps, strict=True))
+    if x.shape != whole:
+        padded = np.zeros(whole, dtype)
+        padded[tuple(map(slice, x.shape))] = x
+        x = padded
+    pairs = [size for pair in zip(counts, steps, strict=True) for size in pair]
+    order = (*range(0, 2 * x.ndim, 2), *range(1, 2 * x.ndim, 2))
+    return x.astype(dtype, copy=False).reshape(pairs).transpose(order)
+
+
+def _join(parts: Inexact[np.ndarray, "*blocks_cells"], steps: Shape) -> Inexact[np.ndarray, "*m"]:
+    """Add up blocks that lie a step apart along each axis."""
+    if len(steps) == 1:
+        return _join_along_last(parts, steps[0])
+    for axis, step in reversed(list(enumerate(steps))):
+        # bring the blocks along an axis next to their cells, and what comes of them back
+        joined = _join_along_last(np.moveaxis(parts, axis, -2), step)
+        parts = np.moveaxis(joined, -1, axis)
+    return parts
+
+
+def _join_along_last(
+    parts: Inexact[np.ndarray, "*others blocks cells"], step: int
+) -> Inexact[np.ndarray, "*others m"]:
+    *others, count, cells = parts.shape
+    reach = _up(cells, step)  # steps that a block covers, the last of them in part
+    y = np.zeros((*others, count + reach - 1, step), parts.dtype)
+    for at in range(reach):
+        piece = parts[..., at * step : (at + 1) * step]
+        y[..., at : at + count, : piece.shape[-1]] += piece
+    return y.reshape(*others, -1)
+
+
+def _up(n: int, step: int) -> int:
+    return -(-n // step)

@@ -9,78 +9,145 @@ for which the kernel lies inside the signal are kept (mode ``valid``).
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-from scipy import fft
+import torch
 
 from theory.convolution import convolve, correlate, toeplitz_matrix
+from theory.convolution_plan import require_known
+from theory.fast_gradients import (
+    Array,
+    blocked_roundings,
+    by_blocked_fft,
+    by_fft,
+    fft_gradient_roundings,
+)
+from theory.method_choice import fastest_filter_gradient
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from jaxtyping import Shaped
+    from jaxtyping import Float, Shaped
 
 Operation = Literal["cross-correlation", "convolution"]
-Method = Literal["direct", "matrix", "fft"]
+Method = Literal["direct", "matrix", "fft", "blocked-fft", "auto"]
 
 
 def filter_gradient(
-    x: Shaped[np.ndarray, "channels ..."],
-    g: Shaped[np.ndarray, "filters ..."],
+    x: Shaped[Array, "channels ..."],
+    g: Shaped[Array, "filters ..."],
     *,
     operation: Operation = "cross-correlation",
     method: Method = "direct",
-) -> Shaped[np.ndarray, "filters channels ..."]:
+    batched: bool = False,
+) -> Shaped[Array, "filters channels ..."]:
     """Return the gradient for the filters: ``Σ_i g[i] x[i + k]`` for each filter and channel.
 
     Parameters
     ----------
-    x : array of shape (channels, *n)
-        The input of the layer. Any commutative ring works as dtype object, but for ``fft``.
-    g : array of shape (filters, *m)
+    x : array or tensor of shape (channels, *n)
+        The input of the layer. Any commutative ring works as dtype object, but for the FFT. A
+        tensor holds floats, and what comes of it is a tensor on its device.
+    g : array or tensor of shape (filters, *m)
         The gradient of the loss for the output.
     operation : {"cross-correlation", "convolution"}, optional
         What the layer computes: ``Σ_k x[i + k] w[k]``, as deep-learning libraries do, or the
         convolution, for which the gradient is flipped along every axis.
-    method : {"direct", "matrix", "fft"}, optional
-        The sum itself; the product of the transposed `derivative_matrix` with g; or that product
-        by the FFT, in the smallest circulant matrix that has the derivative matrix as a block: of
-        n cells per axis, rounded up to a size that the FFT likes.
+    method : {"direct", "matrix", "fft", "blocked-fft", "auto"}, optional
+        The sum itself, exact for integers and exact objects; the product of the transposed
+        `derivative_matrix` with g, which is exact, too; that product by the FFT, in the smallest
+        circulant matrix that has the derivative matrix as a block, of n cells per axis, rounded up
+        to a size that the FFT likes; the FFT on windows of the signal, whose transforms are added
+        up, which wins where the kernel is much shorter; or the one of ``direct`` and the two FFTs
+        that `theory.method_choice` expects to be the fastest, ``direct`` wherever that is exact.
+    batched : bool, optional
+        Whether x and g have one more axis, the first, for examples that are summed over.
 
     Returns
     -------
-    array of shape (filters, channels, *k)
-        The gradient; the kernel has ``k = n - m + 1`` taps per axis.
+    array or tensor of shape (filters, channels, *k)
+        The gradient; the kernel has ``k = n - m + 1`` taps per axis. What the FFT returns is within
+        `filter_gradient_bound`.
 
     Raises
     ------
     ValueError
         If the shapes do not fit together, or operation or method are unknown.
     TypeError
-        If an array is complex, or ``fft`` is given dtype object.
+        If the entries are complex, an FFT is given dtype object, a tensor comes with an array or
+        does not hold float32 or float64, or ``matrix`` is given tensors.
 
     References
     ----------
     Goodfellow, Bengio and Courville, *Deep Learning*, section 9.5, for the sum; Gray, *Toeplitz
-    and Circulant Matrices: A Review*, chapter 3, for the FFT.
+    and Circulant Matrices: A Review*, chapter 3, for the FFT; Shynk, Frequency-domain and multirate
+    adaptive filtering, IEEE Signal Processing Magazine 9 (1992), for gradients block by block.
 
     Examples
     --------
     >>> filter_gradient(np.array([[1, 2, 4]]), np.array([[1, 10]]))
     array([[[21, 42]]])
     """
-    _require_known("operation", operation, get_args(Operation))
-    _require_known("method", method, get_args(Method))
-    x, g = _real("input", x), _real("output gradient", g)
-    if x.ndim != g.ndim or x.ndim < 2 or any(m > n for n, m in _axes(x, g)):
-        raise ValueError(
-            f"input of shape {x.shape}, output gradient of shape {g.shape}: expected (channels, "
-            "*n) and (filters, *m) with m <= n along every axis"
-        )
-    by_method = {"direct": _by_sum, "matrix": _by_matrix, "fft": _by_fft}
+    require_known("operation", operation, get_args(Operation))
+    x, g, method = _prepared(x, g, method, batched=batched)
+    by_method: dict[str, Callable[[Any, Any], Any]]
+    by_method = {
+        "direct": _by_sum,
+        "matrix": _by_matrix,
+        "fft": by_fft,
+        "blocked-fft": by_blocked_fft,
+    }
     gradient = by_method[method](x, g)
     return gradient if operation == "cross-correlation" else _flip(gradient)
+
+
+def filter_gradient_bound(
+    x: Shaped[Array, "channels ..."],
+    g: Shaped[Array, "filters ..."],
+    *,
+    method: Method = "direct",
+    batched: bool = False,
+) -> Float[np.ndarray, "filters channels"]:
+    """Return a bound on the rounding error of every tap of `filter_gradient`.
+
+    It is ``(exp(r u) - 1) √c ‖x‖₂ ‖g‖₂`` for each filter and channel, where u is the unit roundoff,
+    r counts the roundings between a sample and a tap, and c is how many windows meet in a cell. For
+    ``direct`` and ``matrix`` r is one product and the additions; for the FFTs see
+    `theory.fast_gradients`. Overflow and underflow are left out, and the transforms of every
+    library are taken to split into factors 2, 3 and 5 as those of `theory.fast_convolution` do.
+
+    Parameters
+    ----------
+    x, g, method, batched
+        As for `filter_gradient`.
+
+    Returns
+    -------
+    array of shape (filters, channels)
+        The bounds; 0 where the method is exact.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `filter_gradient`, for factors and method.
+    """
+    *factors, method = _prepared(x, g, method, batched=batched)
+    signal, slope = (f.numpy(force=True) if isinstance(f, torch.Tensor) else f for f in factors)
+    dtype = np.result_type(signal, slope)
+    meet = 1.0
+    if method in ("direct", "matrix"):
+        if dtype.kind != "f":
+            return np.zeros((slope.shape[1], signal.shape[1]))
+        roundings: float = slope[:, 0].size
+    else:
+        dtype = np.result_type(dtype, np.float32)  # what the FFT makes of integers: float64
+        if method == "fft":
+            roundings = fft_gradient_roundings(signal.shape, slope.shape)
+        else:
+            roundings, meet = blocked_roundings(signal.shape, slope.shape)
+    growth = math.expm1(roundings * float(np.finfo(dtype).eps) / 2)
+    return growth * math.sqrt(meet) * np.outer(_norms(slope), _norms(signal))
 
 
 def input_gradient(
@@ -115,7 +182,7 @@ def input_gradient(
     TypeError
         If an array is complex.
     """
-    _require_known("operation", operation, get_args(Operation))
+    require_known("operation", operation, get_args(Operation))
     weight, g = _real("weight", weight), _real("output gradient", g)
     if weight.ndim != g.ndim + 1 or g.ndim < 2 or len(weight) != len(g):
         raise ValueError(
@@ -187,7 +254,7 @@ def derivative_matrix(
     ValueError
         If the kernel does not fit into the signal, or the operation is unknown.
     """
-    _require_known("operation", operation, get_args(Operation))
+    require_known("operation", operation, get_args(Operation))
     sizes = tuple(int(size) for size in np.atleast_1d(taps))
     if len(sizes) != x.ndim or not all(0 < k <= n for n, k in zip(x.shape, sizes, strict=True)):
         raise ValueError(
@@ -201,48 +268,103 @@ def derivative_matrix(
     return matrix if operation == "convolution" else matrix[:, ::-1]
 
 
-def _by_sum(x: np.ndarray, g: np.ndarray) -> np.ndarray:
-    return np.stack([[correlate(c, part, mode="valid") for c in x] for part in g])
+def _by_sum(x: Array, g: Array) -> Array:
+    if isinstance(x, torch.Tensor):
+        return _by_tensor_sum(x, g)
+    pairs = [
+        [zip(x[:, c], g[:, f], strict=True) for c in range(x.shape[1])] for f in range(g.shape[1])
+    ]
+    return np.stack(
+        [[sum(correlate(*pair, mode="valid") for pair in batch) for batch in row] for row in pairs]
+    )
+
+
+def _by_tensor_sum(x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+    """One matrix product for each tap; a convolution of torch may round otherwise than a sum."""
+    taps, summed = _taps(x, g), [0, *range(2, x.ndim)]
+    gradient = x.new_empty((g.shape[1], x.shape[1], *taps))
+    for tap in np.ndindex(taps):
+        seen = (slice(t, t + m) for t, m in zip(tap, g.shape[2:], strict=True))
+        window = x[(slice(None), slice(None), *seen)]
+        gradient[(slice(None), slice(None), *tap)] = torch.tensordot(g, window, (summed, summed))
+    return gradient
 
 
 def _by_matrix(x: np.ndarray, g: np.ndarray) -> np.ndarray:
-    taps, maps = _taps(x, g), g.reshape(len(g), -1)
-    by_channel = [maps @ derivative_matrix(c, taps) for c in x]
-    return np.stack(by_channel, axis=1).reshape(len(g), len(x), *taps)
+    taps, maps = _taps(x, g), g.reshape(*g.shape[:2], -1)
+    by_channel = [
+        sum(m @ derivative_matrix(n, taps) for m, n in zip(maps, x[:, c], strict=True))
+        for c in range(x.shape[1])
+    ]
+    return np.stack(by_channel, axis=1).reshape(g.shape[1], x.shape[1], *taps)
 
 
-def _by_fft(x: np.ndarray, g: np.ndarray) -> np.ndarray:
-    if "O" in (x.dtype.kind, g.dtype.kind):
-        raise TypeError("the FFT is not exact: use method='direct' for arrays of dtype object")
-    axes = tuple(range(1, x.ndim))
-    cells = tuple(fft.next_fast_len(n, real=True) for n in x.shape[1:])
-    spectra = fft.rfftn(x, cells, axes), fft.rfftn(g, cells, axes)
-    products = np.conj(spectra[1])[:, None] * spectra[0][None]
-    wrapped = fft.irfftn(products, cells, tuple(axis + 1 for axis in axes))
-    # i + k < n for every lag k that is kept: nothing has wrapped round into these cells.
-    return wrapped[(..., *(slice(k) for k in _taps(x, g)))]
+def _prepared(x: Any, g: Any, method: Method, *, batched: bool) -> tuple[Any, Any, Method]:
+    """Check what `filter_gradient` was given; return factors with a batch, and no ``auto``."""
+    require_known("method", method, get_args(Method))
+    tensors = isinstance(x, torch.Tensor)
+    if tensors is not isinstance(g, torch.Tensor):
+        raise TypeError(
+            f"the input is a {type(x).__name__} and the output gradient a {type(g).__name__}: "
+            "expected two arrays or two tensors"
+        )
+    if tensors and method == "matrix":
+        raise TypeError("the derivative matrix is an array: use another method for tensors")
+    x, g = _real("input", x), _real("output gradient", g)
+    if not batched:
+        x, g = x[None], g[None]
+    if x.ndim != g.ndim or x.ndim < 3 or len(x) != len(g) or any(m > n for n, m in _axes(x, g)):
+        batch = "batch, " if batched else ""
+        raise ValueError(
+            f"input of shape {_given(x, batched)}, output gradient of shape {_given(g, batched)}: "
+            f"expected ({batch}channels, *n) and ({batch}filters, *m) with m <= n along every axis"
+        )
+    if tensors:
+        widest = torch.promote_types(x.dtype, g.dtype)
+        x, g = x.to(widest), g.to(widest)
+        exact = False
+    else:
+        kinds = {x.dtype.kind, g.dtype.kind}
+        exact = "O" in kinds or "f" not in kinds
+        if "O" in kinds and method in ("fft", "blocked-fft"):
+            raise TypeError("the FFT is not exact: use method='direct' for arrays of dtype object")
+    if method == "auto":
+        shapes = tuple(x.shape), tuple(g.shape)
+        method = "direct" if exact else fastest_filter_gradient(*shapes, by_taps=tensors)
+    return x, g, method
 
 
-def _taps(x: np.ndarray, g: np.ndarray) -> tuple[int, ...]:
+def _given(array: Array, batched: bool) -> tuple[int, ...]:
+    return tuple(array.shape) if batched else tuple(array.shape[1:])
+
+
+def _taps(x: Array, g: Array) -> tuple[int, ...]:
     return tuple(n - m + 1 for n, m in _axes(x, g))
 
 
-def _axes(x: np.ndarray, g: np.ndarray) -> list[tuple[int, int]]:
-    return list(zip(x.shape[1:], g.shape[1:], strict=True))
+def _axes(x: Array, g: Array) -> list[tuple[int, int]]:
+    return list(zip(x.shape[2:], g.shape[2:], strict=True))
 
 
-def _flip(gradient: np.ndarray) -> np.ndarray:
-    return np.flip(gradient, tuple(range(2, gradient.ndim)))
+def _norms(array: np.ndarray) -> np.ndarray:
+    """2-norm of each channel, over the batch."""
+    squares = np.abs(array).astype(np.float64) ** 2
+    return np.sqrt(squares.sum(axis=(0, *range(2, array.ndim))))
 
 
-def _real(name: str, array: np.ndarray) -> np.ndarray:
-    if array.dtype.kind not in "biufO":
-        raise TypeError(f"the {name} holds {array.dtype} entries: expected real numbers")
-    if array.size == 0:
-        raise ValueError(f"the {name} has shape {array.shape}: expected at least one cell")
-    return array.astype(np.int64) if array.dtype.kind in "biu" else array
+def _flip(gradient: Array) -> Array:
+    axes = tuple(range(2, gradient.ndim))
+    return gradient.flip(axes) if isinstance(gradient, torch.Tensor) else np.flip(gradient, axes)
 
 
-def _require_known(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValueError(f"unknown {name} {value!r}; known: {', '.join(known)}")
+def _real(name: str, factor: Array) -> Array:
+    if isinstance(factor, torch.Tensor):
+        if factor.dtype not in (torch.float32, torch.float64):
+            raise TypeError(f"the {name} holds {factor.dtype} entries: expected float32 or float64")
+    elif factor.dtype.kind not in "biufO":
+        raise TypeError(f"the {name} holds {factor.dtype} entries: expected real numbers")
+    if 0 in factor.shape:
+        raise ValueError(f"the {name} has shape {tuple(factor.shape)}: expected at least one cell")
+    if isinstance(factor, np.ndarray) and factor.dtype.kind in "biu":
+        return factor.astype(np.int64)
+    return factor

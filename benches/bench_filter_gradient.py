@@ -1,0 +1,215 @@
+"""Filter gradient: which way of computing it is fastest, at which size and for how many taps.
+
+Every method gives the gradient of a valid cross-correlation for the taps of its kernel, one signal
+and one filter in float64. The samples are small integers: a sum is exact, and compared with
+equality; an FFT is held to the bound on its rounding error. One call is timed, with all that it
+does anew each time. Autograd's time is that of the backward pass for the weight alone.
+
+What this does not tell: which method is fastest for many channels, on images, or on a GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from scipy import linalg
+
+from theory.gradients import Method as OwnMethod
+from theory.gradients import filter_gradient, filter_gradient_bound
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from benches.conftest import Measure
+    from benches.probe import Probe
+
+SIZES = {
+    "smoke": [(2**8, 16)],
+    "default": [
+        *((2**12, m) for m in (16, 128, 2**11)),
+        *((2**p, m) for p in (16, 18) for m in (128, 1024)),
+    ],
+    "full": [
+        (2**p, m) for p in range(10, 21, 2) for m in (16, 128, 1024, 2**p // 2) if 2 * m <= 2**p
+    ],
+}
+"""Samples and taps."""
+
+LONGEST_CALL = {"smoke": 5.0, "default": 0.4, "full": 5.0}
+"""Seconds; a method is left out where one call would take longer."""
+
+LARGEST_CALL = 2
+"""GiB; a method is left out where one call would take more memory."""
+
+BUDGET = {"default": 0.2, "full": 1.0}
+"""Seconds for the rounds of one bench, of which there are at least three."""
+
+SHORTEST_ROUND = 0.001
+"""Seconds; shorter calls are timed several in a row, for the sake of the clock."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way of computing the gradient.
+
+    Parameters
+    ----------
+    library
+        Whose it is.
+    algorithm
+        How it works; ``auto`` where the library chooses.
+    prepare
+        From signal and output gradient to the call that is timed, with the arrays in the library's
+        form.
+    """
+
+    library: str
+    algorithm: Literal["direct", "matrix", "fft", "blocked-fft", "auto"]
+    prepare: Callable[[np.ndarray, np.ndarray], Callable[[], Any]]
+
+
+def _own(method: OwnMethod) -> Callable[[np.ndarray, np.ndarray], Callable[[], Any]]:
+    return lambda x, g: lambda: filter_gradient(x[None], g[None], method=method)
+
+
+def _matmul_toeplitz(x: np.ndarray, g: np.ndarray) -> Callable[[], Any]:
+    column, row = _toeplitz(x, g)
+    return lambda: linalg.matmul_toeplitz((column, row), g[::-1])
+
+
+def _explicit_toeplitz(x: np.ndarray, g: np.ndarray) -> Callable[[], Any]:
+    column, row = _toeplitz(x, g)
+    return lambda: linalg.toeplitz(column, row) @ g[::-1]
+
+
+def _toeplitz(x: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return first column and first row of the matrix that takes g, flipped, to the gradient."""
+    return x[len(g) - 1 :], x[len(g) - 1 :: -1]
+
+
+def _autograd(x: np.ndarray, g: np.ndarray) -> Callable[[], Any]:
+    signal, slope = torch.from_numpy(x)[None, None], torch.from_numpy(g)[None, None]
+    weight = torch.zeros(1, 1, len(x) - len(g) + 1, dtype=torch.float64, requires_grad=True)
+    y = torch.nn.functional.conv1d(signal, weight)
+    return lambda: torch.autograd.grad(y, weight, slope, retain_graph=True)[0].numpy()
+
+
+METHODS = {
+    "theory direct": Method("theory", "direct", _own("direct")),
+    "theory fft": Method("theory", "fft", _own("fft")),
+    "theory blocked-fft": Method("theory", "blocked-fft", _own("blocked-fft")),
+    "theory auto": Method("theory", "auto", _own("auto")),
+    "scipy matmul_toeplitz": Method("SciPy", "fft", _matmul_toeplitz),
+    "scipy toeplitz": Method("SciPy", "matrix", _explicit_toeplitz),
+    "torch autograd": Method("PyTorch", "direct", _autograd),
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every method at one size before going on to the next."""
+    sizes = dict.fromkeys(SIZES[metafunc.config.getoption("scale")])
+    metafunc.parametrize(
+        ("n", "m", "name"),
+        [
+            pytest.param(n, m, name, id=f"n={n}, m={m}, {name}")
+            for n, m in sizes
+            for name in METHODS
+        ],
+    )
+
+
+def test_filter_gradient(
+    n: int, m: int, name: str, scale: str, probe: Callable[..., Probe], measure: Measure
+) -> None:
+    method = METHODS[name]
+    x, g = _factors(n, m)
+    _skip_unless_feasible(name, x, g, LONGEST_CALL[scale], probe)
+
+    call = method.prepare(x, g)
+    first = probe(call)
+    _check(name, np.asarray(first.result).ravel(), x, g)
+    rounds, iterations = 1, 1
+    if scale != "smoke":
+        iterations = max(1, round(SHORTEST_ROUND / first.seconds))
+        rounds = max(3, round(BUDGET[scale] / (iterations * first.seconds)))
+    measure(
+        call,
+        group=f"filter gradient, n = {n}, m = {m}",
+        rounds=rounds,
+        iterations=iterations,
+        # what the definition asks for; what an FFT does depends on its factors and twiddles
+        flops=2 * len(g) * m if method.algorithm in ("direct", "matrix") else None,
+        peak_memory_bytes=first.peak_memory_bytes,
+        bytes=8 * (n + len(g) + m),
+        method=name,
+        library=method.library,
+        algorithm=method.algorithm,
+        precision="float64",
+        samples=n,
+        taps=m,
+    )
+
+
+@cache
+def _factors(n: int, m: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " outputs"]]:
+    """Return integers from -8 to 8: sums of up to 2^46 products are exact in float64."""
+    rng = np.random.default_rng((n, m))
+    x, g = rng.integers(-8, 9, n), rng.integers(-8, 9, n - m + 1)
+    return x.astype(np.float64), g.astype(np.float64)
+
+
+@cache
+def _exact(n: int, m: int) -> Float[np.ndarray, " taps"]:
+    """Return the sums, each of them a dot product of integers."""
+    x, g = _factors(n, m)
+    return np.array([x[k : k + len(g)] @ g for k in range(m)])
+
+
+def _skip_unless_feasible(
+    name: str, x: np.ndarray, g: np.ndarray, longest: float, probe: Callable[..., Probe]
+) -> None:
+    """Skip if one call would take too long or too much, judging by a part of the signal.
+
+    For so many taps no method's time and memory grow more slowly than in proportion to the signal,
+    fixed costs aside.
+    """
+    n, taps = len(x), len(x) - len(g) + 1
+    part = min(n, max(2 * taps, n // 64, 2**12))
+    call = METHODS[name].prepare(x[:part], g[: part - taps + 1])
+    probe(call)  # the first call of a library pays for its set-up
+    tries = [probe(call) for _ in range(3)]
+    seconds = min(found.seconds for found in tries) * n / part
+    gibibytes = (tries[-1].peak_memory_bytes or 0) * n / part / 2**30
+    where = f"{name}, n = {n}, m = {taps}: one call takes about"
+    if seconds > longest:
+        pytest.skip(f"{where} {seconds:.1f} s, more than {longest:g} s")
+    if gibibytes > LARGEST_CALL:
+        pytest.skip(f"{where} {gibibytes:.0f} GiB, more than {LARGEST_CALL} GiB")
+
+
+def _check(name: str, gradient: np.ndarray, x: np.ndarray, g: np.ndarray) -> None:
+    """Compare with the exact gradient, to within the rounding that the method is allowed."""
+    exact = _exact(len(x), len(x) - len(g) + 1)
+    assert gradient.shape == exact.shape, (
+        f"{name} gives {gradient.shape} taps, expected {exact.shape}"
+    )
+    error, bound = np.abs(gradient - exact).max(), _bound(METHODS[name], x, g)
+    assert error <= bound, f"{name} is off by {error:.2g}; rounding explains {bound:.2g} at most"
+
+
+def _bound(method: Method, x: np.ndarray, g: np.ndarray) -> float:
+    by: OwnMethod
+    match method.algorithm:
+        case "direct" | "matrix":
+            return 0.0  # sums of integers
+        case "auto" | "blocked-fft" as by:
+            pass
+        case _:  # SciPy's transforms have n cells here, a power of 2, as ours do
+            by = "fft"
+    return float(filter_gradient_bound(x[None], g[None], method=by)[0, 0])

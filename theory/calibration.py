@@ -1,0 +1,117 @@
+"""Measure what the parts of the methods cost on this machine, and keep it for `method="auto"`.
+
+Nothing calibrates by itself. Call `calibrate` once, which takes a few seconds, while the machine
+has nothing else to do.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import nnls
+
+from theory.convolution_plan import plan
+from theory.direct_convolution import by_sum
+from theory.fast_convolution import block_cells, by_fft, by_overlap_add
+from theory.method_choice import fastest_filter_gradient, sum_parts
+from theory.method_costs import KNOTS, Costs, costs_file, machine_costs, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+Shape = tuple[int, ...]
+
+# Signals and kernels: with the kernel in registers, whole and in runs; by dot products; in a plane.
+_IN_REGISTERS = [(2**6, 3), (2**9, 9), (2**12, 3), (2**12, 9), (2**14, 20), (2**15, 40)]
+_BY_DOTS = [(2**6, 16), (2**6, 32), (2**9, 64), (2**10, 128), (2**12, 64), (2**12, 256)]
+_IN_A_PLANE = [(4, 2), (32, 3), (64, 8), (128, 5), (512, 3)]
+
+_SECONDS = 0.06
+"""For each measurement, of at least two rounds."""
+
+_SHORTEST_ROUND = 2e-4
+"""Seconds; shorter calls are timed several in a row, for the sake of the clock."""
+
+
+def calibrate(path: Path | None = None) -> Costs:
+    """Measure the costs of this machine, and keep them.
+
+    Parameters
+    ----------
+    path
+        Where; by default `theory.method_costs.costs_file`, which is where they are looked for.
+
+    Returns
+    -------
+    Costs
+        The costs; methods are chosen by them from now on.
+
+    Raises
+    ------
+    OSError
+        If they cannot be written.
+    """
+    costs = measured()
+    write(costs, path or costs_file())
+    for remembered in (machine_costs, plan, fastest_filter_gradient):
+        remembered.cache_clear()
+    return costs
+
+
+def measured() -> Costs:
+    """Return the costs of this machine, and keep nothing."""
+    along_one_axis = [((n,), (k,)) for n, k in _IN_REGISTERS + _BY_DOTS]
+    in_a_plane = [((n, n), (k, k)) for n, k in _IN_A_PLANE]
+    fft, blocks = (_seconds(method, (2,), (1,)) for method in (by_fft, by_overlap_add))
+    return Costs(
+        **_fitted(along_one_axis),
+        **_fitted(in_a_plane),
+        fft=fft,
+        fft_cell=tuple(_per_cell_of_fft(cells, fft) for cells in KNOTS),
+        blocks=blocks,
+        block_cell=tuple(_per_cell_of_blocks(cells, blocks) for cells in KNOTS),
+    )
+
+
+def _fitted(sizes: Sequence[tuple[Shape, Shape]]) -> dict[str, float]:
+    """Return the costs of the parts of sums that explain the seconds best, relative to each."""
+    parts = [sum_parts(n, k) for n, k in sizes]
+    names = sorted({name for part in parts for name in part})
+    seconds = np.array([_seconds(by_sum, n, k) for n, k in sizes])
+    counts = np.array([[part.get(name, 0) for name in names] for part in parts])
+    costs, _ = nnls(counts / seconds[:, None], np.ones(len(sizes)))
+    return dict(zip(names, costs.tolist(), strict=True))
+
+
+def _per_cell_of_fft(cells: int, fixed: float) -> float:
+    n, k = cells // 2 + 1, cells // 2
+    return max(0.0, _seconds(by_fft, (n,), (k,)) - fixed) / cells
+
+
+def _per_cell_of_blocks(cells: int, fixed: float) -> float:
+    kernels = (cells // part for part in (8, 4, 2))
+    k = next(k for k in kernels if block_cells((k,), (4 * cells,)) == (cells,))
+    blocks = max(4, KNOTS[3] // cells)
+    n = blocks * (cells - k + 1)
+    return max(0.0, _seconds(by_overlap_add, (n,), (k,)) - fixed) / (blocks * cells)
+
+
+def _seconds(method: Callable[[np.ndarray, np.ndarray], np.ndarray], n: Shape, k: Shape) -> float:
+    """Return the time of the fastest round: what disturbs one only adds to it."""
+    call = partial(method, np.ones(n), np.ones(k))
+    call()
+    once = _timed(call, 1)
+    repeats = max(1, round(_SHORTEST_ROUND / once))
+    rounds = max(2, round(_SECONDS / (repeats * once)))
+    return min(_timed(call, repeats) for _ in range(rounds))
+
+
+def _timed(call: Callable[[], object], repeats: int) -> float:
+    started = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    return (time.perf_counter() - started) / repeats

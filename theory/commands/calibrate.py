@@ -1,0 +1,42 @@
+"""``calibrate``: measure once what methods cost here, for ``method="auto"`` to choose by."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from theory.calibration import calibrate as _calibrate
+from theory.commands.targets import BadInputError
+from theory.method_costs import PLACE, costs_file
+
+
+def calibrate(
+    path: Annotated[
+        Path | None,
+        typer.Option(help=f"Where to keep the costs; {PLACE} then has to name the file."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the costs as JSON.")] = False,
+) -> None:
+    """Measure what the ways of convolving cost on this machine, in about ten seconds.
+
+    The functions of `theory` that take `method="auto"` choose by these costs from then on, and by
+    those of another machine until then. Let nothing else run meanwhile.
+    """
+    target = path or costs_file()
+    try:
+        costs = _calibrate(target)
+    except OSError as error:
+        raise BadInputError(
+            f"cannot write {target}: {error.strerror}; name another --path"
+        ) from error
+    if as_json:
+        print(json.dumps({"path": str(target), "seconds": asdict(costs)}, indent=2))
+        return
+    print(f"costs of this machine are kept in {target}")
+    if path is not None and target != costs_file():
+        print(f"set {PLACE}={target} to have them used", file=sys.stderr)

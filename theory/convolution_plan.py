@@ -1,0 +1,168 @@
+"""What shapes, types, mode and method decide about a convolution, before any sample is looked at.
+
+A plan is made once for all factors of the same shapes and types, so that what `convolve` does on
+short signals beside convolving is to look it up.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+from theory.direct_convolution import summation
+from theory.fast_convolution import NotFiniteError, by_fft, by_overlap_add
+from theory.method_choice import fastest_convolution
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from jaxtyping import Num, Shaped
+
+Mode = Literal["full", "same", "valid", "circular"]
+Method = Literal["direct", "fft", "overlap-add", "auto"]
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to convolve factors of these shapes and types.
+
+    Parameters
+    ----------
+    n, k
+        Cells per axis of signal and kernel.
+    mode
+        Which outputs, as for `theory.convolution.convolve`.
+    method
+        The method, ``auto`` replaced by what it stands for.
+    sum
+        The sum itself, for this mode where it is ``valid``, and otherwise in full.
+    widened
+        Whether a factor holds booleans or integers, which are computed in int64.
+    lenient
+        Whether samples that the method would refuse are left to the sum.
+    """
+
+    n: Shape
+    k: Shape
+    mode: Mode
+    method: Method
+    sum: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    widened: bool
+    lenient: bool
+
+    def convolve(
+        self, x: Shaped[np.ndarray, "*n"], h: Shaped[np.ndarray, "*k"]
+    ) -> Shaped[np.ndarray, "*m"]:
+        """Return the outputs of this plan's mode; raise as `theory.convolution.convolve`."""
+        if self.widened:
+            x, h = _widened("signal", x), _widened("kernel", h)
+        if self.method == "direct":
+            return self._by_sum(x, h)
+        try:
+            full = by_fft(x, h) if self.method == "fft" else by_overlap_add(x, h)
+        except NotFiniteError:
+            if self.lenient:
+                return self._by_sum(x, h)
+            raise
+        return full if self.mode == "full" else self._cut(full)
+
+    def _by_sum(self, x: np.ndarray, h: np.ndarray) -> np.ndarray:
+        y = self.sum(x, h)
+        return y if self.mode in ("full", "valid") else self._cut(y)
+
+    def _cut(self, full: np.ndarray) -> np.ndarray:
+        if self.mode == "circular":
+            return wrap(full, self.n)
+        windows = (window(a, b, self.mode) for a, b in zip(self.n, self.k, strict=True))
+        return full[tuple(slice(start, start + size) for start, size in windows)]
+
+
+@lru_cache(maxsize=4096)
+def plan(
+    n: Shape, k: Shape, x_type: np.dtype, h_type: np.dtype, mode: Mode, method: Method
+) -> Plan:
+    """Plan the convolution of factors of these shapes and types.
+
+    Parameters
+    ----------
+    n, k : tuple of int
+        Cells per axis of signal and kernel.
+    x_type, h_type : numpy.dtype
+        What they hold.
+    mode, method
+        As for `theory.convolution.convolve`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `theory.convolution.convolve`, for all that can be told without the samples.
+    """
+    require_known("mode", mode, get_args(Mode))
+    require_known("method", method, get_args(Method))
+    for name, shape, dtype in (("signal", n, x_type), ("kernel", k, h_type)):
+        if dtype.kind not in "biufcO":
+            raise TypeError(f"the {name} holds {dtype} entries: expected numbers")
+        if math.prod(shape) == 0 or not shape:
+            raise ValueError(
+                f"the {name} has shape {shape}: expected at least one axis and one cell"
+            )
+    if len(n) != len(k):
+        raise ValueError(
+            f"the signal has {len(n)} axes and the kernel {len(k)}: expected the same number; for "
+            "channels use correlate_channels"
+        )
+    if mode == "valid" and any(b > a for a, b in zip(n, k, strict=True)):
+        raise ValueError(
+            f"mode 'valid' needs a kernel that fits into the signal, but the kernel has shape "
+            f"{k} and the signal {n}: swap them, or choose another mode"
+        )
+    kinds, valid = {x_type.kind, h_type.kind}, mode == "valid"
+    chosen = method
+    if method == "auto":
+        exact = "O" in kinds or not kinds & {"f", "c"}
+        chosen = "direct" if exact else fastest_convolution(n, k, valid=valid)
+    elif method != "direct" and "O" in kinds:
+        raise TypeError("the FFT is not exact: use method='direct' for arrays of dtype object")
+    types = (np.dtype(np.int64) if each.kind in "biu" else each for each in (x_type, h_type))
+    return Plan(
+        n,
+        k,
+        mode,
+        chosen,
+        sum=summation(n, k, *types, valid=valid),
+        widened=bool(kinds & set("biu")),
+        lenient=method == "auto",
+    )
+
+
+def window(n: int, k: int, mode: str) -> tuple[int, int]:
+    """Return the first output and the number of outputs that a mode keeps along one axis."""
+    return {"full": (0, n + k - 1), "same": ((k - 1) // 2, n), "valid": (k - 1, n - k + 1)}[mode]
+
+
+def wrap(y: Num[np.ndarray, "*m"], shape: Shape) -> Num[np.ndarray, "*n"]:
+    """Add up the cells whose indices agree modulo the shape."""
+    for axis, n in enumerate(shape):
+        turns = -(-y.shape[axis] // n)
+        y = np.pad(y, [(0, turns * n - y.shape[a] if a == axis else 0) for a in range(y.ndim)])
+        y = y.reshape(*y.shape[:axis], turns, n, *y.shape[axis + 1 :]).sum(axis)
+    return y
+
+
+def require_known(name: str, value: str, known: Sequence[str]) -> None:
+    """Raise a `ValueError` that lists what is known, unless the value is among it."""
+    if value not in known:
+        raise ValueError(f"unknown {name} {value!r}; known: {', '.join(known)}")
+
+
+def _widened(name: str, factor: np.ndarray) -> np.ndarray:
+    if factor.dtype.kind not in "biu":
+        return factor
+    if factor.dtype == np.uint64 and factor.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"the {name} holds integers beyond int64: use dtype=object")
+    return factor.astype(np.int64)

@@ -1,0 +1,159 @@
+"""Convolution as the sum of its definition, exact wherever the arithmetic of the samples is.
+
+`theory.convolution.convolve` offers it as the method ``direct``, checks its input and cuts its
+output. Which loop adds up the products is a matter of speed: every one of them leaves each product
+as it is and adds to it at most one product for every further tap.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxtyping import Float, Int, Num, Shaped
+
+    Loop = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+UNROLLED_TAPS = 11
+"""Taps up to which `numpy.convolve` keeps a kernel of real floats in registers.
+
+Beyond, it calls BLAS for the dot product of each output, which is slow while kernels are short."""
+
+MOST_RUNS = 4
+"""Runs of `UNROLLED_TAPS` taps up to which adding up such kernels beats dot products."""
+
+LONGEST_DOT = 2048
+"""Taps up to which both factors of a dot product stay in the first level of cache, for the next."""
+
+LEAST_CELLS = 1024
+"""Signal from which on the gain is worth a second call."""
+
+
+def by_sum(
+    x: Shaped[np.ndarray, "*n"], h: Shaped[np.ndarray, "*k"], *, valid: bool = False
+) -> Shaped[np.ndarray, "*m"]:
+    """Return the convolution, term by term.
+
+    Parameters
+    ----------
+    x, h : arrays with the same number of axes
+        The factors; integers in int64.
+    valid : bool, optional
+        Whether to compute only those n - k + 1 outputs per axis for which h lies inside x.
+
+    Returns
+    -------
+    array
+        All n + k - 1 outputs per axis, or the valid ones.
+
+    Raises
+    ------
+    ValueError
+        If sums of these integers may leave int64.
+    """
+    return summation(x.shape, h.shape, x.dtype, h.dtype, valid=valid)(x, h)
+
+
+def summation(
+    n: tuple[int, ...],
+    k: tuple[int, ...],
+    x_type: np.dtype,
+    h_type: np.dtype,
+    *,
+    valid: bool = False,
+) -> Loop:
+    """Return the loop for factors of these shapes and types, as a function of the factors.
+
+    Parameters
+    ----------
+    n, k : tuple of int
+        Cells per axis.
+    x_type, h_type : numpy.dtype
+        What the factors hold.
+    valid : bool, optional
+        As for `by_sum`.
+    """
+    if len(n) > 1 or "O" in (x_type.kind, h_type.kind):
+        loop: Loop = _windows if valid else _tap_by_tap
+    elif valid:
+        loop = _dots_inside
+    elif x_type.kind == h_type.kind == "f":
+        loop = _dots if runs(*n, *k) == 1 else _in_runs
+    else:
+        loop = np.convolve
+    return _within_int64(loop) if x_type.kind == h_type.kind == "i" else loop
+
+
+def runs(n: int, k: int) -> int:
+    """Return into how many runs of taps the sum over one axis of n and k real floats is cut."""
+    cells, taps = max(n, k), min(n, k)
+    if cells < LEAST_CELLS or taps > MOST_RUNS * UNROLLED_TAPS:
+        return 1
+    return -(-taps // UNROLLED_TAPS)
+
+
+def _dots(x: Float[np.ndarray, " n"], h: Float[np.ndarray, " k"]) -> Float[np.ndarray, " m"]:
+    return np.correlate(x, h[::-1], "full")
+
+
+def _dots_inside(x: Num[np.ndarray, " n"], h: Num[np.ndarray, " k"]) -> Num[np.ndarray, " m"]:
+    k, outputs = len(h), len(x) - len(h) + 1
+    y = np.convolve(x[k - min(k, LONGEST_DOT) :], h[:LONGEST_DOT], "valid")
+    for start in range(LONGEST_DOT, k, LONGEST_DOT):
+        end = min(start + LONGEST_DOT, k)
+        y += np.convolve(x[k - end : k - start + outputs - 1], h[start:end], "valid")
+    return y
+
+
+def _in_runs(x: Float[np.ndarray, " n"], h: Float[np.ndarray, " k"]) -> Float[np.ndarray, " m"]:
+    if len(h) > len(x):  # convolution commutes: the taps are those of the shorter factor
+        x, h = h, x
+    y = np.zeros(len(x) + len(h) - 1, np.result_type(x, h))
+    for start in range(0, len(h), UNROLLED_TAPS):
+        part = _dots(x, h[start : start + UNROLLED_TAPS])
+        y[start : start + len(part)] += part
+    return y
+
+
+def _tap_by_tap(
+    x: Shaped[np.ndarray, "*n"], h: Shaped[np.ndarray, "*k"]
+) -> Shaped[np.ndarray, "*m"]:
+    if h.size > x.size:
+        x, h = h, x
+    y = np.zeros([n + k - 1 for n, k in zip(x.shape, h.shape, strict=True)], np.result_type(x, h))
+    for tap in np.ndindex(h.shape):
+        y[_window(tap, x.shape)] += h[tap] * x
+    return y
+
+
+def _windows(x: Shaped[np.ndarray, "*n"], h: Shaped[np.ndarray, "*k"]) -> Shaped[np.ndarray, "*m"]:
+    flipped = np.flip(h)
+    y = np.zeros([n - k + 1 for n, k in zip(x.shape, h.shape, strict=True)], np.result_type(x, h))
+    if y.size < h.size:  # fewer passes output by output than tap by tap
+        for cell in np.ndindex(y.shape):
+            y[cell] = (x[_window(cell, h.shape)] * flipped).sum()
+    else:
+        for tap in np.ndindex(h.shape):
+            y += x[_window(tap, y.shape)] * flipped[tap]
+    return y
+
+
+def _window(start: tuple[int, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
+    return tuple(slice(s, s + size) for s, size in zip(start, shape, strict=True))
+
+
+def _within_int64(loop: Loop) -> Loop:
+    def checked(x: Int[np.ndarray, "*n"], h: Int[np.ndarray, "*k"]) -> Int[np.ndarray, "*m"]:
+        # in every mode an output meets each kernel cell with at most one signal cell
+        largest = max(abs(int(x.max())), abs(int(x.min()))) * sum(map(abs, h.ravel().tolist()))
+        if largest > np.iinfo(np.int64).max:
+            raise ValueError(
+                f"sums of these integers may reach {largest}, beyond int64: use dtype=object"
+            )
+        return loop(x, h)
+
+    return checked

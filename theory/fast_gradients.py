@@ -1,0 +1,160 @@
+"""The filter gradient by the FFT: on one circle or window by window, for arrays and for tensors.
+
+`theory.gradients.filter_gradient` offers both as methods, checks their input and flips their
+output. A window of F cells holds whole patches of k taps for F - k + 1 outputs, and what it adds to
+the gradient is one product of transforms. Transforms are linear: the products of all windows are
+added up, and a single inverse transform brings their sum back.
+"""
+
+from __future__ import annotations
+
+import math
+from string import ascii_lowercase
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy import fft
+from torch.nn import functional
+
+from theory.fast_convolution import CACHED_CELLS, block_cells, product_roundings, whole_cells
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+Array = TypeVar("Array", np.ndarray, torch.Tensor)
+Shape = tuple[int, ...]
+
+_CELLS_ON_A_GPU = 2**24
+"""Cells to transform at once where there are many cores to feed rather than a cache to stay in."""
+
+
+def by_fft(
+    x: Float[Array, "batch channels *n"], g: Float[Array, "batch filters *m"]
+) -> Float[Array, "filters channels *k"]:
+    """Return the filter gradient as one product of transforms, on a circle of at least n cells.
+
+    Parameters
+    ----------
+    x : array or tensor of shape (batch, channels, *n)
+        The input of the layer; integers are transformed in float64.
+    g : array or tensor of shape (batch, filters, *m)
+        The gradient of the loss for its output, of the same library and device.
+
+    Returns
+    -------
+    array or tensor of shape (filters, channels, *k)
+        The sum over the batch, with ``k = n - m + 1`` taps per axis.
+    """
+    cells = whole_cells(x.shape[2:])
+    # i + k < n for every lag k that is kept: nothing has wrapped round into these cells.
+    return _inverse(_product(x, g, cells), cells, _taps(x.shape, g.shape))
+
+
+def by_blocked_fft(
+    x: Float[Array, "batch channels *n"], g: Float[Array, "batch filters *m"]
+) -> Float[Array, "filters channels *k"]:
+    """Return the filter gradient as the sum of those of windows, added up as transforms.
+
+    Parameters, returns as `by_fft`.
+    """
+    taps, outputs = _taps(x.shape, g.shape), g.shape[2:]
+    cells = block_cells(taps, x.shape[2:])
+    steps = tuple(f - k + 1 for f, k in zip(cells, taps, strict=True))
+    row = math.prod(map(_up, outputs[1:], steps[1:])) * math.prod(cells) * x.shape[0] * x.shape[1]
+    at_once = steps[0] * max(1, _cells_at_once(x) // row)
+    total: Any = 0
+    for start in range(0, outputs[0], at_once):
+        part = g[:, :, start : start + at_once]
+        seen = x[:, :, start : start + at_once + taps[0] - 1]
+        counts = tuple(map(_up, part.shape[2:], steps))
+        of_x, of_g = (
+            _windows(each, size, steps, counts) for each, size in ((seen, cells), (part, steps))
+        )
+        total = total + _product(of_x, of_g, cells)
+    return _inverse(total, cells, taps)
+
+
+def fft_gradient_roundings(x: Shape, g: Shape) -> float:
+    """Return the roundings in one tap of `by_fft`, weighed as `fft_roundings` does.
+
+    Parameters
+    ----------
+    x, g : tuple of int
+        The shapes of the factors.
+
+    Returns
+    -------
+    float
+        The number r for which the error is at most ``(exp(r u) - 1) ‖x‖₂ ‖g‖₂``, with the norms of
+        a channel and a filter over the batch, and the unit roundoff u. A product of transforms
+        takes `product_roundings`; adding up those of the batch takes one more for each other than
+        the first, and the norms of its examples multiply to no more than this by the
+        Cauchy-Schwarz inequality.
+    """
+    return product_roundings(whole_cells(x[2:])) + x[0] - 1
+
+
+def blocked_roundings(x: Shape, g: Shape) -> tuple[float, float]:
+    """Return the same for `by_blocked_fft`, relative to ``√c ‖x‖₂ ‖g‖₂``, and c.
+
+    The windows are added up like the examples of a batch. Their outputs are apart, but a cell of
+    the input lies in up to c of them, so that the norms of all windows make up ``sqrt(c) ‖x‖₂``.
+
+    Parameters as `fft_gradient_roundings`.
+    """
+    taps = _taps(x, g)
+    cells = block_cells(taps, x[2:])
+    steps = [f - k + 1 for f, k in zip(cells, taps, strict=True)]
+    counts = list(map(_up, g[2:], steps))
+    meet = math.prod(
+        min(count, _up(f, s)) for count, f, s in zip(counts, cells, steps, strict=True)
+    )
+    return product_roundings(cells) + x[0] * math.prod(counts) - 1, meet
+
+
+def _product(x: Array, g: Array, cells: Shape) -> Array:
+    """Multiply the transforms, over the last axes, of each channel and filter; add up the rest."""
+    library: Any = torch if isinstance(x, torch.Tensor) else np
+    transforms: Any = torch.fft if isinstance(x, torch.Tensor) else fft
+    last = tuple(range(-len(cells), 0))
+    of_g, of_x = (transforms.rfftn(factor, cells, last) for factor in (g, x))
+    axes = ascii_lowercase[3 : x.ndim + 1]  # of the windows, if any, and of the frequencies
+    return library.einsum(f"ab{axes},ac{axes}->bc{axes[-len(cells) :]}", of_g.conj(), of_x)
+
+
+def _inverse(spectrum: Array, cells: Shape, taps: Shape) -> Array:
+    transforms: Any = torch.fft if isinstance(spectrum, torch.Tensor) else fft
+    last = tuple(range(-len(cells), 0))
+    return transforms.irfftn(spectrum, cells, last)[(..., *map(slice, taps))]
+
+
+def _windows(factor: Any, size: Shape, steps: Shape, counts: Shape) -> Any:
+    """View as (batch, channels, *counts, *size), with zeros after the end."""
+    whole = [(c - 1) * step + s for c, step, s in zip(counts, steps, size, strict=True)]
+    missing = [w - n for w, n in zip(whole, factor.shape[2:], strict=True)]
+    if isinstance(factor, torch.Tensor):
+        if any(missing):  # torch counts axes from the last one
+            factor = functional.pad(factor, [end for m in missing[::-1] for end in (0, m)])
+        for axis, (s, step) in enumerate(zip(size, steps, strict=True), start=2):
+            factor = factor.unfold(axis, s, step)
+        return factor
+    if any(missing):
+        factor = np.pad(factor, [(0, 0), (0, 0), *((0, m) for m in missing)])
+    windows = sliding_window_view(factor, size, tuple(range(2, factor.ndim)))
+    return windows[(slice(None), slice(None), *(slice(None, None, step) for step in steps))]
+
+
+def _cells_at_once(x: np.ndarray | torch.Tensor) -> int:
+    if isinstance(x, torch.Tensor) and x.device.type != "cpu":
+        return _CELLS_ON_A_GPU
+    return 2 * CACHED_CELLS
+
+
+def _taps(x: Shape, g: Shape) -> Shape:
+    return tuple(n - m + 1 for n, m in zip(x[2:], g[2:], strict=True))
+
+
+def _up(n: int, step: int) -> int:
+    return -(-n // step)

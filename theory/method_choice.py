@@ -1,0 +1,116 @@
+"""Which method is fastest: a model of the seconds that each one takes.
+
+A method is taken apart into calls, outputs, products and transforms, whose costs are those of
+`theory.method_costs`. Of two methods the faster one in float64 is taken to be the faster one in
+every type.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
+
+from theory.direct_convolution import LONGEST_DOT, UNROLLED_TAPS, runs
+from theory.fast_convolution import block_cells, whole_cells
+from theory.method_costs import KNOTS, machine_costs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Shape = tuple[int, ...]
+
+
+def fastest_convolution(
+    n: Shape, k: Shape, *, valid: bool = False
+) -> Literal["direct", "fft", "overlap-add"]:
+    """Return the method of `theory.convolution.convolve` that should be the fastest.
+
+    Parameters
+    ----------
+    n, k : tuple of int
+        Cells per axis of signal and kernel.
+    valid : bool, optional
+        Whether only the outputs of mode ``valid`` are asked for.
+    """
+    costs = machine_costs()
+    direct = costs.of(sum_parts(n, k, valid=valid))
+    if direct <= costs.fft:
+        return "direct"
+    full = tuple(a + b - 1 for a, b in zip(n, k, strict=True))
+    if math.prod(k) > math.prod(n):
+        n, k = k, n
+    whole = math.prod(whole_cells(full))
+    fft = costs.fft + whole * _interpolated(costs.fft_cell, whole)
+    cells = block_cells(k, full)
+    block = math.prod(cells)
+    blocks = math.prod(-(-a // (f - b + 1)) for a, b, f in zip(n, k, cells, strict=True))
+    added = costs.blocks + blocks * block * _interpolated(costs.block_cell, block)
+    if direct <= min(fft, added):
+        return "direct"
+    return "fft" if fft <= added else "overlap-add"
+
+
+@lru_cache(maxsize=4096)
+def fastest_filter_gradient(
+    x: Shape, g: Shape, *, by_taps: bool = False
+) -> Literal["direct", "fft", "blocked-fft"]:
+    """Return the method of `theory.gradients.filter_gradient` that should be the fastest.
+
+    Parameters
+    ----------
+    x, g : tuple of int
+        The shapes (batch, channels, *n) and (batch, filters, *m).
+    by_taps : bool, optional
+        Whether the sum makes one pass for each tap, as it does for tensors.
+    """
+    costs = machine_costs()
+    (batch, channels, *n), (_, filters, *m) = x, g
+    taps = tuple(a - b + 1 for a, b in zip(n, m, strict=True))
+    pairs = batch * channels * filters
+    if by_taps:
+        passes = math.prod(taps)
+        parts = {"tap": passes, "tap_cell": passes * pairs * math.prod(m)}
+    else:
+        one = sum_parts(tuple(n), tuple(m), valid=True)
+        parts = {name: pairs * count for name, count in one.items()}
+    direct = costs.of(parts)
+    # Both costs are those of a convolution, which transforms three times, or each block twice.
+    forward, inverse = batch * (channels + filters), channels * filters
+    whole = math.prod(whole_cells(n))
+    circle = whole * _interpolated(costs.fft_cell, whole)
+    fft = costs.fft + (forward + inverse) / 3 * circle
+    cells = block_cells(taps, n)
+    block = math.prod(cells)
+    blocks = math.prod(-(-b // (f - k + 1)) for b, f, k in zip(m, cells, taps, strict=True))
+    window = block * _interpolated(costs.block_cell, block)
+    blocked = costs.blocks + (blocks * forward + inverse) / 2 * window
+    if direct <= min(fft, blocked):
+        return "direct"
+    return "fft" if fft <= blocked else "blocked-fft"
+
+
+def sum_parts(n: Shape, k: Shape, *, valid: bool = False) -> dict[str, int]:
+    """Return how often each part of `Costs` comes in the sum of `theory.direct_convolution`.
+
+    Parameters as `fastest_convolution`.
+    """
+    signal, kernel = math.prod(n), math.prod(k)
+    if len(n) > 1:
+        outputs = math.prod(a - b + 1 for a, b in zip(n, k, strict=True)) if valid else signal
+        return {"tap": min(outputs, kernel), "tap_cell": outputs * kernel}
+    cells, taps = max(signal, kernel), min(signal, kernel)
+    pieces = -(-taps // LONGEST_DOT) if valid else runs(cells, taps)
+    outputs = cells - taps + 1 if valid else cells + taps - 1
+    products = taps * (outputs if valid else cells)
+    if taps <= UNROLLED_TAPS or (pieces > 1 and not valid):
+        return {"call": pieces, "unrolled_output": pieces * outputs, "unrolled_product": products}
+    return {"call": pieces, "output": pieces * outputs, "product": products}
+
+
+def _interpolated(per_cell: Sequence[float], cells: int) -> float:
+    """Seconds for a cell, between the two knots beside the cells; knots lie as octaves do."""
+    at = math.log(cells / KNOTS[0]) / math.log(KNOTS[1] / KNOTS[0])
+    at = min(max(at, 0.0), len(KNOTS) - 1.0)
+    before = min(int(at), len(KNOTS) - 2)
+    return per_cell[before] + (at - before) * (per_cell[before + 1] - per_cell[before])

@@ -1,0 +1,165 @@
+"""What the parts of each method cost on a machine, and where that is kept.
+
+`SHIPPED` are the costs of one machine. `theory.calibration.calibrate` measures those of the machine
+at hand and stores them here, in a file of the user's cache that is read once for each process. A
+file that is damaged, that cannot be read, or that another machine wrote counts for nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import tempfile
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pooch
+import scipy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PLACE = "CONVLAWS_METHOD_COSTS"
+"""Environment variable that names the file, if it is not to be in the user's cache."""
+
+KNOTS = tuple(3 * 2**power for power in (4, 7, 10, 13, 16, 19))
+"""Cells for which the cost of a transform is known: no powers of 2, which are the fastest."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What the parts of the methods take, in seconds, in float64.
+
+    Parameters
+    ----------
+    call
+        One sum over one axis, whatever its length.
+    output, product
+        Each output and each product of a sum over one axis, by dot products.
+    unrolled_output, unrolled_product
+        The same where `numpy.convolve` keeps the kernel in registers.
+    tap, tap_cell
+        One pass for one tap of a kernel with several axes, and each cell of it.
+    fft, fft_cell
+        One convolution by transforms; and each cell of them, where there are as many as `KNOTS`.
+    blocks, block_cell
+        One convolution by blocks; and each cell of them all, for blocks of `KNOTS` cells.
+    """
+
+    call: float
+    output: float
+    product: float
+    unrolled_output: float
+    unrolled_product: float
+    tap: float
+    tap_cell: float
+    fft: float
+    fft_cell: tuple[float, ...]
+    blocks: float
+    block_cell: tuple[float, ...]
+
+    def of(self, parts: Mapping[str, float]) -> float:
+        """Return the seconds of so many parts of each name."""
+        return sum(count * getattr(self, name) for name, count in parts.items())
+
+
+SHIPPED = Costs(
+    call=2.8e-6,
+    output=1.4e-8,
+    product=1.2e-10,
+    unrolled_output=0.0,
+    unrolled_product=4.2e-10,
+    tap=7.7e-6,
+    tap_cell=1.9e-9,
+    fft=2.7e-5,
+    fft_cell=(9.7e-8, 2.8e-8, 1.9e-8, 2.3e-8, 6.8e-8, 1.7e-7),
+    blocks=6.3e-5,
+    block_cell=(1.3e-8, 1.2e-8, 1.6e-8, 2.7e-8, 6.2e-8, 1.3e-7),
+)
+"""Costs of one core with AVX-512, as `theory.calibration.calibrate` found them."""
+
+
+@cache
+def machine_costs() -> Costs:
+    """Return the costs of this machine where they have been measured, and otherwise `SHIPPED`."""
+    return read(costs_file()) or SHIPPED
+
+
+def costs_file() -> Path:
+    """Return where the costs of this machine are kept."""
+    named = os.environ.get(PLACE)
+    return Path(named) if named else Path(pooch.os_cache("convlaws")) / "method-costs.json"
+
+
+def read(path: Path) -> Costs | None:
+    """Return the costs in a file; None if it does not hold those of this machine, in whole.
+
+    Parameters
+    ----------
+    path
+        What `write` has written.
+    """
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept["machine"] != _machine():
+            return None
+        return _checked(kept["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write(costs: Costs, path: Path) -> None:
+    """Write the costs of this machine, all or nothing.
+
+    Parameters
+    ----------
+    costs
+        The costs.
+    path
+        The file; its folder is made where it is missing.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"machine": _machine(), "seconds": asdict(costs)}, indent=1)
+    descriptor, partial = tempfile.mkstemp(dir=path.parent)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(partial).replace(path)
+    except BaseException:
+        Path(partial).unlink()
+        raise
+
+
+def _checked(seconds: dict[str, Any]) -> Costs:
+    """Return costs if every part has as many numbers as it needs, none of them negative."""
+    costs: dict[str, Any] = {}
+    for field in fields(Costs):
+        stored = seconds[field.name]
+        several = field.name.endswith("_cell") and field.name != "tap_cell"
+        values = [float(value) for value in (stored if several else [stored])]
+        if len(values) != (len(KNOTS) if several else 1):
+            raise ValueError(field.name)
+        if not all(math.isfinite(value) and value >= 0 for value in values):
+            raise ValueError(field.name)
+        costs[field.name] = tuple(values) if several else values[0]
+    return Costs(**costs)
+
+
+def _machine() -> dict[str, str | int | None]:
+    """Return what the costs depend on."""
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cpus": os.cpu_count(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+    }
