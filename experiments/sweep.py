@@ -1,30 +1,33 @@
-"""A sweep: the runs that are missing from the store, sent to an executor.
+"""A sweep: the runs that are missing from the store, sent to an executor in batches.
 
-Any :class:`concurrent.futures.Executor` will do. A worker writes its own record, so a run that is
-killed loses only itself, and running again does only what is missing.
+Any :class:`concurrent.futures.Executor` will do. A batch is one run, or several of one architecture
+that are trained as a fleet. A worker writes its own records, so a batch that is killed loses only
+itself, and running again does only what is missing.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from experiments import datasets, heartbeat
 from experiments.executors import loss
+from experiments.fleet import Member, architecture, fastest_size, train_fleet
 from experiments.recipe import Recipe
-from experiments.records import Store, SweepError, record_key
+from experiments.records import Record, Store, SweepError, record_key
 from experiments.study import Study
 from experiments.training import check_device, train
 from experiments.variants import home
 
 _ONE_AT_A_TIME = threading.Lock()
-"""PyTorch's random state and number of threads belong to the process, so a process trains one
-network at a time, even where an executor calls it from several threads, as Dask's workers may."""
+"""PyTorch's random state and number of threads belong to the process, so a process carries out one
+batch at a time, even where an executor calls it from several threads, as Dask's workers may."""
 
 
 @dataclass(frozen=True)
@@ -50,41 +53,32 @@ class Run:
         """Where a run in progress says how many of its epochs are done."""
         return heartbeat.path(self.store, self.key)
 
-    def execute(self) -> Path:
-        """Train, write the record and return its path; do nothing where it is there already.
+    def beating(self) -> AbstractContextManager[Callable[[int], None]]:
+        """Keep a heartbeat while the run is carried out (:func:`experiments.heartbeat.beating`)."""
+        return heartbeat.beating(
+            self.heartbeat_path,
+            study=self.study,
+            recipe=self.recipe.name,
+            seed=self.seed,
+            device=self.device,
+        )
+
+    def write(self, record: Record) -> None:
+        """Write the record of this run.
 
         Raises
         ------
         SweepError
             If this process has other data, or another engine, than the one that planned the run.
-        Exception
-            Whatever the training or the store raises.
+        experiments.records.RecordError
+            If the store cannot be written.
         """
-        with _ONE_AT_A_TIME:
-            if self.record_path.is_file():  # another sweep was faster
-                return self.record_path
-            with heartbeat.beating(
-                self.heartbeat_path,
-                study=self.study,
-                recipe=self.recipe.name,
-                seed=self.seed,
-                device=self.device,
-            ) as tell:
-                record = train(
-                    self.recipe,
-                    self.seed,
-                    study=self.study,
-                    device=self.device,
-                    data_root=self.data_root,
-                    threads=self.threads,
-                    on_epoch=tell,
-                )
-                if record.key != self.key:
-                    raise SweepError(
-                        f"a worker measured {self.recipe.name} on other data, or with another "
-                        "version of the engine, than this process has; give all workers the same"
-                    )
-                return self.store.write(record)
+        if record.key != self.key:
+            raise SweepError(
+                f"a worker measured {self.recipe.name} on other data, or with another version of "
+                "the engine, than this process has; give all workers the same"
+            )
+        self.store.write(record)
 
     def epochs_done(self) -> int:
         """Return how many epochs are done, whichever process runs them."""
@@ -92,6 +86,69 @@ class Run:
             return self.recipe.epochs
         beat = heartbeat.read(self.heartbeat_path)
         return 0 if beat is None else beat.epoch
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one worker carries out at a time: one run, or several that are trained as a fleet."""
+
+    runs: tuple[Run, ...]
+
+    def execute(self) -> None:
+        """Train, and write the record of each run that has none.
+
+        One record that cannot be written does not keep the others from being written.
+
+        Raises
+        ------
+        Exception
+            Whatever the training or :meth:`Run.write` raises.
+        """
+        with _ONE_AT_A_TIME, ExitStack() as stack:
+            todo = missing(self.runs)  # another sweep may have been faster
+            if not todo:
+                return
+            beats = [stack.enter_context(run.beating()) for run in todo]
+
+            def tell(epoch: int) -> None:
+                for beat in beats:
+                    beat(epoch)
+
+            failure: Exception | None = None
+            for run, record in zip(todo, _trained(todo, tell), strict=True):
+                try:
+                    run.write(record)
+                except Exception as error:
+                    failure = failure or error
+            if failure is not None:
+                raise failure
+
+
+def _trained(runs: Sequence[Run], on_epoch: Callable[[int], None]) -> list[Record]:
+    """Return the records of runs that agree in all but recipe and seed.
+
+    On CUDA a single run is a fleet of one, for a fleet's steps are captured and replayed.
+    """
+    first = runs[0]
+    if len(runs) == 1 and first.device == "cpu":
+        record = train(
+            first.recipe,
+            first.seed,
+            study=first.study,
+            device=first.device,
+            data_root=first.data_root,
+            threads=first.threads,
+            on_epoch=on_epoch,
+        )
+        return [record]
+    return train_fleet(
+        [Member(run.recipe, run.seed) for run in runs],
+        study=first.study,
+        device=first.device,
+        data_root=first.data_root,
+        threads=first.threads,
+        on_epoch=on_epoch,
+    )
 
 
 def plan(
@@ -146,10 +203,50 @@ def missing(runs: Iterable[Run]) -> list[Run]:
     return [run for run in runs if not run.record_path.is_file()]
 
 
-def sweep(runs: Sequence[Run], executor: Executor) -> None:
-    """Execute the runs and wait until all have finished.
+def batches(runs: Iterable[Run], fleet: int | None = None) -> list[Batch]:
+    """Return the batches that runs are carried out in, in the order of their first runs.
 
-    One run's failure does not stop the others; it is raised at the end.
+    Parameters
+    ----------
+    runs
+        What is to be carried out.
+    fleet
+        How many runs of one architecture to train together, at most. By default one on the CPU,
+        and on CUDA as many as a short measurement finds to be fastest
+        (:func:`experiments.fleet.fastest_size`).
+    """
+    alike: dict[Run, list[Run]] = {}
+    for run in runs:
+        common = replace(run, recipe=architecture(run.recipe), seed=0, key="")
+        alike.setdefault(common, []).append(run)
+    found = [
+        Batch(tuple(group[start : start + size]))
+        for group in alike.values()
+        for size in [fleet or _fastest_size(group)]
+        for start in range(0, len(group), size)
+    ]
+    order = {run: position for position, run in enumerate(runs)}
+    return sorted(found, key=lambda batch: order[batch.runs[0]])
+
+
+def _fastest_size(group: Sequence[Run]) -> int:
+    first = group[0]
+    if first.device == "cpu":
+        return 1
+    return fastest_size(first.recipe, first.device, first.data_root, most=len(group))
+
+
+def sweep(runs: Sequence[Run], executor: Executor, fleet: int | None = None) -> None:
+    """Execute the runs, in batches, and wait until all have finished.
+
+    One batch's failure does not stop the others; it is raised at the end.
+
+    Parameters
+    ----------
+    runs, executor
+        What is to be carried out, and where.
+    fleet
+        As in :func:`batches`.
 
     Raises
     ------
@@ -159,11 +256,11 @@ def sweep(runs: Sequence[Run], executor: Executor) -> None:
         Whatever a run raised: a wrong data file, a store that cannot be written.
     """
     failure: Exception | None = None
-    futures: list[Future[Path]] = []
+    futures: list[Future[None]] = []
     for store in dict.fromkeys(run.store for run in runs):
         store.check_writable()
     try:
-        futures.extend(executor.submit(run.execute) for run in runs)
+        futures.extend(executor.submit(batch.execute) for batch in batches(runs, fleet))
         for future in as_completed(futures):
             try:
                 future.result()

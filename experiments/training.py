@@ -6,10 +6,10 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor, nn
@@ -17,10 +17,11 @@ from torch.nn import functional as F  # noqa: N812
 
 from experiments import datasets, networks
 from experiments.augmentation import Inputs, inputs_of
+from experiments.course import Course, Measured
 from experiments.datasets import Dataset
 from experiments.provenance import provenance
 from experiments.recipe import Optimizer, Recipe
-from experiments.records import ENGINE_VERSION, Curves, Record, record_key
+from experiments.records import ENGINE_VERSION, Record, record_key
 from experiments.sampling import LabelledImages, orders, split, stream_seed
 
 EpochCallback = Callable[[int], None]
@@ -71,7 +72,7 @@ def train(
     """
     check_device(device)
     data = datasets.load(recipe.dataset, data_root)
-    with _threads(threads), _exact_convolutions():
+    with reproducible(threads):
         return _train(recipe, seed, study, device, data, on_epoch)
 
 
@@ -88,18 +89,56 @@ def _train(
         for images, labels in (*split(recipe, seed, data), (data.test_images, data.test_labels))
     )
     inputs = inputs_of(recipe, train_set[0])
-    height, width = inputs.evaluation(data.test_images[:1].to(device)).shape[2:]
-    shape = (data.image_shape[0], height, width)
-    network = _initialised(recipe, seed, shape, data.classes).to(device)
-    run = _Run(recipe, network, _optimizer(recipe.optimizer, network), inputs, seed)
+    network = initialised(recipe, seed, inputs, data).to(device)
+    optimizer = _optimizer(recipe.optimizer, network)
+    images, labels = inputs.padded(train_set[0]), train_set[1]
+    order = orders(recipe, len(labels), random_stream(seed, "order"))
+    random = random_stream(seed, "augmentation")
+    course = Course(recipe)
+    training_seconds = 0.0
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
     with _random_layers(seed, device):
-        finite = run.train(train_set, validation_set, test_set, on_epoch)
+        while not course.finished:
+            epoch = len(course.curves.train_loss) + 1
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.optimizer.lr_at(epoch, recipe.epochs)
+            began = time.perf_counter()
+            trained = train_epoch(
+                network, optimizer, images, labels, next(order).to(device), recipe, inputs, random
+            )
+            training_seconds += time.perf_counter() - began
+            tested = evaluate(network, *test_set, recipe, inputs)
+            validated = (
+                evaluate(network, *validation_set, recipe, inputs) if recipe.validation else None
+            )
+            course.add(trained, tested, validated, network.state_dict)
+            if on_epoch is not None and not course.diverged:
+                on_epoch(epoch)
+    record = record_of(recipe, seed, study, device, data, network, course, train_set, inputs)
+    made = provenance(device, time.perf_counter() - started, training_seconds)
+    return replace(record, provenance=made)
+
+
+def record_of(
+    recipe: Recipe,
+    seed: int,
+    study: str,
+    device: str,
+    data: Dataset,
+    network: nn.Module,
+    course: Course,
+    train_set: LabelledImages,
+    inputs: Inputs,
+) -> Record:
+    """Measure the network that a course has led to, and return its record, without provenance."""
     final = evaluate(network, *train_set, recipe, inputs)
-    diverged = not (finite and math.isfinite(final[0]))
-    best = run.evaluate_best(train_set)
+    diverged = course.diverged or not math.isfinite(final[0])
+    best = None
+    if course.best is not None:
+        network.load_state_dict(course.best)
+        best = evaluate(network, *train_set, recipe, inputs)
     return Record(
         key=record_key(recipe, seed, data.fingerprint, device),
         study=study,
@@ -111,95 +150,13 @@ def _train(
         parameters=sum(p.numel() for p in network.parameters()),
         train_size=len(train_set[1]),
         test_size=len(data.test_labels),
-        curves=run.curves,
+        curves=course.curves,
         final_train_loss=None if diverged else final[0],
         final_train_accuracy=None if diverged else final[1],
         best_train_accuracy=None if diverged or best is None else best[1],
         diverged=diverged,
-        provenance=provenance(device, time.perf_counter() - started, run.training_seconds),
+        provenance={},
     )
-
-
-class _Run:
-    """A network on its way through the epochs of a recipe."""
-
-    def __init__(
-        self,
-        recipe: Recipe,
-        network: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        inputs: Inputs,
-        seed: int,
-    ) -> None:
-        self.curves = Curves([], [], [], [])
-        self.training_seconds = 0.0
-        self._inputs = inputs
-        self._recipe = recipe
-        self._network = network
-        self._optimizer = optimizer
-        self._order = torch.Generator().manual_seed(stream_seed(seed, "order"))
-        self._random = torch.Generator().manual_seed(stream_seed(seed, "augmentation"))
-        self._best: dict[str, Tensor] | None = None
-
-    def train(
-        self,
-        train_set: LabelledImages,
-        validation_set: LabelledImages,
-        test_set: LabelledImages,
-        on_epoch: EpochCallback | None,
-    ) -> bool:
-        """Train to the end, or until patience does; return False where the loss was lost."""
-        recipe, (images, labels) = self._recipe, train_set
-        images = self._inputs.padded(images)
-        order = orders(recipe, len(labels), self._order)
-        for epoch in range(1, recipe.epochs + 1):
-            for group in self._optimizer.param_groups:
-                group["lr"] = recipe.optimizer.lr_at(epoch, recipe.epochs)
-            started = time.perf_counter()
-            trained = train_epoch(
-                self._network,
-                self._optimizer,
-                images,
-                labels,
-                next(order).to(images.device),
-                recipe,
-                self._inputs,
-                self._random,
-            )
-            self.training_seconds += time.perf_counter() - started
-            tested = self._evaluate(test_set)
-            validated = self._evaluate(validation_set) if recipe.validation else None
-            if not all(math.isfinite(loss) for loss, _ in (trained, tested, validated or tested)):
-                return False
-            self.curves.append(trained, tested, validated)
-            if on_epoch is not None:
-                on_epoch(epoch)
-            if recipe.patience is not None:
-                self._keep_best()
-                if _patience_ends(self.curves.validation_loss, recipe.patience):
-                    break
-        return True
-
-    def evaluate_best(self, train_set: LabelledImages) -> tuple[float, float] | None:
-        """Return loss and accuracy of the weights with the lowest validation loss, if kept."""
-        if self._best is None:
-            return None
-        self._network.load_state_dict(self._best)
-        return self._evaluate(train_set)
-
-    def _evaluate(self, images_and_labels: LabelledImages) -> tuple[float, float]:
-        return evaluate(self._network, *images_and_labels, self._recipe, self._inputs)
-
-    def _keep_best(self) -> None:
-        losses = self.curves.validation_loss
-        if np.argmin(losses) == len(losses) - 1:  # of equal ones the first, as the quantities read
-            state = self._network.state_dict()
-            self._best = {name: value.clone() for name, value in state.items()}
-
-
-def _patience_ends(losses: list[float], patience: int) -> bool:
-    """Whether none of the last ``patience`` losses is lower than the one before them."""
-    return len(losses) > patience and min(losses[-patience:]) >= losses[-patience - 1]
 
 
 @contextlib.contextmanager
@@ -219,7 +176,7 @@ def train_epoch(
     recipe: Recipe,
     inputs: Inputs = _PLAIN,
     generator: torch.Generator | None = None,
-) -> tuple[float, float]:
+) -> Measured:
     """Train on the images that ``order`` names, in that order, in batches.
 
     All tensors lie on the network's device; nothing waits for the device before the end.
@@ -230,13 +187,13 @@ def train_epoch(
     tuple
         Mean loss (nats) and accuracy over the epoch, as the weights changed.
     """
-    loss_sum = torch.zeros((), device=images.device)
+    loss_sum = torch.zeros((), device=images.device, dtype=next(network.parameters()).dtype)
     correct = torch.zeros((), device=images.device, dtype=torch.int64)
     for indices in order.split(recipe.batch):
         target = labels[indices]
-        with _precision(recipe, images.device):
-            scores = network(inputs.training(images, indices, generator))
-        loss = F.cross_entropy(scores.float(), target)
+        with autocast(recipe, images.device):
+            scores = full_precision(network(inputs.training(images, indices, generator)))
+        loss = F.cross_entropy(scores, target)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -252,7 +209,7 @@ def evaluate(
     labels: Int64[Tensor, " n"],
     recipe: Recipe,
     inputs: Inputs = _PLAIN,
-) -> tuple[float, float]:
+) -> Measured:
     """Return the mean loss (nats) and the accuracy on a whole set, in evaluation mode."""
     loss_sum = torch.zeros((), device=images.device, dtype=torch.float64)
     correct = torch.zeros((), device=images.device, dtype=torch.int64)
@@ -260,22 +217,30 @@ def evaluate(
     for batch, target in zip(
         images.split(_EVALUATION_BATCH), labels.split(_EVALUATION_BATCH), strict=True
     ):
-        with _precision(recipe, images.device):
-            scores = network(inputs.evaluation(batch)).float()
+        with autocast(recipe, images.device):
+            scores = full_precision(network(inputs.evaluation(batch)))
         loss_sum += F.cross_entropy(scores, target, reduction="sum")
         correct += (scores.argmax(1) == target).sum()
     network.train()
     return loss_sum.item() / len(labels), correct.item() / len(labels)
 
 
-def _initialised(
-    recipe: Recipe, seed: int, image_shape: tuple[int, int, int], classes: int
-) -> nn.Module:
+def initialised(recipe: Recipe, seed: int, inputs: Inputs, data: Dataset) -> nn.Module:
+    """Return the network of a recipe as a seed initialises it, on the CPU and channels last."""
+    channels, *size = data.image_shape
+    height, width = size if inputs.crop is None else (inputs.crop, inputs.crop)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(seed, "init"))
-        network = networks.build(recipe.network, image_shape, recipe.filters, classes)
+        network = networks.build(
+            recipe.network, (channels, height, width), recipe.filters, data.classes
+        )
         networks.initialise(network, recipe.initialisation)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def random_stream(seed: int, purpose: str, device: str = "cpu") -> torch.Generator:
+    """Return the generator of one of a run's streams (:func:`experiments.sampling.stream_seed`)."""
+    return torch.Generator(device).manual_seed(stream_seed(seed, purpose))
 
 
 def _optimizer(settings: Optimizer, network: nn.Module) -> torch.optim.Optimizer:
@@ -292,10 +257,16 @@ def _optimizer(settings: Optimizer, network: nn.Module) -> torch.optim.Optimizer
     )
 
 
-def _precision(recipe: Recipe, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+def autocast(recipe: Recipe, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Return the context in which a recipe's forward passes are computed."""
     if recipe.precision == "bfloat16":
         return torch.autocast(device.type, torch.bfloat16)
     return contextlib.nullcontext()
+
+
+def full_precision(scores: Tensor) -> Tensor:
+    """Return scores in float32, in which losses are computed, or in float64 where they are."""
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 
 def check_device(device: str) -> None:
@@ -307,18 +278,21 @@ def check_device(device: str) -> None:
 
 
 @contextlib.contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    if count is not None:
-        torch.set_num_threads(count)
+def reproducible(threads: int | None) -> Iterator[None]:
+    """Let a run compute the same bits twice: on so many threads, and float32 meaning float32.
+
+    On CUDA only deterministic convolutions are used, and neither they nor matrix products round
+    their factors to TF32.
+    """
+    before = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("highest")
     try:
-        yield
+        with torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        ):
+            yield
     finally:
-        torch.set_num_threads(before)
-
-
-def _exact_convolutions() -> contextlib.AbstractContextManager[Any]:
-    """Make float32 mean float32, and twice the same run the same bits, in cuDNN."""
-    return torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    )
+        torch.set_num_threads(before[0])
+        torch.set_float32_matmul_precision(before[1])

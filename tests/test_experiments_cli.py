@@ -15,6 +15,7 @@ import pytest
 from experiments import datasets
 from experiments.catalog import studies
 from experiments.datasets import DATA_VARIABLE
+from experiments.records import Store
 
 _ROOT = Path(__file__).parent.parent
 
@@ -58,6 +59,18 @@ def test_run_does_what_is_missing_and_says_so(convlaws, tmp_path):
     code, out, _ = convlaws("report", "digits", "--store", tmp_path, "--json")
     rows = {row["claim"]: row for row in json.loads(out)}
     assert rows["digits-fc-beats-gap"]["verdict"] == "not_run"
+
+
+def test_a_fleet_can_be_asked_for(convlaws, tmp_path):
+    arguments = ("run", "digits", "conv-fc", "--epochs-scale", 0.1, "--seeds", 3)
+    code, _, err = convlaws(*arguments, "--fleet", 2, "--threads", 1, "--store", tmp_path)
+    assert code == 0
+    assert "3 are missing" in err
+    records = list(Store(tmp_path / "variants").records("digits"))
+    assert [record.provenance.get("fleet") for record in records] == [2, 2, None]
+    code, _, err = convlaws(*arguments, "--store", tmp_path)
+    assert "nothing is missing" in err
+    assert convlaws(*arguments, "--fleet", 0, "--store", tmp_path)[0] == 2
 
 
 def test_worker_processes_can_be_asked_for(tmp_path):

@@ -21,7 +21,7 @@ from experiments.executors import loss, make_executor
 from experiments.recipe import Optimizer, Recipe
 from experiments.records import RecordError, Store, SweepError
 from experiments.study import Study
-from experiments.sweep import missing, plan, sweep
+from experiments.sweep import Batch, batches, missing, plan, sweep
 from experiments.variants import variant
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads the process table of Linux")
@@ -93,11 +93,13 @@ def test_a_store_that_cannot_be_written_costs_no_training(tmp_path):
 
 
 def test_a_run_that_another_sweep_has_finished_is_not_repeated(tmp_path):
-    run = _runs(tmp_path)[0]
+    run, other = _runs(tmp_path)[::2]
     run.record_path.parent.mkdir()
     run.record_path.write_text("theirs")
-    assert run.execute() == run.record_path
+    Batch((run,)).execute()
+    Batch((run, other)).execute()
     assert run.record_path.read_text() == "theirs"
+    assert run.store.read(other.record_path).seed == other.seed
 
 
 def test_progress_is_read_from_the_store(tmp_path):
@@ -108,7 +110,7 @@ def test_progress_is_read_from_the_store(tmp_path):
     ) as tell:
         tell(7)
         assert run.epochs_done() == 7
-    run.execute()
+    Batch((run,)).execute()
     assert run.epochs_done() == run.recipe.epochs
     assert not run.heartbeat_path.exists()
 
@@ -123,7 +125,7 @@ def test_a_run_tells_of_every_epoch(tmp_path, monkeypatch):
 
     monkeypatch.setattr(sweep_module, "train", train)
     with pytest.raises(RuntimeError):
-        _runs(tmp_path)[1].execute()
+        Batch((_runs(tmp_path)[1],)).execute()
     (beat,) = told
     assert (beat.study, beat.recipe, beat.seed, beat.device, beat.epoch, beat.pid) == (
         "test", "conv-gap.adam", 0, "cpu", 1, os.getpid(),
@@ -151,8 +153,105 @@ def test_a_process_trains_one_network_at_a_time(tmp_path, monkeypatch):
 def test_a_worker_with_other_data_writes_nothing(tmp_path):
     run = dataclasses.replace(_runs(tmp_path)[0], key="0" * 64)
     with pytest.raises(SweepError, match=r"conv-fc\.adam on other data"):
-        run.execute()
+        Batch((run,)).execute()
     assert not list(tmp_path.rglob("*.json"))
+
+
+FASTER = dataclasses.replace(
+    RECIPES[0], name="conv-fc-fast.adam", optimizer=Optimizer("adam", 0.01)
+)
+THREE = dataclasses.replace(STUDY, recipes=(*RECIPES, FASTER))
+
+
+def _fleets(root):
+    """Return the runs of two recipes that can be trained together, and of one that cannot."""
+    return plan(THREE, (0, 1), Store(root), threads=1)
+
+
+def _names(batch):
+    return [(run.recipe.name.removesuffix(".adam"), run.seed) for run in batch.runs]
+
+
+def test_runs_of_one_architecture_go_together(tmp_path):
+    runs = _fleets(tmp_path)
+    assert [_names(batch) for batch in batches(runs, fleet=3)] == [
+        [("conv-fc", 0), ("conv-fc-fast", 0), ("conv-fc", 1)],
+        [("conv-gap", 0), ("conv-gap", 1)],
+        [("conv-fc-fast", 1)],
+    ]
+    alone = [[run] for run in runs]
+    assert [list(batch.runs) for batch in batches(runs)] == alone
+    assert [list(batch.runs) for batch in batches(runs, fleet=1)] == alone
+
+
+def test_on_cuda_a_measurement_says_how_many_go_together(tmp_path, monkeypatch):
+    asked = []
+
+    def fastest(recipe, device, data_root, *, most):
+        asked.append((recipe.name, device, most))
+        return 2
+
+    monkeypatch.setattr(sweep_module, "fastest_size", fastest)
+    runs = [dataclasses.replace(run, device="cuda") for run in _fleets(tmp_path)]
+    assert [len(batch.runs) for batch in batches(runs)] == [2, 2, 2]
+    assert asked == [("conv-fc.adam", "cuda", 4), ("conv-gap.adam", "cuda", 2)]
+
+
+def test_every_member_of_a_fleet_gets_its_record(tmp_path):
+    runs = _fleets(tmp_path)
+    sweep(runs, make_executor("serial"), fleet=8)
+    assert missing(runs) == []
+    records = {(r.recipe.name, r.seed): r for r in Store(tmp_path).records("test")}
+    assert len(records) == 6
+    assert {record.provenance["fleet"] for record in records.values()} == {2, 4}
+    solo = _fleets(tmp_path / "solo")
+    sweep(solo, make_executor("serial"))
+    for run in solo:
+        alone = run.store.read(run.record_path)
+        assert records[run.recipe.name, run.seed].key == alone.key == run.key
+        assert "fleet" not in alone.provenance
+
+
+def test_of_a_fleet_only_what_is_missing_is_run_again(tmp_path, monkeypatch):
+    runs = _fleets(tmp_path)
+    sweep(runs, make_executor("serial"), fleet=8)
+    for run in (runs[0], runs[5]):
+        run.record_path.unlink()
+    kept = {run: run.record_path.stat().st_mtime_ns for run in runs if run.record_path.is_file()}
+    trained, train_fleet = [], sweep_module.train_fleet
+
+    def spy(members, **options):
+        trained.append([(member.recipe.name, member.seed) for member in members])
+        return train_fleet(members, **options)
+
+    monkeypatch.setattr(sweep_module, "train_fleet", spy)
+    sweep(missing(_fleets(tmp_path)), make_executor("serial"), fleet=8)
+    assert trained == [[("conv-fc.adam", 0), ("conv-fc-fast.adam", 1)]]
+    assert missing(runs) == []
+    assert all(run.record_path.stat().st_mtime_ns == written for run, written in kept.items())
+
+
+def test_all_members_of_a_fleet_tell_of_their_progress(tmp_path, monkeypatch):
+    runs, told = _runs(tmp_path)[::2], []
+
+    def train_fleet(members, *, on_epoch, **_):
+        on_epoch(1)
+        told.extend((run.epochs_done(), run.heartbeat_path.exists()) for run in runs)
+        raise RuntimeError
+
+    monkeypatch.setattr(sweep_module, "train_fleet", train_fleet)
+    with pytest.raises(RuntimeError):
+        Batch(tuple(runs)).execute()
+    assert told == [(1, True), (1, True)]
+    assert not any(run.heartbeat_path.exists() for run in runs)
+
+
+def test_a_record_that_cannot_be_written_costs_the_fleet_no_other(tmp_path):
+    runs = _runs(tmp_path)[::2]
+    runs[0].record_path.mkdir(parents=True)
+    with pytest.raises(RecordError, match="cannot write"):
+        sweep(runs, make_executor("serial"), fleet=2)
+    assert runs[1].record_path.is_file()
 
 
 def test_folders_are_made_absolute_for_workers_that_start_elsewhere(tmp_path, monkeypatch):

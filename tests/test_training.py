@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from experiments import datasets, sampling, training
+from experiments.augmentation import Inputs
 from experiments.recipe import Optimizer, Recipe
 from experiments.records import Record
 from experiments.training import train
@@ -85,7 +87,7 @@ def test_steps_follow_the_update_rule_written_out(optimizer):
 def test_the_record_holds_what_a_plain_loop_measures():
     """Two epochs again, in float64 and written out: all four curves and the final training set."""
     data = datasets.load("digits")
-    network = training._initialised(RECIPE, 0, data.image_shape, 10).double()
+    network = training.initialised(RECIPE, 0, Inputs(), data).double()
     stepper = torch.optim.Adam(network.parameters(), lr=0.003)
     order = torch.Generator().manual_seed(sampling.stream_seed(0, "order"))
     images = {"train": data.train_images, "test": data.test_images}
@@ -157,12 +159,32 @@ def test_every_image_is_seen_once_an_epoch():
     assert torch.cat(seen).sort().values.tolist() == list(range(70))
 
 
+def test_an_epoch_waits_for_its_measurements_alone():
+    """Two numbers are read back at its end, however many steps it has."""
+    data = datasets.load("digits")
+    network = training.initialised(RECIPE, 0, Inputs(), data)
+    optimizer = training._optimizer(RECIPE.optimizer, network)
+
+    class Reads(TorchDispatchMode):
+        count = 0
+
+        def __torch_dispatch__(self, operation, types, arguments=(), options=None):
+            self.count += operation is torch.ops.aten._local_scalar_dense.default
+            return operation(*arguments, **(options or {}))
+
+    for steps in (1, 5):
+        order = torch.arange(steps * RECIPE.batch)
+        with Reads() as reads:
+            training.train_epoch(
+                network, optimizer, data.train_images, data.train_labels, order, RECIPE
+            )
+        assert reads.count == 2
+
+
 def test_runs_of_one_seed_share_the_order_and_the_initial_weights():
     data = datasets.load("digits")
     slow = dataclasses.replace(RECIPE, optimizer=Optimizer("sgd", 0.1))
-    first, second = (
-        training._initialised(recipe, 3, data.image_shape, 10) for recipe in (RECIPE, slow)
-    )
+    first, second = (training.initialised(recipe, 3, Inputs(), data) for recipe in (RECIPE, slow))
     assert all(
         torch.equal(p, q) for p, q in zip(first.parameters(), second.parameters(), strict=True)
     )
@@ -203,7 +225,7 @@ def test_a_loss_that_is_lost_at_the_very_end_is_divergence_too(monkeypatch):
 def test_bfloat16_rounds_the_forward_pass_and_no_more():
     """Scores of one forward pass are off by bfloat16's roundoff, the weights stay float32."""
     data = datasets.load("digits")
-    network = training._initialised(RECIPE, 0, data.image_shape, 10)
+    network = training.initialised(RECIPE, 0, Inputs(), data)
     reduced = dataclasses.replace(RECIPE, precision="bfloat16")
     losses = [
         training.evaluate(network, data.test_images, data.test_labels, recipe)[0]

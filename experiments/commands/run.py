@@ -65,6 +65,14 @@ def run(
         int | None,
         typer.Option(min=1, help="CPU threads a run; by default processes share the cores."),
     ] = None,
+    fleet: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Runs of one architecture trained as one program; by default 1 on the CPU, and on "
+            "CUDA as many as are fastest.",
+        ),
+    ] = None,
     data_root: Annotated[
         Path | None, typer.Option(help="Data folder; else CONVLAWS_DATA, else a download.")
     ] = None,
@@ -114,7 +122,7 @@ def run(
         )
         try:
             with progress(todo, common.err):
-                sweep.sweep(todo, pool)
+                sweep.sweep(todo, pool, fleet)
         except KeyboardInterrupt:
             common.err.print(
                 "interrupted; finished runs are kept, the same command goes on from there"

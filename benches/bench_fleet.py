@@ -1,0 +1,201 @@
+"""Fleets: how much faster networks train together than one by one.
+
+A few steps of fleets of several sizes are timed against as many steps, for each member, of the solo
+engine; all in turns. Members of several *seeds* see images of their own each; members of one seed,
+which differ in their learning *rates*, see the same. Every member has to reach the loss of its solo
+run first.
+
+The time does not depend on the pixels, which are random.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benches.probe import probe
+from benches.turns import Replay, take_turns
+from experiments import catalog
+from experiments.augmentation import Inputs
+from experiments.datasets import Dataset
+from experiments.fleet import Member
+from experiments.fleet.training import FleetRun
+from experiments.training import initialised, reproducible, train_epoch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxtyping import Int64
+    from torch import Tensor, nn
+
+    from benches.conftest import Measure
+
+_STUDY = catalog.study("nni-2023-ex1")
+NETWORKS = {
+    "3-filters": _STUDY.recipe("filters-3-lr-0.01", "sgd-momentum"),
+    "20-filters": _STUDY.recipe("filters-20-lr-0.001", "sgd-momentum"),
+}
+SIZES = {"smoke": (2,), "default": (2, 4, 8), "full": (1, 2, 4, 8, 16)}
+STEPS = {"smoke": 1, "default": 2, "full": 16}
+ROUNDS = {"smoke": 1, "default": 8, "full": 8}
+
+FULL_SECONDS = 30.0
+"""For each bench of a full run, on two cores."""
+
+CHECKED_STEPS = 2
+CHECKED_HASTE = 10
+"""The check trains at so many times the learning rate: a wrong first step shows in the loss of the
+second."""
+
+ALONE = "alone"
+CLOCK = Replay()
+
+
+def _members(network: str, crew: str) -> tuple[Member, ...]:
+    """Return the members of a crew, such as "8 seeds" or "4 rates"."""
+    recipe = NETWORKS[network]
+    if crew == ALONE:
+        return (Member(recipe, 0),)
+    size, kind = crew.split()
+    if kind == "seeds":
+        return tuple(Member(recipe, seed) for seed in range(int(size)))
+    rates = (recipe.optimizer.lr / (1 + index) for index in range(int(size)))
+    return tuple(
+        Member(replace(recipe, optimizer=replace(recipe.optimizer, lr=rate)), 0) for rate in rates
+    )
+
+
+def _crews(scale: str) -> list[str]:
+    return [ALONE, *(f"{size} {kind}" for kind in ("seeds", "rates") for size in SIZES[scale])]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let the scale choose the sizes."""
+    metafunc.parametrize("crew", _crews(metafunc.config.getoption("scale")))
+
+
+@pytest.mark.benchmark(timer=CLOCK)
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("device", ["cpu", "cuda"], indirect=True)
+def test_fleet(network: str, crew: str, device: str, scale: str, measure: Measure) -> None:
+    assert (fault := _fault(network, crew, device)) is None, fault
+    timed = _timed(network, device, scale)[crew]
+    recipe, members = NETWORKS[network], len(_members(network, crew))
+    images = members * STEPS[scale] * recipe.batch
+    measure(
+        CLOCK.replayed(timed.seconds),
+        group=f"fleet, {network}, {device}",
+        rounds=len(timed.seconds),
+        device=device,
+        flops=_flops_per_image(network) * images,
+        peak_memory_bytes=timed.peak_memory_bytes,
+        bytes=_data().train_images.nbytes + _data().train_labels.nbytes,
+        network=network,
+        crew=crew,
+        members=members,
+        images=images,
+        batch=recipe.batch,
+        source="random bytes",
+    )
+
+
+@dataclass(frozen=True)
+class _Timed:
+    seconds: list[float]
+    peak_memory_bytes: int | None
+
+
+@cache
+def _timed(network: str, device: str, scale: str) -> dict[str, _Timed]:
+    """Time the crews that compute the right thing, in turns."""
+    images = STEPS[scale] * NETWORKS[network].batch
+    epochs: dict[str, Callable[[], Any]] = {}
+    for crew in _crews(scale):
+        if _fault(network, crew, device) is None:
+            members = _members(network, crew)
+            together = FleetRun(members, _data(), device)
+            views = together.draw()[:, :images].to(device)
+            if crew == ALONE:
+                epochs[crew] = _solo(members[0], views[0, :, 0], device)
+            else:
+                epochs[crew] = partial(together.train_on, views)
+    with reproducible(None):
+        warm = {crew: probe(epoch, device) for crew, epoch in epochs.items()}
+        seconds = take_turns(epochs, rounds=ROUNDS[scale], device=device)
+    return {crew: _Timed(seconds[crew], warm[crew].peak_memory_bytes) for crew in epochs}
+
+
+def _solo(member: Member, order: Int64[Tensor, " m"], device: str) -> Callable[[], float]:
+    """Return the call that trains one network on these images and returns its mean loss (nats)."""
+    recipe, data = member.recipe, _data()
+    network = initialised(recipe, member.seed, Inputs(), data).to(device)
+    optimizer = torch.optim.SGD(
+        network.parameters(), recipe.optimizer.lr, recipe.optimizer.momentum, fused=True
+    )
+    images, labels = data.train_images.to(device), data.train_labels.to(device)
+    return lambda: train_epoch(network, optimizer, images, labels, order, recipe)[0]
+
+
+@cache
+def _fault(network: str, crew: str, device: str) -> str | None:
+    """Compare each member's mean loss of a few steps with that of its solo run."""
+    members = [_hastened(member) for member in _members(network, crew)]
+    run = FleetRun(members, _data(), device)
+    views = run.draw()[:, : CHECKED_STEPS * NETWORKS[network].batch].to(device)
+    with reproducible(None):
+        losses = [loss for loss, _ in run.train_on(views)]
+        for index, (member, loss) in enumerate(zip(members, losses, strict=True)):
+            expected = _solo(member, views[index % len(views), :, 0], device)()
+            tolerance = _tolerance(network) * expected
+            if abs(loss - expected) > tolerance:
+                return (
+                    f"member {index} of {crew} reaches a mean loss of {loss:.7f} on {network}, "
+                    f"alone {expected:.7f}: rounding explains a difference of {tolerance:.1g}"
+                )
+    return None
+
+
+def _hastened(member: Member) -> Member:
+    optimizer = member.recipe.optimizer
+    faster = replace(optimizer, lr=CHECKED_HASTE * optimizer.lr)
+    return replace(member, recipe=replace(member.recipe, optimizer=faster))
+
+
+def _tolerance(network: str) -> float:
+    """Return by how much, relatively, rounding may set two mean losses apart.
+
+    Rounding errors that behave as independent ones grow with the square root of their number
+    (Higham and Mary, SIAM J. Sci. Comput. 41, 2019). A score goes through as many products as its
+    layers have inputs, and both losses may err.
+    """
+    products = sum(p[0].numel() for p in _network(network).parameters() if p.ndim > 1)
+    return 2 * math.sqrt(products) * torch.finfo(torch.float32).eps / 2
+
+
+@cache
+def _network(network: str) -> nn.Module:
+    return initialised(NETWORKS[network], 0, Inputs(), _data())
+
+
+@cache
+def _data() -> Dataset:
+    """Return as many random images as the longest run takes, channels last in memory."""
+    n = STEPS["full"] * max(recipe.batch for recipe in NETWORKS.values())
+    rng = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (n, 32, 32, 3), dtype=torch.uint8, generator=rng)
+    images, labels = pixels.permute(0, 3, 1, 2), torch.randint(10, (n,), generator=rng)
+    return Dataset("random bytes", images, labels, images[:1], labels[:1], 10, "")
+
+
+@cache
+def _flops_per_image(network: str) -> int:
+    """Floating-point operations, forward and backward, of convolutions and products."""
+    with FlopCounterMode(display=False) as counter:
+        _network(network)(torch.zeros(1, 3, 32, 32)).sum().backward()
+    return counter.get_total_flops()

@@ -1,0 +1,72 @@
+"""How many members of a fleet are fastest: measured, with a few steps of each size."""
+
+from __future__ import annotations
+
+import math
+import time
+from functools import cache
+from typing import TYPE_CHECKING
+
+import torch
+
+from experiments import datasets
+from experiments.fleet.training import FleetRun, Member, architecture
+from experiments.training import reproducible
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from experiments.datasets import Dataset
+    from experiments.recipe import Recipe
+
+_STEPS = 20
+_LEAST_GAIN = 1.05
+"""A fleet of twice the size has to carry so many times the steps a second."""
+
+
+def fastest_size(recipe: Recipe, device: str, data_root: Path | None, *, most: int) -> int:
+    """Return the size of the fleets that train a recipe's architecture fastest, per member.
+
+    Sizes 1, 2, 4, … are tried until one is no faster, or the device's memory is full. What was
+    measured once in a process is remembered.
+
+    Parameters
+    ----------
+    recipe
+        Any recipe of the architecture.
+    device, data_root
+        As in :func:`experiments.training.train`.
+    most
+        How many members there are, at most.
+    """
+    best, fewest_seconds = 1, math.inf
+    size = 1
+    while size <= most:
+        seconds = _seconds_a_member(architecture(recipe), device, data_root, size)
+        if seconds * _LEAST_GAIN > fewest_seconds:
+            break
+        best, fewest_seconds = size, seconds
+        size *= 2
+    return best
+
+
+@cache
+def _seconds_a_member(recipe: Recipe, device: str, data_root: Path | None, size: int) -> float:
+    """Return the time of some steps, divided by the members; infinity if memory is too small."""
+    data = datasets.load(recipe.dataset, data_root)
+    try:
+        with reproducible(None):
+            return _seconds(recipe, device, data, size) / size
+    except torch.OutOfMemoryError:
+        return math.inf
+
+
+def _seconds(recipe: Recipe, device: str, data: Dataset, size: int) -> float:
+    run = FleetRun([Member(recipe, seed) for seed in range(size)], data, device)
+    views = run.draw()[:, : _STEPS * recipe.batch].to(device)
+    seconds = math.inf
+    for _ in range(3):  # the first warms up
+        started = time.perf_counter()
+        run.train_on(views)
+        seconds = min(seconds, time.perf_counter() - started)
+    return seconds

@@ -1,0 +1,239 @@
+"""Training a fleet: several runs of one architecture as one program, one record each."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from experiments import datasets
+from experiments.course import Course
+from experiments.fleet.feed import Stock, streams
+from experiments.fleet.networks import Fleet
+from experiments.fleet.step import Replayed, Step, evaluate, train_epoch
+from experiments.fleet.update import UpdateRule
+from experiments.provenance import provenance
+from experiments.recipe import Optimizer, Recipe
+from experiments.training import (
+    check_device,
+    initialised,
+    random_stream,
+    record_of,
+    reproducible,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from jaxtyping import Int64
+    from torch import Tensor
+
+    from experiments.course import Measured
+    from experiments.datasets import Dataset
+    from experiments.records import Record
+    from experiments.training import EpochCallback
+
+
+@dataclass(frozen=True)
+class Member:
+    """One run of a fleet: a recipe under a seed."""
+
+    recipe: Recipe
+    seed: int
+
+
+def architecture(recipe: Recipe) -> Recipe:
+    """Return what recipes must have in common to be trained in one fleet.
+
+    That is everything but their names, initialisation and patience, and the numbers of their
+    optimiser: learning rate, schedule, momentum and weight decay.
+    """
+    return replace(
+        recipe,
+        name="",
+        optimizer=Optimizer(recipe.optimizer.name, lr=1.0),
+        initialisation="pytorch",
+        patience=None,
+    )
+
+
+def train_fleet(
+    members: Sequence[Member],
+    *,
+    study: str,
+    device: str = "cpu",
+    data_root: Path | None = None,
+    threads: int | None = None,
+    on_epoch: EpochCallback | None = None,
+) -> list[Record]:
+    """Train several networks as one program and return the record of each.
+
+    Every member starts from the weights, sees the images, and draws the random numbers that its
+    solo run (:func:`experiments.training.train`) does, and no number of one member meets one of
+    another; so each measures what its solo run measures, but for rounding: the grouped kernels add
+    in another order. On CUDA dropout, too, is another draw. A member that diverges, or that runs
+    out of patience, is left out of account from there on, while the others go on.
+
+    A record of a fleet has the key of the solo record, for the key says what was measured. How many
+    members were trained together is part of the provenance (``"fleet"``), as is the number of
+    threads, which moves the same digits. Times are the member's share of the fleet's.
+
+    Parameters
+    ----------
+    members
+        What to run; the recipes agree in their :func:`architecture`.
+    study, device, data_root, threads
+        As in :func:`experiments.training.train`.
+    on_epoch
+        Called after each epoch with its number, from 1.
+
+    Raises
+    ------
+    ValueError
+        If there is no member, the recipes do not agree, one has a layer that a fleet cannot hold,
+        or the device is not available.
+    experiments.datasets.DataError
+        If the data cannot be had.
+    """
+    check_device(device)
+    _check_alike(members)
+    data = datasets.load(members[0].recipe.dataset, data_root)
+    with reproducible(threads):
+        run = FleetRun(members, data, device)
+        run.train(on_epoch)
+        return run.records(study)
+
+
+def _check_alike(members: Sequence[Member]) -> None:
+    if not members:
+        raise ValueError("a fleet needs at least one member")
+    first = members[0].recipe
+    for recipe in (member.recipe for member in members):
+        one, other = architecture(first), architecture(recipe)
+        differing = [
+            field.name
+            for field in fields(Recipe)
+            if getattr(one, field.name) != getattr(other, field.name)
+        ]
+        if differing:
+            raise ValueError(
+                f"recipes {first.name!r} and {recipe.name!r} differ in {', '.join(differing)} and "
+                "cannot be trained in one fleet; train them one by one"
+            )
+
+
+class FleetRun:
+    """The members of a fleet on their way through the epochs."""
+
+    def __init__(self, members: Sequence[Member], data: Dataset, device: str) -> None:
+        self._started = time.perf_counter()
+        self._training_seconds = 0.0
+        if device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        self._members, self._data, self._device = members, data, device
+        self._images, self._labels = data.train_images.to(device), data.train_labels.to(device)
+        recipe = self._recipe = members[0].recipe  # for what all have in common
+        seeds = [member.seed for member in members]
+        by_seed = streams(recipe, seeds, data, self._images)
+        self._own = [by_seed[seed] for seed in seeds]
+        self._distinct = list(by_seed.values())
+        # Members of one seed see the same; where there is but one seed, it is made once.
+        self._seen = self._own if len(by_seed) > 1 else self._distinct
+
+        self._networks = [
+            initialised(member.recipe, member.seed, stream.inputs, data).to(device)
+            for member, stream in zip(members, self._own, strict=True)
+        ]
+        dropout = [random_stream(seed, "dropout", device) for seed in seeds]
+        self._fleet = Fleet(self._networks, dropout)
+        self._rule = UpdateRule(
+            list(self._fleet.parameters()), [member.recipe.optimizer for member in members]
+        )
+        self._courses = [Course(member.recipe) for member in members]
+        self._lay_out(next(self._networks[0].parameters()).dtype)
+        self._step = Step(self._fleet, self._rule, self._train_stock, recipe)
+        self._take = Replayed(self._step, dropout) if device == "cuda" else self._step
+
+    def _lay_out(self, dtype: torch.dtype) -> None:
+        """Lay on the device what is trained on and tested on, and how it is seen in evaluation."""
+        data, device = self._data, self._device
+        inputs = [stream.inputs for stream in self._seen]
+        self._train_stock = Stock(inputs[0].padded(self._images), self._labels, inputs, dtype)
+        held_out = torch.stack([stream.held_out for stream in self._seen])
+        self._held_out = self._train_stock.still(held_out.to(device))
+
+        if all(each is inputs[0] for each in inputs) or self._recipe.scaling != "standard":
+            inputs = inputs[:1]
+        images, labels = data.test_images.to(device), data.test_labels.to(device)
+        self._test_stock = Stock(images, labels, inputs, dtype)
+        numbers = torch.arange(len(labels), device=device).expand(len(inputs), -1)
+        self._tested = self._test_stock.still(numbers)
+
+    def train(self, on_epoch: EpochCallback | None) -> None:
+        """Train until every member has finished."""
+        epoch = 0
+        while not all(course.finished for course in self._courses):
+            epoch += 1
+            trained, tested, validated = self._epoch(epoch)
+            for index, course in enumerate(self._courses):
+                if not course.finished:
+                    network = self._fleet.member(index)  # keeps the weights that its run ends with
+                    held_out = None if validated is None else validated[index]
+                    course.add(trained[index], tested[index], held_out, network.state_dict)
+            if on_epoch is not None:
+                on_epoch(epoch)
+
+    def _epoch(self, epoch: int) -> tuple[list[Measured], list[Measured], list[Measured] | None]:
+        """Return what each member measured in training, on the test set and in validation."""
+        recipe, fleet = self._recipe, self._fleet
+        self._rule.begin(epoch, recipe.epochs)
+        began = time.perf_counter()
+        trained = self.train_on(self.draw().to(self._device))
+        self._training_seconds += time.perf_counter() - began
+        tested = evaluate(fleet, self._test_stock, self._tested, recipe)
+        if not recipe.validation:
+            return trained, tested, None
+        return trained, tested, evaluate(fleet, self._train_stock, self._held_out, recipe)
+
+    def draw(self) -> Int64[Tensor, "t m v"]:
+        """Draw what the members see in the next epoch."""
+        drawn = {stream: stream.epoch() for stream in self._distinct}
+        return torch.stack([drawn[stream] for stream in self._seen])
+
+    def train_on(self, views: Int64[Tensor, "t m v"]) -> list[Measured]:
+        """Train on these views, and return what each member measured meanwhile."""
+        return train_epoch(self._step, self._take, views, self._recipe.batch)
+
+    def records(self, study: str) -> list[Record]:
+        """Measure each member's final network and return its record."""
+        records = [
+            record_of(
+                member.recipe,
+                member.seed,
+                study,
+                self._device,
+                self._data,
+                network,
+                course,
+                stream.chosen(self._images, self._labels),
+                stream.inputs,
+            )
+            for member, network, course, stream in zip(
+                self._members, self._networks, self._courses, self._own, strict=True
+            )
+        ]
+        return [
+            replace(record, provenance=self._provenance(course))
+            for record, course in zip(records, self._courses, strict=True)
+        ]
+
+    def _provenance(self, course: Course) -> dict[str, Any]:
+        """Return a member's provenance: times are shared out by epochs, the start being one."""
+        all_epochs = sum(1 + len(each.curves.train_loss) for each in self._courses)
+        share = (1 + len(course.curves.train_loss)) / all_epochs
+        wall_seconds = time.perf_counter() - self._started
+        made = provenance(self._device, share * wall_seconds, share * self._training_seconds)
+        return made | {"fleet": len(self._members)}

@@ -1,0 +1,38 @@
+"""The bench of fleets on trial: it refuses to time members that train as they would not alone."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+import torch
+
+from experiments.fleet.update import UpdateRule
+
+bench_fleet = importlib.import_module("benches.bench_fleet")
+
+
+@pytest.mark.parametrize("crew", [bench_fleet.ALONE, "2 seeds", "3 rates"])
+def test_a_right_crew_has_no_fault(crew):
+    assert bench_fleet._fault.__wrapped__("3-filters", crew, "cpu") is None
+
+
+@pytest.mark.parametrize("crew", ["2 seeds", "2 rates"])
+def test_a_wrong_member_is_named(monkeypatch, crew):
+    step = UpdateRule.step
+
+    def half(rule, gradients):
+        second = torch.tensor([1])
+        step(rule, [gradient.index_fill(0, second, 0) for gradient in gradients])
+
+    monkeypatch.setattr(UpdateRule, "step", half)
+    fault = bench_fleet._fault.__wrapped__("3-filters", crew, "cpu")
+    assert fault.startswith(f"member 1 of {crew} reaches a mean loss of")
+
+
+def test_crews_differ_in_seeds_or_in_rates():
+    seeds, rates = (bench_fleet._members("20-filters", crew) for crew in ("4 seeds", "4 rates"))
+    assert [member.seed for member in seeds] == [0, 1, 2, 3]
+    assert len({member.recipe for member in seeds}) == 1
+    assert {member.seed for member in rates} == {0}
+    assert len({member.recipe.optimizer.lr for member in rates}) == 4

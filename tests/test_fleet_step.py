@@ -1,0 +1,211 @@
+"""Steps of a fleet on a device: they read nothing back, and may be captured and replayed."""
+
+from __future__ import annotations
+
+import dataclasses
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from experiments import datasets
+from experiments.augmentation import inputs_of
+from experiments.fleet import Member, fastest_size, feed
+from experiments.fleet import calibration as calibration_module
+from experiments.fleet import step as step_module
+from experiments.fleet import training as fleet_training
+from experiments.fleet.feed import Stock, streams
+from experiments.fleet.step import Replayed
+from experiments.fleet.training import FleetRun
+from experiments.recipe import Optimizer, Recipe
+from experiments.training import random_stream
+
+RECIPE = Recipe(
+    "x.adam",
+    "conv3k3 bn relu max2 drop0.5 fc10",
+    "digits",
+    Optimizer("adam", 0.01, weight_decay=0.1),
+    epochs=2,
+    batch=32,
+    examples=250,
+    augmentation="pad1 flip",
+    scaling="standard",
+)
+RECIPES = {
+    "chain": RECIPE,
+    "linear": dataclasses.replace(
+        RECIPE, network="linear-two-conv", filters=2, optimizer=Optimizer("sgd", 0.1, 0.9)
+    ),
+    "residual": dataclasses.replace(RECIPE, network="resnet-18", filters=2, augmentation=""),
+}
+
+
+def _run(recipe=RECIPE, device="cpu"):
+    members = [Member(recipe, seed) for seed in (0, 1)]
+    return FleetRun(members, datasets.load("digits"), device)
+
+
+class OnlyOn(TorchDispatchMode):
+    """Refuses every operation with a tensor that lies elsewhere."""
+
+    def __init__(self, device):
+        super().__init__()
+        self._device = device
+
+    def __torch_dispatch__(self, operation, types, arguments=(), options=None):
+        result = operation(*arguments, **(options or {}))
+        for leaf in tree_leaves((arguments, options, result)):
+            if isinstance(leaf, torch.Tensor) and leaf.device.type != self._device:
+                raise AssertionError(f"{operation} has a tensor on {leaf.device}")
+        return result
+
+
+@pytest.fixture
+def meta(monkeypatch):
+    """Stand in for a GPU: tensors of the meta device have no numbers that one could wait for.
+
+    Reading one raises, as does mixing them with tensors of the CPU. The device has no generators,
+    and statistics of its images are none.
+    """
+    monkeypatch.setattr(fleet_training, "random_stream", lambda *which: random_stream(*which[:2]))
+    images = datasets.load("digits").train_images
+    monkeypatch.setattr(feed, "inputs_of", lambda recipe, _: inputs_of(recipe, images))
+    return "meta"
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_an_epoch_stays_on_its_device_and_reads_nothing_back(recipe, meta, monkeypatch):
+    run = _run(recipe, meta)
+    views = run.draw().to(meta)
+    assert views.shape[1] % recipe.batch  # the epoch ends with a smaller batch
+    read = []
+    monkeypatch.setattr(step_module, "_means", lambda *sums: read.append(sums))
+    with OnlyOn(meta):
+        run.train_on(views)
+    assert len(read) == 1
+
+
+def test_a_step_that_reads_its_loss_is_caught(meta, monkeypatch):
+    scored = step_module._scored
+
+    def curious(*arguments):
+        losses, correct = scored(*arguments)
+        losses.sum().item()
+        return losses, correct
+
+    monkeypatch.setattr(step_module, "_scored", curious)
+    run = _run(device=meta)
+    with pytest.raises(RuntimeError, match="cannot be called on meta"):
+        run.train_on(run.draw().to(meta))
+
+
+def test_a_step_with_numbers_from_elsewhere_is_caught(meta, monkeypatch):
+    column = fleet_training.UpdateRule._sgd
+
+    def foreign(rule, gradient):
+        return column(rule, gradient).copy_(torch.ones(gradient.shape))
+
+    monkeypatch.setattr(fleet_training.UpdateRule, "_sgd", foreign)
+    run = _run(RECIPES["linear"], meta)
+    with OnlyOn(meta), pytest.raises(AssertionError, match="on cpu"):
+        run.train_on(run.draw().to(meta))
+
+
+def _replayed_without_a_gpu(monkeypatch):
+    """Let a capture remember the step, and a replay repeat it on what then lies in its input."""
+    captured, replays = [], []
+
+    def capture(replayed, views):
+        captured.append(views)
+
+        def replay():
+            replays.append(views.clone())
+            replayed._step(views)
+
+        return SimpleNamespace(replay=replay)
+
+    monkeypatch.setattr(Replayed, "_captured", capture)
+    monkeypatch.setattr(Replayed, "_step_aside", lambda replayed, views: replayed._step(views))
+    return captured, replays
+
+
+def test_replayed_steps_are_the_plain_ones(monkeypatch):
+    """Every batch is seen once: in warming up, in the one capture, or in the tail of an epoch."""
+    captured, replays = _replayed_without_a_gpu(monkeypatch)
+    plain, replayed = _run(), _run()
+    replayed._take = Replayed(replayed._step, [])
+    for _ in range(2):
+        expected, found = (run.train_on(run.draw()) for run in (plain, replayed))
+        assert found == expected
+    assert len(captured) == 1
+    whole_batches = 250 // RECIPE.batch
+    assert len(replays) == 2 * whole_batches - step_module._WARM_UP_STEPS
+    assert len({tuple(views.flatten().tolist()) for views in replays}) == len(replays)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no GPU")
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_a_cuda_graph_takes_the_plain_steps(recipe):
+    plain, replayed = _run(recipe, "cuda"), _run(recipe, "cuda")
+    plain._take = plain._step
+    for _ in range(2):
+        expected, found = (run.train_on(run.draw().to("cuda")) for run in (plain, replayed))
+        assert found == expected
+
+
+@pytest.mark.parametrize("augmentation", ["", "flip", "crop6", "crop6 flip", "pad1", "pad1 flip"])
+def test_views_show_what_a_solo_run_sees(augmentation):
+    recipe = dataclasses.replace(RECIPE, augmentation=augmentation)
+    data = datasets.load("digits")
+    sight = list(streams(recipe, (0, 1), data, data.train_images).values())
+    images = sight[0].inputs.padded(data.train_images)
+    inputs = [stream.inputs for stream in sight]
+    stock = Stock(images, data.train_labels, inputs, torch.float32)
+    generators = [random_stream(seed, "augmentation") for seed in (0, 1)]
+    for views in torch.stack([stream.epoch() for stream in sight]).split(recipe.batch, dim=1):
+        found, labels = stock.batch(views)
+        assert found.is_contiguous(memory_format=torch.channels_last)
+        for index, own in enumerate(found.split(1, dim=1)):
+            numbers = views[index, :, 0]
+            expected = inputs[index].training(images, numbers, generators[index])
+            assert torch.equal(own, expected)
+            assert torch.equal(labels[:, index], data.train_labels[numbers])
+    still, _ = stock.batch(stock.still(torch.arange(20).expand(2, -1)))
+    for index, own in enumerate(still.split(1, dim=1)):
+        assert torch.equal(own, inputs[index].evaluation(data.train_images[:20]))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "most", "size"),
+    [
+        ({1: 1.0, 2: 0.6, 4: 0.4, 8: 0.39}, 8, 4),
+        ({1: 1.0, 2: 1.1}, 8, 1),
+        ({1: 1.0, 2: 0.5, 4: float("inf")}, 8, 2),
+        ({1: 1.0, 2: 0.6}, 3, 2),
+    ],
+    ids=["no longer faster", "never faster", "memory is full", "few members"],
+)
+def test_the_fastest_size_is_measured(monkeypatch, seconds, most, size):
+    monkeypatch.setattr(calibration_module, "_seconds_a_member", lambda *which: seconds[which[-1]])
+    assert fastest_size(RECIPE, "cpu", None, most=most) == size
+
+
+def test_steps_are_timed_for_the_measurement(monkeypatch):
+    calibration_module._seconds_a_member.cache_clear()
+    monkeypatch.setattr(calibration_module, "_STEPS", 2)
+    clock = iter(range(100))
+    monkeypatch.setattr(calibration_module.time, "perf_counter", lambda: 2.0 * next(clock))
+    small = dataclasses.replace(RECIPE, network="fc10", augmentation="")
+    assert calibration_module._seconds_a_member(small, "cpu", None, 4) == 0.5
+
+
+def test_too_little_memory_is_no_error(monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError
+
+    calibration_module._seconds_a_member.cache_clear()
+    monkeypatch.setattr(calibration_module, "_seconds", full)
+    assert calibration_module._seconds_a_member(RECIPE, "cpu", None, 2) == float("inf")
+    calibration_module._seconds_a_member.cache_clear()
