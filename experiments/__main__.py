@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from experiments.commands import compare, files, results, run, status
+from experiments.commands import compare, files, portrait, results, run, status
 from experiments.records import SweepError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command()(results.show)
 app.command()(compare.compare)
 app.command()(files.figures)
 app.command()(files.export)
+app.command()(portrait.portrait)
 
 
 def main() -> None:

@@ -27,6 +27,9 @@ from experiments.sampling import LabelledImages, orders, split, stream_seed
 EpochCallback = Callable[[int], None]
 """Called after each epoch with its number, from 1."""
 
+TrainedCallback = Callable[[nn.Module, Inputs], None]
+"""Called with a trained network and the way to its inputs."""
+
 _EVALUATION_BATCH = 1000
 _PLAIN = Inputs()
 
@@ -40,6 +43,7 @@ def train(
     data_root: Path | None = None,
     threads: int | None = None,
     on_epoch: EpochCallback | None = None,
+    on_trained: TrainedCallback | None = None,
 ) -> Record:
     """Train one network and return what was measured.
 
@@ -62,6 +66,9 @@ def train(
         CPU threads of this process; ``None`` leaves PyTorch's setting.
     on_epoch
         Progress callback.
+    on_trained
+        Called with the trained network, the one with the lowest validation loss where patience
+        ends the run, and the way from its images to its inputs.
 
     Raises
     ------
@@ -73,7 +80,7 @@ def train(
     check_device(device)
     data = datasets.load(recipe.dataset, data_root)
     with reproducible(threads):
-        return _train(recipe, seed, study, device, data, on_epoch)
+        return _train(recipe, seed, study, device, data, on_epoch, on_trained)
 
 
 def _train(
@@ -83,6 +90,7 @@ def _train(
     device: str,
     data: Dataset,
     on_epoch: EpochCallback | None,
+    on_trained: TrainedCallback | None,
 ) -> Record:
     train_set, validation_set, test_set = (
         (images.to(device), labels.to(device))
@@ -118,6 +126,8 @@ def _train(
                 on_epoch(epoch)
     record = record_of(recipe, seed, study, device, data, network, course, train_set, inputs)
     made = provenance(device, time.perf_counter() - started, training_seconds)
+    if on_trained is not None:
+        on_trained(network, inputs)
     return replace(record, provenance=made)
 
 

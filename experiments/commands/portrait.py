@@ -1,0 +1,81 @@
+"""``portrait``: train one run anew, and keep what its network looks at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from experiments import catalog, lookup
+from experiments.commands import common
+from experiments.commands.progress import progress
+from experiments.records import DEFAULT_STORE, Store
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from experiments.augmentation import Inputs
+
+
+def portrait(
+    report: common.Report,
+    recipe: Annotated[str, typer.Argument(help="A recipe, e.g. task-2.sgd.")],
+    seed: Annotated[int, typer.Option(min=0, help="Which run of it.")] = 0,
+    images: Annotated[int, typer.Option(min=1, help="How many test images it is shown.")] = 4,
+    device: common.DeviceOption = common.Device.cpu,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    data_root: Annotated[
+        Path | None, typer.Option(help="Data folder; else CONVLAWS_DATA, else a download.")
+    ] = None,
+    store: common.StoreOption = DEFAULT_STORE,
+) -> None:
+    """Train one run, and keep its filters and what they make of some images.
+
+    Records hold no weights. This trains the run once more, which takes as long as it did, and
+    writes its record if the store has none. Beside it comes
+    STORE/REPORT/RECIPE.seed-N.portrait.npz, from which the documentation draws the filters of the
+    first convolution, and the maps of the first and of the last.
+    """
+    from experiments import datasets, sweep  # PyTorch takes seconds to import
+    from experiments import portrait as portraits
+    from experiments.training import train
+
+    study = catalog.study(report)
+    chosen = lookup.recipes(study, [recipe])
+    if len(chosen) != 1:
+        raise ValueError(
+            f"{recipe!r} names {len(chosen)} recipes of {study.name}; name one of "
+            + ", ".join(each.name for each in chosen)
+        )
+    (run,) = sweep.plan(
+        study,
+        [seed],
+        Store(store),
+        recipes=chosen,
+        device=device.value,
+        data_root=data_root,
+        threads=threads,
+    )
+    run.store.check_writable()
+    path = portraits.place(run.store, run.study, run.recipe, run.seed)
+    data = datasets.load(run.recipe.dataset, run.data_root)
+
+    def sit(network: nn.Module, inputs: Inputs) -> None:
+        shown = data.test_images[:images].to(device.value)
+        portraits.save(portraits.take(network, inputs.evaluation(shown)), path)
+
+    with progress([run], common.err), run.beating() as beat:
+        record = train(
+            run.recipe,
+            run.seed,
+            study=run.study,
+            device=run.device,
+            data_root=run.data_root,
+            threads=run.threads,
+            on_epoch=beat,
+            on_trained=sit,
+        )
+    if not run.record_path.is_file():
+        run.write(record)
+    print(path)

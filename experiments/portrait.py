@@ -1,0 +1,169 @@
+"""Portrait: what a trained network looks at, its first filters and its first and last maps.
+
+A portrait is a small file beside the records, so that figures are drawn without weights and without
+the data set.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import zipfile
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from torch import nn
+
+from experiments.figures import style
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from torch import Tensor
+
+    from experiments.figures import Theme
+    from experiments.recipe import Recipe
+    from experiments.records import Store
+
+COLUMNS = 16
+"""Filters, or maps, in one row of a figure."""
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """What one trained network computes, in half precision.
+
+    Parameters
+    ----------
+    filters
+        Weights of the first convolution.
+    first, last
+        Outputs of the first and of the last convolution for some images, before any activation.
+    """
+
+    filters: Float[np.ndarray, "f c k k"]
+    first: Float[np.ndarray, "n f h w"]
+    last: Float[np.ndarray, "n g i j"]
+
+
+@torch.no_grad()
+def take(network: nn.Module, images: Float[Tensor, "n c h w"]) -> Portrait:
+    """Return the portrait of a network that is shown some images.
+
+    Parameters
+    ----------
+    network
+        Runs in evaluation mode, and comes back in the mode that it was in.
+    images
+        Its inputs, scaled as it was trained with.
+
+    Raises
+    ------
+    ValueError
+        If it has no convolution.
+    """
+    convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    if not convolutions:
+        raise ValueError("the network has no convolution, and so neither filters nor maps to show")
+    seen: dict[nn.Module, Tensor] = {}
+    hooks = [
+        layer.register_forward_hook(lambda layer, args, maps: seen.update({layer: maps}))
+        for layer in {convolutions[0], convolutions[-1]}
+    ]
+    training = network.training
+    try:
+        network.eval()(images)
+    finally:
+        network.train(training)
+        for hook in hooks:
+            hook.remove()
+    shown = (convolutions[0].weight, seen[convolutions[0]], seen[convolutions[-1]])
+    return Portrait(*(each.float().cpu().contiguous().numpy().astype(np.float16) for each in shown))
+
+
+def place(store: Store, study: str, recipe: Recipe, seed: int) -> Path:
+    """Return where the portrait of a run lies: beside its record."""
+    return store.root / study / f"{recipe.name}.seed-{seed}.portrait.npz"
+
+
+def save(portrait: Portrait, path: Path) -> None:
+    """Write a portrait, whole or not at all.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be written.
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            np.savez_compressed(file, **asdict(portrait))
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise ValueError(f"cannot write {path}: {error.strerror}; name another folder") from error
+
+
+def load(path: Path) -> Portrait:
+    """Read a portrait.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, or it is none of a portrait.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return Portrait(**arrays)
+    except FileNotFoundError:
+        raise ValueError(
+            f"there is no portrait {path}; make it with 'python -m experiments portrait'"
+        ) from None
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} is no portrait ({error}); remove it and make it anew with "
+            "'python -m experiments portrait'"
+        ) from error
+
+
+def draw_filters(portrait: Portrait, theme: Theme) -> Figure:
+    """Draw the filters of the first convolution; mid-grey is a weight of zero.
+
+    Filters of three channels are drawn in colour, others by their first channel, each scaled by its
+    own largest weight.
+    """
+    filters = portrait.filters.astype(np.float32)
+    colour = filters if filters.shape[1] == 3 else filters[:, :1]
+    largest = np.abs(colour).max(axis=(1, 2, 3), keepdims=True)
+    levels = 0.5 + 0.5 * colour / np.where(largest > 0, largest, 1)
+    rows = -(-len(levels) // COLUMNS)
+    with style(theme):
+        figure = Figure(figsize=(9, 0.62 * rows + 0.1), layout="constrained")
+        for axes, pixels in zip(_grid(figure, rows), levels, strict=False):
+            axes.imshow(pixels.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=1)
+    return figure
+
+
+def draw_maps(maps: Float[np.ndarray, "n g h w"], theme: Theme) -> Figure:
+    """Draw the first maps of every image, a row each, from black (least) to white (greatest)."""
+    with style(theme):
+        figure = Figure(figsize=(9, 0.62 * len(maps) + 0.1), layout="constrained")
+        grid = _grid(figure, len(maps))
+        for start, row in enumerate(maps.astype(np.float32)):
+            for axes, pixels in zip(grid[start * COLUMNS :][:COLUMNS], row, strict=False):
+                axes.imshow(pixels, cmap="gray")
+    return figure
+
+
+def _grid(figure: Figure, rows: int) -> list[Axes]:
+    grid = figure.subplots(rows, COLUMNS, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    return list(grid.flat)
