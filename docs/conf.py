@@ -31,6 +31,7 @@ extensions = [
     "_ext.mutants",
     "_ext.operators",
     "_ext.pictures",
+    "_ext.portraits",
     "_ext.transcripts",
     "_ext.verdicts",
 ]

@@ -36,8 +36,7 @@ def export_tensorboard(records: Iterable[Record], folder: Path) -> int:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise ValueError(
-            f"TensorBoard cannot be imported ({error}); "
-            "install it: pip install -e '.[tensorboard]'"
+            f"TensorBoard cannot be imported ({error}); install it: pip install -e '.[tensorboard]'"
         ) from error
     count = 0
     for count, record in enumerate(records, 1):  # noqa: B007

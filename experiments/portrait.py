@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from experiments.figures import Theme
-    from experiments.recipe import Recipe
-    from experiments.records import Store
 
 COLUMNS = 16
 """Filters, or maps, in one row of a figure."""
@@ -86,9 +84,9 @@ def take(network: nn.Module, images: Float[Tensor, "n c h w"]) -> Portrait:
     return Portrait(*(each.float().cpu().contiguous().numpy().astype(np.float16) for each in shown))
 
 
-def place(store: Store, study: str, recipe: Recipe, seed: int) -> Path:
-    """Return where the portrait of a run lies: beside its record."""
-    return store.root / study / f"{recipe.name}.seed-{seed}.portrait.npz"
+def place(record: Path) -> Path:
+    """Return where the portrait of a run lies: beside its record, under the same key."""
+    return record.with_suffix(".portrait.npz")
 
 
 def save(portrait: Portrait, path: Path) -> None:

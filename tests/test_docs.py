@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import get_args
 
+import numpy as np
 import pytest
 
 pytest.importorskip("sphinx", reason="the docs extra is not installed")
@@ -28,6 +29,8 @@ from sphinx.testing.util import SphinxTestApp
 
 from experiments.catalog import study
 from experiments.figures import THEMES, save
+from experiments.portrait import Portrait, place
+from experiments.portrait import save as save_portrait
 from experiments.records import ENGINE_VERSION, Curves, Record, Store, record_key
 from experiments.statements import Verdict as ExperimentVerdict
 from theory.ledger.trials import VERDICTS
@@ -242,6 +245,24 @@ def test_a_page_that_asks_for_what_is_not_there_fails_the_build(
     needs = ["_ext.measurements"] if extension == "claims" else []
     with pytest.raises(ExtensionError, match=complaint):
         build(f"# Page\n\n{directive}\n", *needs, f"_ext.{extension}")
+
+
+def test_a_portrait_is_shown_beside_the_run_it_belongs_to(build, tmp_path):
+    recipe = STUDY.recipe("conv-gap", "adam")
+    page = f"# Page\n\n```{{portrait}} {STUDY.name} {recipe.name}\n```\n"
+    path = Store(tmp_path).write(record(recipe, 3))
+    maps = np.zeros((2, 5, 4, 4), np.float16)
+    save_portrait(Portrait(np.ones((5, 3, 2, 2), np.float16), maps, maps), place(path))
+    html = build(page, "_ext.measurements", "_ext.portraits")
+    assert f"{recipe.name}, seed 3" in html
+    assert html.count('<img alt="Maps of 4x4 cells') == 4  # first and last, light and dark
+
+
+def test_without_a_portrait_the_page_says_how_to_make_one(build, tmp_path):
+    page = f"# Page\n\n```{{portrait}} {STUDY.name} conv-gap.adam\n```\n"
+    Store(tmp_path).write(record(STUDY.recipe("conv-gap", "adam"), 0))
+    html = text(build(page, "_ext.measurements", "_ext.portraits"))
+    assert f"python -m experiments portrait {STUDY.name} conv-gap.adam makes one" in html
 
 
 def test_without_a_bench_run_the_page_says_so(build, monkeypatch, tmp_path):

@@ -118,8 +118,10 @@ def test_the_command_keeps_a_portrait_beside_the_record_of_the_run(convlaws, tmp
     arguments = ("digits", "conv-fc", "--threads", 1, "--store", tmp_path)
     code, out, err = convlaws("portrait", *arguments, "--images", 2)
     assert (code, err) == (0, "")
-    path = tmp_path / "digits" / "conv-fc.adam.seed-0.portrait.npz"
+    (record,) = (tmp_path / "digits").glob("conv-fc.adam.seed-0.cpu.*.json")
+    path = portrait.place(record)
     assert out == f"{path}\n"
+    assert path.name == record.name.replace(".json", ".portrait.npz")
     shown = portrait.load(path)
     assert shown.filters.ndim == 4
     assert shown.first.shape[:2] == (2, len(shown.filters))

@@ -33,9 +33,9 @@ def portrait(
     """Train one run, and keep its filters and what they make of some images.
 
     Records hold no weights. This trains the run once more, which takes as long as it did, and
-    writes its record if the store has none. Beside it comes
-    STORE/REPORT/RECIPE.seed-N.portrait.npz, from which the documentation draws the filters of the
-    first convolution, and the maps of the first and of the last.
+    writes its record if the store has none. Beside the record comes a file of the same name, with
+    .portrait.npz behind it, from which the documentation draws the filters of the first
+    convolution, and the maps of the first and of the last.
     """
     from experiments import datasets, sweep  # PyTorch takes seconds to import
     from experiments import portrait as portraits
@@ -58,7 +58,7 @@ def portrait(
         threads=threads,
     )
     run.store.check_writable()
-    path = portraits.place(run.store, run.study, run.recipe, run.seed)
+    path = portraits.place(run.record_path)
     data = datasets.load(run.recipe.dataset, run.data_root)
 
     def sit(network: nn.Module, inputs: Inputs) -> None:
