@@ -14,6 +14,7 @@ from theory.auditing.dependence import Dependence, Unknown
 from theory.auditing.propagation import follow
 from theory.auditing.recording import Call, Recording, record
 from theory.auditing.report import Audit, Row
+from theory.diagnosis.calling import checked_shape
 from theory.diagnosis.structure import Level, interpret
 
 if TYPE_CHECKING:
@@ -67,23 +68,10 @@ def audit(module: nn.Module, shape: Sequence[int]) -> Audit:
         raise TypeError(
             f"module is {type(module).__name__} {module!r}: give an instance of torch.nn.Module"
         )
-    sizes = _checked_shape(shape)
+    sizes = checked_shape(shape)
     recording = record(module, sizes)
     with torch.device("cpu"), torch.no_grad():  # whatever the user's defaults are
         return _Facts(module, sizes, recording).audit()
-
-
-def _checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
-    try:
-        sizes = tuple(int(n) if int(n) == n else 0 for n in shape)
-    except (TypeError, ValueError):
-        sizes = ()
-    if not 1 <= len(sizes) <= 4 or min(sizes) < 1:
-        raise ValueError(
-            f"shape is {shape!r}: give one input without batch, as (n,), (c, n), (c, h, w) or "
-            "(c, d, h, w), all sizes at least 1"
-        )
-    return sizes
 
 
 class _Facts:

@@ -23,7 +23,7 @@ from torch.fx.experimental.proxy_tensor import get_proxy_mode, get_proxy_slot, m
 from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._pytree import tree_leaves
 
-from theory.diagnosis.calling import computed, isolated
+from theory.diagnosis.calling import computed, isolated, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -110,8 +110,8 @@ def record(module: nn.Module, shape: tuple[int, ...]) -> Recording:
         except _UnreadableError as error:
             raise ValueError(f"{type(module).__name__} {error}") from error
         except Exception as error:
-            refusals.setdefault(_told(error), f"as {size}")
-    tried = "; ".join(f"{given}: {told}" for told, given in refusals.items())
+            refusals.setdefault(told(error), f"as {size}")
+    tried = "; ".join(f"{given}: {why}" for why, given in refusals.items())
     raise ValueError(f"{type(module).__name__} takes no input of shape {shape}, given {tried}")
 
 
@@ -150,10 +150,10 @@ def _recorded(module: nn.Module, size: tuple[int, ...], *, batched: bool) -> Rec
     try:
         traced = make_fx(functional, tracing_mode="fake")(x)
     except Exception as error:
-        if any(words in _told(error) for words in _READS):
+        if any(words in told(error) for words in _READS):
             raise _UnreadableError(
                 "reads values of its input, so that what it calls may differ from input to input "
-                f"and no one audit holds ({_told(error)}): audit its parts"
+                f"and no one audit holds ({told(error)}): audit its parts"
             ) from error
         raise
     nodes = [node for node in traced.graph.nodes if node.op == "get_attr"]
@@ -185,7 +185,7 @@ def _without_values(module: nn.Module, fake: FakeTensorMode) -> tuple[dict[int, 
     try:
         return names, copy.deepcopy(module, memo).eval()
     except Exception as error:
-        raise _UnreadableError(f"cannot be copied ({_told(error)})") from error
+        raise _UnreadableError(f"cannot be copied ({told(error)})") from error
 
 
 def named_tensors(module: nn.Module) -> dict[str, Tensor]:
@@ -302,9 +302,3 @@ def _function_name(func: Callable[..., Any]) -> str:
 
 def _joined(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
-
-
-def _told(error: BaseException) -> str:
-    """Return an exception as a few words on one line."""
-    words = " ".join(str(error).split("\n\n")[0].split())
-    return f"{type(error).__name__}: {words[:157] + '...' if len(words) > 160 else words}"

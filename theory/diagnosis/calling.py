@@ -121,7 +121,7 @@ class Operator:
         if not callable(op):
             raise TypeError(f"{op!r} is not callable: give a module or a function of one array")
         self.name = _name(op)
-        self.shape = _checked_shape(shape)
+        self.shape = checked_shape(shape)
         self.axes = _checked_axes(axes, self.shape)
         if dtype not in _NUMPY_TYPES:
             raise ValueError(f"dtype is {dtype}: give torch.float64 or torch.float32")
@@ -199,7 +199,7 @@ class Operator:
         try:
             y, _ = self._call(self._convention, x)
         except Exception as error:
-            raise OperatorError(f"it raises {_told(error)}") from error
+            raise OperatorError(f"it raises {told(error)}") from error
         if y.shape != self.output_shape:
             raise OperatorError(f"its output has shape {y.shape}, elsewhere {self.output_shape}")
         return y
@@ -219,7 +219,7 @@ class Operator:
         try:
             outputs, _ = _to_array(self._op(batch))
         except Exception as error:
-            raise OperatorError(f"it raises {_told(error)}") from error
+            raise OperatorError(f"it raises {told(error)}") from error
         if outputs.shape != (len(inputs), *self.output_shape):
             raise OperatorError(f"a batch of {len(inputs)} comes back with shape {outputs.shape}")
         return outputs
@@ -274,15 +274,15 @@ class Operator:
                     if convention.batched:
                         self._call(convention, x, copies=2)
                 except Exception as error:
-                    refusals.setdefault(convention.name, _told(error))
+                    refusals.setdefault(convention.name, told(error))
                     continue
                 if is_module and batched is None and not convention.batched:
                     self._require_no_batch(convention)
                 return convention, y.shape, dtype
         ways: dict[str, list[str]] = {}
-        for way, told in refusals.items():
-            ways.setdefault(told, []).append(way)
-        tried = "; ".join(f"{' or '.join(names)}: {told}" for told, names in ways.items())
+        for way, why in refusals.items():
+            ways.setdefault(why, []).append(way)
+        tried = "; ".join(f"{' or '.join(names)}: {why}" for why, names in ways.items())
         raise ValueError(f"{self.name} takes no input of shape {self.shape}, given as {tried}")
 
     def _require_no_batch(self, convention: _Convention) -> None:
@@ -299,8 +299,22 @@ class Operator:
             )
 
 
-def _checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
-    sizes = tuple(shape) if isinstance(shape, Sequence) else (shape,)
+def operator_on(op: Callable[..., Any], x: Array, batched: bool | None) -> Operator:
+    """Return the operator that a callable is on inputs of the shape and the precision of `x`."""
+    dtype = torch.float32 if x.dtype == np.float32 else torch.float64
+    with isolated(seed=0):
+        return Operator(op, x.shape, dtype, batched=batched)
+
+
+def checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape of one input as a tuple.
+
+    Raises
+    ------
+    ValueError
+        If it is none of a signal, with or without channels, in up to three dimensions.
+    """
+    sizes = tuple(shape) if isinstance(shape, Sequence) else ()
     whole = all(isinstance(n, int | np.integer) and n >= 1 for n in sizes)
     if not whole or not 1 <= len(sizes) <= 4:
         raise ValueError(
@@ -337,7 +351,7 @@ def _private_copy(op: Callable[..., Any], dtype: torch.dtype) -> Callable[..., A
         private = copy.deepcopy(op, {id(each): each.detach().clone() for each in computed(op)})
     except Exception as error:
         raise ValueError(
-            f"{_name(op)} cannot be copied ({_told(error)}), and would not come back as it was: "
+            f"{_name(op)} cannot be copied ({told(error)}), and would not come back as it was: "
             "give a function that calls it"
         ) from error
     return private.to(dtype) if isinstance(private, torch.nn.Module) else private
@@ -380,8 +394,7 @@ def _to_array(y: Any) -> tuple[Array, torch.dtype]:
     return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64), dtype
 
 
-def _told(error: BaseException) -> str:
-    """Return an exception as a few words on one line."""
-    lines = str(error).strip().splitlines() or [""]
-    words = " ".join(lines[0].split())
+def told(error: BaseException) -> str:
+    """Return an exception as a few words on one line: the first paragraph of what it says."""
+    words = " ".join(str(error).strip().split("\n\n")[0].split())
     return f"{type(error).__name__}: {words[:157] + '...' if len(words) > 160 else words}"

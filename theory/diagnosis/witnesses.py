@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from theory.diagnosis.calling import Operator, isolated
+from theory.diagnosis.calling import operator_on
 from theory.diagnosis.equations import Equation
 
 if TYPE_CHECKING:
@@ -69,10 +68,7 @@ class Witness:
         ValueError
             If the operator does not take inputs of the witness's shape.
         """
-        x = self.inputs[0]
-        dtype = torch.float32 if x.dtype == np.float32 else torch.float64
-        with isolated(seed=0):
-            operator = Operator(op, x.shape, dtype, batched=self.batched)
+        operator = operator_on(op, self.inputs[0], self.batched)
         return self._equation().replay(operator, self.inputs)
 
     def __str__(self) -> str:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from theory.diagnosis.calling import Operator, isolated
+from theory.diagnosis.calling import isolated, operator_on
 from theory.diagnosis.equations import Equation
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def sides(
     (array([1., 2.]), array([-1., -2.]))
     """
     equation = Equation(property, scalar, shift, output_shift, boundary)
-    return equation.replay(_operator(op, inputs[0], batched), inputs)
+    return equation.replay(operator_on(op, inputs[0], batched), inputs)
 
 
 def outputs(
@@ -71,7 +70,7 @@ def outputs(
 ) -> tuple[Array, Array]:
     """Compute what two operators make of one input; the parameters are those of `sides`."""
     with isolated(seed=0):
-        return _operator(a, x, batched)(x), _operator(b, x, batched)(x)
+        return operator_on(a, x, batched)(x), operator_on(b, x, batched)(x)
 
 
 def dot_products(
@@ -104,20 +103,14 @@ def dot_products(
         If one of the two takes no input of that shape.
     """
     with isolated(seed=0):
-        left = _operator(op, x, batched)(x)
-        right = _operator(adjoint, y, batched)(y)
+        left = operator_on(op, x, batched)(x)
+        right = operator_on(adjoint, y, batched)(y)
     return inner(left, y), inner(x, right)
 
 
 def inner(u: Array, v: Array) -> Array:
     """Return <u, v>, the sum of ``u * conj(v)``, as an array without axes."""
     return np.asarray(np.vdot(v, u))
-
-
-def _operator(op: Callable[..., Any], x: Array, batched: bool | None) -> Operator:
-    dtype = torch.float32 if x.dtype == np.float32 else torch.float64
-    with isolated(seed=0):
-        return Operator(op, x.shape, dtype, batched=batched)
 
 
 @dataclass(frozen=True, eq=False)
