@@ -7,7 +7,7 @@ import sys
 import typer
 
 from experiments.commands import compare, files, portrait, results, run, status
-from experiments.records import SweepError
+from experiments.errors import InputError, SweepError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,7 +33,7 @@ def main() -> None:
     """Run the command line; what a user can mend becomes one line and exit code 2."""
     try:
         app()
-    except (ValueError, SweepError) as error:
+    except (InputError, SweepError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 

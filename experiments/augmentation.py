@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from experiments.errors import InputError
+
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64, UInt8
     from torch import Tensor
@@ -108,7 +110,7 @@ def inputs_of(recipe: Recipe, train_images: UInt8[Tensor, "n c h w"]) -> Inputs:
             inputs = replace(inputs, flip=True)
         elif step.startswith("pad"):
             if height != size:
-                raise ValueError(
+                raise InputError(
                     f"recipe {recipe.name!r}: padded crops are of square images, "
                     f"got {height}x{size}; leave the padding out"
                 )
@@ -116,7 +118,7 @@ def inputs_of(recipe: Recipe, train_images: UInt8[Tensor, "n c h w"]) -> Inputs:
         else:
             side = int(step.removeprefix("crop"))
             if side > min(height, size):
-                raise ValueError(
+                raise InputError(
                     f"recipe {recipe.name!r}: a crop of {side} pixels does not fit in images of "
                     f"{height}x{size}"
                 )
@@ -137,7 +139,7 @@ def _scaling(recipe: Recipe, images: UInt8[Tensor, "n c h w"]) -> Inputs:
     mean = shares @ levels
     variance = ((levels - mean[:, None]) ** 2 * shares).sum(1)
     if not bool((variance > 0).all()):
-        raise ValueError(
+        raise InputError(
             f"recipe {recipe.name!r}: a channel of the training images is constant and cannot be "
             "brought to standard deviation 1"
         )

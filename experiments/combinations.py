@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from experiments.errors import InputError
 from experiments.quantities import Quantity, Unit, combined
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def trend(setting: str, levels: Mapping[float, Quantity]) -> Quantity:
         If there are fewer than two levels, or the quantities have different units.
     """
     if len(levels) < 2:
-        raise ValueError(f"a trend over the {setting} needs two levels, got {len(levels)}")
+        raise InputError(f"a trend over the {setting} needs two levels, got {len(levels)}")
     quantities = list(levels.values())
     offsets = np.array(list(levels)) - np.mean(list(levels))
     weights = offsets / (offsets @ offsets)
@@ -54,7 +55,7 @@ def median_of(quantities: Sequence[Quantity]) -> Quantity:
         If there are none, or they have different units.
     """
     if not quantities:
-        raise ValueError("a median needs a quantity")
+        raise InputError("a median needs a quantity")
     return combined(
         quantities,
         lambda values: float(np.median(values)),
@@ -67,7 +68,7 @@ def median_of(quantities: Sequence[Quantity]) -> Quantity:
 def _unit(quantities: Sequence[Quantity]) -> Unit:
     units = {quantity.unit for quantity in quantities}
     if len(units) > 1:
-        raise ValueError(f"cannot combine {', '.join(sorted(units))}")
+        raise InputError(f"cannot combine {', '.join(sorted(units))}")
     return quantities[0].unit
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
+from experiments.errors import InputError
 from experiments.statistics import Interval, mean_interval
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def compare(first: Sequence[Record], second: Sequence[Record]) -> Comparison:
     for device, seed in sorted(left.keys() & right.keys()):  # "cpu" comes before "cuda"
         pairs.setdefault(seed, (left[device, seed], right[device, seed]))
     if not pairs:
-        raise ValueError(
+        raise InputError(
             "no seed was run under both recipes on one kind of device, so nothing can be paired"
         )
     lost = [seed for seed, runs in pairs.items() if any(run.diverged for run in runs)]

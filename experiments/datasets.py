@@ -26,6 +26,8 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from experiments.errors import InputError
+
 DATA_VARIABLE = "CONVLAWS_DATA"
 """Environment variable that names the data folder when no other is given."""
 
@@ -59,7 +61,7 @@ _OPENERS: dict[str, Callable[[Path], bytes]] = {
 _Split = tuple[UInt8[np.ndarray, "n c h w"], UInt8[np.ndarray, " n"]]
 
 
-class DataError(ValueError):
+class DataError(InputError):
     """Data that is missing or wrong; the message says which file, what was expected, what to do."""
 
 
@@ -112,7 +114,7 @@ def load(name: str, root: Path | str | None = None) -> Dataset:
         If a file is missing, truncated, corrupt or holds an impossible label, or a download fails.
     """
     if name not in _LOADERS:
-        raise ValueError(f"data set {name!r} is unknown; known: {', '.join(_LOADERS)}")
+        raise InputError(f"data set {name!r} is unknown; known: {', '.join(_LOADERS)}")
     root = root or os.environ.get(DATA_VARIABLE) or None
     return _load(name, None if root is None else Path(os.path.expanduser(root)).resolve())
 

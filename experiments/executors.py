@@ -22,6 +22,8 @@ from concurrent.futures import (
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Literal, get_args
 
+from experiments.errors import InputError
+
 ExecutorName = Literal["serial", "processes", "dask"]
 
 _SECONDS_TO_WAIT_FOR_WORKERS = 60
@@ -51,13 +53,13 @@ def make_executor(
     """
     if name not in get_args(ExecutorName):
         known = ", ".join(get_args(ExecutorName))
-        raise ValueError(f"executor {name!r} is unknown; known: {known}")
+        raise InputError(f"executor {name!r} is unknown; known: {known}")
     if workers is not None and name != "processes":
-        raise ValueError("--workers needs --executor processes")
+        raise InputError("--workers needs --executor processes")
     if workers is not None and workers < 1:
-        raise ValueError(f"the number of workers must be at least 1, got {workers}")
+        raise InputError(f"the number of workers must be at least 1, got {workers}")
     if (scheduler is not None) != (name == "dask"):
-        raise ValueError(
+        raise InputError(
             "--scheduler ADDRESS and --executor dask need each other; "
             "'dask scheduler' starts a scheduler and prints its address"
         )
@@ -72,7 +74,7 @@ def make_executor(
     )
 
 
-def loss(error: BaseException) -> str | None:
+def what_was_lost(error: BaseException) -> str | None:
     """Say what was lost if a run failed for want of a worker or a scheduler; else None."""
     if isinstance(error, CancelledError):  # Dask cancels what it can no longer learn of
         return "the Dask scheduler was lost"
@@ -121,14 +123,14 @@ class _DaskExecutor(Executor):
         try:
             from distributed import Client
         except ImportError as error:
-            raise ValueError(
+            raise InputError(
                 f"the dask executor cannot be imported ({error}); "
                 "install it: pip install -e '.[cluster]'"
             ) from error
         try:
             self._client = Client(scheduler)
         except OSError as error:
-            raise ValueError(
+            raise InputError(
                 f"no Dask scheduler answers at {scheduler}; 'dask scheduler' starts one and prints "
                 "its address"
             ) from error
@@ -136,7 +138,7 @@ class _DaskExecutor(Executor):
             self._client.wait_for_workers(1, timeout=_SECONDS_TO_WAIT_FOR_WORKERS)
         except TimeoutError as error:
             self._client.close()
-            raise ValueError(
+            raise InputError(
                 f"the Dask scheduler at {scheduler} has no worker; start one: "
                 f"dask worker {scheduler} --nthreads 1"
             ) from error

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from experiments.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -35,7 +37,7 @@ def export_tensorboard(records: Iterable[Record], folder: Path) -> int:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise ValueError(
+        raise InputError(
             f"TensorBoard cannot be imported ({error}); install it: pip install -e '.[tensorboard]'"
         ) from error
     count = 0
@@ -51,7 +53,7 @@ def export_tensorboard(records: Iterable[Record], folder: Path) -> int:
                     for epoch, value in enumerate(curve, 1):
                         writer.add_scalar(f"{what}/{images}", value, epoch)
         except OSError as error:
-            raise ValueError(
+            raise InputError(
                 f"cannot write {target}: {error.strerror}; name another folder"
             ) from error
     return count

@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from experiments.errors import InputError
 from experiments.statistics import mean_interval
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def draw_curves(runs: Mapping[str, Sequence[Record]], theme: Theme) -> Figure:
         loss, accuracy = figure.subplots(1, 2)
         for (label, records), color in zip(runs.items(), colors, strict=True):
             if not records:
-                raise ValueError(f"no records to draw for {label!r}")
+                raise InputError(f"no records to draw for {label!r}")
             _band(loss, records, "train_loss", color, 1)
             _band(loss, records, "test_loss", color, 1)
             _band(accuracy, records, "train_accuracy", color, 100)
@@ -288,7 +289,7 @@ def _offset(index: int, count: int) -> float:
 def _colors(labels: Collection[str], palette: Palette) -> tuple[str, ...]:
     colors = palette.colors
     if len(labels) > len(colors):
-        raise ValueError(
+        raise InputError(
             f"{len(labels)} labels are too many to tell apart; draw at most {len(colors)}"
         )
     return colors[: len(labels)]

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from experiments import figures
+from experiments.errors import InputError
 from experiments.verdicts import judge, select
 
 if TYPE_CHECKING:
@@ -76,6 +77,6 @@ def write_figures(study: Study, records: Iterable[Record], folder: Path) -> list
             path for name, draw in drawings.items() for path in figures.save(draw, folder / name)
         ]
     except OSError as error:
-        raise ValueError(
+        raise InputError(
             f"cannot write figures to {folder}: {error.strerror}; name another folder"
         ) from error

@@ -28,6 +28,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from experiments.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -119,7 +121,7 @@ def build(text: str, image_shape: tuple[int, int, int]) -> tuple[nn.Sequential, 
     tokens = _TOKEN.finditer(text)
     modules, result = _chain(text, tokens, image_shape, closing=None)
     if not modules:
-        raise ValueError(f"a network needs at least one layer; known layers: {_KINDS}")
+        raise InputError(f"a network needs at least one layer; known layers: {_KINDS}")
     return nn.Sequential(*_pooled_first(modules)), result
 
 
@@ -139,7 +141,7 @@ def _chain(
     for token in tokens:
         if token.group() == ")":
             if closing is None:
-                raise ValueError(
+                raise InputError(
                     f"network {text!r}: ')' at position {token.start()} closes nothing"
                 )
             return modules, shape
@@ -149,12 +151,12 @@ def _chain(
             else:
                 made, shape = _layer(token.group(), shape)
         except _MisfitError as misfit:
-            raise ValueError(
+            raise InputError(
                 f"network {text!r}: {token.group()!r} at position {token.start()} {misfit}"
             ) from None
         modules += made
     if closing is not None:
-        raise ValueError(f"network {text!r}: '{closing}(' is never closed")
+        raise InputError(f"network {text!r}: '{closing}(' is never closed")
     return modules, shape
 
 

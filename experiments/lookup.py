@@ -6,6 +6,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 from experiments import catalog, variants
+from experiments.errors import InputError
 from experiments.records import by_recipe
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def recipes(study: Study, names: Sequence[str]) -> list[Recipe]:
     for name in names:
         base, _, marks = name.partition("@")
         if base not in by_name:
-            raise ValueError(f"{study.name} has no recipe or role {base!r}; {_hint(base, by_name)}")
+            raise InputError(f"{study.name} has no recipe or role {base!r}; {_hint(base, by_name)}")
         for recipe in by_name[base]:
             meant = variants.named(recipe, marks) if marks else recipe
             chosen[meant.name] = meant
@@ -69,10 +70,10 @@ def recipe(name: str) -> tuple[Study, Recipe]:
             by_name.setdefault(each.name, []).append((study, each))
             by_name[f"{study.name}.{each.name}"] = [(study, each)]
     if base not in by_name:
-        raise ValueError(f"no report has a recipe {base!r}; {_hint(base, by_name)}")
+        raise InputError(f"no report has a recipe {base!r}; {_hint(base, by_name)}")
     if len(by_name[base]) > 1:
         full = ", ".join(f"{study.name}.{each.name}" for study, each in by_name[base])
-        raise ValueError(f"several reports have a recipe {base!r}; name one of {full}")
+        raise InputError(f"several reports have a recipe {base!r}; name one of {full}")
     ((study, found),) = by_name[base]
     return study, variants.named(found, marks) if marks else found
 

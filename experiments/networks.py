@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from experiments import layers
+from experiments.errors import InputError
 from experiments.layers import FlattenChannelsLast, GlobalAveragePooling
 from experiments.recipe import Initialisation
 from experiments.resnet import ResNet18
@@ -144,19 +145,19 @@ def build(
     """
     if name in _NETWORKS:
         if filters is None:
-            raise ValueError(f"network {name!r} needs its number of filters")
+            raise InputError(f"network {name!r} needs its number of filters")
         channels, size, _ = image_shape
         return _NETWORKS[name](channels, size, filters, classes, kernel=5 if size >= 16 else 2)
     if not layers.is_line(name):
-        raise ValueError(
+        raise InputError(
             f"network {name!r} is unknown; known: {', '.join(_NETWORKS)}, or a line of layers "
             "such as 'conv32k5 relu max2 fc10'"
         )
     if filters is not None:
-        raise ValueError(f"network {name!r} names its own filters; leave the setting out")
+        raise InputError(f"network {name!r} names its own filters; leave the setting out")
     network, scores = layers.build(name, image_shape)
     if scores != (classes,):
-        raise ValueError(
+        raise InputError(
             f"network {name!r} gives scores of shape {scores}, expected {classes}; "
             f"let it end with fc{classes}"
         )

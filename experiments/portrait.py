@@ -18,6 +18,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import nn
 
+from experiments.errors import InputError
 from experiments.figures import style
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def take(network: nn.Module, images: Float[Tensor, "n c h w"]) -> Portrait:
     """
     convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
     if not convolutions:
-        raise ValueError("the network has no convolution, and so neither filters nor maps to show")
+        raise InputError("the network has no convolution, and so neither filters nor maps to show")
     seen: dict[nn.Module, Tensor] = {}
     hooks = [
         layer.register_forward_hook(lambda layer, args, maps: seen.update({layer: maps}))
@@ -106,7 +107,7 @@ def save(portrait: Portrait, path: Path) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink()
-        raise ValueError(f"cannot write {path}: {error.strerror}; name another folder") from error
+        raise InputError(f"cannot write {path}: {error.strerror}; name another folder") from error
 
 
 def load(path: Path) -> Portrait:
@@ -121,11 +122,11 @@ def load(path: Path) -> Portrait:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return Portrait(**arrays)
     except FileNotFoundError:
-        raise ValueError(
+        raise InputError(
             f"there is no portrait {path}; make it with 'python -m experiments portrait'"
         ) from None
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(
+        raise InputError(
             f"{path} is no portrait ({error}); remove it and make it anew with "
             "'python -m experiments portrait'"
         ) from error

@@ -17,6 +17,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from experiments.errors import InputError
 from experiments.records import Record
 
 Runs = Mapping[str, Mapping[int, Record]]
@@ -71,7 +72,7 @@ def at_epoch(metric: Metric, role: str, epoch: int) -> Quantity:
     ``train_*`` are running means over the epoch, while the weights change.
     """
     if epoch < 1:
-        raise ValueError(f"epochs count from 1, got {epoch}")
+        raise InputError(f"epochs count from 1, got {epoch}")
 
     def value(record: Record) -> float:
         curve = curve_of(record, metric)
@@ -156,7 +157,7 @@ def difference(first: Quantity, second: Quantity) -> Quantity:
         If the quantities have different units.
     """
     if first.unit != second.unit:
-        raise ValueError(f"cannot subtract {second.unit} from {first.unit}")
+        raise InputError(f"cannot subtract {second.unit} from {first.unit}")
     return combined(
         (first, second),
         lambda values: values[0] - values[1],
@@ -368,7 +369,7 @@ def _of_curve(
     metric: Metric, role: str, when: str, value: Callable[[Record], float], last: int = 0
 ) -> Quantity:
     if metric not in get_args(Metric):
-        raise ValueError(f"metric {metric!r} is unknown; known: {', '.join(get_args(Metric))}")
+        raise InputError(f"metric {metric!r} is unknown; known: {', '.join(get_args(Metric))}")
     return of_each_run(
         metric.replace("_", " "),
         role,

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from experiments.errors import InputError
+
 OptimizerName = Literal["sgd", "adam"]
 Precision = Literal["float32", "bfloat16"]
 Scaling = Literal["symmetric", "unit", "standard"]
@@ -49,19 +51,19 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         if self.name not in get_args(OptimizerName):
-            raise ValueError(
+            raise InputError(
                 f"optimiser {self.name!r} is unknown; known: {', '.join(get_args(OptimizerName))}"
             )
         for name in ("lr", "momentum", "weight_decay"):  # 1 and 1.0 are one recipe, one digest
             object.__setattr__(self, name, float(getattr(self, name)))
         if not self.lr > 0:
-            raise ValueError(f"learning rate must be positive, got {self.lr}")
+            raise InputError(f"learning rate must be positive, got {self.lr}")
         if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must be in [0, 1), got {self.momentum}")
+            raise InputError(f"momentum must be in [0, 1), got {self.momentum}")
         if self.name == "adam" and self.momentum:
-            raise ValueError("Adam has no momentum setting of its own; leave it at 0")
+            raise InputError("Adam has no momentum setting of its own; leave it at 0")
         if not 0 <= self.weight_decay < math.inf:
-            raise ValueError(f"weight decay must not be negative, got {self.weight_decay}")
+            raise InputError(f"weight decay must not be negative, got {self.weight_decay}")
         self.lr_at(1, 1)
 
     def lr_at(self, epoch: int, epochs: int) -> float:
@@ -81,7 +83,7 @@ class Optimizer:
             return self.lr * float(match[1]) ** done
         if (match := _STEP.fullmatch(self.schedule)) and int(match[1]):
             return self.lr * float(match[2]) ** (done // int(match[1]))
-        raise ValueError(f"schedule {self.schedule!r} is unknown; known: {_SCHEDULES}")
+        raise InputError(f"schedule {self.schedule!r} is unknown; known: {_SCHEDULES}")
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ class Recipe:
         ):
             value = getattr(self, name)
             if value is not None and value < least:
-                raise ValueError(
+                raise InputError(
                     f"recipe {self.name!r}: {name} must be at least {least}, got {value}"
                 )
         for name, known in (
@@ -168,14 +170,14 @@ class Recipe:
             ("initialisation", get_args(Initialisation)),
         ):
             if getattr(self, name) not in known:
-                raise ValueError(
+                raise InputError(
                     f"recipe {self.name!r}: {name} {getattr(self, name)!r} is unknown; "
                     f"known: {', '.join(known)}"
                 )
         if self.patience is not None and not self.validation:
-            raise ValueError(f"recipe {self.name!r}: patience needs validation images to wait for")
+            raise InputError(f"recipe {self.name!r}: patience needs validation images to wait for")
         if not _AUGMENTATION.fullmatch(self.augmentation):
-            raise ValueError(
+            raise InputError(
                 f"recipe {self.name!r}: augmentation {self.augmentation!r} is unknown; "
                 "known: pad4, crop28, flip, 'pad4 flip', 'crop28 flip'"
             )

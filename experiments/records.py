@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from experiments.errors import InputError
 from experiments.recipe import Optimizer, Recipe
 
 ENGINE_VERSION = 1
@@ -27,12 +28,8 @@ DEFAULT_STORE = (
 """The project's own records in a checkout, ``./results`` where the package was installed."""
 
 
-class RecordError(ValueError):
+class RecordError(InputError):
     """A record file that cannot be read, or a store that cannot be written."""
-
-
-class SweepError(RuntimeError):
-    """A sweep that could not finish; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +171,7 @@ def by_recipe(records: Iterable[Record], recipes: Iterable[Recipe]) -> dict[str,
             continue
         fingerprint = fingerprints.setdefault(data, record.dataset_fingerprint)
         if fingerprint != record.dataset_fingerprint:
-            raise ValueError(
+            raise InputError(
                 f"the records of {record.study} come from different versions of data set {data!r}; "
                 "keep one store for each"
             )

@@ -10,6 +10,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from experiments.datasets import Dataset
+from experiments.errors import InputError
 from experiments.recipe import Recipe
 
 LabelledImages = tuple[UInt8[Tensor, "n c h w"], Int64[Tensor, " n"]]
@@ -55,7 +56,7 @@ def split(recipe: Recipe, seed: int, data: Dataset) -> tuple[LabelledImages, Lab
     images, labels = data.train_images, data.train_labels
     examples = len(labels) - recipe.validation if recipe.examples is None else recipe.examples
     if examples < 1 or examples + recipe.validation > len(labels):
-        raise ValueError(
+        raise InputError(
             f"recipe {recipe.name!r}: {examples} images to train on and {recipe.validation} held "
             f"out, but {data.name} has {len(labels)} training images"
         )

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from experiments.errors import InputError
 from experiments.quantities import Quantity, formatted, formatted_range
 from experiments.statistics import Interval, mean_interval, prediction_interval, two_test_sets_sd
 
@@ -123,7 +124,7 @@ class Reported(Statement):
         defaults = {"half_unit": 0.005, "resolution": 0.05}
         for name in (each for each in defaults if math.isnan(getattr(self, each))):
             if self.quantity.unit not in ("accuracy", "points"):
-                raise ValueError(
+                raise InputError(
                     f"claim {self.claim!r}: give the {name} of a number in {self.quantity.unit}"
                 )
             object.__setattr__(self, name, defaults[name])
@@ -174,7 +175,7 @@ class Within(Statement):
 
     def __post_init__(self) -> None:
         if not self.above < self.below or (math.isinf(self.above) and math.isinf(self.below)):
-            raise ValueError(
+            raise InputError(
                 f"claim {self.claim!r}: give a bound, and above < below; "
                 f"got above={self.above}, below={self.below}"
             )

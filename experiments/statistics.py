@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
+from experiments.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -160,6 +162,6 @@ def _around(values: Sequence[float], half_width: float) -> Interval:
 
 def _check_proportion(accuracy: float, images: int) -> None:
     if not 0 <= accuracy <= 1:
-        raise ValueError(f"an accuracy lies in [0, 1], got {accuracy}")
+        raise InputError(f"an accuracy lies in [0, 1], got {accuracy}")
     if images < 1:
-        raise ValueError(f"a test set has at least one image, got {images}")
+        raise InputError(f"a test set has at least one image, got {images}")

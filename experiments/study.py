@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from experiments.errors import InputError
+
 if TYPE_CHECKING:
     from experiments.recipe import Recipe
     from experiments.statements import Statement
@@ -46,9 +48,9 @@ class Study:
         for name in names:
             role, _, completion = name.rpartition(".")
             if names.count(name) > 1:
-                raise ValueError(f"study {self.name!r}: two recipes are named {name!r}")
+                raise InputError(f"study {self.name!r}: two recipes are named {name!r}")
             if not role or completion not in self.completions:
-                raise ValueError(
+                raise InputError(
                     f"study {self.name!r}: recipe {name!r} must be named <role>.<completion>, "
                     f"with a completion of {', '.join(self.completions)}"
                 )
@@ -81,18 +83,18 @@ class Study:
             if recipe.name == name:
                 return recipe
         known = ", ".join(recipe.name for recipe in self.recipes)
-        raise ValueError(f"study {self.name!r} has no recipe {name!r}; known: {known}")
+        raise InputError(f"study {self.name!r} has no recipe {name!r}; known: {known}")
 
     def _check(self, statement: Statement) -> None:
         if not statement.claim.startswith(f"{self.name}-"):
-            raise ValueError(
+            raise InputError(
                 f"study {self.name!r}: claim {statement.claim!r} must start with '{self.name}-'"
             )
         for role, epoch in statement.quantity.reads.items():
             for completion in self.completions:
                 recipe = self.recipe(role, completion)
                 if epoch > recipe.epochs:
-                    raise ValueError(
+                    raise InputError(
                         f"claim {statement.claim!r} reads epoch {epoch}, but recipe "
                         f"{recipe.name!r} ends after {recipe.epochs}"
                     )

@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from experiments import datasets, heartbeat
-from experiments.executors import loss
+from experiments.errors import SweepError
+from experiments.executors import what_was_lost
 from experiments.fleet import Member, architecture, fastest_size, train_fleet
 from experiments.recipe import Recipe
-from experiments.records import Record, Store, SweepError, record_key
+from experiments.records import Record, Store, record_key
 from experiments.study import Study
 from experiments.training import check_device, train
 from experiments.variants import home
@@ -274,7 +275,7 @@ def sweep(runs: Sequence[Run], executor: Executor, fleet: int | None = None) -> 
         raise
     if failure is None:
         return
-    if lost := loss(failure):
+    if lost := what_was_lost(failure):
         raise SweepError(
             f"{lost}; finished records are kept, run the same command again to resume"
         ) from failure

@@ -19,6 +19,7 @@ from experiments import datasets, networks
 from experiments.augmentation import Inputs, inputs_of
 from experiments.course import Course, Measured
 from experiments.datasets import Dataset
+from experiments.errors import InputError
 from experiments.provenance import provenance
 from experiments.recipe import Optimizer, Recipe
 from experiments.records import ENGINE_VERSION, Record, record_key
@@ -282,9 +283,9 @@ def full_precision(scores: Tensor) -> Tensor:
 def check_device(device: str) -> None:
     """Raise a ValueError that says what to do if this device cannot be trained on."""
     if device not in ("cpu", "cuda"):
-        raise ValueError(f"device {device!r} is unknown; known: cpu, cuda")
+        raise InputError(f"device {device!r} is unknown; known: cpu, cuda")
     if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device 'cuda' was asked for, but PyTorch finds no GPU; use --device cpu")
+        raise InputError("device 'cuda' was asked for, but PyTorch finds no GPU; use --device cpu")
 
 
 @contextlib.contextmanager

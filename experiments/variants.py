@@ -12,6 +12,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, get_args
 
+from experiments.errors import InputError
 from experiments.recipe import Precision
 from experiments.records import Store
 
@@ -42,7 +43,7 @@ def variant(recipe: Recipe, *, precision: str | None = None, epochs_scale: float
         If the precision is unknown or the factor is not a positive number.
     """
     if not (math.isfinite(epochs_scale) and epochs_scale > 0):
-        raise ValueError(f"epochs are scaled by a positive number, got {epochs_scale:g}")
+        raise InputError(f"epochs are scaled by a positive number, got {epochs_scale:g}")
     epochs = max(1, round(epochs_scale * recipe.epochs)) if recipe.epochs else 0
     precision = recipe.precision if precision is None else precision
     return _changed(recipe, {"precision": precision, "epochs": epochs})
@@ -71,7 +72,7 @@ def named(recipe: Recipe, marks: str) -> Recipe:
             changes["epochs"] = int(match[1])
         else:
             known = ", ".join((*get_args(Precision), "epochs-<n>"))
-            raise ValueError(f"{recipe.name} has no variant {mark!r}; known: {known}")
+            raise InputError(f"{recipe.name} has no variant {mark!r}; known: {known}")
     return _changed(recipe, changes)
 
 

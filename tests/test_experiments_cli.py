@@ -37,6 +37,17 @@ def test_help_teaches_every_command(convlaws):
         assert f" {command} " in out
 
 
+def test_only_what_a_user_can_mend_loses_its_traceback(convlaws, monkeypatch):
+    """Red where the command line takes NumPy's complaint about a shape for a wrong argument."""
+
+    def broken() -> None:
+        raise ValueError("shapes (2,) and (3,) not aligned")
+
+    monkeypatch.setattr("experiments.catalog.studies", broken)
+    with pytest.raises(ValueError, match="not aligned"):
+        convlaws("list")
+
+
 def test_list_names_every_recipe(convlaws):
     code, out, _ = convlaws("list")
     assert code == 0

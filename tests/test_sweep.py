@@ -17,9 +17,10 @@ import pytest
 
 from experiments import heartbeat
 from experiments import sweep as sweep_module
-from experiments.executors import loss, make_executor
+from experiments.errors import SweepError
+from experiments.executors import make_executor, what_was_lost
 from experiments.recipe import Optimizer, Recipe
-from experiments.records import RecordError, Store, SweepError
+from experiments.records import RecordError, Store
 from experiments.study import Study
 from experiments.sweep import Batch, batches, missing, plan, sweep
 from experiments.variants import variant
@@ -403,5 +404,5 @@ def test_a_lost_cluster_ends_the_sweep_with_advice(tmp_path):
 
 
 def test_only_the_loss_of_a_worker_is_called_one():
-    assert loss(ValueError("wrong data")) is None
-    assert loss(RecordError("full disk")) is None
+    assert what_was_lost(ValueError("wrong data")) is None
+    assert what_was_lost(RecordError("full disk")) is None

@@ -21,7 +21,7 @@ import pytest
 
 from experiments import executors, heartbeat
 from experiments.catalog import study
-from experiments.executors import loss, make_executor
+from experiments.executors import make_executor, what_was_lost
 from experiments.records import Store
 from experiments.sweep import missing, plan, sweep
 from experiments.variants import variant
@@ -239,7 +239,7 @@ def test_what_waits_for_a_lost_scheduler_is_told(monkeypatch):
 def test_a_run_that_keeps_killing_its_workers_is_a_loss():
     distributed = pytest.importorskip("distributed")
     killed = distributed.KilledWorker("a run", None, 3)
-    assert loss(killed).startswith("a worker process was killed")
+    assert what_was_lost(killed).startswith("a worker process was killed")
 
 
 def test_without_distributed_the_advice_is_to_install_it(monkeypatch):

@@ -13,6 +13,7 @@ from experiments.catalog import (
     nni_2023_ex1,
     tp1_cnn,
 )
+from experiments.errors import InputError
 
 if TYPE_CHECKING:
     from experiments.study import Study
@@ -39,5 +40,5 @@ def study(name: str) -> Study:
     if name not in _STUDIES:
         near = difflib.get_close_matches(name, _STUDIES, 1)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(_STUDIES)}"
-        raise ValueError(f"report {name!r} is not in the catalogue; {hint}")
+        raise InputError(f"report {name!r} is not in the catalogue; {hint}")
     return _STUDIES[name]

@@ -12,6 +12,7 @@ from experiments import lookup, reporting
 from experiments.commands import common
 from experiments.comparison import Comparison, Difference
 from experiments.comparison import compare as compare_records
+from experiments.errors import InputError
 from experiments.quantities import Unit, formatted
 from experiments.records import DEFAULT_STORE, Store
 
@@ -59,7 +60,7 @@ def _runs(name: str, store: Store) -> tuple[Recipe, list[Record]]:
     records = lookup.records(study, recipe, store)
     if not records:
         command = reporting.how_to_run(study, store.root, recipe)
-        raise ValueError(f"no records of {recipe.name}; run: {command}")
+        raise InputError(f"no records of {recipe.name}; run: {command}")
     return recipe, records
 
 

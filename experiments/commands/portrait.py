@@ -10,6 +10,7 @@ import typer
 from experiments import catalog, lookup
 from experiments.commands import common
 from experiments.commands.progress import progress
+from experiments.errors import InputError
 from experiments.records import DEFAULT_STORE, Store
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def portrait(
     study = catalog.study(report)
     chosen = lookup.recipes(study, [recipe])
     if len(chosen) != 1:
-        raise ValueError(
+        raise InputError(
             f"{recipe!r} names {len(chosen)} recipes of {study.name}; name one of "
             + ", ".join(each.name for each in chosen)
         )

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from experiments import layers, networks
+from experiments.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +36,7 @@ class _Stacked(nn.Module):
         super().__init__()
         for name in self._needs:
             if getattr(members[0], name) is None:
-                raise ValueError(f"a fleet cannot hold {members[0]}: it has no {name}")
+                raise InputError(f"a fleet cannot hold {members[0]}: it has no {name}")
         for name, first in members[0].named_parameters(recurse=False):
             stacked = torch.stack([getattr(member, name).detach() for member in members])
             self.register_parameter(name, nn.Parameter(stacked, first.requires_grad))
@@ -54,7 +55,7 @@ class Conv2d(_Stacked):
         super().__init__(members)
         first = members[0]
         if first.groups != 1 or first.padding_mode != "zeros":
-            raise ValueError(f"a fleet cannot hold {first}: it has groups, or no zero padding")
+            raise InputError(f"a fleet cannot hold {first}: it has groups, or no zero padding")
         if first.bias is None:
             self.register_parameter("bias", None)
         self._settings: dict[str, Any] = {

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from experiments import layers, networks, resnet
+from experiments.errors import InputError
 from experiments.fleet import layers as fused
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ class Fleet(nn.Module):
     def __init__(self, members: Sequence[nn.Module], streams: Sequence[torch.Generator]) -> None:
         super().__init__()
         if not members:
-            raise ValueError("a fleet needs at least one network")
+            raise InputError("a fleet needs at least one network")
         if len({repr(member) for member in members}) > 1:
-            raise ValueError("a fleet needs networks of one architecture, got some that differ")
+            raise InputError("a fleet needs networks of one architecture, got some that differ")
         self._members = list(members)
         self._spelled_out = [_spelled_out(member) for member in members]
         self.layers = _side_by_side(self._spelled_out, streams)
@@ -102,7 +103,7 @@ def _side_by_side(members: Sequence[Any], streams: Sequence[torch.Generator]) ->
         return first
     if type(first) in _FUSED:
         return _FUSED[type(first)](members)
-    raise ValueError(
+    raise InputError(
         f"a fleet cannot hold {type(first).__name__}, for which it has no layer that keeps its "
         "members apart; train such networks one by one"
     )

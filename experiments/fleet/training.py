@@ -10,6 +10,7 @@ import torch
 
 from experiments import datasets
 from experiments.course import Course
+from experiments.errors import InputError
 from experiments.fleet.feed import Stock, streams
 from experiments.fleet.networks import Fleet
 from experiments.fleet.step import Replayed, Step, evaluate, train_epoch
@@ -109,7 +110,7 @@ def train_fleet(
 
 def _check_alike(members: Sequence[Member]) -> None:
     if not members:
-        raise ValueError("a fleet needs at least one member")
+        raise InputError("a fleet needs at least one member")
     first = members[0].recipe
     for recipe in (member.recipe for member in members):
         one, other = architecture(first), architecture(recipe)
@@ -119,7 +120,7 @@ def _check_alike(members: Sequence[Member]) -> None:
             if getattr(one, field.name) != getattr(other, field.name)
         ]
         if differing:
-            raise ValueError(
+            raise InputError(
                 f"recipes {first.name!r} and {recipe.name!r} differ in {', '.join(differing)} and "
                 "cannot be trained in one fleet; train them one by one"
             )
