@@ -1,0 +1,159 @@
+"""Time to accuracy: the seconds of a step of the race, beside those of the catalogue's engine.
+
+Steps of the race's recipe are timed on images of full and of half the size and with SGD in Muon's
+place, beside steps of `experiments.training.train_epoch` on the network whose accuracy the race is
+after. The networks differ, so there is no common answer to compare; what is checked instead is that
+each learns a batch that it sees again and again.
+
+The recipes take turns. The time does not depend on the pixels: they are random.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import cache, partial
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benches.ladder import LADDER, epoch_of
+from benches.turns import Replay, finished
+from experiments import catalog, speed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxtyping import Int64, UInt8
+    from torch import Tensor
+
+    from benches.conftest import Measure
+
+RACE = {
+    "race": replace(speed.WHOLE, small=0.0),
+    "race, half size": replace(speed.WHOLE, small=1.0),
+    "race, SGD for Muon": replace(speed.recipe("without-muon"), small=0.0),
+}
+ENGINE = replace(catalog.study("assignment-3").recipe("task-2", "sgd"), batch=speed.WHOLE.batch)
+ENGINE_NAME = "engine, assignment-3"
+NAMES = (*RACE, ENGINE_NAME)
+
+CHECKED = 20
+"""Times that a batch is seen before it must have been learned."""
+
+STEPS = {"smoke": 2, "default": 6, "full": 40}
+ROUNDS = {"smoke": 1, "default": 3, "full": 5}
+"""Each round times so many steps of each recipe."""
+
+FULL_SECONDS = 20.0
+"""For each bench of a full run, on two cores."""
+
+CLOCK = Replay()
+
+
+@pytest.mark.benchmark(timer=CLOCK)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("device", ["cpu", "cuda"], indirect=True)
+def test_time_to_accuracy(name: str, device: str, scale: str, measure: Measure) -> None:
+    assert _learns(name, device), f"{name!r} does not learn a batch that it sees again and again"
+    seconds = _seconds(device, scale)[name]
+    measure(
+        CLOCK.replayed(seconds),
+        group=f"time to accuracy, {device}",
+        rounds=len(seconds),
+        device=device,
+        flops=_flops(name),
+        peak_memory_bytes=None,
+        recipe=name,
+        images=speed.WHOLE.batch,
+        bytes=speed.WHOLE.batch * 3 * 32 * 32,
+    )
+
+
+@cache
+def _seconds(device: str, scale: str) -> dict[str, list[float]]:
+    """Return the seconds of every step that was timed; recipes take turns, a few steps each."""
+    images, labels = _images((STEPS[scale] + 1) * speed.WHOLE.batch, device)
+    seconds: dict[str, list[float]] = {name: [] for name in NAMES}
+    engine = _engine(images[: speed.WHOLE.batch], labels[: speed.WHOLE.batch], device)
+    engine()  # fills caches
+    for _ in range(ROUNDS[scale]):
+        for name, settings in RACE.items():
+            seconds[name] += _steps(settings, images, labels, device)
+        for _ in range(STEPS[scale]):
+            started = time.perf_counter()
+            engine()
+            seconds[ENGINE_NAME].append(time.perf_counter() - started)
+    return seconds
+
+
+def _steps(
+    settings: speed.Settings,
+    images: UInt8[Tensor, "n c h w"],
+    labels: Int64[Tensor, " n"],
+    device: str,
+) -> list[float]:
+    """Return the seconds of all steps of one epoch but the first, which follows the stem."""
+    ends: list[float] = []
+
+    def on_step(step: int, steps: int) -> None:
+        del step, steps
+        if device == "cuda":
+            torch.cuda.synchronize()
+        ends.append(time.perf_counter())
+
+    speed.train(replace(settings, epochs=1), (images, labels), 10, "bench", on_step)
+    return [after - before for before, after in pairwise(ends)]
+
+
+def _engine(
+    images: UInt8[Tensor, "n c h w"], labels: Int64[Tensor, " n"], device: str
+) -> Callable[[], float]:
+    """Return the call that takes one step of the engine."""
+    rung = LADDER["+ fused optimiser"]
+    return finished(epoch_of(rung, ENGINE, images.cpu(), labels.cpu(), device), device)
+
+
+@cache
+def _learns(name: str, device: str) -> bool:
+    """Whether a recipe of the race, or the engine, fits images that it sees again and again."""
+    images, labels = _images(64, device)
+    if name == ENGINE_NAME:
+        epoch = _engine(images, labels, device)
+        return epoch() > min(epoch() for _ in range(CHECKED))
+    settings = replace(RACE[name], batch=64, epochs=CHECKED)
+    network, mean = speed.train(settings, (images, labels), 10, "bench")
+    if settings.small:
+        images = speed.halved(images)  # judged at the size that was seen
+    return speed.accuracies(network, images, labels, mean)[1] > 0.3  # by chance 0.1 ± 0.04
+
+
+@cache
+def _images(n: int, device: str) -> tuple[UInt8[Tensor, "n c h w"], Int64[Tensor, " n"]]:
+    rng = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (n, 32, 32, 3), dtype=torch.uint8, generator=rng)
+    labels = torch.randint(10, (n,), generator=rng)
+    return pixels.to(device).permute(0, 3, 1, 2), labels.to(device)
+
+
+@cache
+def _flops(name: str) -> int:
+    """Floating-point operations of a step, forward and backward, of convolutions and products."""
+    if name == ENGINE_NAME:
+        return _counted(_engine(*_images(speed.WHOLE.batch, "cpu"), "cpu"))
+    one, two = (_counted(partial(_steps_on_cpu, name, epochs)) for epochs in (1, 2))
+    return two - one  # without what comes before the first step
+
+
+def _steps_on_cpu(name: str, epochs: int) -> None:
+    images, labels = _images(speed.WHOLE.batch, "cpu")
+    speed.train(replace(RACE[name], epochs=epochs), (images, labels), 10, "bench")
+
+
+def _counted(call: Callable[[], object]) -> int:
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops()

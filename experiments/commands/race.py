@@ -1,0 +1,194 @@
+"""``race``: how many seconds of training a test accuracy takes."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+from experiments.commands import common
+from experiments.errors import InputError
+from experiments.records import DEFAULT_STORE
+
+if TYPE_CHECKING:
+    from experiments.speed import Result, Split, Summary
+
+DEFAULT_VIEWS = 6
+
+
+def race(
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe of the race; --list names them all.")
+    ] = "whole",
+    seeds: common.SeedsOption = 5,
+    target: Annotated[
+        float | None,
+        typer.Option(metavar="PERCENT", help="Test accuracy to reach.", show_default="80.26"),
+    ] = None,
+    views: Annotated[
+        int, typer.Option(help="Views of a test image whose scores are averaged: 1, 2 or 6.")
+    ] = DEFAULT_VIEWS,
+    validation: Annotated[
+        bool,
+        typer.Option("--validation", help="Hold out training images and measure on those."),
+    ] = False,
+    device: common.DeviceOption = common.Device.cpu,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads; by default PyTorch's choice.")
+    ] = None,
+    data_root: Annotated[
+        Path | None, typer.Option(help="Data folder; else CONVLAWS_DATA, else a download.")
+    ] = None,
+    store: common.StoreOption = DEFAULT_STORE,
+    names: Annotated[
+        bool, typer.Option("--list", help="List the recipes, and what each is for.")
+    ] = False,
+    as_json: common.JsonOption = False,
+) -> None:
+    """Train on CIFAR-10 against the clock, once a seed, and hold the mean against a target.
+
+    The target is reached if the 95 % interval of the mean over seeds lies above it. Results are
+    kept in STORE/time-to-accuracy; seeds that are there already are not run again, so a race can
+    be run one seed at a time, when the machine has nothing else to do:
+
+        python -m experiments race --seeds 1
+        python -m experiments race --seeds 2
+
+    Choose settings with --validation, which never looks at the test images. Other recipes leave
+    one idea out, or train for longer:
+
+        python -m experiments race --list
+        python -m experiments race without-muon --seeds 3
+    """
+    from experiments import speed  # PyTorch takes seconds to import
+
+    if names:
+        _list(as_json)
+        return
+    if views not in speed.VIEWS:
+        raise InputError(f"{views} views are not offered; choose 1, 2 or 6 with --views")
+    target = 100 * speed.TARGET if target is None else target
+    if not 0 < target < 100:
+        raise InputError(f"the target is an accuracy between 0 and 100 percent, got {target:g}")
+    split: Split = "validation" if validation else "test"
+    results = _run(recipe, seeds, split, device.value, threads, data_root, store)
+    found = speed.summary(results, views)
+    if as_json:
+        common.print_json(_data(recipe, results, found, target))
+        return
+    common.out.print(_table(results))
+    common.out.print(_verdict(found, target), soft_wrap=True)
+
+
+def _run(
+    recipe: str,
+    seeds: int,
+    split: Split,
+    device: str,
+    threads: int | None,
+    data_root: Path | None,
+    store: Path,
+) -> list[Result]:
+    """Return the results of all seeds, after running those that the store does not hold."""
+    from experiments import datasets, speed  # PyTorch takes seconds to import
+
+    settings, kept = speed.recipe(recipe), speed.Results(store)
+    paths = [kept.path(recipe, settings, seed, split, device) for seed in range(seeds)]
+    with _progress() as shown:
+        for seed, path in enumerate(paths):
+            if path.is_file():
+                continue
+            task = shown.add_task(f"seed {seed}", total=None)
+
+            def on_step(step: int, steps: int, task: TaskID = task) -> None:
+                shown.update(task, completed=step, total=steps)
+
+            result = speed.race(
+                settings,
+                seed,
+                datasets.load("cifar10", data_root),
+                split=split,
+                device=device,
+                threads=threads,
+                on_step=on_step,
+            )
+            kept.write(path, result)
+    return [kept.read(path) for path in paths]
+
+
+def _progress() -> Progress:
+    """Return a display of seeds and steps; quiet where there is no terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    return Progress(*columns, console=common.err, disable=not common.err.is_terminal)
+
+
+def _list(as_json: bool) -> None:
+    from experiments import speed
+
+    if as_json:
+        common.print_json(
+            {
+                name: {"for": each.purpose} | each.settings.to_dict()
+                for name, each in speed.RECIPES.items()
+            }
+        )
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for header in ("recipe", "epochs", "what it is for"):
+        table.add_column(header, header_style="dim")
+    for name, each in speed.RECIPES.items():
+        table.add_row(name, f"{each.settings.epochs:g}", each.purpose)
+    common.out.print(table)
+
+
+def _data(name: str, results: list[Result], found: Summary, target: float) -> dict[str, Any]:
+    return {
+        "recipe": name,
+        "target": target,
+        "reached": found.above(target / 100),
+        "summary": dataclasses.asdict(found),
+        "results": [result.to_dict() for result in results],
+    }
+
+
+def _table(results: list[Result]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    views = sorted(results[0].accuracy)
+    for header in ("seed", *(f"{n} view{'s' * (n > 1)}" for n in views), "seconds", "processor"):
+        table.add_column(header, justify="right", header_style="dim")
+    for result in results:
+        table.add_row(
+            str(result.seed),
+            *(f"{result.accuracy[n]:.2%}" for n in views),
+            f"{result.training_seconds:.1f}",
+            f"{result.processor_seconds:.1f}",
+        )
+    return table
+
+
+def _verdict(found: Summary, target: float) -> str:
+    mean = f"\nmean {100 * found.mean:.2f} %"
+    seconds = f"median {found.median_seconds:.1f} s of training"
+    if found.interval is None:
+        return f"{mean}, {seconds}; one seed has no interval: add --seeds 5"
+    where = "above" if found.above(target / 100) else "not above"
+    return (
+        f"{mean} (95 % interval over {found.seeds} seeds: {100 * found.interval.low:.2f} to "
+        f"{100 * found.interval.high:.2f} %), {where} {target:g} %; {seconds}"
+    )

@@ -1,0 +1,158 @@
+"""What a run of the race measured, as a file; and what several seeds say together."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import statistics
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from experiments.errors import InputError
+from experiments.records import RecordError
+from experiments.speed.settings import Settings
+from experiments.statistics import Interval, mean_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Split = Literal["test", "validation"]
+
+FOLDER = "time-to-accuracy"
+"""Where results lie in a store."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run measured.
+
+    ``accuracy`` holds one number in [0, 1] for each number of views. ``provenance`` is that of a
+    record (:mod:`experiments.provenance`): ``training_seconds`` is what the race is about.
+    ``processor_seconds`` are those of all threads during training: on a machine that has other work
+    to do, they tell more than the clock on the wall. ``split`` says which images were measured on.
+    """
+
+    settings: Settings
+    seed: int
+    split: Split
+    device: str
+    dataset_fingerprint: str
+    accuracy: dict[int, float]
+    processor_seconds: float = field(compare=False)
+    provenance: dict[str, Any] = field(compare=False)
+
+    @property
+    def training_seconds(self) -> float:
+        """Seconds of training, by the clock on the wall."""
+        return self.provenance["training_seconds"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON-ready data."""
+        return dataclasses.asdict(self) | {
+            "settings": self.settings.to_dict(),
+            "accuracy": {str(views): value for views, value in self.accuracy.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Result:
+        """Read a result from JSON data; raises KeyError, TypeError or ValueError if it is none."""
+        settings = Settings(**data["settings"])
+        accuracy = {int(views): float(value) for views, value in data["accuracy"].items()}
+        result = cls(**(data | {"settings": settings, "accuracy": accuracy}))
+        if not all(0 <= value <= 1 for value in accuracy.values()):
+            raise ValueError(f"an accuracy lies in [0, 1], got {accuracy}")
+        float(result.training_seconds)
+        return result
+
+
+@dataclass(frozen=True)
+class Results:
+    """The folder of a store that holds results, one JSON file each."""
+
+    store: Path
+
+    def path(self, name: str, settings: Settings, seed: int, split: Split, device: str) -> Path:
+        """Return where the result of this run lies; ``name`` is for people."""
+        run = f"{name}.{split}.seed-{seed}.{device}.{settings.digest[:12]}.json"
+        return self.store / FOLDER / run
+
+    def write(self, path: Path, result: Result) -> None:
+        """Write a result in one piece.
+
+        Raises
+        ------
+        RecordError
+            If it cannot be written; the message says where.
+        """
+        partial = path.with_suffix(".partial")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(result.to_dict(), sort_keys=True, indent=1, allow_nan=False)
+            partial.write_text(text + "\n")
+            os.replace(partial, path)
+        except OSError as error:
+            raise RecordError(
+                f"cannot write {path}: {error.strerror}; choose another store with --store"
+            ) from error
+
+    def read(self, path: Path) -> Result:
+        """Read a result.
+
+        Raises
+        ------
+        RecordError
+            If the file is not a complete result; the message names it.
+        """
+        try:
+            return Result.from_dict(json.loads(path.read_text()))
+        except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
+            raise RecordError(
+                f"result {path} cannot be read ({error!r}); delete it and run again to replace it"
+            ) from error
+
+    def all(self, split: Split = "test") -> list[Result]:
+        """Return every result on a split, in the order of their file names; raises as `read`."""
+        every = [self.read(path) for path in sorted((self.store / FOLDER).glob("*.json"))]
+        return [result for result in every if result.split == split]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Several seeds of one recipe: mean accuracy with its interval, and median seconds."""
+
+    seeds: int
+    views: int
+    mean: float
+    interval: Interval | None
+    median_seconds: float
+    median_processor_seconds: float
+
+    def above(self, target: float) -> bool:
+        """Whether the whole interval of the mean lies above a target accuracy, in [0, 1]."""
+        return self.interval is not None and self.interval.low > target
+
+
+def summary(results: Sequence[Result], views: int) -> Summary:
+    """Return what the results say together about the accuracy with so many views.
+
+    Raises
+    ------
+    InputError
+        If there is none, or they are not seeds of one recipe on one split, device and data set.
+    """
+    if not results:
+        raise InputError("there are no results to summarise; run the race first")
+    same = {(r.settings, r.split, r.device, r.dataset_fingerprint) for r in results}
+    if len(same) > 1 or len({r.seed for r in results}) < len(results):
+        raise InputError("only different seeds of one recipe on the same images have one mean")
+    accuracies = [result.accuracy[views] for result in results]
+    return Summary(
+        seeds=len(results),
+        views=views,
+        mean=statistics.fmean(accuracies),
+        interval=mean_interval(accuracies),
+        median_seconds=statistics.median(result.training_seconds for result in results),
+        median_processor_seconds=statistics.median(r.processor_seconds for r in results),
+    )

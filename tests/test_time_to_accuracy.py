@@ -1,0 +1,489 @@
+"""The race: its stem whitens, Muon orthogonalises, runs repeat, and no test image is seen."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from experiments import datasets, speed
+from experiments.datasets import Dataset
+from experiments.records import RecordError
+from experiments.speed import inputs, muon, network, schedule, training
+from experiments.speed.settings import Settings
+
+UNIT = torch.finfo(torch.float64).eps / 2
+"""Unit roundoff."""
+
+TINY = Settings(epochs=3, batch=32, components=6, widths=(8, 16), pooled=(True, True), small=0.25)
+
+
+def pictures(count, side=16, channels=3, seed=0):
+    """Make images with the long-range correlations that whitening is for."""
+    rng = torch.Generator().manual_seed(seed)
+    smooth = torch.rand(count, channels, side // 4, side // 4, generator=rng)
+    rough = torch.rand(count, channels, side, side, generator=rng)
+    large = torch.nn.functional.interpolate(smooth, size=(side, side), mode="bilinear")
+    return (255 * (0.8 * large + 0.2 * rough)).to(torch.uint8)
+
+
+def patterns(count, seed):
+    """Make images of two classes, which a look at the upper and the lower half tells apart."""
+    images = pictures(count, seed=seed)
+    labels = torch.randint(2, (count,), generator=torch.Generator().manual_seed(seed))
+    images[labels == 0, :, :8] //= 2
+    images[labels == 1, :, 8:] //= 2
+    return images.contiguous(memory_format=torch.channels_last), labels
+
+
+def dataset(train=256, test=128):
+    return Dataset("patterns", *patterns(train, 0), *patterns(test, 1), 2, fingerprint="made up")
+
+
+DATA = dataset()
+TRAIN_SET = DATA.train_images, DATA.train_labels
+
+
+def run(settings=TINY, seed=0, data=DATA, **options):
+    return speed.race(settings, seed, data, **options)
+
+
+# --- the stem -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("floor", [0.0, 100.0])
+def test_the_stem_whitens_the_patches_it_was_made_from(floor):
+    """Second moments of the outputs: λ / (λ + floor) on the diagonal, 0 off it.
+
+    Two parts round. The eigenvectors of the computed covariance C are those of one that differs
+    from C by at most ``k u ‖C‖`` in norm (k rows, a modest factor included; Anderson and others,
+    *LAPACK Users' Guide*, section 4.7), and C itself, a sum over m patches, by ``m u ‖C‖``. After
+    division by the deviations this error counts ``‖C‖ / (least λ + floor)`` times as much.
+    """
+    images = pictures(64).double()
+    images -= images.mean((0, 2, 3), keepdim=True)
+    rows = network.patches(images)
+    filters = network.whitening_filters(images, 12, floor).flatten(1)
+    outputs = rows @ filters.T
+    moments = outputs.T @ outputs / len(outputs)
+
+    covariance = rows.T @ rows / len(rows)
+    variances = torch.linalg.eigvalsh(covariance).flip(0)[:12]
+    expected = torch.diag(variances / (variances + floor))
+    condition = covariance.norm() / (variances[-1] + floor)
+    bound = 2 * (len(rows) + rows.shape[1]) * UNIT * condition
+    assert bound < 1e-8  # or the next line would say little
+    assert (moments - expected).abs().max() <= bound
+
+
+def test_the_stem_of_the_network_is_those_filters_with_both_signs_and_is_not_trained():
+    images = pictures(8).float() - 128
+    stem = network.whitening_filters(images, 3)
+    made = network.RaceNet(stem, 3, (4,), (True,), classes=2)
+    assert torch.equal(made.stem.weight, torch.cat([stem, -stem]))
+    assert not made.stem.weight.requires_grad
+    result, _ = speed.train(TINY, TRAIN_SET, 2, "a")
+    again, _ = speed.train(replace(TINY, epochs=0.25), TRAIN_SET, 2, "a")
+    assert torch.equal(result.stem.weight, again.stem.weight)
+    assert not torch.equal(result.head.weight, again.head.weight)
+
+
+def test_without_whitening_the_stem_is_trained():
+    plain = replace(TINY, whitened=False)
+    once, _ = speed.train(replace(plain, epochs=0.25), TRAIN_SET, 2, "a")
+    made, _ = speed.train(plain, TRAIN_SET, 2, "a")
+    assert not torch.equal(made.stem.weight, once.stem.weight)
+
+
+def test_components_that_do_not_exist_are_refused():
+    images = pictures(8).float() - 128
+    with pytest.raises(ValueError, match=r"49 components were asked for, but .* has 1 to 48"):
+        network.whitening_filters(images, 49)
+    with pytest.raises(ValueError, match="is constant and cannot be brought to variance 1"):
+        network.whitening_filters(torch.zeros(8, 3, 16, 16), 1, floor=0.0)
+
+
+# --- Muon ---------------------------------------------------------------------------------------
+
+
+def polynomial(s, steps):
+    a, b, c = muon.POLYNOMIAL
+    for _ in range(steps):
+        s = a * s + b * s**3 + c * s**5
+    return s
+
+
+@pytest.mark.parametrize("shape", [(4, 9), (9, 4), (6, 6)])
+@pytest.mark.parametrize("steps", [0, 1, 3])
+def test_singular_vectors_stay_and_singular_values_follow_the_polynomial(shape, steps):
+    """To ``16 · steps · (m + n) · u`` times what the factors amplify.
+
+    A step is four products of matrices of m rows at most, whose entries err by (m + n) u times
+    their norms; a factor has norm at most |a| + |b| + |c| on the unit ball.
+    """
+    matrix = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    expected = left @ torch.diag(polynomial(values / values.norm(), steps)) @ right
+    growth = sum(map(abs, muon.POLYNOMIAL)) ** (2 * steps)
+    bound = 16 * max(steps, 1) * sum(shape) * UNIT * growth
+    assert bound < 1e-6
+    assert (muon.orthogonalised(matrix, steps) - expected).abs().max() <= bound
+
+
+def test_three_steps_leave_singular_values_near_one():
+    """Every singular value of at least 0.02 of the norm ends between 0.68 and 1.21."""
+    s = np.linspace(0.02, 1, 1_000_001)
+    reached = polynomial(s, muon.STEPS)
+    # Between grid points p changes by at most its slope, 3.45 a step, times their distance.
+    slack = 3.45**muon.STEPS * (s[1] - s[0])
+    assert 0.68 + slack < reached.min()
+    assert reached.max() < 1.21 - slack
+    matrix = torch.randn(64, 576, generator=torch.Generator().manual_seed(0))
+    values = torch.linalg.svdvals(muon.orthogonalised(matrix))
+    assert values.min() > 0.68
+    assert values.max() < 1.21
+
+
+def test_a_zero_gradient_moves_nothing():
+    assert torch.equal(muon.orthogonalised(torch.zeros(3, 5)), torch.zeros(3, 5))
+
+
+def test_muon_follows_its_rule_written_out():
+    """Two steps against the rule, in float64; a bank keeps its norm, and turns by what lr says."""
+    bank = torch.nn.Parameter(
+        torch.randn(4, 2, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    )
+    gradients = torch.randn(2, 4, 2, 3, 3, dtype=torch.float64, generator=torch.Generator())
+    optimiser = muon.Muon([bank], lr=0.1, momentum=0.6)
+    expected = bank.detach().clone()
+    assert expected.norm().item() == pytest.approx(2, rel=4 * UNIT)
+    velocity = torch.zeros_like(expected)
+    for gradient in gradients:
+        bank.grad = gradient.clone()
+        optimiser.step()
+        velocity = 0.6 * velocity + gradient
+        turned = muon.orthogonalised((gradient + 0.6 * velocity).flatten(1))
+        expected -= 0.1 * turned.view_as(expected)
+        expected *= 2 / expected.norm()
+        # The same operations in another order: some 20 roundings of numbers up to 2.
+        assert (bank - expected).abs().max() <= 40 * UNIT
+
+
+# --- batches ------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_the_images_less_their_mean_some_of_them_mirrored():
+    images, _ = patterns(8, 2)
+    mean = inputs.channel_means(images)
+    both = inputs.BothHands(images, mean)
+    indices = torch.tensor([5, 0, 5])
+    batch = both.batch(indices, torch.tensor([False, True, True]))
+    expected = images[indices].float() - mean[:, None, None]
+    expected[1:] = expected[1:].flip(3)
+    assert torch.equal(batch, expected)
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_halved_pixels_are_rounded_means_of_four():
+    image = torch.tensor([[0, 2, 255, 255], [1, 4, 255, 254]], dtype=torch.uint8)
+    small = inputs.halved(image.expand(1, 3, 2, 4))
+    assert small.tolist() == [[[[2, 255]]] * 3]
+
+
+def test_two_epochs_show_every_image_once_in_each_hand():
+    order, mirrored = schedule.appearances(50, 2, "a")
+    seen = {(int(i), int(hand)) for i, hand in zip(order, mirrored, strict=True)}
+    assert seen == {(i, hand) for i in range(50) for hand in (0, 1)}
+    assert sorted(order[:50].tolist()) == list(range(50))
+
+
+# --- runs ---------------------------------------------------------------------------------------
+
+
+def test_the_same_seed_gives_the_same_result_whatever_was_drawn_before():
+    first = run()
+    torch.rand(3)
+    state = torch.get_rng_state()
+    assert run() == first
+    assert torch.equal(torch.get_rng_state(), state)
+    trained = [
+        speed.train(TINY, TRAIN_SET, 2, name)[0].head.weight
+        for name in ("test/0", "test/0", "test/1", "validation/0")
+    ]
+    assert torch.equal(trained[0], trained[1])
+    assert not torch.equal(trained[0], trained[2])
+    assert not torch.equal(trained[0], trained[3])
+
+
+def test_muon_holds_the_size_of_the_convolutions_and_the_rest_is_trained_too():
+    long, short = (
+        speed.train(replace(TINY, epochs=epochs), TRAIN_SET, 2, "a")[0] for epochs in (0.25, 1)
+    )
+    for (name, weight), other in zip(long.named_parameters(), short.parameters(), strict=True):
+        assert torch.equal(weight, other) != weight.requires_grad, name
+    for convolution in long.convolutions:
+        bank = convolution.weight.detach().double()
+        # Scaled in float32: a sum of n squares errs by n roundings at most, its root by half.
+        bound = (bank.numel() / 2 + 4) * 2**-24
+        assert bank.norm().item() == pytest.approx(len(bank) ** 0.5, rel=bound)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"whitened": False}, {"optimiser": "sgd"}, {"small": 0.0}],
+    ids=["whole", "without-whitening", "without-muon", "without-small-images"],
+)
+def test_what_can_be_learned_is_learned(change):
+    result = run(replace(TINY, **change))
+    assert all(accuracy > 0.9 for accuracy in result.accuracy.values())
+
+
+def test_shuffled_labels_do_not_reach_what_true_ones_do():
+    """Planted: the measurement must not find what is not there (six sigma of 128 coin flips)."""
+    order = torch.randperm(len(DATA.train_labels), generator=torch.Generator().manual_seed(0))
+    shuffled = replace(DATA, train_labels=DATA.train_labels[order])
+    assert run(data=shuffled).accuracy[1] < 0.5 + 6 * 0.5 / 128**0.5
+
+
+def test_a_run_on_the_test_images_trains_on_all_training_images_and_no_other():
+    (images, labels), (judged, truth) = speed.parts(DATA, "test")
+    assert images is DATA.train_images
+    assert labels is DATA.train_labels
+    assert judged is DATA.test_images
+    assert truth is DATA.test_labels
+
+
+def test_the_test_images_change_nothing_in_training():
+    """Planted: other test images, under which only what is measured may change."""
+    seen = []
+
+    def watch(step, steps):
+        seen.append((step, steps))
+
+    other = replace(DATA, test_images=255 - DATA.test_images)
+    first, second = (run(data=data, on_step=watch) for data in (DATA, other))
+    assert first.accuracy[1] > 0.9
+    assert (
+        second.accuracy[1] < 0.1
+    )  # the same weights, on negatives: each image looks the other way
+    assert seen == 2 * [(step, 24) for step in range(1, 25)]
+
+
+def test_the_validation_split_divides_the_training_images_and_holds_no_test_image():
+    marked = replace(DATA, train_images=torch.arange(256).view(-1, 1, 1, 1).expand(-1, 3, 16, 16))
+    (images, labels), (held_out, truth) = speed.parts(marked, "validation")
+    kept, judged = images[:, 0, 0, 0], held_out[:, 0, 0, 0]
+    assert sorted([*kept.tolist(), *judged.tolist()]) == list(range(256))
+    assert len(judged) == 25
+    assert torch.equal(labels, DATA.train_labels[kept])
+    assert torch.equal(truth, DATA.train_labels[judged])
+    assert torch.equal(judged, speed.parts(marked, "validation")[1][0][:, 0, 0, 0])
+
+
+def test_testing_is_not_timed(monkeypatch):
+    def slow(*arguments):
+        time.sleep(0.2)
+        return {1: 0.5}
+
+    monkeypatch.setattr(training, "accuracies", slow)
+    result = run(replace(TINY, epochs=0.25))
+    assert result.provenance["wall_seconds"] - result.training_seconds >= 0.2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 0}, "epochs must be positive and finite, got 0"),
+        ({"epochs": float("nan")}, "epochs must be positive and finite"),
+        ({"batch": 0}, "batch must be at least 1"),
+        ({"widths": (8,)}, "there are 1 and 2 of them"),
+        ({"optimiser": "adam"}, "optimiser 'adam' is unknown; known: muon, sgd"),
+        ({"small": 1.5}, r"small must be in \[0, 1\], got 1.5"),
+    ],
+)
+def test_impossible_settings_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(TINY, **change)
+
+
+def test_too_few_images_for_a_batch_are_refused():
+    with pytest.raises(ValueError, match=r"0\.1 epochs of 256 images do not fill one batch of 32"):
+        run(replace(TINY, epochs=0.1))
+
+
+# --- results ------------------------------------------------------------------------------------
+
+
+def made_up(accuracy, seed=0, **changes):
+    made = speed.Result(
+        TINY, seed, "test", "cpu", "made up", dict.fromkeys(speed.VIEWS, accuracy), 2.0,
+        {"training_seconds": 1.0 + seed},
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+def test_a_result_comes_back_as_it_was_written(tmp_path):
+    results = speed.Results(tmp_path)
+    result = run()
+    path = results.path("tiny", TINY, 0, "test", "cpu")
+    results.write(path, result)
+    assert results.read(path) == result
+    assert results.read(path).provenance == result.provenance
+    assert results.all() == [result]
+    assert results.all("validation") == []
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("damage", ["", "{}", "[]", '{"settings": {"epochs": -1}}'])
+def test_a_damaged_result_is_named(tmp_path, damage):
+    path = tmp_path / "result.json"
+    path.write_text(damage)
+    with pytest.raises(RecordError, match=r"result .*result\.json cannot be read"):
+        speed.Results(tmp_path).read(path)
+
+
+def test_the_target_is_reached_where_the_whole_interval_lies_above_it():
+    results = [made_up(0.80 + 0.01 * seed, seed) for seed in range(3)]
+    found = speed.summary(results, views=1)
+    half = 4.302653 * 0.01 / 3**0.5  # t-quantile of two degrees of freedom
+    assert found.mean == pytest.approx(0.81)
+    assert found.interval.low == pytest.approx(0.81 - half, abs=1e-7)
+    assert found.median_seconds == 2.0
+    assert found.above(0.81 - 1.01 * half)
+    assert not found.above(0.81 - 0.99 * half)
+    assert not speed.summary(results[:1], views=1).above(0.5)  # one seed has no interval
+
+
+def test_only_seeds_of_one_recipe_have_a_mean():
+    for other in (
+        made_up(0.8, 0),
+        made_up(0.8, 1, settings=replace(TINY, epochs=4)),
+        made_up(0.8, 1, split="validation"),
+        made_up(0.8, 1, dataset_fingerprint="another"),
+    ):
+        with pytest.raises(ValueError, match="only different seeds of one recipe"):
+            speed.summary([made_up(0.8, 0), other], views=1)
+    with pytest.raises(ValueError, match="no results to summarise"):
+        speed.summary([], views=1)
+
+
+def test_every_recipe_of_the_ladder_differs_from_every_other():
+    digests = [entry.settings.digest for entry in speed.RECIPES.values()]
+    assert len(set(digests)) == len(digests)
+
+
+# --- the command --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    """Let the command race on a few images with small recipes."""
+    monkeypatch.setattr(datasets, "load", lambda name, root: DATA)
+    entries = {"whole": speed.Entry(TINY, "every idea")}
+    monkeypatch.setattr("experiments.speed.ladder.RECIPES", entries)
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_race_runs_what_is_missing_and_judges(convlaws, tmp_path, monkeypatch):
+    arguments = ("race", "--target", 60, "--store", tmp_path, "--threads", 1)
+    code, out, err = convlaws(*arguments, "--seeds", 1)
+    assert code == 0
+    assert err == ""  # no progress where there is no terminal
+    assert "one seed has no interval: add --seeds 5" in out
+    first = next((tmp_path / speed.FOLDER).iterdir())
+    written = first.read_bytes()
+    code, out, _ = convlaws(*arguments, "--seeds", 3, "--json")
+    assert code == 0
+    assert first.read_bytes() == written  # kept, its seconds too
+    data = json.loads(out)
+    assert data["reached"] is True
+    assert [result["seed"] for result in data["results"]] == [0, 1, 2]
+    assert {result["split"] for result in data["results"]} == {"test"}
+    monkeypatch.setattr(training, "train", None)  # nothing is left to train
+    code, out, _ = convlaws(*arguments, "--seeds", 3)
+    assert code == 0
+    assert "above 60 %" in out
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_validation_race_lies_apart(convlaws, tmp_path):
+    arguments = ("race", "--seeds", 1, "--store", tmp_path, "--threads", 1, "--json")
+    results = [
+        json.loads(convlaws(*arguments, *more)[1])["results"] for more in ((), ("--validation",))
+    ]
+    assert [result["split"] for each in results for result in each] == ["test", "validation"]
+    assert len(list((tmp_path / speed.FOLDER).iterdir())) == 2
+
+
+def test_the_recipes_are_listed(convlaws):
+    code, out, _ = convlaws("race", "--list")
+    assert code == 0
+    assert all(name in out for name in speed.RECIPES)
+    _, out, _ = convlaws("race", "--list", "--json")
+    assert json.loads(out).keys() == speed.RECIPES.keys()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("fast",), "race recipe 'fast' is unknown; known: whole, without-whitening"),
+        (("--views", 3), "3 views are not offered; choose 1, 2 or 6"),
+        (("--target", 0.8026, "--views", 5), "5 views are not offered"),
+        (("--target", 120), "between 0 and 100 percent, got 120"),
+        (("--data-root", "nowhere"), "nowhere does not exist"),
+    ],
+)
+def test_bad_input_is_refused_in_a_line(refused, tmp_path, arguments, complaint):
+    assert complaint in refused("race", *arguments, "--store", tmp_path)
+
+
+# --- the page -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def page(monkeypatch):
+    pytest.importorskip("sphinx", reason="the docs extra is not installed")
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "docs"))
+    return importlib.import_module("_ext.race")
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Store made-up results of every recipe, better with more epochs."""
+    kept = speed.Results(tmp_path)
+    for name, entry in speed.RECIPES.items():
+        for seed in range(2):
+            settings = entry.settings
+            accuracy = 0.8 + 0.001 * seed + 0.01 * (name == "whole")
+            result = made_up(accuracy, seed, settings=settings, processor_seconds=settings.epochs)
+            kept.write(kept.path(name, settings, seed, "test", "cpu"), result)
+    return tmp_path
+
+
+def test_the_page_shows_what_is_stored(page, stored):
+    runs = page.runs_of(stored)
+    assert runs.keys() == speed.RECIPES.keys()
+    ladder = {name: results for name, results in runs.items() if name in speed.LADDER}
+    lost = page.race_pictures.losses(ladder)
+    assert {each.label: pytest.approx(100 * each.mean) for each in lost} == {
+        **{name.replace("-", " "): -1 for name in speed.LADDER if name != "whole"},
+        "1 view instead of 6": 0,
+        "2 views instead of 6": 0,
+    }
+    for draw in (page.race_pictures.ladder(lost), page.race_pictures.curve(runs, 0.8026)):
+        assert draw("light").axes
+
+
+def test_a_stale_result_fails_the_page(page, stored):
+    stale = made_up(0.8, 7, settings=replace(speed.WHOLE, batch=7))
+    kept = speed.Results(stored)
+    kept.write(kept.path("whole", stale.settings, 7, "test", "cpu"), stale)
+    page.runs_of.cache_clear()
+    with pytest.raises(page.ExtensionError, match=f"{stale.settings.digest[:12]}.* is stale"):
+        page.runs_of(stored)
