@@ -461,7 +461,8 @@ def stored(tmp_path):
         for seed in range(2):
             settings = entry.settings
             accuracy = 0.8 + 0.001 * seed + 0.01 * (name == "whole")
-            result = made_up(accuracy, seed, settings=settings, processor_seconds=settings.epochs)
+            provenance = {"training_seconds": settings.epochs}
+            result = made_up(accuracy, seed, settings=settings, provenance=provenance)
             kept.write(kept.path(name, settings, seed, "test", "cpu"), result)
     return tmp_path
 

@@ -105,7 +105,7 @@ class CurveDirective(_RaceDirective):
         if not runs:
             return []
         alt = "Seconds of training against test accuracy. " + " ".join(
-            f"{race_pictures.epochs(results)} epochs: {found.median_processor_seconds:.0f} s, "
+            f"{race_pictures.epochs(results)} epochs: {found.median_seconds:.0f} s, "
             f"{found.mean:.1%}."
             for results in race_pictures.by_length(runs)
             for found in [summary(results, 6)]
@@ -140,7 +140,7 @@ class LadderDirective(_RaceDirective):
             ]
             for each in lost
         ]
-        head = ["", "what is done instead", "accuracy (pp)", "processor time", "seeds"]
+        head = ["", "what is done instead", "accuracy (pp)", "training time", "seeds"]
         drawn = picture(self.env, "race-ladder", lambda t: race_pictures.ladder(lost)(t), alt)
         return [drawn, table(head, rows)]
 
@@ -155,7 +155,7 @@ class WorkDirective(_RaceDirective):
             return []
         found = summary(runs["whole"], 6)
         settings = runs["whole"][0].settings
-        seconds, work = found.median_processor_seconds, _operations(settings)
+        seconds, work = found.median_seconds, _operations(settings)
         whole, small = (_flops(settings, side) / 1e6 for side in (32, 16))
         text = (
             f"A training step takes {whole:.1f} million floating-point operations for an image, "
@@ -219,7 +219,7 @@ def _seeds(results: Sequence[Result]) -> nodes.container:
 
 
 def _lengths(runs: Runs) -> nodes.container:
-    head = ["epochs", "seeds", *(f"{n} view{'s' * (n > 1)}" for n in VIEWS), "processor seconds"]
+    head = ["epochs", "seeds", *(f"{n} view{'s' * (n > 1)}" for n in VIEWS), "seconds"]
     rows: list[list[Cell]] = []
     for results in race_pictures.by_length(runs):
         each = [summary(results, n) for n in VIEWS]
@@ -228,7 +228,7 @@ def _lengths(runs: Runs) -> nodes.container:
                 race_pictures.epochs(results),
                 str(each[0].seeds),
                 *(f"{found.mean:.2%}" for found in each),
-                f"{each[0].median_processor_seconds:.1f}",
+                f"{each[0].median_seconds:.1f}",
             ]
         )
     return table(head, rows)

@@ -31,7 +31,7 @@ class Loss:
     """What a recipe is short of the whole one, over the seeds that both have.
 
     ``gaps`` are the differences of accuracies, one a seed; ``seconds`` is the relative difference
-    of the median processor time, None where only the test differs.
+    of the median training time, None where only the test differs.
     """
 
     label: str
@@ -68,7 +68,7 @@ def losses(runs: Runs, views: int = 6) -> list[Loss]:
         if name == "whole" or not pairs:
             continue
         left, right = (
-            statistics.median(pair[side].processor_seconds for pair in pairs) for side in (0, 1)
+            statistics.median(pair[side].training_seconds for pair in pairs) for side in (0, 1)
         )
         gaps = [each.accuracy[views] - other.accuracy[views] for each, other in pairs]
         found.append(
@@ -114,7 +114,7 @@ def curve(runs: Runs, target: float) -> Callable[[Theme], Figure]:
         for views, color, marker, line in ((6, 0, "o", "-"), (1, 1, "s", "--")):
             each = [summary(results, views) for results in by_length(runs)]
             axes.errorbar(
-                [found.median_processor_seconds for found in each],
+                [found.median_seconds for found in each],
                 [100 * found.mean for found in each],
                 yerr=[100 * _half_width(found) for found in each],
                 color=palette.colors[color],
@@ -131,11 +131,11 @@ def curve(runs: Runs, target: float) -> Callable[[Theme], Figure]:
             xytext=(4, 3),
             textcoords="offset points",
         )
-        seconds = [summary(results, 1).median_processor_seconds for results in by_length(runs)]
+        seconds = [summary(results, 1).median_seconds for results in by_length(runs)]
         axes.set_xscale("log")
         axes.set_xticks(seconds, [f"{value:.0f}" for value in seconds], minor=False)
         axes.set_xticks([], minor=True)
-        axes.set(xlabel="processor seconds of training", ylabel="test accuracy (%)")
+        axes.set(xlabel="seconds of training", ylabel="test accuracy (%)")
         axes.grid()
         axes.legend(loc="lower right")
         return figure

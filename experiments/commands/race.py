@@ -160,7 +160,7 @@ def _list(as_json: bool) -> None:
 def _data(name: str, results: list[Result], found: Summary, target: float) -> dict[str, Any]:
     return {
         "recipe": name,
-        "target": target,
+        "target": target / 100,
         "reached": found.above(target / 100),
         "summary": dataclasses.asdict(found),
         "results": [result.to_dict() for result in results],
