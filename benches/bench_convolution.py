@@ -22,6 +22,7 @@ import pytest
 import torch
 from scipy import fft, signal
 
+from benches.pace import rounds_within, skip_unless_feasible
 from theory.convolution import convolve, rounding_bound
 
 if TYPE_CHECKING:
@@ -46,9 +47,6 @@ LARGEST_CALL = 4
 
 BUDGET = {"default": 0.12, "full": 1.0}
 """Seconds for the rounds of one bench, of which there are at least three."""
-
-SHORTEST_ROUND = 0.001
-"""Seconds; shorter calls are timed several in a row, for the sake of the clock."""
 
 
 @dataclass(frozen=True)
@@ -163,10 +161,7 @@ def test_convolution(
     call = method.prepare(x, h)
     first = probe(call)
     _check(name, np.asarray(first.result).ravel(), x, h)
-    rounds, iterations = 1, 1
-    if scale != "smoke":
-        iterations = max(1, round(SHORTEST_ROUND / first.seconds))
-        rounds = max(3, round(BUDGET[scale] / (iterations * first.seconds)))
+    rounds, iterations = rounds_within(BUDGET.get(scale), first.seconds)
     measure(
         call,
         group=f"convolution, n = {n}, k = {k}",
@@ -207,16 +202,14 @@ def _skip_unless_feasible(
     aside, which at a 64th of the signal are too small to matter.
     """
     part = max(len(h), len(x) // 64)
-    call = METHODS[name].prepare(x[:part], h)
-    probe(call)  # the first call of a library pays for its set-up
-    tries = [probe(call) for _ in range(3)]
-    seconds = min(found.seconds for found in tries) * len(x) / part
-    gibibytes = (tries[-1].peak_memory_bytes or 0) * len(x) / part / 2**30
-    where = f"{name}, n = {len(x)}, k = {len(h)}: one call takes about"
-    if seconds > longest:
-        pytest.skip(f"{where} {seconds:.1f} s, more than {longest:g} s")
-    if gibibytes > LARGEST_CALL:
-        pytest.skip(f"{where} {gibibytes:.0f} GiB, more than {LARGEST_CALL} GiB")
+    skip_unless_feasible(
+        METHODS[name].prepare(x[:part], h),
+        len(x) / part,
+        f"{name}, n = {len(x)}, k = {len(h)}",
+        longest=longest,
+        largest=LARGEST_CALL,
+        probe=probe,
+    )
 
 
 def _check(name: str, y: np.ndarray, x: np.ndarray, h: np.ndarray) -> None:

@@ -20,6 +20,7 @@ import pytest
 import torch
 from scipy import linalg
 
+from benches.pace import rounds_within, skip_unless_feasible
 from theory.gradients import Method as OwnMethod
 from theory.gradients import filter_gradient, filter_gradient_bound
 
@@ -49,9 +50,6 @@ LARGEST_CALL = 2
 
 BUDGET = {"default": 0.2, "full": 1.0}
 """Seconds for the rounds of one bench, of which there are at least three."""
-
-SHORTEST_ROUND = 0.001
-"""Seconds; shorter calls are timed several in a row, for the sake of the clock."""
 
 
 @dataclass(frozen=True)
@@ -134,10 +132,7 @@ def test_filter_gradient(
     call = method.prepare(x, g)
     first = probe(call)
     _check(name, np.asarray(first.result).ravel(), x, g)
-    rounds, iterations = 1, 1
-    if scale != "smoke":
-        iterations = max(1, round(SHORTEST_ROUND / first.seconds))
-        rounds = max(3, round(BUDGET[scale] / (iterations * first.seconds)))
+    rounds, iterations = rounds_within(BUDGET.get(scale), first.seconds)
     measure(
         call,
         group=f"filter gradient, n = {n}, m = {m}",
@@ -181,16 +176,14 @@ def _skip_unless_feasible(
     """
     n, taps = len(x), len(x) - len(g) + 1
     part = min(n, max(2 * taps, n // 64, 2**12))
-    call = METHODS[name].prepare(x[:part], g[: part - taps + 1])
-    probe(call)  # the first call of a library pays for its set-up
-    tries = [probe(call) for _ in range(3)]
-    seconds = min(found.seconds for found in tries) * n / part
-    gibibytes = (tries[-1].peak_memory_bytes or 0) * n / part / 2**30
-    where = f"{name}, n = {n}, m = {taps}: one call takes about"
-    if seconds > longest:
-        pytest.skip(f"{where} {seconds:.1f} s, more than {longest:g} s")
-    if gibibytes > LARGEST_CALL:
-        pytest.skip(f"{where} {gibibytes:.0f} GiB, more than {LARGEST_CALL} GiB")
+    skip_unless_feasible(
+        METHODS[name].prepare(x[:part], g[: part - taps + 1]),
+        n / part,
+        f"{name}, n = {n}, m = {taps}",
+        longest=longest,
+        largest=LARGEST_CALL,
+        probe=probe,
+    )
 
 
 def _check(name: str, gradient: np.ndarray, x: np.ndarray, g: np.ndarray) -> None:

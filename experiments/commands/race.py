@@ -78,17 +78,17 @@ def race(
         return
     if views not in speed.VIEWS:
         raise InputError(f"{views} views are not offered; choose 1, 2 or 6 with --views")
-    target = 100 * speed.TARGET if target is None else target
-    if not 0 < target < 100:
+    if target is not None and not 0 < target < 100:
         raise InputError(f"the target is an accuracy between 0 and 100 percent, got {target:g}")
+    goal = speed.TARGET if target is None else target / 100
     split: Split = "validation" if validation else "test"
     results = _run(recipe, seeds, split, device.value, threads, data_root, store)
     found = speed.summary(results, views)
     if as_json:
-        common.print_json(_data(recipe, results, found, target))
+        common.print_json(_data(recipe, results, found, goal))
         return
     common.out.print(_table(results))
-    common.out.print(_verdict(found, target), soft_wrap=True)
+    common.out.print(_verdict(found, goal), soft_wrap=True)
 
 
 def _run(
@@ -157,11 +157,11 @@ def _list(as_json: bool) -> None:
     common.out.print(table)
 
 
-def _data(name: str, results: list[Result], found: Summary, target: float) -> dict[str, Any]:
+def _data(name: str, results: list[Result], found: Summary, goal: float) -> dict[str, Any]:
     return {
         "recipe": name,
-        "target": target / 100,
-        "reached": found.above(target / 100),
+        "target": goal,
+        "reached": found.above(goal),
         "summary": dataclasses.asdict(found),
         "results": [result.to_dict() for result in results],
     }
@@ -182,13 +182,13 @@ def _table(results: list[Result]) -> Table:
     return table
 
 
-def _verdict(found: Summary, target: float) -> str:
+def _verdict(found: Summary, goal: float) -> str:
     mean = f"\nmean {100 * found.mean:.2f} %"
     seconds = f"median {found.median_seconds:.1f} s of training"
     if found.interval is None:
         return f"{mean}, {seconds}; one seed has no interval: add --seeds 5"
-    where = "above" if found.above(target / 100) else "not above"
+    where = "above" if found.above(goal) else "not above"
     return (
         f"{mean} (95 % interval over {found.seeds} seeds: {100 * found.interval.low:.2f} to "
-        f"{100 * found.interval.high:.2f} %), {where} {target:g} %; {seconds}"
+        f"{100 * found.interval.high:.2f} %), {where} {100 * goal:g} %; {seconds}"
     )

@@ -1,0 +1,67 @@
+"""Pace: how often a bench makes its call, and whether it makes it at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benches.probe import Probe
+
+SHORTEST_ROUND = 0.001
+"""Seconds; shorter calls are timed several in a row, for the sake of the clock."""
+
+FEWEST_ROUNDS = 3
+
+
+def rounds_within(budget: float | None, seconds: float) -> tuple[int, int]:
+    """Return how many rounds to time, and of how many calls each.
+
+    Parameters
+    ----------
+    budget
+        Seconds for all rounds, of which there are at least three; None for one call alone.
+    seconds
+        What one call takes.
+    """
+    if budget is None:
+        return 1, 1
+    iterations = max(1, round(SHORTEST_ROUND / seconds))
+    return max(FEWEST_ROUNDS, round(budget / (iterations * seconds))), iterations
+
+
+def skip_unless_feasible(
+    part: Callable[[], Any],
+    times: float,
+    where: str,
+    *,
+    longest: float,
+    largest: float,
+    probe: Callable[..., Probe],
+) -> None:
+    """Skip this bench if its call would take too long or too much, judging by a part of it.
+
+    Parameters
+    ----------
+    part
+        The same call on less input, of which time and memory grow at least in proportion.
+    times
+        How much more the whole input is.
+    where
+        Which method, at which size; for the reason.
+    longest, largest
+        Seconds, and GiB of memory, that one call may take.
+    probe
+        As the fixture of this name.
+    """
+    probe(part)  # the first call of a library pays for its set-up
+    tries = [probe(part) for _ in range(3)]
+    seconds = min(found.seconds for found in tries) * times
+    gibibytes = (tries[-1].peak_memory_bytes or 0) * times / 2**30
+    if seconds > longest:
+        pytest.skip(f"{where}: one call takes about {seconds:.1f} s, more than {longest:g} s")
+    if gibibytes > largest:
+        pytest.skip(f"{where}: one call takes about {gibibytes:.0f} GiB, more than {largest} GiB")
