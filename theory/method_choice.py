@@ -60,7 +60,7 @@ def fastest_filter_gradient(
     Parameters
     ----------
     x, g : tuple of int
-        The shapes (batch, channels, *n) and (batch, filters, *m).
+        The shapes ``(batch, channels, *n)`` and ``(batch, filters, *m)``.
     by_taps : bool, optional
         Whether the sum makes one pass for each tap, as it does for tensors.
     """
