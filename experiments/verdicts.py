@@ -150,10 +150,12 @@ def select(study: Study, records: Iterable[Record]) -> dict[str, dict[int, Recor
     ValueError
         As :func:`experiments.records.by_recipe`.
     """
-    return {
-        name: {record.seed: record for record in reversed(each)}  # "cpu" comes before "cuda"
-        for name, each in by_recipe(records, study.recipes).items()
-    }
+    chosen: dict[str, dict[int, Record]] = {}
+    for name, each in by_recipe(records, study.recipes).items():
+        chosen[name] = {}
+        for record in each:  # "cpu" comes before "cuda"
+            chosen[name].setdefault(record.seed, record)
+    return chosen
 
 
 def _on_one_device(runs: Mapping[str, Sequence[Record]]) -> Runs:

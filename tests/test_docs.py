@@ -161,7 +161,7 @@ def test_with_all_records_nothing_is_said_to_be_missing(build, tmp_path):
 def test_a_reports_page_builds_without_records_and_names_every_recipe(build, name):
     page = (DOCS / "reports" / f"{name}.md").read_text("utf-8")
     alone = re.sub(r"\[([^]]*)\]\(\.\./[^)]*\)", r"\1", page)  # the other pages are not there
-    html = build(alone, "_ext.measurements")
+    html = build(alone, "_ext.measurements", "_ext.portraits")
     assert "<img" not in html
     recipes = study(name).recipes
     assert f"{len(recipes)} of {len(recipes)} recipes" in text(html)

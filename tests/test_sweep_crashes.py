@@ -95,12 +95,12 @@ def _until(condition: Callable[[], object], process: subprocess.Popen[str]) -> N
         time.sleep(0.02)
 
 
-def _stop_one_that_trains(store: Path, process: subprocess.Popen[str]) -> int:
-    """Stop a process in the middle of a run, after the first record, and return its id."""
+def _stop_one_that_trains(store: Path, process: subprocess.Popen[str], *, records: int = 1) -> int:
+    """Stop a process in the middle of a run, after so many records, and return its id."""
     stopped: list[int] = []
 
     def stop() -> bool:
-        if list((store / "variants" / "digits").glob("*.json")):
+        if len(list((store / "variants" / "digits").glob("*.json"))) >= records:
             for beat in heartbeat.alive(Store(store / "variants")):
                 os.kill(beat.pid, signal.SIGSTOP)
                 if beat in heartbeat.alive(Store(store / "variants")):  # it still trains
@@ -138,7 +138,7 @@ def test_a_killed_fleet_loses_only_itself(tmp_path, start, undisturbed):
     """The three seeds of one network are there, those of the other are not, and are made up for."""
     options = ["--executor", "processes", "--workers", 1, "--fleet", _SEEDS]
     process = start(*_COMMAND.split(), tmp_path, *options)
-    os.kill(_stop_one_that_trains(tmp_path, process), signal.SIGKILL)
+    os.kill(_stop_one_that_trains(tmp_path, process, records=_SEEDS), signal.SIGKILL)
     process.communicate(timeout=120)
     assert process.returncode == 2
     found = _records(tmp_path)
