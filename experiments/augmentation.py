@@ -10,6 +10,8 @@ import torch
 from experiments.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jaxtyping import Float, Int64, UInt8
     from torch import Tensor
 
@@ -59,15 +61,12 @@ class Inputs:
         """
         if self.crop is None and not self.flip:
             return self._scaled(images[indices])
-        count, (height, width) = len(indices), images.shape[2:]
-        side = (height, width) if self.crop is None else (self.crop, self.crop)
-        top = torch.randint(height - side[0] + 1, (count, 1), generator=generator)
-        left = torch.randint(width - side[1] + 1, (count, 1), generator=generator)
-        rows = top + torch.arange(side[0])
-        columns = left + torch.arange(side[1])
+        height, width = images.shape[2:]
+        top, left, flipped = self.draw(len(indices), (height, width), generator).split(1, dim=1)
+        rows = top + torch.arange(self.crop or height)
+        columns = left + torch.arange(self.crop or width)
         if self.flip:
-            flipped = torch.rand(count, 1, generator=generator) < 0.5
-            columns = torch.where(flipped, columns.flip(1), columns)
+            columns = torch.where(flipped > 0, columns.flip(1), columns)
         device = images.device
         pixels = images.permute(0, 2, 3, 1)[  # one gather, channels last
             indices[:, None, None],
@@ -75,6 +74,29 @@ class Inputs:
             columns.to(device, non_blocking=True)[:, None, :],
         ]
         return self._scaled(pixels.permute(0, 3, 1, 2))
+
+    def draw(
+        self, count: int, size: Sequence[int], generator: torch.Generator | None
+    ) -> Int64[Tensor, "b 3"]:
+        """Draw for each of some images the upper left corner of its cut, and whether it is flipped.
+
+        Parameters
+        ----------
+        count
+            How many images.
+        size
+            Their height and width, padding included.
+        generator
+            As in :meth:`training`.
+        """
+        corners = [
+            torch.randint(cells - (self.crop or cells) + 1, (count, 1), generator=generator)
+            for cells in size
+        ]
+        flipped = torch.zeros(count, 1, dtype=torch.int64)
+        if self.flip:
+            flipped = (torch.rand(count, 1, generator=generator) < 0.5).long()
+        return torch.cat([*corners, flipped], 1)
 
     def evaluation(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c k k"]:
         """Return images in their one version for evaluation; they are not padded."""

@@ -6,8 +6,7 @@ the data set.
 
 from __future__ import annotations
 
-import contextlib
-import os
+import io
 import zipfile
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import nn
 
+from experiments.atomic import write_whole
 from experiments.errors import InputError
 from experiments.figures import style
 
@@ -98,15 +98,11 @@ def save(portrait: Portrait, path: Path) -> None:
     ValueError
         If the file cannot be written.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    content = io.BytesIO()
+    np.savez_compressed(content, **asdict(portrait))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            np.savez_compressed(file, **asdict(portrait))
-        partial.replace(path)
+        write_whole(path, content.getvalue())
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
         raise InputError(f"cannot write {path}: {error.strerror}; name another folder") from error
 
 

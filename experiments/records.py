@@ -7,7 +7,6 @@ import hashlib
 import itertools
 import json
 import math
-import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from experiments.atomic import write_whole
 from experiments.errors import InputError
 from experiments.recipe import Optimizer, Recipe
 
@@ -198,20 +198,8 @@ class Store:
             If the folder cannot be written (permissions, full disk); the message says where.
         """
         path = self.path(record.study, record.recipe, record.seed, record.device, record.key)
-        text = record.to_json() + "\n"
         with self._explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(".partial", ".", path.parent)
-            try:
-                with open(descriptor, "w") as file:
-                    file.write(text)
-                    file.flush()
-                    os.fsync(descriptor)
-                os.chmod(temporary, 0o644)
-                os.replace(temporary, path)
-            except BaseException:
-                os.unlink(temporary)
-                raise
+            write_whole(path, f"{record.to_json()}\n".encode())
         return path
 
     def check_writable(self) -> None:

@@ -23,7 +23,7 @@ from experiments.fleet import Member, architecture, fastest_size, train_fleet
 from experiments.recipe import Recipe
 from experiments.records import Record, Store, record_key
 from experiments.study import Study
-from experiments.training import check_device, train
+from experiments.training import EpochCallback, TrainedCallback, check_device, train
 from experiments.variants import home
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -62,6 +62,19 @@ class Run:
             recipe=self.recipe.name,
             seed=self.seed,
             device=self.device,
+        )
+
+    def train(self, on_epoch: EpochCallback, on_trained: TrainedCallback | None = None) -> Record:
+        """Train this run by itself (:func:`experiments.training.train`), and return its record."""
+        return train(
+            self.recipe,
+            self.seed,
+            study=self.study,
+            device=self.device,
+            data_root=self.data_root,
+            threads=self.threads,
+            on_epoch=on_epoch,
+            on_trained=on_trained,
         )
 
     def write(self, record: Record) -> None:
@@ -132,16 +145,7 @@ def _trained(runs: Sequence[Run], on_epoch: Callable[[int], None]) -> list[Recor
     """
     first = runs[0]
     if len(runs) == 1 and first.device == "cpu":
-        record = train(
-            first.recipe,
-            first.seed,
-            study=first.study,
-            device=first.device,
-            data_root=first.data_root,
-            threads=first.threads,
-            on_epoch=on_epoch,
-        )
-        return [record]
+        return [first.train(on_epoch)]
     return train_fleet(
         [Member(run.recipe, run.seed) for run in runs],
         study=first.study,

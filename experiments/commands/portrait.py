@@ -40,7 +40,6 @@ def portrait(
     """
     from experiments import datasets, sweep  # PyTorch takes seconds to import
     from experiments import portrait as portraits
-    from experiments.training import train
 
     study = catalog.study(report)
     chosen = lookup.recipes(study, [recipe])
@@ -67,16 +66,7 @@ def portrait(
         portraits.save(portraits.take(network, inputs.evaluation(shown)), path)
 
     with progress([run], common.err), run.beating() as beat:
-        record = train(
-            run.recipe,
-            run.seed,
-            study=run.study,
-            device=run.device,
-            data_root=run.data_root,
-            threads=run.threads,
-            on_epoch=beat,
-            on_trained=sit,
-        )
+        record = run.train(beat, sit)
     if not run.record_path.is_file():
         run.write(record)
     print(path)

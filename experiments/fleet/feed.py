@@ -73,19 +73,11 @@ class Stream:
         numbers = self.kept[next(self._order)]
         if self.inputs.crop is None and not self.inputs.flip:
             return numbers[:, None]
-        cuts = [self._cuts(len(batch)) for batch in numbers.split(self._batch)]
-        return torch.cat([numbers[:, None], torch.cat(cuts)], 1)
-
-    def _cuts(self, count: int) -> Int64[Tensor, "b 3"]:
-        """Draw corners and flips as :meth:`experiments.augmentation.Inputs.training` does."""
         cuts = [
-            torch.randint(size - (self.inputs.crop or size) + 1, (count, 1), generator=self._random)
-            for size in self._size
+            self.inputs.draw(len(batch), self._size, self._random)
+            for batch in numbers.split(self._batch)
         ]
-        flipped = torch.zeros(count, 1, dtype=torch.int64)
-        if self.inputs.flip:
-            flipped = (torch.rand(count, 1, generator=self._random) < 0.5).long()
-        return torch.cat([*cuts, flipped], 1)
+        return torch.cat([numbers[:, None], torch.cat(cuts)], 1)
 
 
 def streams(

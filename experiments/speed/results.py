@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from experiments.atomic import write_whole
 from experiments.errors import InputError
 from experiments.records import RecordError
 from experiments.speed.settings import Settings
@@ -86,12 +86,9 @@ class Results:
         RecordError
             If it cannot be written; the message says where.
         """
-        partial = path.with_suffix(".partial")
+        text = json.dumps(result.to_dict(), sort_keys=True, indent=1, allow_nan=False)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(result.to_dict(), sort_keys=True, indent=1, allow_nan=False)
-            partial.write_text(text + "\n")
-            os.replace(partial, path)
+            write_whole(path, f"{text}\n".encode())
         except OSError as error:
             raise RecordError(
                 f"cannot write {path}: {error.strerror}; choose another store with --store"
