@@ -34,6 +34,9 @@ class Inputs:
         Black pixels laid around the image before the random crop.
     flip
         Whether a training image is flipped left to right every other time.
+    resize
+        Side that the images are brought to in the end, with bilinear interpolation; None leaves
+        their size as it is.
     """
 
     scale: float | Float[Tensor, "c 1 1"] = 1 / 127.5
@@ -41,6 +44,18 @@ class Inputs:
     crop: int | None = None
     padding: int = 0
     flip: bool = False
+    resize: int | None = None
+
+    def side(self, size: int) -> int:
+        """Return how many pixels of an image's height or width the network sees."""
+        return self.resize or self.crop or size
+
+    def fitting(self, count: int, images: UInt8[Tensor, "n c h w"]) -> int:
+        """Return how many of these, resized, take no more room than ``count`` as they are."""
+        if self.resize is None:
+            return count
+        height, width = images.shape[2:]
+        return max(1, min(count, count * height * width // self.resize**2))
 
     def training(
         self,
@@ -60,7 +75,7 @@ class Inputs:
             CPU generator of the random numbers; needed where something is random.
         """
         if self.crop is None and not self.flip:
-            return self._scaled(images[indices])
+            return self.resized(self._scaled(images[indices]))
         height, width = images.shape[2:]
         top, left, flipped = self.draw(len(indices), (height, width), generator).split(1, dim=1)
         rows = top + torch.arange(self.crop or height)
@@ -73,7 +88,7 @@ class Inputs:
             rows.to(device, non_blocking=True)[:, :, None],
             columns.to(device, non_blocking=True)[:, None, :],
         ]
-        return self._scaled(pixels.permute(0, 3, 1, 2))
+        return self.resized(self._scaled(pixels.permute(0, 3, 1, 2)))
 
     def draw(
         self, count: int, size: Sequence[int], generator: torch.Generator | None
@@ -103,7 +118,7 @@ class Inputs:
         if self.crop is not None and not self.padding:
             top, left = ((size - self.crop) // 2 for size in images.shape[2:])
             images = images[:, :, top : top + self.crop, left : left + self.crop]
-        return self._scaled(images)
+        return self.resized(self._scaled(images))
 
     def padded(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h+2p w+2p"]:
         """Return training images with the black frame that the random crops need."""
@@ -112,6 +127,14 @@ class Inputs:
         return torch.nn.functional.pad(images, [self.padding] * 4).contiguous(
             memory_format=torch.channels_last
         )
+
+    def resized(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c k l"]:
+        """Return scaled images in the size that the network sees."""
+        if self.resize is None:
+            return x
+        size = (self.resize, self.resize)
+        larger = torch.nn.functional.interpolate(x, size, mode="bilinear", antialias=True)
+        return larger.contiguous(memory_format=torch.channels_last)
 
     def _scaled(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         return images.float().mul_(self.scale).add_(self.shift)
@@ -125,7 +148,7 @@ def inputs_of(recipe: Recipe, train_images: UInt8[Tensor, "n c h w"]) -> Inputs:
     ValueError
         If the crop is larger than the images, or they are padded but not square.
     """
-    inputs = _scaling(recipe, train_images)
+    inputs = replace(_scaling(recipe, train_images), resize=recipe.resize)
     height, size = train_images.shape[2:]
     for step in recipe.augmentation.split():
         if step == "flip":

@@ -26,6 +26,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from experiments import downloads
 from experiments.errors import InputError
 
 DATA_VARIABLE = "CONVLAWS_DATA"
@@ -115,8 +116,14 @@ def load(name: str, root: Path | str | None = None) -> Dataset:
     """
     if name not in _LOADERS:
         raise InputError(f"data set {name!r} is unknown; known: {', '.join(_LOADERS)}")
-    root = root or os.environ.get(DATA_VARIABLE) or None
-    return _load(name, None if root is None else Path(os.path.expanduser(root)).resolve())
+    folder = data_folder(root)
+    return _load(name, None if folder is None else folder.resolve())
+
+
+def data_folder(root: Path | str | None = None) -> Path | None:
+    """Return the data folder that is meant, as an absolute path; None where none is named."""
+    named = root or os.environ.get(DATA_VARIABLE)
+    return Path(named).expanduser().absolute() if named else None
 
 
 @cache
@@ -287,37 +294,25 @@ def _read(folder: Path, name: str) -> tuple[Path, bytes]:
 
 
 def _download_cifar10() -> Path:
-    name, known_hash = _CIFAR_ARCHIVE
-    cached = pooch.os_cache("convlaws")
-    if not all((cached / _CIFAR_FOLDER / file).is_file() for file in _CIFAR_TRAIN + _CIFAR_TEST):
-        _download(name, known_hash, _CIFAR_MIRRORS, pooch.Untar(extract_dir="."))
-    return cached / _CIFAR_FOLDER
+    folder = downloads.cache() / _CIFAR_FOLDER
+    if not all((folder / file).is_file() for file in _CIFAR_TRAIN + _CIFAR_TEST):
+        _download(*_CIFAR_ARCHIVE, _CIFAR_MIRRORS, pooch.Untar(extract_dir="."))
+    return folder
 
 
 def _download_mnist() -> Path:
     for name, known_hash in _MNIST_FILES.items():
         _download(f"{_MNIST_FOLDER}/{name}.gz", known_hash, _MNIST_MIRRORS)
-    return pooch.os_cache("convlaws") / _MNIST_FOLDER
+    return downloads.cache() / _MNIST_FOLDER
 
 
 def _download(
     name: str, known_hash: str, mirrors: Iterable[str], processor: pooch.Untar | None = None
 ) -> None:
-    failures = []
-    for mirror in mirrors:
-        try:
-            pooch.retrieve(
-                mirror + Path(name).name,
-                known_hash,
-                fname=Path(name).name,
-                path=pooch.os_cache("convlaws") / Path(name).parent,
-                processor=processor,
-                downloader=pooch.HTTPDownloader(timeout=30, progressbar=False),
-            )
-            return
-        except (OSError, ValueError) as error:  # no network or no space; a wrong hash
-            failures.append(f"{mirror}: {type(error).__name__}")
-    raise DataError(
-        f"cannot download {name} ({'; '.join(failures)}); fetch the official file yourself and "
-        f"point --data-root or {DATA_VARIABLE} at its folder"
-    )
+    try:
+        downloads.fetch(name, known_hash, mirrors, processor)
+    except downloads.DownloadError as error:
+        raise DataError(
+            f"{error}; fetch the official file yourself and point --data-root or {DATA_VARIABLE} "
+            "at its folder"
+        ) from error

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def recipes(study: Study, names: Sequence[str]) -> list[Recipe]:
-    """Return the recipes of a study that the names mean; all of them for no name.
+    """Return the recipes of a study that the names mean; those run by default for no name.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def recipes(study: Study, names: Sequence[str]) -> list[Recipe]:
         If there is no such recipe or role; the message suggests one.
     """
     if not names:
-        return list(study.recipes)
+        return list(study.by_default)
     by_name = {recipe.name: [recipe] for recipe in study.recipes}
     for role in study.roles:
         by_name[role] = [study.recipe(role, completion) for completion in study.completions]

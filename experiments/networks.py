@@ -12,13 +12,14 @@ Two choices make them fast and change no result:
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from experiments import layers
+from experiments import layers, pretrained
 from experiments.errors import InputError
 from experiments.layers import FlattenChannelsLast, GlobalAveragePooling
 from experiments.recipe import Initialisation
@@ -111,7 +112,10 @@ _NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "conv-fc": ConvFC,
     "conv-gap": ConvGAP,
     "resnet-18": lambda channels, size, filters, classes, kernel: ResNet18(
-        channels, filters, classes
+        channels, filters, classes, "3x3"
+    ),
+    "resnet-18-7x7": lambda channels, size, filters, classes, kernel: ResNet18(
+        channels, filters, classes, "7x7"
     ),
 }
 
@@ -122,14 +126,14 @@ def build(
     """Build a network, with PyTorch's default initialisation.
 
     The kernel of a named network is 5x5; on images smaller than 16 pixels it is 2x2, so that two
-    stages fit on 8x8. That of the ResNet is 3x3 on all.
+    stages fit on 8x8. Those of a ResNet are the same on all.
 
     Parameters
     ----------
     name
         One of ``two-conv``, ``linear-two-conv``, ``conv-fc``, ``conv-gap`` (for square images),
-        ``resnet-18`` (:mod:`experiments.resnet`), or a line of layers that ends with one score for
-        each class (:mod:`experiments.layers`).
+        ``resnet-18``, ``resnet-18-7x7`` (:mod:`experiments.resnet`, by their stems), or a line of
+        layers that ends with one score for each class (:mod:`experiments.layers`).
     image_shape
         ``(channels, height, width)`` of one image.
     filters
@@ -165,18 +169,27 @@ def build(
 
 
 @torch.no_grad()
-def initialise(network: nn.Module, how: Initialisation) -> None:
-    """Draw the weights of convolutions and linear layers anew, from PyTorch's global generator.
+def initialise(network: nn.Module, how: Initialisation, data_root: Path | None = None) -> None:
+    """Draw the weights of convolutions and linear layers anew, or take trained ones.
 
     Parameters
     ----------
     network
-        Changed in place; as it is for ``"pytorch"``.
+        Changed in place; as it is for ``"pytorch"``. Draws come from PyTorch's global generator.
     how
         As in :class:`experiments.recipe.Recipe`. Sources: He et al., "Delving deep into
         rectifiers" (2015); TensorFlow's tutorial "Deep MNIST for experts".
+    data_root
+        Where trained weights may lie, as in :func:`experiments.pretrained.find`.
+
+    Raises
+    ------
+    ValueError
+        As :func:`experiments.pretrained.start_from_imagenet`, if that is asked for.
     """
-    if how == "pytorch":
+    if how == "imagenet":
+        pretrained.start_from_imagenet(network, data_root)
+    if how in ("imagenet", "pytorch"):
         return
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):

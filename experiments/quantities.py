@@ -273,11 +273,6 @@ def seconds_an_epoch(role: str) -> Quantity:
     return of_each_run("training time of an epoch", role, "seconds", value, last=1)
 
 
-def unmeasured(what: str, where: str, unit: Unit) -> Quantity:
-    """Return a quantity that no run yields, for :class:`experiments.statements.NotRun`."""
-    return Quantity(what=what, where=where, unit=unit, reads={}, values=lambda runs: {})
-
-
 def formatted(value: float, unit: Unit) -> str:
     """Return a value as people read it: 0.712 as "71.2 %", a difference of 0.02 as "+2.0 pp"."""
     match unit:

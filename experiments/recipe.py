@@ -15,7 +15,7 @@ from experiments.errors import InputError
 OptimizerName = Literal["sgd", "adam"]
 Precision = Literal["float32", "bfloat16"]
 Scaling = Literal["symmetric", "unit", "standard"]
-Initialisation = Literal["pytorch", "kaiming-uniform", "truncated-normal"]
+Initialisation = Literal["pytorch", "kaiming-uniform", "truncated-normal", "imagenet"]
 
 _SCHEDULES = "constant, exponential-0.95, step-10-0.1, cosine"
 _EXPONENTIAL = re.compile(r"exponential-(0?\.\d+)")
@@ -130,7 +130,12 @@ class Recipe:
     initialisation
         ``"pytorch"`` (its layers' default), ``"kaiming-uniform"`` (weights uniform with variance
         2 / fan-in, biases PyTorch's) or ``"truncated-normal"`` (weights normal with standard
-        deviation 0.1, cut at two of them, biases 0.1: TensorFlow's MNIST tutorial).
+        deviation 0.1, cut at two of them, biases 0.1: TensorFlow's MNIST tutorial) or
+        ``"imagenet"`` (trained on ImageNet, :mod:`experiments.pretrained`; the last layer
+        PyTorch's).
+    resize
+        Side in pixels that images are brought to, with bilinear interpolation, before the network
+        sees them.
     """
 
     name: str
@@ -148,6 +153,7 @@ class Recipe:
     augmentation: str = field(default="", kw_only=True)
     scaling: Scaling = field(default="symmetric", kw_only=True)
     initialisation: Initialisation = field(default="pytorch", kw_only=True)
+    resize: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -158,6 +164,7 @@ class Recipe:
             ("examples", 1),
             ("validation", 0),
             ("patience", 1),
+            ("resize", 1),
         ):
             value = getattr(self, name)
             if value is not None and value < least:

@@ -128,7 +128,7 @@ def recipe_summary(
 def _claim(claim: ClaimVerdict) -> list[RenderableType]:
     lines: list[RenderableType] = [Text(claim.claim, "bold")]
     overall = Text.assemble("  → ", _verdict(claim.verdict))
-    if not any(finding.missing for finding in claim.findings) or claim.verdict != "not_run":
+    if claim.needs or claim.verdict != "not_run":
         overall.append(f" ({claim.reason})", "dim")
     if claim.verdict != "not_run":
         parts: dict[str, list[Finding]] = {}
@@ -200,6 +200,7 @@ def _not_run(study: Study, verdicts: Sequence[ClaimVerdict], store: Path) -> lis
         for claim in verdicts
         for finding in claim.findings
         for recipe in finding.missing
+        if recipe not in study.on_request
     }
     if not missing:
         return []

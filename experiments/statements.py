@@ -8,7 +8,7 @@ statements. Each is judged on the values of all seeds under one completion:
 ``undecided``
     They are too wide, or there are fewer than two seeds.
 ``not_run``
-    There are no runs, or none can be made with what is at hand.
+    There are no runs.
 
 Where every run of two or more diverged, the statement is not reproduced, for the reports describe
 networks that trained; where only some did, it is undecided, for the rest are no fair sample.
@@ -235,38 +235,6 @@ class Exactly(Statement):
         if found:
             return Judgement("not_reproduced", None, f"{', '.join(found)} and not {self.expected}")
         return Judgement("reproduced", None, f"{self.expected} in every run")
-
-
-@dataclass(frozen=True)
-class NotRun(Statement):
-    """What it says cannot be measured with what is at hand.
-
-    Parameters
-    ----------
-    claim, quantity
-        As in :class:`Statement`; the quantity is one of
-        :func:`~experiments.quantities.unmeasured`.
-    need
-        What a run would take, as what follows "needs".
-    value
-        The report's number, in the quantity's unit, if it gives one.
-    """
-
-    need: str
-    value: float | None = None
-
-    @property
-    def reported(self) -> float | None:
-        """The number that the report gives, if it gives one."""
-        return self.value
-
-    @property
-    def expected(self) -> str:
-        """The reported number, or that it can be done."""
-        return "can be run" if self.value is None else self._format(self.value)
-
-    def _decide(self, values: Sequence[float], test_images: int) -> Judgement:
-        return Judgement("not_run", None, f"needs {self.need}")
 
 
 def _too_few_seeds(count: int) -> Judgement:

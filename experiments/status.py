@@ -38,7 +38,8 @@ class RecipeStatus:
     running
         Runs in progress.
     missing
-        Seeds that are asked for, neither done nor in progress.
+        Seeds that are asked for, neither done nor in progress. Of a recipe that is run on request,
+        only once one of its runs has begun.
     run_seconds
         Estimated wall time of one run; None where nothing is known.
     basis
@@ -127,13 +128,14 @@ def status(
     result = []
     for recipe in study.recipes:
         begun = {*done[recipe.name], *(run.seed for run in running[recipe.name])}
+        asked_for = wanted if begun or recipe.name not in study.on_request else ()
         seconds, basis = _estimate(study, recipe, own)
         result.append(
             RecipeStatus(
                 recipe=recipe,
                 done=tuple(sorted(done[recipe.name])),
                 running=tuple(sorted(running[recipe.name], key=lambda run: run.seed)),
-                missing=tuple(seed for seed in wanted if seed not in begun),
+                missing=tuple(seed for seed in asked_for if seed not in begun),
                 run_seconds=seconds,
                 basis=basis,
             )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from experiments.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from experiments.recipe import Recipe
     from experiments.statements import Statement
 
@@ -29,6 +31,9 @@ class Study:
         The claims as statements about measured quantities, fixed before the runs.
     completions
         One-line description of each completion, by its short name.
+    on_request
+        Recipes that are run only when they are named, each with what a run of it needs, as what
+        follows "needs".
 
     Raises
     ------
@@ -42,6 +47,7 @@ class Study:
     recipes: tuple[Recipe, ...]
     statements: tuple[Statement, ...]
     completions: dict[str, str]
+    on_request: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = [recipe.name for recipe in self.recipes]
@@ -59,11 +65,19 @@ class Study:
                 self.recipe(role, completion)
         for statement in self.statements:
             self._check(statement)
+        for name in self.on_request:
+            if name not in names:
+                raise InputError(f"study {self.name!r} has no recipe {name!r} to run on request")
 
     @property
     def roles(self) -> tuple[str, ...]:
         """The roles, in the order of the recipes."""
         return tuple(dict.fromkeys(recipe.name.rpartition(".")[0] for recipe in self.recipes))
+
+    @property
+    def by_default(self) -> tuple[Recipe, ...]:
+        """The recipes that are run where none is named."""
+        return tuple(recipe for recipe in self.recipes if recipe.name not in self.on_request)
 
     @property
     def claims(self) -> tuple[str, ...]:

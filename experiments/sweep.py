@@ -7,7 +7,6 @@ itself, and running again does only what is missing.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future, as_completed
@@ -16,7 +15,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from experiments import datasets, heartbeat
+from experiments import datasets, heartbeat, pretrained
 from experiments.errors import SweepError
 from experiments.executors import what_was_lost
 from experiments.fleet import Member, architecture, fastest_size, train_fleet
@@ -166,27 +165,30 @@ def plan(
     data_root: Path | None = None,
     threads: int | None = None,
 ) -> list[Run]:
-    """Return every run of a study, seed by seed, whether or not its record exists.
+    """Return every run of recipes, seed by seed, whether or not its record exists.
 
-    Folders become absolute, for a worker may start in another one than this process did. The
-    records of recipes that are not the study's own (:mod:`experiments.variants`) lie apart.
+    Without ``recipes`` they are those that the study runs by default. Folders become absolute, for
+    a worker may start in another one than this process did. The records of recipes that are not the
+    study's own (:mod:`experiments.variants`) lie apart.
 
     Raises
     ------
     ValueError
         If the device is not there.
     experiments.datasets.DataError
-        If the data cannot be had: a record's key covers the data's fingerprint.
+        If the data, whose fingerprints the records' keys cover, or weights to start from cannot be
+        had.
     """
     check_device(device)
-    recipes = study.recipes if recipes is None else recipes
+    recipes = study.by_default if recipes is None else recipes
     store = Store(store.root.absolute())
-    root = data_root or os.environ.get(datasets.DATA_VARIABLE) or None
-    data_root = None if root is None else Path(root).expanduser().absolute()
+    data_root = datasets.data_folder(data_root)
     fingerprints = {
         name: datasets.load(name, data_root).fingerprint
         for name in dict.fromkeys(recipe.dataset for recipe in recipes)
     }
+    if any(recipe.initialisation == "imagenet" for recipe in recipes):
+        pretrained.find(data_root)
     return [
         Run(
             study=study.name,

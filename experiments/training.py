@@ -62,7 +62,8 @@ def train(
     device
         ``"cpu"`` or ``"cuda"``.
     data_root
-        Folder of the data sets; ``None`` as in :func:`experiments.datasets.load`.
+        Folder of the data sets, and of trained weights where the recipe starts from them; ``None``
+        as in :func:`experiments.datasets.load`.
     threads
         CPU threads of this process; ``None`` leaves PyTorch's setting.
     on_epoch
@@ -81,7 +82,7 @@ def train(
     check_device(device)
     data = datasets.load(recipe.dataset, data_root)
     with reproducible(threads):
-        return _train(recipe, seed, study, device, data, on_epoch, on_trained)
+        return _train(recipe, seed, study, device, data, data_root, on_epoch, on_trained)
 
 
 def _train(
@@ -90,6 +91,7 @@ def _train(
     study: str,
     device: str,
     data: Dataset,
+    data_root: Path | None,
     on_epoch: EpochCallback | None,
     on_trained: TrainedCallback | None,
 ) -> Record:
@@ -98,7 +100,7 @@ def _train(
         for images, labels in (*split(recipe, seed, data), (data.test_images, data.test_labels))
     )
     inputs = inputs_of(recipe, train_set[0])
-    network = initialised(recipe, seed, inputs, data).to(device)
+    network = initialised(recipe, seed, inputs, data, data_root).to(device)
     optimizer = _optimizer(recipe.optimizer, network)
     images, labels = inputs.padded(train_set[0]), train_set[1]
     order = orders(recipe, len(labels), random_stream(seed, "order"))
@@ -225,9 +227,8 @@ def evaluate(
     loss_sum = torch.zeros((), device=images.device, dtype=torch.float64)
     correct = torch.zeros((), device=images.device, dtype=torch.int64)
     network.eval()
-    for batch, target in zip(
-        images.split(_EVALUATION_BATCH), labels.split(_EVALUATION_BATCH), strict=True
-    ):
+    at_once = inputs.fitting(_EVALUATION_BATCH, images)
+    for batch, target in zip(images.split(at_once), labels.split(at_once), strict=True):
         with autocast(recipe, images.device):
             scores = full_precision(network(inputs.evaluation(batch)))
         loss_sum += F.cross_entropy(scores, target, reduction="sum")
@@ -236,16 +237,20 @@ def evaluate(
     return loss_sum.item() / len(labels), correct.item() / len(labels)
 
 
-def initialised(recipe: Recipe, seed: int, inputs: Inputs, data: Dataset) -> nn.Module:
+def initialised(
+    recipe: Recipe, seed: int, inputs: Inputs, data: Dataset, data_root: Path | None = None
+) -> nn.Module:
     """Return the network of a recipe as a seed initialises it, on the CPU and channels last."""
-    channels, *size = data.image_shape
-    height, width = size if inputs.crop is None else (inputs.crop, inputs.crop)
+    channels, height, width = data.image_shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(seed, "init"))
         network = networks.build(
-            recipe.network, (channels, height, width), recipe.filters, data.classes
+            recipe.network,
+            (channels, inputs.side(height), inputs.side(width)),
+            recipe.filters,
+            data.classes,
         )
-        networks.initialise(network, recipe.initialisation)
+        networks.initialise(network, recipe.initialisation, data_root)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 

@@ -47,8 +47,9 @@ class Finding:
     verdict, reason
         The verdict, and one sentence why.
     missing
-        The recipes without a record; the verdict is then ``not_run``. Empty where it is ``not_run``
-        because the study cannot measure it, and ``reason`` says what that needs.
+        The recipes without a record; the verdict is then ``not_run``.
+    need
+        What a run of those needs, where a study runs them only on request; else empty.
     records
         The files behind the measurement, relative to the store.
     """
@@ -67,6 +68,7 @@ class Finding:
     verdict: Verdict
     reason: str
     missing: tuple[str, ...]
+    need: str
     records: tuple[str, ...]
 
 
@@ -98,15 +100,15 @@ class ClaimVerdict:
         return verdicts.pop() if len(verdicts) == 1 else "undecided"
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """What the runs need that are made on request and are missing."""
+        return tuple(dict.fromkeys(finding.need for finding in self.findings if finding.need))
+
+    @property
     def reason(self) -> str:
-        """Which completions came out how; what a claim needs that the study cannot measure."""
-        needs = {
-            finding.reason
-            for finding in self.findings
-            if finding.verdict == "not_run" and not finding.missing
-        }
-        if needs:
-            return "; ".join(sorted(needs))
+        """Which completions came out how; what runs that are made on request need."""
+        if self.needs:
+            return f"needs {'; '.join(self.needs)}"
         groups: dict[Verdict, list[str]] = {}
         for completion, verdict in self.by_completion.items():
             groups.setdefault(verdict, []).append(completion)
@@ -133,7 +135,7 @@ def judge(study: Study, records: Iterable[Record]) -> tuple[ClaimVerdict, ...]:
     for statement in study.statements:
         for completion in study.completions:
             runs = {role: by_name[f"{role}.{completion}"] for role in statement.quantity.reads}
-            findings.append(_find(statement, completion, runs))
+            findings.append(_find(study, statement, completion, runs))
     return tuple(
         ClaimVerdict(claim, tuple(finding for finding in findings if finding.claim == claim))
         for claim in study.claims
@@ -172,9 +174,12 @@ def _on_one_device(runs: Mapping[str, Sequence[Record]]) -> Runs:
     }
 
 
-def _find(statement: Statement, completion: str, every: Mapping[str, Sequence[Record]]) -> Finding:
+def _find(
+    study: Study, statement: Statement, completion: str, every: Mapping[str, Sequence[Record]]
+) -> Finding:
     quantity = statement.quantity
     missing = tuple(f"{role}.{completion}" for role in quantity.reads if not every[role])
+    need = "; ".join(study.on_request[name] for name in missing if name in study.on_request)
     runs = _on_one_device(every)
     values = {} if missing else dict(sorted(quantity.values(runs).items()))
     used = [runs[role][seed] for role in quantity.reads for seed in values]
@@ -202,6 +207,7 @@ def _find(statement: Statement, completion: str, every: Mapping[str, Sequence[Re
         verdict=judgement.verdict,
         reason=judgement.reason,
         missing=missing,
+        need=need,
         records=tuple(_file(record) for record in used),
     )
 

@@ -123,3 +123,39 @@ def test_padding_is_for_square_images() -> None:
     images = torch.zeros(2, 1, 56, 28, dtype=torch.uint8)
     with pytest.raises(ValueError, match="padded crops are of square images, got 56x28"):
         inputs_of(_recipe(augmentation="pad4"), images)
+
+
+def test_resizing_interpolates_between_the_middles_of_the_pixels() -> None:
+    """Twice the size: a new pixel lies a quarter of an old one off its middle."""
+    row = torch.tensor([0, 100, 200, 40], dtype=torch.uint8)
+    images = row.expand(1, 1, 4, 4)
+    inputs = inputs_of(_recipe(resize=8), images)
+    levels = torch.tensor([0, 25, 75, 125, 175, 160, 80, 40]) / 127.5 - 1
+    # Each is a sum of two products of numbers of size up to 2.
+    bound = 8 * torch.finfo(torch.float32).eps
+    for x in (inputs.evaluation(images), inputs.training(images, torch.tensor([0]))):
+        assert x.shape == (1, 1, 8, 8)
+        assert (x - levels).abs().max() < bound
+
+
+def test_resizing_comes_after_crops_and_flips() -> None:
+    images = _images()
+    plain, large = (
+        inputs_of(_recipe(augmentation="crop6 flip", resize=side), images) for side in (None, 12)
+    )
+    indices = torch.arange(len(images))
+    small, x = (
+        inputs.training(images, indices, torch.Generator().manual_seed(1))
+        for inputs in (plain, large)
+    )
+    assert x.shape == (40, 3, 12, 12)
+    assert x.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(x, large.resized(small))
+
+
+@pytest.mark.parametrize(
+    ("resize", "fitting"), [(None, 100), (8, 100), (16, 25), (4, 100), (1000, 1)]
+)
+def test_enlarged_images_are_evaluated_fewer_at_once(resize: int | None, fitting: int) -> None:
+    images = _images()
+    assert inputs_of(_recipe(resize=resize), images).fitting(100, images) == fitting

@@ -10,8 +10,8 @@ import torch
 from experiments import networks
 from experiments.catalog.assignment_3 import STUDY
 from experiments.datasets import Dataset
+from experiments.recipe import Optimizer
 from experiments.sampling import orders, split
-from experiments.statements import NotRun
 from experiments.verdicts import judge
 from tests.catalog_steps import assert_every_weight_moves
 from theory.ledger.claims import claims
@@ -54,8 +54,20 @@ def test_every_empirical_claim_is_measured_or_says_what_it_needs() -> None:
     empirical = {c.id for c in claims().values() if c.report == STUDY.name and c.empirical}
     ours = {"assignment-3-own-initialisation", "assignment-3-own-resnet-18"}
     assert set(STUDY.claims) == empirical | ours
-    needs = {statement.claim for statement in STUDY.statements if isinstance(statement, NotRun)}
-    assert needs == {"assignment-3-4a-setup", "assignment-3-4a-accuracy"}
+    on_request = {
+        statement.claim
+        for statement in STUDY.statements
+        if any(f"{role}.sgd" in STUDY.on_request for role in statement.quantity.reads)
+    }
+    assert on_request == {"assignment-3-4a-setup", "assignment-3-4a-accuracy"}
+
+
+def test_the_pretrained_network_is_set_up_as_the_report_says() -> None:
+    reported = claims()["assignment-3-4a-setup"].reported
+    pretrained = recipe("resnet-18-pretrained")
+    assert pretrained.optimizer == Optimizer("adam", reported["lr"])
+    assert (pretrained.batch, pretrained.resize) == (reported["batch"], reported["resize"])
+    assert (pretrained.augmentation, pretrained.initialisation) == ("flip", "imagenet")
 
 
 def test_parameters_are_those_of_the_report() -> None:
@@ -141,7 +153,7 @@ def test_the_setup_of_task_3_works_if_its_networks_learn(make_record, accuracy, 
     assert claim.verdict == verdict
 
 
-@pytest.mark.parametrize("role", [role for role in STUDY.roles if role != "resnet-18"])
+@pytest.mark.parametrize("role", [role for role in STUDY.roles if "resnet" not in role])
 def test_every_network_takes_a_step(role: str) -> None:
     assert_every_weight_moves(recipe(role), CIFAR)
 

@@ -163,14 +163,16 @@ def test_a_reports_page_builds_without_records_and_names_every_recipe(build, nam
     alone = re.sub(r"\[([^]]*)\]\(\.\./[^)]*\)", r"\1", page)  # the other pages are not there
     html = build(alone, "_ext.measurements", "_ext.portraits")
     assert "<img" not in html
-    recipes = study(name).recipes
-    assert f"{len(recipes)} of {len(recipes)} recipes" in text(html)
+    recipes, by_default = study(name).recipes, study(name).by_default
+    assert f"{len(by_default)} of {len(by_default)} recipes" in text(html)
     assert all(recipe.name in text(html) for recipe in recipes)
 
 
-def test_what_cannot_be_run_says_what_it_needs(build):
-    html = text(build("# Page\n\n```{measured} assignment-3\n```\n", "_ext.measurements"))
-    assert "test accuracy, ResNet at 224 pixels: needs a GPU" in html
+def test_what_is_run_on_request_says_what_it_needs(build):
+    page = "# Page\n\n```{missing-runs} assignment-3\n```\n\n```{measured} assignment-3\n```\n"
+    html = text(build(page, "_ext.measurements"))
+    assert "resnet-18-pretrained.sgd is run only when it is named, for it needs a GPU" in html
+    assert "test accuracy, resnet-18-pretrained at the lowest validation loss: needs a GPU" in html
 
 
 def test_the_fewest_seeds_are_counted(build, tmp_path):

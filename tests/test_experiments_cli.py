@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import datasets
+from experiments import catalog, datasets
 from experiments.catalog import studies
 from experiments.datasets import DATA_VARIABLE
 from experiments.records import Store
@@ -71,6 +72,31 @@ def test_run_does_what_is_missing_and_says_so(convlaws, tmp_path):
     code, out, _ = convlaws("report", "digits", "--store", tmp_path, "--json")
     rows = {row["claim"]: row for row in json.loads(out)}
     assert rows["digits-fc-beats-gap"]["verdict"] == "not_run"
+
+
+def test_what_needs_more_than_time_is_run_only_when_named(convlaws, tmp_path, monkeypatch):
+    digits = catalog.study("digits")
+    *others, last = (recipe.name for recipe in digits.recipes)
+    asking = dataclasses.replace(digits, on_request=dict.fromkeys(others, "a larger machine"))
+    monkeypatch.setattr(catalog, "study", lambda name: asking)
+    arguments = ("--seeds", 1, "--threads", 1, "--store", tmp_path)
+    _, _, err = convlaws("run", "digits", *arguments)
+    assert "0 of 1 runs are in" in err
+    for name in others:
+        assert f"{name} is left out, for it needs a larger machine; name it to run it" in err
+    assert {path.name.split(".seed")[0] for path in tmp_path.rglob("*.json")} == {last}
+    _, _, err = convlaws("run", "digits", others[0], *arguments)
+    assert "1 are missing" in err
+    assert "left out" not in err
+
+
+def test_status_says_what_waits_to_be_named(convlaws, tmp_path):
+    _, out, _ = convlaws("status", "assignment-3", "--store", tmp_path)
+    assert "resnet-18-pretrained.sgd is run only when it is named, for it needs a GPU" in out
+    assert max(map(len, out.splitlines())) <= 100
+    _, out, _ = convlaws("status", "assignment-3", "--store", tmp_path, "--json")
+    (found,) = json.loads(out)
+    assert list(found["on_request"]) == ["resnet-18-pretrained.sgd"]
 
 
 def test_a_fleet_can_be_asked_for(convlaws, tmp_path):

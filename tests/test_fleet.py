@@ -58,6 +58,7 @@ CASES = {
     "standardised": _seeds(_with(scaling="standard")),
     "counted steps": _seeds(_with(steps=2)),
     "validation": _seeds(_with(validation=100, augmentation="pad1 flip", scaling="standard")),
+    "resized": _seeds(_with(resize=12, augmentation="pad1 flip", network="conv3k3 relu fc10")),
     "no epochs": _seeds(_with(epochs=0)),
     "skip": _seeds(_with(network="conv3k3 skip(relu conv4k3) gap fc10")),
     "halves": _seeds(_with(network="halves(conv3k3 elu avg2 fc5) fc10")),

@@ -32,7 +32,7 @@ LINES = {
     "halves": "halves(conv3k3 relu max2 fc7) elu fc10",
     "halves of a vector": "halves(fc5) fc10",
 }
-NAMED = ["two-conv", "linear-two-conv", "conv-fc", "conv-gap", "resnet-18"]
+NAMED = ["two-conv", "linear-two-conv", "conv-fc", "conv-gap", "resnet-18", "resnet-18-7x7"]
 
 
 def _networks(name):

@@ -29,6 +29,7 @@ def _built(name: str, filters: int, shape=_CIFAR) -> torch.nn.Module:
         ("conv-fc", 20, 1_520 + 28 * 28 * 20 * 10 + 10),
         ("conv-gap", 20, 1_520 + 20 * 10 + 10),
         ("resnet-18", 64, 11_173_962),
+        ("resnet-18-7x7", 64, 11_173_962 + (7 * 7 - 3 * 3) * 3 * 64),
     ],
 )
 def test_parameter_counts_on_cifar10(name, filters, parameters):

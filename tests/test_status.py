@@ -126,6 +126,14 @@ def test_runs_that_stop_early_are_expected_to(run):
     assert of(found, CHEAP).run_seconds == 12.0
 
 
+def test_what_is_run_on_request_is_missing_only_once_it_was_begun(run):
+    asking = dataclasses.replace(STUDY, on_request={CHEAP.name: "a larger machine"})
+    assert of(status(asking, [], [], range(3)), CHEAP).missing == ()
+    assert of(status(asking, [run(CHEAP, 1, 60.0)], [], range(3)), CHEAP).missing == (0, 2)
+    assert of(status(asking, [], [beat(CHEAP, 0, 1)], range(3)), CHEAP).missing == (1, 2)
+    assert of(status(asking, [], [], range(3)), SLOW).missing == (0, 1, 2)
+
+
 def test_a_heartbeat_lasts_as_long_as_the_run(tmp_path):
     store = Store(tmp_path)
     file = heartbeat.path(store, "key")

@@ -97,6 +97,9 @@ def test_no_verdict_is_drawn_from_a_variant_wherever_its_record_lies(make_record
 
 def test_names_lead_to_recipes_and_variants():
     assert lookup.recipes(STUDY, []) == list(STUDY.recipes)
+    asking = dataclasses.replace(STUDY, on_request={RECIPE.name: "a larger machine"})
+    assert set(STUDY.recipes) - set(lookup.recipes(asking, [])) == {RECIPE}
+    assert lookup.recipes(asking, [RECIPE.name]) == [RECIPE]
     assert lookup.recipes(STUDY, ["conv-fc", "conv-fc.adam"]) == [RECIPE]
     assert lookup.recipes(STUDY, ["conv-fc@bfloat16"]) == [variant(RECIPE, precision="bfloat16")]
     assert lookup.recipe("digits.conv-fc.adam") == (STUDY, RECIPE)

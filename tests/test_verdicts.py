@@ -17,10 +17,9 @@ from experiments.quantities import (
     final_train_accuracy,
     parameters,
     seconds_an_epoch,
-    unmeasured,
 )
 from experiments.recipe import Optimizer, Recipe
-from experiments.statements import Exactly, NotRun, Reported, Within
+from experiments.statements import Exactly, Reported, Within
 from experiments.statistics import prediction_interval
 from experiments.study import Study
 from experiments.verdicts import ClaimVerdict, judge, select
@@ -397,21 +396,22 @@ def test_a_name_is_only_a_label(make_record) -> None:
     assert select(toy_study(), [renamed])["wide.slow"] == {0: renamed}
 
 
-def test_what_cannot_be_run_says_what_it_needs(wide) -> None:
-    quantity = unmeasured("test accuracy", "a wider network", "accuracy")
-    for records in ([], wide(0.7 + SPREAD)):
-        claim = judged(NotRun("toy-wider", quantity, "a larger machine", 0.9), records)
-        assert claim.verdict == "not_run"
-        assert claim.reason == "needs a larger machine"
-        (finding,) = claim.findings
-        assert (finding.measured, finding.reported, finding.expected) == (None, 0.9, "90.0 %")
-        assert finding.missing == finding.records == ()
+def test_what_is_run_on_request_says_what_it_needs(wide) -> None:
+    asking = dataclasses.replace(toy_study(SEVENTY), on_request={"wide.slow": "a larger machine"})
+    (claim,) = judge(asking, [])
+    assert (claim.verdict, claim.reason) == ("not_run", "needs a larger machine")
+    (finding,) = claim.findings
+    assert (finding.measured, finding.reported, finding.expected) == (None, 0.7, "70.0 %")
+    assert (finding.missing, finding.records) == (("wide.slow",), ())
+    (claim,) = judge(asking, wide(0.705 + 0.005 * SPREAD))  # once it was run, it counts
+    assert (claim.verdict, claim.needs) == ("reproduced", ())
 
 
 def test_a_need_is_not_a_missing_record() -> None:
     claim = judged(SEVENTY, [])
     assert claim.verdict == "not_run"
     assert claim.findings[0].missing == ("wide.slow",)
+    assert claim.needs == ()
     assert claim.reason == "under the one completion there is"
 
 
@@ -516,6 +516,7 @@ def test_a_recipe_is_found_by_role_and_completion() -> None:
     [
         ({"recipes": (recipe("wide", "slow"),) * 2}, r"two recipes are named 'wide\.slow'"),
         ({"completions": {"adam": ""}}, r"'wide\.slow' must be named <role>\.<completion>"),
+        ({"on_request": {"deep.slow": "time"}}, r"no recipe 'deep\.slow' to run on request"),
         ({"completions": {"slow": "", "fast": ""}}, r"no recipe 'wide\.fast'"),
         ({"statements": (Exactly("other-claim", parameters("wide"), 1),)}, "must start with"),
         ({"statements": (Exactly("toy-x", parameters("deep"), 1),)}, r"no recipe 'deep\.slow'"),

@@ -32,13 +32,17 @@ class MissingDirective(StudyDirective):
 
     def show(self, study: Study) -> list[nodes.Node]:
         runs = runs_of(study.name, self.store)
-        missing = [recipe.name for recipe in study.recipes if not runs[recipe.name]]
+        waiting = {name: need for name, need in study.on_request.items() if not runs[name]}
+        asked_for = [recipe.name for recipe in study.recipes if recipe.name not in waiting]
+        missing = [name for name in asked_for if not runs[name]]
         if missing:
             names = ", ".join(missing)
-            return [self.not_run(study, f"{len(missing)} of {len(study.recipes)} recipes: {names}")]
-        least = min(len(runs[recipe.name]) for recipe in study.recipes)
-        seeds = "one seed" if least == 1 else f"{least} seeds"
-        return [nodes.paragraph("", f"Every recipe was run, with at least {seeds}.")]
+            told = self.not_run(study, f"{len(missing)} of {len(asked_for)} recipes: {names}")
+        else:
+            least = min(len(runs[name]) for name in asked_for)
+            seeds = "one seed" if least == 1 else f"{least} seeds"
+            told = nodes.paragraph("", f"Every recipe was run, with at least {seeds}.")
+        return [told, *(_waiting(name, need) for name, need in waiting.items())]
 
 
 class CompletionsDirective(StudyDirective):
@@ -64,7 +68,7 @@ class MeasuredDirective(StudyDirective):
             head = nodes.paragraph("", "", chip(verdict.verdict), nodes.Text(" "))
             head += nodes.literal("", verdict.claim)
             shown += [head, *_statement(verdict.claim)]
-            needs = [each for each in verdict.findings if _cannot_be_run(each)]
+            needs = [each for each in verdict.findings if each.need]
             if needs:
                 shown.append(nodes.paragraph("", f"{needs[0].quantity}: {verdict.reason}."))
             measured = [each for each in verdict.findings if each not in needs]
@@ -90,13 +94,14 @@ class RunsDirective(StudyDirective):
         return shown
 
 
+def _waiting(name: str, need: str) -> nodes.paragraph:
+    told = nodes.Text(f" is run only when it is named, for it needs {need}.")
+    return nodes.paragraph("", "", nodes.literal("", name), told)
+
+
 def _statement(claim: str) -> list[nodes.Node]:
     known = claims().get(claim)
     return [] if known is None else [nodes.paragraph("", known.statement)]
-
-
-def _cannot_be_run(finding: Finding) -> bool:
-    return finding.verdict == "not_run" and not finding.missing
 
 
 def _measured(findings: Sequence[Finding], completions: int) -> nodes.container:

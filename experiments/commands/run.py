@@ -41,7 +41,10 @@ def run(
     report: common.Report,
     recipes: Annotated[
         list[str] | None,
-        typer.Argument(help="Recipes (filters-3-lr-0.01.adam) or roles; all where none is named."),
+        typer.Argument(
+            help="Recipes (filters-3-lr-0.01.adam) or roles; all where none is named, but for "
+            "those that need more than time."
+        ),
     ] = None,
     seeds: common.SeedsOption = 3,
     device: common.DeviceOption = common.Device.cpu,
@@ -115,6 +118,8 @@ def run(
         )
         todo = sweep.missing(runs)
         _announce(study, chosen, Store(store))
+        if not recipes:
+            _leave_out(study)
         common.err.print(
             f"{study.name}: {len(runs) - len(todo)} of {len(runs)} runs are in {store}; "
             + (f"{len(todo)} are missing" if todo else "nothing is missing"),
@@ -142,5 +147,14 @@ def _announce(study: Study, recipes: Sequence[Recipe], store: Store) -> None:
         common.err.print(
             f"{study.name}: {len(changed)} of {len(recipes)} recipes are not the catalogue's, such "
             f"as {changed[0].name}; their records lie in {apart} and count for no verdict",
+            soft_wrap=True,
+        )
+
+
+def _leave_out(study: Study) -> None:
+    """Say which recipes are run only when they are named, and why."""
+    for name, need in study.on_request.items():
+        common.err.print(
+            f"{study.name}: {name} is left out, for it needs {need}; name it to run it",
             soft_wrap=True,
         )

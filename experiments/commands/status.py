@@ -39,7 +39,7 @@ def status(
         return
     for each in found:
         common.out.print(f"[bold]{each.study.name}[/bold]  {each.study.title}", _table(each))
-        common.out.print(_summary(each), "", sep="\n")
+        common.out.print(_summary(each), *_on_request(each), "", sep="\n")
 
 
 def _data(found: StudyStatus) -> dict[str, Any]:
@@ -48,6 +48,7 @@ def _data(found: StudyStatus) -> dict[str, Any]:
         "at_once": found.at_once,
         "remaining_seconds": found.remaining_seconds,
         "unknown": list(found.unknown),
+        "on_request": dict(found.study.on_request),
         "recipes": [
             {
                 "recipe": each.recipe.name,
@@ -102,6 +103,13 @@ def _summary(found: StudyStatus) -> str:
     if found.unknown:
         line += f"; unknown for {len(found.unknown)} recipes, whose roles were never run"
     return line
+
+
+def _on_request(found: StudyStatus) -> list[str]:
+    return [
+        f"{name} is run only when it is named, for it needs {need}"
+        for name, need in found.study.on_request.items()
+    ]
 
 
 def _duration(seconds: float) -> str:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from experiments.recipe import Recipe
     from experiments.sampling import LabelledImages
 
+_EVALUATED_AT_ONCE = 1000
+
 
 class Stream:
     """What a seed fixes of its members' sight: the images, their order and their cuts.
@@ -128,6 +130,11 @@ class Stock:
         How bytes become numbers: one for all members, or one for each.
     dtype
         Of the batches.
+
+    Attributes
+    ----------
+    at_once
+        Images times members that are evaluated at once: as many images as in a solo run.
     """
 
     def __init__(
@@ -139,8 +146,9 @@ class Stock:
     ) -> None:
         self._pixels = images.permute(0, 2, 3, 1).contiguous()
         self._labels = labels
+        self._crop, self._resized = inputs[0].crop, inputs[0].resized
+        self.at_once = inputs[0].fitting(_EVALUATED_AT_ONCE, images)
         device, channels = images.device, images.shape[1]
-        self._crop = inputs[0].crop
         self._rows, self._columns = (
             torch.arange(self._crop or size, device=device)[:, None] for size in images.shape[2:]
         )
@@ -165,7 +173,7 @@ class Stock:
             pixels = self._pixels[number].movedim(1, 3)
         laid_out = pixels.flatten(3).contiguous()
         inputs = laid_out.to(self._scale.dtype).mul_(self._scale).add_(self._shift)
-        return inputs.permute(0, 3, 1, 2), self._labels[number]
+        return self._resized(inputs.permute(0, 3, 1, 2)), self._labels[number]
 
     def still(self, numbers: Int64[Tensor, "t m"]) -> Int64[Tensor, "t m v"]:
         """Return the views in which images are seen in evaluation: uncut, or their middle."""

@@ -123,11 +123,11 @@ def _spelled_out(network: nn.Module) -> nn.Module:
         case networks.ConvGAP():
             chain = [network.conv1, nn.ReLU(), layers.GlobalAveragePooling(), network.fc]
         case resnet.ResNet18():
-            stem = [network.conv, network.bn, nn.ReLU()]
-            chain = [*stem, *network.stages, layers.GlobalAveragePooling(), network.fc]
+            stem = [network.conv1, network.bn1, nn.ReLU(), network.pool]
+            chain = [*stem, *network.blocks, layers.GlobalAveragePooling(), network.fc]
         case resnet.BasicBlock():
             body = [network.conv1, network.bn1, nn.ReLU(), network.conv2, network.bn2]
-            shortcut = network.shortcut if len(network.shortcut) else None
+            shortcut = network.downsample if len(network.downsample) else None
             chain = [layers.Skip(nn.Sequential(*body), shortcut), nn.ReLU()]
         case layers.Skip():
             projection = network.projection and _spelled_out(network.projection)

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from experiments.fleet.update import UpdateRule
     from experiments.recipe import Recipe
 
-_EVALUATED_AT_ONCE = 1000
-"""Images times members: what a solo run evaluates at once."""
-
 _WARM_UP_STEPS = 3
 
 
@@ -88,7 +85,7 @@ def evaluate(
     loss_sum = torch.zeros(len(fleet), device=views.device, dtype=torch.float64)
     correct = torch.zeros(len(fleet), device=views.device, dtype=torch.int64)
     fleet.eval()
-    for each in views.split(max(1, _EVALUATED_AT_ONCE // len(fleet)), dim=1):
+    for each in views.split(max(1, stock.at_once // len(fleet)), dim=1):
         losses, right = _scored(fleet, stock, each, recipe)
         loss_sum += losses.sum(0)
         correct += right

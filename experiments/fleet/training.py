@@ -103,7 +103,7 @@ def train_fleet(
     _check_alike(members)
     data = datasets.load(members[0].recipe.dataset, data_root)
     with reproducible(threads):
-        run = FleetRun(members, data, device)
+        run = FleetRun(members, data, device, data_root)
         run.train(on_epoch)
         return run.records(study)
 
@@ -129,7 +129,9 @@ def _check_alike(members: Sequence[Member]) -> None:
 class FleetRun:
     """The members of a fleet on their way through the epochs."""
 
-    def __init__(self, members: Sequence[Member], data: Dataset, device: str) -> None:
+    def __init__(
+        self, members: Sequence[Member], data: Dataset, device: str, data_root: Path | None = None
+    ) -> None:
         self._started = time.perf_counter()
         self._training_seconds = 0.0
         if device == "cuda":
@@ -145,7 +147,7 @@ class FleetRun:
         self._seen = self._own if len(by_seed) > 1 else self._distinct
 
         self._networks = [
-            initialised(member.recipe, member.seed, stream.inputs, data).to(device)
+            initialised(member.recipe, member.seed, stream.inputs, data, data_root).to(device)
             for member, stream in zip(members, self._own, strict=True)
         ]
         dropout = [random_stream(seed, "dropout", device) for seed in seeds]
