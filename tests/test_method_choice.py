@@ -284,6 +284,7 @@ def test_the_command_keeps_the_costs_and_says_where(
     assert code == 0
     assert json.loads(out)["seconds"]["blocks"] == SLOW_BLOCKS.blocks
     assert read(elsewhere) == SLOW_BLOCKS
+    assert err == f"set CONVLAWS_METHOD_COSTS={elsewhere} to have them used\n"
     (tmp_path / "plain").write_text("")
     code, out, err = theory_command("calibrate", "--path", tmp_path / "plain" / "costs.json")
     assert (code, out) == (2, "")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 import typer
-from rich.console import Console
 
 from theory.auditing import audit as _audit
+from theory.commands import options
 from theory.commands.targets import BadInputError, operator, parsed_kwargs, parsed_shape
 
 if TYPE_CHECKING:
@@ -33,11 +32,9 @@ def audit(
         str | None,
         typer.Option(help="One input without batch: 8, or 3,32,32 (channel first). Needed."),
     ] = None,
-    kwargs: Annotated[
-        str, typer.Option(help="Arguments of the class or function, as a JSON object.")
-    ] = "{}",
-    seed: Annotated[int, typer.Option(min=0, help="Fixes random weights.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    kwargs: options.KwargsOption = "{}",
+    seed: options.SeedOption = 0,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Say what a model does, layer by layer: shapes, parameters, costs, receptive fields.
 
@@ -56,7 +53,7 @@ def audit(
     if as_json:
         print(json.dumps({"target": target, **facts.to_dict()}, indent=2, allow_nan=False))
         return
-    Console(width=None if sys.stdout.isatty() else 100).print(facts)
+    options.console().print(facts)
 
 
 def _made(target: str, make: Callable[..., Any], seed: int) -> torch.nn.Module:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from theory.calibration import calibrate as _calibrate
+from theory.commands import options
 from theory.commands.targets import BadInputError
 from theory.method_costs import PLACE, costs_file
 
@@ -20,7 +21,7 @@ def calibrate(
         Path | None,
         typer.Option(help=f"Where to keep the costs; {PLACE} then has to name the file."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the costs as JSON.")] = False,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Measure what the ways of convolving cost on this machine, in about ten seconds.
 
@@ -34,9 +35,9 @@ def calibrate(
         raise BadInputError(
             f"cannot write {target}: {error.strerror}; name another --path"
         ) from error
+    if target != costs_file():
+        print(f"set {PLACE}={target} to have them used", file=sys.stderr)
     if as_json:
         print(json.dumps({"path": str(target), "seconds": asdict(costs)}, indent=2))
-        return
-    print(f"costs of this machine are kept in {target}")
-    if path is not None and target != costs_file():
-        print(f"set {PLACE}={target} to have them used", file=sys.stderr)
+    else:
+        print(f"costs of this machine are kept in {target}")

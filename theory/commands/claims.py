@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import difflib
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from theory.commands import options
 from theory.commands.targets import BadInputError
 from theory.ledger.claims import KINDS
 from theory.ledger.claims import claims as _claims
@@ -60,7 +59,7 @@ def claims(
         Path | None,
         typer.Option(metavar="FILE", help="What `pytest theory --verdicts FILE` wrote."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: options.JsonOption = False,
 ) -> None:
     """List the claims of the reports, search them, or show one with its verdict and evidence."""
     ledger = _claims()
@@ -86,7 +85,7 @@ def claims(
         report_of = [_data(claim, settled.get(claim.id)) for claim in found]
         print(json.dumps(report_of, indent=2, ensure_ascii=False))
         return
-    out = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    out = options.console()
     if len(found) == 1:
         out.print(_shown(found[0], settled.get(found[0].id)))
     else:

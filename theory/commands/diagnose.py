@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from theory.commands import options
 from theory.commands.targets import (
     BadInputError,
     operator,
@@ -48,9 +47,7 @@ def diagnose(
         str | None,
         typer.Option(help="One input without batch: 8, or 3,32,32 (channel first)."),
     ] = None,
-    kwargs: Annotated[
-        str, typer.Option(help="Arguments of the class or function, as a JSON object.")
-    ] = "{}",
+    kwargs: options.KwargsOption = "{}",
     boundary: Annotated[
         str,
         typer.Option(help="circular: shifts wrap. interior: a border, found out, is left out."),
@@ -59,8 +56,8 @@ def diagnose(
         str | None,
         typer.Option(help="Axes of --shape that are shifted, e.g. 0 or 1,2; all but the channel."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Fixes random weights and random inputs.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    seed: options.SeedOption = 0,
+    as_json: options.JsonOption = False,
     figure: Annotated[
         Path | None, typer.Option(help="Draw kernel and witness into this SVG file.")
     ] = None,
@@ -74,8 +71,8 @@ def diagnose(
         raise BadInputError(f"--figure {figure}: expected a .svg file in an existing folder")
     op = operator(target, parsed_kwargs(kwargs), seed)
     try:
-        options = {"boundary": boundary, "axes": parsed_axes(axes), "seed": seed}
-        diagnosis = _diagnosis(op, shape, options)
+        settings = {"boundary": boundary, "axes": parsed_axes(axes), "seed": seed}
+        diagnosis = _diagnosis(op, shape, settings)
     except (TypeError, ValueError) as error:
         raise BadInputError(str(error)) from error
     if figure is not None:
@@ -87,7 +84,7 @@ def diagnose(
     if shape is None:
         size = ",".join(map(str, diagnosis.shape))
         print(f"No --shape given: the first default that fits is --shape {size}.")
-    Console(width=None if sys.stdout.isatty() else 100).print(diagnosis)
+    options.console().print(diagnosis)
 
 
 def _drawn(diagnosis: Diagnosis, path: Path) -> None:
@@ -100,13 +97,13 @@ def _drawn(diagnosis: Diagnosis, path: Path) -> None:
         raise BadInputError(f"--figure {path}: not written: {error}") from error
 
 
-def _diagnosis(op: Callable[..., Any], shape: str | None, options: dict[str, Any]) -> Diagnosis:
+def _diagnosis(op: Callable[..., Any], shape: str | None, settings: dict[str, Any]) -> Diagnosis:
     if shape is not None:
-        return _diagnose(op, parsed_shape(shape), **options)
+        return _diagnose(op, parsed_shape(shape), **settings)
     refusals = []
     for sizes in _default_shapes(op):
         try:
-            return _diagnose(op, sizes, **options)
+            return _diagnose(op, sizes, **settings)
         except ValueError as error:
             refusals.append(error)
     raise BadInputError(f"no default shape fits, give --shape; last tried: {refusals[-1]}")
