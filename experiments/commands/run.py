@@ -42,8 +42,8 @@ def run(
     recipes: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Recipes (filters-3-lr-0.01.adam) or roles; all where none is named, but for "
-            "those that need more than time."
+            help="Recipes (filters-3-lr-0.01.adam) or roles. Default: all, except those that need "
+            "a GPU or a download of weights."
         ),
     ] = None,
     seeds: common.SeedsOption = 3,

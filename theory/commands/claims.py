@@ -53,7 +53,9 @@ def claims(
     ] = None,
     verdict: Annotated[
         str | None,
-        typer.Option(help=f"Only claims with this verdict: {', '.join(VERDICTS)}; needs a file."),
+        typer.Option(
+            help=f"Only claims with this verdict: {', '.join(VERDICTS)}; needs --verdicts."
+        ),
     ] = None,
     verdicts: Annotated[
         Path | None,

@@ -54,7 +54,9 @@ def diagnose(
     ] = "circular",
     axes: Annotated[
         str | None,
-        typer.Option(help="Axes of --shape that are shifted, e.g. 0 or 1,2; all but the channel."),
+        typer.Option(
+            help="Axes of --shape that are shifted, e.g. 0 or 1,2. Default: all but the channel."
+        ),
     ] = None,
     seed: options.SeedOption = 0,
     as_json: options.JsonOption = False,
