@@ -94,7 +94,7 @@ def compare(first: Sequence[Record], second: Sequence[Record]) -> Comparison:
     Raises
     ------
     ValueError
-        If no seed was run under both on one kind of device.
+        If no seed was run under both on one kind of device, or they were run on different data.
     """
     left, right = ({(run.device, run.seed): run for run in runs} for runs in (first, second))
     pairs: dict[int, tuple[Record, Record]] = {}
@@ -103,6 +103,12 @@ def compare(first: Sequence[Record], second: Sequence[Record]) -> Comparison:
     if not pairs:
         raise InputError(
             "no seed was run under both recipes on one kind of device, so nothing can be paired"
+        )
+    data = {run.dataset_fingerprint: run.recipe.dataset for pair in pairs.values() for run in pair}
+    if len(data) > 1:
+        raise InputError(
+            f"the recipes were run on different data ({', '.join(data.values())}), so their "
+            "differences say nothing of the recipes; compare two of one data set"
         )
     lost = [seed for seed, runs in pairs.items() if any(run.diverged for run in runs)]
     kept = {seed: runs for seed, runs in sorted(pairs.items()) if seed not in lost}

@@ -19,7 +19,7 @@ from experiments.quantities import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from jaxtyping import Float
 
@@ -38,18 +38,30 @@ def turning_point(role: str, last: int) -> Quantity:
     )
 
 
-def epochs_to_reach(metric: Metric, role: str, level: float, last: int) -> Quantity:
-    """Return the first epoch (from 1) whose accuracy or loss is at least as good as ``level``.
+def steps_to_reach(
+    metric: Metric, role: str, level: float, last: int, *, at_least: bool = False
+) -> Quantity:
+    """Return how many updates an accuracy or loss takes to be at least as good as ``level``.
 
-    A run that does not get there within ``last`` epochs counts as ``last + 1``, which understates
-    how long it takes.
+    A curve is measured once an epoch, so the number lies between two: it is the larger, the updates
+    until the end of the first such epoch, or with ``at_least`` the smaller, those until its
+    beginning. Where one run is said to need fewer than another, its larger number belongs with the
+    other's smaller one. A run that does not get there within ``last`` epochs counts as one that
+    does in the next, which is too little: it has to be given as many updates as the other.
     """
-    return _until(metric, role, level, last, "epochs", lambda record: 1)
+    accuracy = metric.endswith("accuracy")
 
+    def value(record: Record) -> float:
+        curve = curve_of(record, metric)[:last]
+        good = [each >= level if accuracy else each <= level for each in curve]
+        if True not in good and record.diverged:
+            return math.nan
+        epochs_before = good.index(True) if True in good else last
+        return float((epochs_before + (not at_least)) * steps_an_epoch(record))
 
-def steps_to_reach(metric: Metric, role: str, level: float, last: int) -> Quantity:
-    """Return the updates until the end of the epoch that :func:`epochs_to_reach` finds."""
-    return _until(metric, role, level, last, "steps", steps_an_epoch)
+    goal = formatted(level, "accuracy" if accuracy else "nats")
+    what = f"{'least ' if at_least else ''}steps to a {metric.replace('_', ' ')} of {goal}"
+    return of_each_run(what, role, "count", value, last=last)
 
 
 def jumpiness(metric: Metric, role: str, last: int, *, first: int = 1) -> Quantity:
@@ -102,27 +114,6 @@ def loss_rise(role: str, epoch: int) -> Quantity:
         reads={role: epoch},
         values=values,
     )
-
-
-def _until(
-    metric: Metric,
-    role: str,
-    level: float,
-    last: int,
-    what: str,
-    an_epoch: Callable[[Record], int],
-) -> Quantity:
-    accuracy = metric.endswith("accuracy")
-
-    def value(record: Record) -> float:
-        for epoch, reached in enumerate(curve_of(record, metric)[:last], start=1):
-            if reached >= level if accuracy else reached <= level:
-                return float(epoch * an_epoch(record))
-        return math.nan if record.diverged else float((last + 1) * an_epoch(record))
-
-    goal = formatted(level, "accuracy" if accuracy else "nats")
-    what_is_reached = f"{what} to a {metric.replace('_', ' ')} of {goal}"
-    return of_each_run(what_is_reached, role, "count", value, last=last)
 
 
 def _test_losses(

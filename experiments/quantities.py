@@ -53,6 +53,8 @@ class Quantity:
         Returns the value for every seed that has one.
     of_test_set
         Whether the value is a proportion of the test set, and so has binomial noise.
+    seedless
+        Whether every seed gives the same value.
     """
 
     what: str
@@ -61,6 +63,7 @@ class Quantity:
     reads: Mapping[str, int]
     values: Callable[[Runs], dict[int, float]]
     of_test_set: bool = False
+    seedless: bool = False
 
     def __str__(self) -> str:
         return f"{self.what}, {self.where}"
@@ -177,7 +180,8 @@ def combined(
 ) -> Quantity:
     """Return one number from several quantities, paired by seed: only seeds that all have count.
 
-    Seconds are combined only where all runs of a seed had equal processors and thread counts.
+    Seconds are combined only where all runs of a seed had equal processors, as many threads, and
+    fleets of one size.
 
     Parameters
     ----------
@@ -216,17 +220,17 @@ def absolute(quantity: Quantity) -> Quantity:
 
 def parameters(role: str) -> Quantity:
     """Return the number of trainable parameters."""
-    return of_each_run("parameters", role, "count", lambda record: float(record.parameters))
+    return _seedless("parameters", role, lambda record: record.parameters)
 
 
 def size_of_training_set(role: str) -> Quantity:
     """Return the number of images that a run trains on."""
-    return of_each_run("training images", role, "count", lambda record: float(record.train_size))
+    return _seedless("training images", role, lambda record: record.train_size)
 
 
 def size_of_test_set(role: str) -> Quantity:
     """Return the number of images that a run is tested on."""
-    return of_each_run("test images", role, "count", lambda record: float(record.test_size))
+    return _seedless("test images", role, lambda record: record.test_size)
 
 
 def epochs_with_finite_loss(role: str) -> Quantity:
@@ -342,11 +346,18 @@ def curve_of(record: Record, metric: Metric) -> list[float]:
     return curve
 
 
+def _seedless(what: str, role: str, value: Callable[[Record], int]) -> Quantity:
+    quantity = of_each_run(what, role, "count", lambda record: float(value(record)))
+    return dataclasses.replace(quantity, seedless=True)
+
+
 def _on_equal_machines(records: Iterable[Record]) -> bool:
-    machines = {
-        (record.provenance.get("hardware"), record.provenance.get("threads")) for record in records
+    """Whether times can be told apart: a member's time is its share of its fleet's."""
+    ways = {
+        (made.get("hardware"), made.get("threads"), made.get("fleet", 1))
+        for made in (record.provenance for record in records)
     }
-    return len(machines) == 1
+    return len(ways) == 1
 
 
 def _minus(first: str, second: str) -> str:

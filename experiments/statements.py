@@ -206,7 +206,7 @@ class Within(Statement):
 
 @dataclass(frozen=True)
 class Exactly(Statement):
-    """Every run gives this integer; one run is enough, for seeds do not change it.
+    """Every run gives this integer; one run is enough where seeds do not change it.
 
     Parameters
     ----------
@@ -229,8 +229,8 @@ class Exactly(Statement):
         return self._format(self.value)
 
     def _decide(self, values: Sequence[float], test_images: int) -> Judgement:
-        if not values:
-            return _too_few_seeds(0)
+        if len(values) < (1 if self.quantity.seedless else 2):
+            return _too_few_seeds(len(values))
         found = sorted({self._format(value) for value in values if value != self.value})
         if found:
             return Judgement("not_reproduced", None, f"{', '.join(found)} and not {self.expected}")

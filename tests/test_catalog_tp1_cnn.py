@@ -103,7 +103,7 @@ def test_each_rung_changes_one_thing() -> None:
         ("lr-1", "baseline", {"optimizer", "epochs"}),
         ("lr-0.001", "baseline", {"optimizer", "epochs"}),
         ("batch-32", "baseline", {"batch", "epochs"}),
-        ("batch-512", "baseline", {"batch"}),
+        ("batch-512", "baseline", {"batch", "epochs"}),
     ],
 )
 def test_ablations_and_sweeps_change_one_thing(role, of, changed) -> None:

@@ -53,6 +53,12 @@ def test_only_pairs_count(runs):
     assert of(found, "test accuracy").first == pytest.approx((0.74 + 0.69) / 2, rel=1e-12)
 
 
+def test_runs_on_different_data_are_not_compared(runs):
+    first, second = runs(FIRST, [0.5, 0.6]), runs(SECOND, [0.4, 0.5], dataset_fingerprint="other")
+    with pytest.raises(ValueError, match="on different data"):
+        compare(first, second)
+
+
 def test_a_pair_is_of_one_kind_of_device(runs):
     first = runs(FIRST, [0.5, 0.6]) + runs(FIRST, [0.9, 0.9], device="cuda")
     second = runs(SECOND, [0.5], device="cuda") + runs(SECOND, [0.4])

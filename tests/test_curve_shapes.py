@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from experiments.curve_shapes import epochs_to_reach, jumpiness, steps_to_reach, turning_point
+from experiments.curve_shapes import jumpiness, steps_to_reach, turning_point
 from experiments.recipe import Optimizer, Recipe
 
 RECIPE = Recipe("net.sgd", "gap fc10", "cifar10", Optimizer("sgd", 0.01), epochs=5)
@@ -24,27 +24,33 @@ def test_a_lost_run_has_no_turning_point(make_record) -> None:
     assert turning_point("net", 3).values(runs) == {0: 1}
 
 
-def test_the_first_epoch_at_a_level_is_found_from_the_right_side(make_record) -> None:
-    rising, falling = [0.1, 0.5, 0.4, 0.6, 0.7], [2.0, 1.0, 1.5, 0.5, 0.1]
-    runs = {"net": {0: make_record(RECIPE, 0, test_accuracy=rising, train_loss=falling)}}
-    assert epochs_to_reach("test_accuracy", "net", 0.5, 5).values(runs) == {0: 2}
-    assert epochs_to_reach("test_accuracy", "net", 0.55, 5).values(runs) == {0: 4}
-    assert epochs_to_reach("train_loss", "net", 1.0, 5).values(runs) == {0: 2}
-    assert epochs_to_reach("train_loss", "net", 0.9, 5).values(runs) == {0: 4}
+def test_a_level_is_reached_in_the_first_epoch_that_is_as_good(make_record) -> None:
+    run = make_record(
+        RECIPE,
+        0,
+        test_accuracy=[0.1, 0.5, 0.4, 0.6, 0.7],
+        train_loss=[2.0, 1.0, 1.5, 0.5, 0.4],
+        train_size=100,  # batches of 32: 4 steps an epoch
+    )
+    runs = {"net": {0: run}}
+    for metric, level, epoch in (
+        ("test_accuracy", 0.5, 2),
+        ("test_accuracy", 0.55, 4),
+        ("train_loss", 1.0, 2),
+        ("train_loss", 0.9, 4),
+    ):
+        assert steps_to_reach(metric, "net", level, 5).values(runs) == {0: 4 * epoch}
+        least = steps_to_reach(metric, "net", level, 5, at_least=True)
+        assert least.values(runs) == {0: 4 * (epoch - 1)}
 
 
-def test_a_level_that_is_not_reached_counts_as_one_epoch_more(make_record) -> None:
-    runs = {"net": {0: make_record(RECIPE, 0, test_accuracy=[0.1, 0.2, 0.3, 0.4, 0.9])}}
-    assert epochs_to_reach("test_accuracy", "net", 0.8, 4).values(runs) == {0: 5}
+def test_a_level_that_is_not_reached_takes_at_least_all_steps(make_record) -> None:
+    run = make_record(RECIPE, 0, test_accuracy=[0.1, 0.2, 0.3, 0.4, 0.9], train_size=100)
+    runs = {"net": {0: run}}
+    assert steps_to_reach("test_accuracy", "net", 0.8, 4).values(runs) == {0: 20}
+    assert steps_to_reach("test_accuracy", "net", 0.8, 4, at_least=True).values(runs) == {0: 16}
     lost = {"net": {0: make_record(RECIPE, 0, test_accuracy=0.1, diverged_after=2)}}
-    assert math.isnan(epochs_to_reach("test_accuracy", "net", 0.8, 4).values(lost)[0])
-
-
-def test_steps_to_a_level_are_those_of_its_epochs(make_record) -> None:
-    run = make_record(RECIPE, 0, test_accuracy=[0.1, 0.5, 0.4, 0.6, 0.7], train_size=100)
-    runs = {"net": {0: run}}  # batches of 32: 4 steps an epoch
-    assert steps_to_reach("test_accuracy", "net", 0.5, 5).values(runs) == {0: 8}
-    assert steps_to_reach("test_accuracy", "net", 0.8, 5).values(runs) == {0: 24}
+    assert math.isnan(steps_to_reach("test_accuracy", "net", 0.8, 4).values(lost)[0])
 
 
 def test_a_straight_curve_does_not_jump(make_record) -> None:
@@ -65,7 +71,7 @@ def test_a_straight_curve_does_not_jump(make_record) -> None:
         (turning_point("net", 5), "count"),
         (jumpiness("train_loss", "net", 5), "nats"),
         (jumpiness("test_accuracy", "net", 5), "points"),
-        (epochs_to_reach("test_loss", "net", 1.0, 5), "count"),
+        (steps_to_reach("test_loss", "net", 1.0, 5), "count"),
     ],
 )
 def test_units_and_epochs_that_must_be_there(quantity, unit) -> None:

@@ -223,6 +223,12 @@ def test_one_run_is_enough(wide) -> None:
     assert judged(claim, wide([0.5], parameters=46591)).verdict == "not_reproduced"
 
 
+def test_one_run_is_not_enough_where_seeds_may_differ(wide) -> None:
+    claim = Exactly("toy-setup", epochs_with_finite_loss("wide"), 4)
+    assert judged(claim, wide([0.5])).verdict == "undecided"
+    assert judged(claim, wide([0.5, 0.5])).verdict == "reproduced"
+
+
 def test_every_run_must_agree(wide) -> None:
     records = wide([0.5, 0.5])
     records[1] = dataclasses.replace(records[1], parameters=99)
@@ -454,7 +460,12 @@ def test_devices_are_never_subtracted_from_each_other(make_record) -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [{"hardware": "B", "threads": 1}, {"hardware": "A", "threads": 2}]
+    "other",
+    [
+        {"hardware": "B", "threads": 1},
+        {"hardware": "A", "threads": 2},
+        {"hardware": "A", "threads": 1, "fleet": 4},
+    ],
 )
 def test_times_of_unequal_machines_are_not_compared(make_record, other) -> None:
     def run(role, seed, seconds, machine):

@@ -32,8 +32,9 @@ theory:
 
 * Learning rates: at 10 times the baseline's nothing is learnt, at a hundredth the training accuracy
   is still lower after 5 epochs.
-* Batch sizes: 512 needs fewer steps than 128 to a test loss of half of chance, and is worse than 32
-  in test accuracy at the lowest test loss, a choice by the test set that flatters both. No run
+* Batch sizes: 512 needs fewer steps than 128 to a test loss of half of chance, even if the last
+  measurement before is taken for 128 and the first after for 512; and it is worse than 32 in test
+  accuracy at the lowest test loss, a choice by the test set that flatters both. No run
   tells a local minimum from a slow descent; that part is left out.
 * Explanations of augmentation, of the schedule and of batch normalisation: the last rung without
   one remedy. Crop and flip, or the schedule, are missed in its test accuracy; of a schedule it is
@@ -71,6 +72,7 @@ COMPLETIONS = {"sgd": "plain SGD, padded crops, rate times 0.95 an epoch, dropou
 _EPOCHS = 20
 _EARLY = 5
 _SMALL_BATCH_EPOCHS = 10  # four times as many steps an epoch as the baseline
+_LARGE_BATCH_EPOCHS = 80  # a quarter of them: as many steps in all as the baseline
 _LEARNING_RATE = 0.1
 
 _PLAIN = "conv32k5 relu max2 conv64k5 relu max2 conv64k5 relu max2 fc1000 relu"
@@ -113,7 +115,7 @@ _SWEEPS = (
     _but(_BASELINE, "lr-1", optimizer=Optimizer("sgd", 1.0), epochs=_EARLY),
     _but(_BASELINE, "lr-0.001", optimizer=Optimizer("sgd", 0.001), epochs=_EARLY),
     _but(_BASELINE, "batch-32", batch=32, epochs=_SMALL_BATCH_EPOCHS),
-    _but(_BASELINE, "batch-512", batch=512),
+    _but(_BASELINE, "batch-512", batch=512, epochs=_LARGE_BATCH_EPOCHS),
 )
 
 _SIMILAR_LOSS = 0.05 * math.log(10)
@@ -234,8 +236,8 @@ _BESIDE_THE_REPORT: tuple[Statement, ...] = (
     Within(
         "tp1-cnn-q16-batch-size",
         difference(
-            steps_to_reach("test_loss", "batch-512", _HALF_OF_CHANCE, _EPOCHS),
-            steps_to_reach("test_loss", "baseline", _HALF_OF_CHANCE, _EPOCHS),
+            steps_to_reach("test_loss", "batch-512", _HALF_OF_CHANCE, _LARGE_BATCH_EPOCHS),
+            steps_to_reach("test_loss", "baseline", _HALF_OF_CHANCE, _EPOCHS, at_least=True),
         ),
         below=0,
     ),
@@ -243,7 +245,7 @@ _BESIDE_THE_REPORT: tuple[Statement, ...] = (
         "tp1-cnn-q16-batch-size",
         difference(
             at_lowest_test_loss("test_accuracy", "batch-32", _SMALL_BATCH_EPOCHS),
-            at_lowest_test_loss("test_accuracy", "batch-512", _EPOCHS),
+            at_lowest_test_loss("test_accuracy", "batch-512", _LARGE_BATCH_EPOCHS),
         ),
         above=0,
     ),
