@@ -64,7 +64,7 @@ def take(network: nn.Module, images: Float[Tensor, "n c h w"]) -> Portrait:
     Raises
     ------
     ValueError
-        If it has no convolution.
+        If it has no convolution, or computes its scores without calling it.
     """
     convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
     if not convolutions:
@@ -81,6 +81,11 @@ def take(network: nn.Module, images: Float[Tensor, "n c h w"]) -> Portrait:
         network.train(training)
         for hook in hooks:
             hook.remove()
+    if not seen:
+        raise InputError(
+            "the network does not compute the maps of its convolutions one by one, and has none to "
+            "show; take a network with nonlinearities between them"
+        )
     shown = (convolutions[0].weight, seen[convolutions[0]], seen[convolutions[-1]])
     return Portrait(*(each.float().cpu().contiguous().numpy().astype(np.float16) for each in shown))
 

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import math
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ from experiments.recipe import Optimizer, Recipe
 
 ENGINE_VERSION = 1
 """Raised whenever the training engine would measure something else for the same recipe and seed."""
+
+_ROOM = 2**16
+"""Bytes; no record takes more."""
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 DEFAULT_STORE = (
@@ -203,7 +207,7 @@ class Store:
         return path
 
     def check_writable(self) -> None:
-        """Find out before hours of training whether records can be written.
+        """Find out before hours of training whether a record can be written, and has room.
 
         Raises
         ------
@@ -212,7 +216,10 @@ class Store:
         """
         with self._explained(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=self.root).close()
+            with tempfile.TemporaryFile(dir=self.root) as file:
+                file.write(bytes(_ROOM))
+                file.flush()
+                os.fsync(file.fileno())  # a full disk may be noticed only here
 
     @contextmanager
     def _explained(self, path: Path) -> Iterator[None]:

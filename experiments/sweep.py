@@ -108,7 +108,7 @@ class Batch:
     runs: tuple[Run, ...]
 
     def execute(self) -> None:
-        """Train, and write the record of each run that has none.
+        """Train, and write the record of each run that has none, if the store has room for it.
 
         One record that cannot be written does not keep the others from being written.
 
@@ -121,6 +121,8 @@ class Batch:
             todo = missing(self.runs)  # another sweep may have been faster
             if not todo:
                 return
+            for store in {run.store for run in todo}:
+                store.check_writable()
             beats = [stack.enter_context(run.beating()) for run in todo]
 
             def tell(epoch: int) -> None:
@@ -164,22 +166,25 @@ def plan(
     device: str = "cpu",
     data_root: Path | None = None,
     threads: int | None = None,
+    here: bool = True,
 ) -> list[Run]:
     """Return every run of recipes, seed by seed, whether or not its record exists.
 
     Without ``recipes`` they are those that the study runs by default. Folders become absolute, for
     a worker may start in another one than this process did. The records of recipes that are not the
-    study's own (:mod:`experiments.variants`) lie apart.
+    study's own (:mod:`experiments.variants`) lie apart. ``here`` says that they will be carried out
+    on this machine, and not on those of a cluster.
 
     Raises
     ------
     ValueError
-        If the device is not there.
+        If they are to be carried out here, and the device is not there.
     experiments.datasets.DataError
         If the data, whose fingerprints the records' keys cover, or weights to start from cannot be
         had.
     """
-    check_device(device)
+    if here:
+        check_device(device)
     recipes = study.by_default if recipes is None else recipes
     store = Store(store.root.absolute())
     data_root = datasets.data_folder(data_root)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from experiments import layers, portrait
+from experiments import layers, networks, portrait
 from experiments.portrait import COLUMNS, Portrait
 from experiments.records import Store
 
@@ -56,6 +56,27 @@ def test_a_network_of_one_convolution_shows_its_maps_twice(images: torch.Tensor)
 def test_without_a_convolution_there_is_nothing_to_show(images: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="no convolution"):
         portrait.take(layers.build("fc10", (3, 8, 8))[0], images)
+
+
+def test_a_network_that_collapses_its_convolutions_has_no_maps() -> None:
+    network = networks.build("linear-two-conv", (1, 8, 8), 3, 10)
+    with pytest.raises(ValueError, match="does not compute the maps of its convolutions"):
+        portrait.take(network, torch.zeros(1, 1, 8, 8))
+
+
+def test_a_portrait_that_cannot_be_taken_costs_no_training(refused, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("experiments.sweep.train", lambda *args, **kwargs: pytest.fail("trained"))
+    error = refused("portrait", "digits", "linear", "--store", tmp_path)
+    assert "does not compute the maps" in error
+
+
+def test_a_portrait_that_cannot_be_kept_loses_no_record(refused, tmp_path, monkeypatch) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("experiments.portrait.write_whole", full)
+    assert "No space left" in refused("portrait", "digits", "conv-fc", "--store", tmp_path)
+    assert len(list(Store(tmp_path).records("digits"))) == 1
 
 
 def test_a_portrait_on_disk(network: nn.Sequential, images: torch.Tensor, tmp_path: Path) -> None:

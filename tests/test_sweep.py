@@ -93,6 +93,19 @@ def test_a_store_that_cannot_be_written_costs_no_training(tmp_path):
         sweep(_runs(tmp_path / "file"), make_executor("serial"))
 
 
+def test_a_disk_that_fills_up_costs_no_further_training(tmp_path, monkeypatch):
+    """An empty file can still be made there; red where the check only makes one."""
+    runs = _runs(tmp_path)
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("experiments.records.os.fsync", full)
+    monkeypatch.setattr(sweep_module, "train", lambda *args, **kwargs: pytest.fail("trained"))
+    with pytest.raises(RecordError, match="No space left on device; free space"):
+        Batch(tuple(runs[:1])).execute()
+
+
 def test_a_run_that_another_sweep_has_finished_is_not_repeated(tmp_path):
     run, other = _runs(tmp_path)[::2]
     run.record_path.parent.mkdir()

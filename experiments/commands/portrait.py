@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from experiments.augmentation import Inputs
+    from experiments.portrait import Portrait
 
 
 def portrait(
@@ -40,6 +41,8 @@ def portrait(
     """
     from experiments import datasets, sweep  # PyTorch takes seconds to import
     from experiments import portrait as portraits
+    from experiments.augmentation import inputs_of
+    from experiments.training import initialised
 
     study = catalog.study(report)
     chosen = lookup.recipes(study, [recipe])
@@ -61,12 +64,18 @@ def portrait(
     path = portraits.place(run.record_path)
     data = datasets.load(run.recipe.dataset, run.data_root)
 
-    def sit(network: nn.Module, inputs: Inputs) -> None:
-        shown = data.test_images[:images].to(device.value)
-        portraits.save(portraits.take(network, inputs.evaluation(shown)), path)
+    taken: list[Portrait] = []
 
+    def sit(network: nn.Module, inputs: Inputs) -> None:
+        shown = data.test_images[:images].to(next(network.parameters()).device)
+        taken[:] = [portraits.take(network, inputs.evaluation(shown))]
+
+    inputs = inputs_of(run.recipe, data.train_images)
+    sit(initialised(run.recipe, seed, inputs, data, run.data_root), inputs)  # or fail before hours
     with progress([run], common.err), run.beating() as beat:
         record = run.train(beat, sit)
     if not run.record_path.is_file():
         run.write(record)
+    (shown,) = taken
+    portraits.save(shown, path)
     print(path)

@@ -12,6 +12,7 @@ import typer
 from experiments import catalog, lookup
 from experiments.commands import common
 from experiments.commands.progress import progress
+from experiments.errors import InputError
 from experiments.records import DEFAULT_STORE, Store
 from experiments.variants import home, variant
 
@@ -106,6 +107,11 @@ def run(
         threads = threads or max(1, (os.cpu_count() or 1) // workers)
     elif executor is ExecutorName.dask:
         threads = threads or 1
+        if device is common.Device.cuda and fleet is None:
+            raise InputError(
+                "give --fleet N: how many runs are fastest together on the workers' GPUs is not "
+                "measured from here"
+            )
     with make_executor(executor.value, workers, scheduler) as pool:
         runs = sweep.plan(
             study,
@@ -115,6 +121,7 @@ def run(
             device=device.value,
             data_root=data_root,
             threads=threads,
+            here=executor is not ExecutorName.dask,
         )
         todo = sweep.missing(runs)
         _announce(study, chosen, Store(store))
