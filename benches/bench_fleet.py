@@ -25,6 +25,7 @@ from experiments import catalog
 from experiments.augmentation import Inputs
 from experiments.datasets import Dataset
 from experiments.fleet import Member
+from experiments.fleet.step import WARM_UP_STEPS
 from experiments.fleet.training import FleetRun
 from experiments.training import initialised, reproducible, train_epoch
 
@@ -48,7 +49,9 @@ ROUNDS = {"smoke": 1, "default": 8, "full": 8}
 FULL_SECONDS = 30.0
 """For each bench of a full run, on two cores."""
 
-CHECKED_STEPS = 2
+CHECKED_STEPS = {"cpu": 2, "cuda": WARM_UP_STEPS + 2}
+"""On CUDA the last two are replayed."""
+
 CHECKED_HASTE = 10
 """The check trains at so many times the learning rate: a wrong first step shows in the loss of the
 second."""
@@ -127,6 +130,10 @@ def _timed(network: str, device: str, scale: str) -> dict[str, _Timed]:
                 epochs[crew] = partial(together.train_on, views)
     with reproducible(None):
         warm = {crew: probe(epoch, device) for crew, epoch in epochs.items()}
+        if device == "cuda":
+            for epoch in epochs.values():
+                for _ in range(math.ceil((WARM_UP_STEPS + 1) / STEPS[scale])):
+                    epoch()
         seconds = take_turns(epochs, rounds=ROUNDS[scale], device=device)
     return {crew: _Timed(seconds[crew], warm[crew].peak_memory_bytes) for crew in epochs}
 
@@ -147,7 +154,7 @@ def _fault(network: str, crew: str, device: str) -> str | None:
     """Compare each member's mean loss of a few steps with that of its solo run."""
     members = [_hastened(member) for member in _members(network, crew)]
     run = FleetRun(members, _data(), device)
-    views = run.draw()[:, : CHECKED_STEPS * NETWORKS[network].batch].to(device)
+    views = run.draw()[:, : CHECKED_STEPS[device] * NETWORKS[network].batch].to(device)
     with reproducible(None):
         losses = [loss for loss, _ in run.train_on(views)]
         for index, (member, loss) in enumerate(zip(members, losses, strict=True)):

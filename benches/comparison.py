@@ -137,6 +137,9 @@ def compare(old: Results, new: Results, margin: float) -> Comparison:
             raise BadResultsError(
                 f"{a['name']} ran on {one} threads, then on {other}: run both on as many"
             )
+        one, other = (each["extra_info"].get("hardware") for each in (a, b))
+        if one != other:
+            raise BadResultsError(f"{a['name']} ran on {one}, then on {other}: run both on one")
     return Comparison(
         changes=tuple(_changes(pairs, margin)),
         only_old=tuple(before.keys() - after.keys()),

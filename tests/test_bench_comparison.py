@@ -173,6 +173,7 @@ def test_what_only_one_run_has_and_what_changed_beside_is_said():
         (results(bench("a", [1.0]), processor="another"), "processor: a processor and another"),
         (results(bench("a", [1.0]), cpus=64), "two machines cannot be compared"),
         (results(bench("a", [1.0], threads=1)), "a ran on 2 threads, then on 1"),
+        (results(bench("a", [1.0], hardware="a GPU")), "a ran on None, then on a GPU"),
         (results(bench("b", [1.0])), "share no bench"),
     ],
 )

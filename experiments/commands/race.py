@@ -107,7 +107,7 @@ def _run(
     paths = [kept.path(recipe, settings, seed, split, device) for seed in range(seeds)]
     with _progress() as shown:
         for seed, path in enumerate(paths):
-            if path.is_file():
+            if kept.holds(path):
                 continue
             task = shown.add_task(f"seed {seed}", total=None)
 

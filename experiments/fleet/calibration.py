@@ -43,7 +43,7 @@ def fastest_size(recipe: Recipe, device: str, data_root: Path | None, *, most: i
     size = 1
     while size <= most:
         seconds = _seconds_a_member(architecture(recipe), device, data_root, size)
-        if seconds * _LEAST_GAIN > fewest_seconds:
+        if not seconds * _LEAST_GAIN < fewest_seconds:  # not even one may fit
             break
         best, fewest_seconds = size, seconds
         size *= 2

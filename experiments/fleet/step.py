@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from experiments.fleet.update import UpdateRule
     from experiments.recipe import Recipe
 
-_WARM_UP_STEPS = 3
+WARM_UP_STEPS = 3
+"""Steps that are taken one by one before a graph is captured."""
 
 
 class Step:
@@ -142,7 +143,7 @@ class Replayed:
             self._step(views)
             return
         self._views.copy_(views)
-        if self._warm < _WARM_UP_STEPS:
+        if self._warm < WARM_UP_STEPS:
             self._warm += 1
             self._step_aside(self._views)
             return

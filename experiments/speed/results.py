@@ -18,6 +18,9 @@ from experiments.statistics import Interval, mean_interval
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+ENGINE_VERSION = 1
+"""Raised by a change of this package that moves accuracies or seconds: older results are rerun."""
+
 Split = Literal["test", "validation"]
 
 FOLDER = "time-to-accuracy"
@@ -31,7 +34,8 @@ class Result:
     ``accuracy`` holds one number in [0, 1] for each number of views. ``provenance`` is that of a
     record (:mod:`experiments.provenance`): ``training_seconds`` is what the race is about.
     ``processor_seconds`` are those of all threads during training: on a machine that has other work
-    to do, they tell more than the clock on the wall. ``split`` says which images were measured on.
+    to do, they tell more than the clock on the wall. ``split`` says which images were measured on,
+    ``engine`` by which version of this package.
     """
 
     settings: Settings
@@ -42,6 +46,7 @@ class Result:
     accuracy: dict[int, float]
     processor_seconds: float = field(compare=False)
     provenance: dict[str, Any] = field(compare=False)
+    engine: int = ENGINE_VERSION
 
     @property
     def training_seconds(self) -> float:
@@ -78,6 +83,10 @@ class Results:
         run = f"{name}.{split}.seed-{seed}.{device}.{settings.digest[:12]}.json"
         return self.store / FOLDER / run
 
+    def holds(self, path: Path) -> bool:
+        """Whether a result by the present engine lies there; raises as `read`."""
+        return path.is_file() and self.read(path).engine == ENGINE_VERSION
+
     def write(self, path: Path, result: Result) -> None:
         """Write a result in one piece.
 
@@ -110,9 +119,11 @@ class Results:
             ) from error
 
     def all(self, split: Split = "test") -> list[Result]:
-        """Return every result on a split, in the order of their file names; raises as `read`."""
+        """Return what the present engine measured on a split, by file names; raises as `read`."""
         every = [self.read(path) for path in sorted((self.store / FOLDER).glob("*.json"))]
-        return [result for result in every if result.split == split]
+        return [
+            result for result in every if (result.split, result.engine) == (split, ENGINE_VERSION)
+        ]
 
 
 @dataclass(frozen=True)
@@ -137,13 +148,20 @@ def summary(results: Sequence[Result], views: int) -> Summary:
     Raises
     ------
     InputError
-        If there is none, or they are not seeds of one recipe on one split, device and data set.
+        If there is none, or they are not seeds of one recipe on one split, device and data set, or
+        were not timed on equal machines with as many threads.
     """
     if not results:
         raise InputError("there are no results to summarise; run the race first")
     same = {(r.settings, r.split, r.device, r.dataset_fingerprint) for r in results}
     if len(same) > 1 or len({r.seed for r in results}) < len(results):
         raise InputError("only different seeds of one recipe on the same images have one mean")
+    machines = {f"{r.provenance['hardware']}, {r.provenance['threads']} threads" for r in results}
+    if len(machines) > 1:
+        raise InputError(
+            f"their seconds were measured in different ways ({'; '.join(sorted(machines))}); name "
+            "another folder with --store"
+        )
     accuracies = [result.accuracy[views] for result in results]
     return Summary(
         seeds=len(results),
