@@ -201,8 +201,8 @@ def _idx(folder: Path, name: str, dimensions: int) -> tuple[Path, UInt8[np.ndarr
     """Read an idx file of unsigned bytes: magic 0x00000800 + dimensions, sizes, then the data."""
     path, content = _read(folder, name)
     header = 4 * (1 + dimensions)
-    words = np.frombuffer(content[:header], ">u4")
-    if len(words) != 1 + dimensions or words[0] != 0x800 + dimensions:
+    words = np.frombuffer(content[:header].ljust(header, b"\0"), ">u4")
+    if len(content) < header or words[0] != 0x800 + dimensions:
         raise DataError(
             f"{path} is not an idx file of {dimensions}-dimensional bytes (magic number "
             f"{0x800 + dimensions}); replace it with the official file"

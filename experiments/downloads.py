@@ -53,8 +53,10 @@ def fetch(
                 processor=processor,
                 downloader=pooch.HTTPDownloader(timeout=30, progressbar=False),
             )
-        except (OSError, ValueError) as error:  # no network or no space; a wrong hash
-            failures.append(f"{mirror}: {type(error).__name__}")
+        except ValueError:
+            failures.append(f"{mirror}: its file has another hash")
+        except OSError as error:  # no network, or no space
+            failures.append(f"{mirror}: {error.strerror or type(error).__name__}")
         else:
             return path
     raise DownloadError(f"cannot download {name} ({'; '.join(failures)})")

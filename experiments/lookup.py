@@ -88,7 +88,10 @@ def records(study: Study, recipe: Recipe, store: Store) -> list[Record]:
     experiments.records.RecordError
         If the store does not exist or a record cannot be read.
     """
-    every = variants.home(study, recipe, store).records(study.name)
+    home = variants.home(study, recipe, store)
+    if home != store and store.root.is_dir() and not home.root.is_dir():
+        return []  # no variant of anything was ever run
+    every = home.records(study.name)
     return by_recipe(every, [recipe])[recipe.name]
 
 

@@ -197,5 +197,5 @@ def initialise(network: nn.Module, how: Initialisation, data_root: Path | None =
                 nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
             else:
                 nn.init.trunc_normal_(layer.weight, std=0.1, a=-0.2, b=0.2)
-                assert layer.bias is not None  # for the type checker: every layer here has one
-                nn.init.constant_(layer.bias, 0.1)
+                if layer.bias is not None:
+                    nn.init.constant_(layer.bias, 0.1)

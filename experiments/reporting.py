@@ -84,13 +84,7 @@ def how_to_run(study: Study, store: Path = DEFAULT_STORE, recipe: Recipe | None 
     """Return the command that runs what the store lacks of a study, or of one of its recipes."""
     command = f"python -m experiments run {study.name}"
     if recipe is not None:
-        base, _, _ = recipe.name.partition("@")
-        own = next(each for each in study.recipes if each.name == base)
-        command += f" {base}"
-        if recipe.precision != own.precision:
-            command += f" --precision {recipe.precision}"
-        if recipe.epochs != own.epochs:
-            command += f" --epochs-scale {recipe.epochs / own.epochs:.6g}"
+        command += f" {recipe.name}"
     command += " --seeds 3"
     return command if store == DEFAULT_STORE else f"{command} --store {shlex.quote(str(store))}"
 
@@ -234,8 +228,14 @@ def _ends(interval: Interval | None) -> list[float] | None:
 
 def _optimizer(recipe: Recipe) -> str:
     optimizer = recipe.optimizer
-    momentum = f", momentum {optimizer.momentum}" if optimizer.momentum else ""
-    return f"{optimizer.name}, learning rate {optimizer.lr}{momentum}"
+    parts = [optimizer.name, f"learning rate {optimizer.lr}"]
+    if optimizer.momentum:
+        parts.append(f"momentum {optimizer.momentum}")
+    if optimizer.weight_decay:
+        parts.append(f"weight decay {optimizer.weight_decay}")
+    if optimizer.schedule != "constant":
+        parts.append(f"schedule {optimizer.schedule}")
+    return ", ".join(parts)
 
 
 def _measurements(records: Iterable[Record]) -> Table:

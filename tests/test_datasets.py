@@ -162,6 +162,7 @@ def test_mnist_is_read_by_its_headers(tmp_path):
     [
         ("train_images_idx3_ubyte", struct.pack(">2I", 0x801, 20), "is not an idx file of 3"),
         ("train_images_idx3_ubyte", b"", "is not an idx file of 3"),
+        ("train_images_idx3_ubyte", b"Not found\n", "is not an idx file of 3"),
         ("t10k_images_idx3_ubyte", struct.pack(">4I", 0x803, 10, 28, 28), "expected 7,856"),
         ("train_labels_idx1_ubyte", struct.pack(">2I", 0x801, 3) + bytes(3), "20 images but"),
         ("t10k_labels_idx1_ubyte", struct.pack(">2I", 0x801, 10) + bytes([11] * 10), "label 11"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import sys
 import time
 from types import SimpleNamespace
@@ -133,6 +134,20 @@ def test_show_without_records_names_the_command(convlaws, store):
     assert "run: python -m experiments run nni-2023-ex1 linear-6.adam --seeds 3" in " ".join(
         out.split()
     )
+
+
+def test_show_without_any_variant_names_the_command(convlaws, store):
+    shutil.rmtree(store / "variants")
+    code, out, _ = convlaws("show", NNI.name, "conv-gap.adam@bfloat16", "--store", store)
+    assert code == 0
+    told = " ".join(out.split())
+    assert "run: python -m experiments run nni-2023-ex1 conv-gap.adam@bfloat16 --seeds 3" in told
+
+
+def test_show_names_every_setting_of_the_optimiser(convlaws, store):
+    (store / "tp1-cnn").mkdir()
+    _, out, _ = convlaws("show", "tp1-cnn", "scheduled.sgd", "--store", store)
+    assert "sgd, learning rate 0.1, schedule exponential-0.95" in out
 
 
 def test_show_finds_variants(convlaws, store):
