@@ -139,6 +139,66 @@ def test_values_that_are_not_finite(op: Callable[..., Any]) -> None:
     json.dumps(diagnosis.to_dict(), allow_nan=False)
 
 
+@pytest.mark.parametrize("boundary", ["circular", "interior"])
+@pytest.mark.parametrize(
+    "weight", [1 / torch.arange(8.0), torch.tensor([1.0, 1, 1, float("nan"), 1, 1, 1, 1])]
+)
+def test_a_cell_that_is_never_finite_does_not_follow_shifts(
+    boundary: Boundary, weight: torch.Tensor
+) -> None:
+    diagnosis = diagnose(lambda x: x * weight.to(x.dtype), (8,), boundary=boundary)
+    assert diagnosis.shift_equivariant.holds is False
+    assert diagnosis.lti.holds is not True
+    witness = diagnosis.shift_equivariant.witness
+    if boundary == "circular":
+        assert witness is not None
+        assert not np.array_equal(np.isfinite(witness.left), np.isfinite(witness.right))
+
+
+class _Hilbert(nn.Module):
+    """Quarter of a turn for every frequency, by a complex buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("turn", torch.tensor([0, -1j, -1j, -1j, 0], dtype=torch.complex64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.fft.irfft(torch.fft.rfft(x) * self.turn, n=8)
+
+
+def test_complex_parameters_keep_their_imaginary_part() -> None:
+    """Red where a conversion to real numbers makes this the zero operator."""
+    module = _Hilbert()
+    diagnosis = diagnose(module, (8,))
+    assert diagnosis.lti.holds
+    x = torch.zeros(8)
+    x[0] = 1
+    assert diagnosis.kernel is not None
+    assert np.abs(diagnosis.kernel.ravel() - module(x).numpy()).max() < 8 * np.finfo(np.float32).eps
+    assert np.abs(diagnosis.kernel).max() > 0.1
+    assert module.turn.dtype == torch.complex64
+
+
+class _NoDouble(nn.Linear):
+    def _apply(self, fn: Any, recurse: bool = True) -> nn.Module:
+        if fn(torch.zeros(1)).dtype is torch.float64:
+            raise TypeError("this device has no float64")
+        return super()._apply(fn, recurse)
+
+
+def test_a_module_without_double_precision_gets_single() -> None:
+    diagnosis = diagnose(_NoDouble(4, 4, bias=False), (4,))
+    assert diagnosis.linear.certainty == "proved"
+
+
+def test_weights_that_no_tried_impulse_meets_do_not_refute_what_is_linear() -> None:
+    """Two of eight weights are 1e12/3 and cancel: the rounding errors are theirs, not the sum's."""
+    weights = np.ones(8)
+    weights[2], weights[3] = 1e12 / 3, -1e12 / 3
+    found = diagnose(lambda x: np.array([x @ weights]), (8,), batched=False).linear
+    assert found.holds
+
+
 def test_a_constant_nan_is_undecided() -> None:
     diagnosis = diagnose(lambda x: x * float("nan"), (8,))
     assert diagnosis.linear.holds is None

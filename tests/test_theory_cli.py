@@ -105,7 +105,8 @@ def test_the_seed_fixes_random_weights(
         (["torch.nn:ReLU", "--shape", "eight"], "--shape 'eight' is not integers"),
         (["torch.nn:ReLU", "--shape", "8,"], "is not integers"),
         (["torch.nn:ReLU", "--shape", "0"], "all sizes at least 1"),
-        (["torch.nn:ReLU", "--shape", "8", "--boundary", "open"], "boundary is 'open'"),
+        (["torch.nn:ReLU", "--shape", "8", "--boundary", "open"], "--boundary 'open': give circ"),
+        (["torch.nn:ReLU", "--boundary", "open"], "--boundary 'open': give circular or interior"),
         (["torch.nn:ReLU", "--shape", "8", "--axes", "x"], "--axes 'x' is not integers"),
         (["torch.nn:ReLU", "--shape", "8", "--axes", "1"], "axes is (1,)"),
         (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -18,6 +18,7 @@ from theory.commands.targets import (
     parsed_shape,
 )
 from theory.diagnosis import diagnose as _diagnose
+from theory.diagnosis.equations import Boundary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,6 +72,8 @@ def diagnose(
     """
     if figure is not None and (figure.suffix != ".svg" or not figure.resolve().parent.is_dir()):
         raise BadInputError(f"--figure {figure}: expected a .svg file in an existing folder")
+    if boundary not in get_args(Boundary):
+        raise BadInputError(f"--boundary {boundary!r}: give {' or '.join(get_args(Boundary))}")
     op = operator(target, parsed_kwargs(kwargs), seed)
     try:
         settings = {"boundary": boundary, "axes": parsed_axes(axes), "seed": seed}

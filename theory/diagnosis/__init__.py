@@ -18,7 +18,7 @@ from theory.diagnosis.findings import Certainty, Diagnosis, Finding
 from theory.diagnosis.interior import Interior
 from theory.diagnosis.kernel import circular_kernel, interior_kernel
 from theory.diagnosis.linearity import both, judge_linearity
-from theory.diagnosis.search import Trials, probes
+from theory.diagnosis.search import BUDGET, Trials, probes
 from theory.diagnosis.structure import Structure, interpret
 from theory.diagnosis.tracing import UntraceableError, trace
 from theory.diagnosis.witnesses import Witness
@@ -45,7 +45,7 @@ def diagnose(
     batched: bool | None = None,
     dtype: torch.dtype = torch.float64,
     seed: int = 0,
-    budget: int = 2**14,
+    budget: int = BUDGET,
 ) -> Diagnosis:
     """Find out whether an operator is linear, affine, shift-equivariant, LTI; or find a witness.
 

@@ -354,7 +354,18 @@ def _private_copy(op: Callable[..., Any], dtype: torch.dtype) -> Callable[..., A
             f"{_name(op)} cannot be copied ({told(error)}), and would not come back as it was: "
             "give a function that calls it"
         ) from error
-    return private.to(dtype) if isinstance(private, torch.nn.Module) else private
+    if not isinstance(private, torch.nn.Module):
+        return private
+    try:
+        return private._apply(functools.partial(_in_precision, dtype))  # `to` drops imaginary parts
+    except (TypeError, RuntimeError) as error:
+        raise ValueError(f"{_name(op)} cannot be held in {dtype}: {told(error)}") from error
+
+
+def _in_precision(dtype: torch.dtype, tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.is_complex():
+        return tensor.to(dtype.to_complex())
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 def computed(op: object) -> Iterator[torch.Tensor]:

@@ -158,7 +158,7 @@ class Circle:
         if (response == expected).all():  # as most do, one by one over the whole basis
             return True
         self._shifts.note(response, expected, norm=2)
-        return self._trials.rounding.excess(response, expected, norm=2, responses=2) <= 1
+        return self._trials.distance(response, expected, norm=2) <= 1
 
     def _witness(self, equation: Equation, x: Array) -> Witness:
         size = functools.partial(self._trials.excess, equation)

@@ -165,7 +165,7 @@ class Shifts:
 
     def _stays(self, x: Array, moved: Array) -> bool:
         norm = 2 * float(np.abs(x).sum())
-        return self.trials.rounding.excess(self.trials(x), self.trials(moved), norm, 2) <= 1
+        return self.trials.distance(self.trials(x), self.trials(moved), norm) <= 1
 
 
 def words(values: Sequence[int | None]) -> str:

@@ -116,10 +116,12 @@ class Interior:
         m = after.shape[axis]
         left, right = _cells(after, axis, to, m), _cells(before, axis, 0, m - to)
         unlike = np.zeros(m, dtype=bool)
-        if not (left == right).all():
+        failed = self._trials.failed(before) or self._trials.failed(after)
+        if not failed and not (left == right).all():
             bound = self._trials.rounding.bound(left, right, norm, responses=2)
             others = tuple(a for a in range(-after.ndim, 0) if a != axis)
             beyond = np.abs(left - right) > self._threshold * bound
+            beyond |= self._trials.oddities(left, right)
             unlike[to:] = beyond.any(axis=others)
         return unlike
 
@@ -209,7 +211,7 @@ class Interior:
             border = (m - 2 * max(to, 1)) // 2
             left = _cells(after, axis, border + to, m - border)
             right = _cells(before, axis, border, m - border - to)
-            distances.append(self._trials.rounding.excess(left, right, norm, responses=2))
+            distances.append(self._trials.distance(left, right, norm))
         return min(distances)
 
 

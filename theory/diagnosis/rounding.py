@@ -3,11 +3,12 @@
 The bound is the standard one for inner products [1]_: k rounded operations leave an error of at
 most
 ``gamma_k * sum(|a_j| |x_j|)`` with ``gamma_k = k u / (1 - k u)`` and u the unit roundoff. Of an
-operator known only by its values, the sum is bounded by the largest response to a unit impulse
-times the input's 1-norm, and k is that of four dense matrix products in a row: enough for an FFT, a
-product, an inverse FFT and a normalisation. That is an assumption on operators whose inside is not
-visible; a difference beyond it is called a difference. Where the bound reaches the values
-themselves, as it does for 16-bit numbers on more than a few cells, nothing is called anything.
+operator known only by its values, the sum is bounded by its largest response to a unit impulse,
+among those that are tried and the mean responses to random signs, times the input's 1-norm; and k
+is that of four dense matrix products in a row: enough for an FFT, a product, an inverse FFT and a
+normalisation. Both are assumptions on operators whose inside is not visible; a difference beyond
+the bound is called a difference. Where the bound reaches the values themselves, as it does for
+16-bit numbers on more than a few cells, nothing is called anything.
 
 .. [1] N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., SIAM, 2002, §3.1.
 """
@@ -48,7 +49,7 @@ class Rounding:
     unit_roundoff : float
         Half the spacing of floating-point numbers at 1, in the coarser of input and output type.
     gain : float
-        Largest magnitude of the response to a unit impulse.
+        Largest magnitude of the response to a unit impulse, as far as it is known.
     offset : float
         Largest magnitude of the response to zero.
     """
