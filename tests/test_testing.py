@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import re
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from theory.testing import (
     demands,
     replaying,
 )
-from theory.testing.replaying import Counterexample
+from theory.testing.replaying import Counterexample, sides
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -285,9 +286,39 @@ def test_the_budget_is_passed_on() -> None:
     assert_lti(circular, (1, 6), **check, budget=6)
     with pytest.raises(AssertionError, match="only sampled"):
         assert_lti(circular, (1, 6), **check, budget=5)
+    assert_adjoint(circular, circular_adjoint, (1, 6), **check, budget=6)
+    with pytest.raises(AssertionError, match="only sampled"):
+        assert_adjoint(circular, circular_adjoint, (1, 6), **check, budget=5)
+    pool, large = nn.AvgPool1d(2), (1, 2**14 + 2)
+    assert_shift_equivariant(pool, (1, 8), period=2, **check)
+    with pytest.raises(AssertionError, match="only sampled"):
+        assert_shift_equivariant(pool, large, period=2, **check)
     assert_same_operator(circular, circular, (1, 6), **check, budget=6)
     with pytest.raises(AssertionError, match="only sampled"):
         assert_same_operator(circular, circular, (1, 6), **check, budget=5)
+
+
+def test_a_complex_adjoint_is_asked_about_real_outputs_only() -> None:
+    """The conjugate makes no difference there; on complex outputs it would."""
+
+    def back(y: torch.Tensor) -> torch.Tensor:
+        return 8 * torch.fft.ifft(torch.conj(y))
+
+    with pytest.raises(AssertionError, match="only sampled"):
+        assert_adjoint(torch.fft.fft, back, (8,), certainty="exhausted")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "constants", "message"),
+    [
+        (("linear", np.ones(2)), {}, "property 'linear' has no equation; known: determin"),
+        (("homogeneous", np.ones(2)), {}, "needs its scalar"),
+        (("shift_equivariant", np.ones(2)), {}, "needs its shift"),
+    ],
+)
+def test_sides_of_no_equation_are_refused(arguments, constants, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        sides(torch.relu, *arguments, **constants)
 
 
 def raising(x: torch.Tensor) -> torch.Tensor:
@@ -338,6 +369,11 @@ def test_bad_questions_are_errors(check: Callable[[], None], error: Any, message
 
 
 # The battery
+
+
+def _doubles(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv1d):
+        module.weight.fill_(2)
 
 
 class TestBlur(OperatorTests):
@@ -419,6 +455,37 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "dropout": ("test_deterministic", {"operator": lambda self: nn.Dropout()}),
     "less certain than demanded": ("test_linear", {"operator": lambda self: np.negative}),
 }
+
+
+@pytest.mark.parametrize("batched", [True, False])
+def test_a_matrix_may_be_of_integers_and_the_operator_batched(batched: bool) -> None:
+    class TestDouble(OperatorTests):
+        shape = (1, 3)
+        options = MappingProxyType({"batched": batched})
+
+        def operator(self) -> Callable[..., Any]:
+            return nn.Conv1d(1, 1, 1, bias=False).requires_grad_(False).apply(_doubles)
+
+        def dense(self) -> np.ndarray:
+            return 2 * np.eye(3, dtype=int)
+
+    TestDouble().test_dense()
+
+
+def test_a_matrix_may_be_complex() -> None:
+    class TestFourier(OperatorTests):
+        shape = (4,)
+
+        def operator(self) -> Callable[..., Any]:
+            return torch.fft.fft
+
+        def dense(self) -> np.ndarray:
+            return np.fft.fft(np.eye(4))
+
+    TestFourier().test_dense()
+    wrong = type("TestWrong", (TestFourier,), {"dense": lambda self: np.fft.fft(np.eye(4)).real})
+    with pytest.raises(AssertionError):
+        wrong().test_dense()
 
 
 @pytest.mark.parametrize("name", FAULTS)

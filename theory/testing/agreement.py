@@ -21,7 +21,7 @@ from theory.diagnosis import diagnose
 from theory.diagnosis.calling import Operator, isolated
 from theory.diagnosis.findings import Finding
 from theory.diagnosis.rounding import gamma
-from theory.diagnosis.search import Trials, probes
+from theory.diagnosis.search import BUDGET, Trials, probes
 from theory.signals import impulse
 from theory.testing.replaying import Counterexample, dot_products, inner, outputs
 
@@ -60,7 +60,7 @@ def sameness(
     batched: bool | None = None,
     dtype: torch.dtype = torch.float64,
     seed: int = 0,
-    budget: int = 2**14,
+    budget: int = BUDGET,
 ) -> Agreement:
     """Find out whether two operators are the same function of inputs of one shape.
 
@@ -127,7 +127,7 @@ def adjointness(
     batched: bool | None = None,
     dtype: torch.dtype = torch.float64,
     seed: int = 0,
-    budget: int = 2**14,
+    budget: int = BUDGET,
 ) -> Agreement:
     """Find out whether <A x, y> = <x, A* y> for all inputs x of one shape and all outputs y.
 
@@ -141,8 +141,9 @@ def adjointness(
     Returns
     -------
     Agreement
-        ``exhausted`` if both are proved linear and their matrices are conjugate transposes, else
-        ``sampled`` at most.
+        ``exhausted`` if both are proved linear, have real outputs, no more cells than the budget,
+        and their matrices are transposes; else ``sampled`` at most. Complex outputs of A are beyond
+        what A* is asked about, which is real y.
 
     Raises
     ------
@@ -177,11 +178,16 @@ def adjointness(
         if pair is None:
             back_linear = diagnose(adjoint, forward.output_shape, **options).linear
             proved = linear.certainty == back_linear.certainty == "proved"
-            entries = math.prod(forward.shape) * math.prod(backward.shape)
-            exhausts = proved and entries <= _MATRIX_ENTRIES
+            cells = math.prod(forward.shape), math.prod(backward.shape)
+            exhausts = (
+                proved
+                and max(cells) <= budget
+                and math.prod(cells) <= _MATRIX_ENTRIES
+                and not any(np.iscomplexobj(t(np.zeros(t.operator.shape))) for t in dots.trials)
+            )
             pair = dots.entry() if exhausts else None
             if pair is None and exhausts:
-                reason = "the matrix of A* is the conjugate transpose of that of A"
+                reason = "the matrix of A* is the transpose of that of A"
                 return Agreement(Finding(True, "exhausted", reason))
             if pair is None:
                 reason = "no x and y found with <A x, y> other than <x, A* y>"
@@ -248,10 +254,14 @@ class _DotTest:
         self._backward = backward
 
     @property
+    def trials(self) -> tuple[Trials, Trials]:
+        """Those of A and of A*."""
+        return self._forward, self._backward
+
+    @property
     def failure(self) -> str:
         """What happened on the first input that one of the two had no finite answer to."""
-        both = (self._forward, self._backward)
-        return next((why for t in both if (why := t.failure or t.not_finite)), "")
+        return next((why for t in self.trials if (why := t.failure or t.not_finite)), "")
 
     def search(self, rng: np.random.Generator) -> tuple[Array, Array] | None:
         """Return a small x and y for which the two sides differ."""

@@ -126,7 +126,7 @@ class OperatorTests:
         assert diagnosis.offset is not None
         expected = math.prod(diagnosis.output_shape), math.prod(diagnosis.shape)
         assert matrix.shape == expected, f"dense() has shape {matrix.shape}, expected {expected}"
-        product = _Product(matrix, diagnosis.offset)
+        product = _Product(matrix, diagnosis.offset, len(self.shape))
         agreement = sameness(self.operator(), product, self.shape, **self._calling())
         require_agreement(agreement, "dense()", "the operator's matrix")
 
@@ -170,13 +170,18 @@ def _given(tests: OperatorTests, what: str) -> Any:
 
 
 class _Product(torch.nn.Module):
-    """The product of a matrix with the flattened input, plus an offset, for single inputs."""
+    """The product of a matrix with the flattened input, plus an offset, batched or not."""
 
-    def __init__(self, matrix: Num[np.ndarray, "cells_out cells"], offset: np.ndarray) -> None:
+    def __init__(
+        self, matrix: Num[np.ndarray, "cells_out cells"], offset: np.ndarray, rank: int
+    ) -> None:
         super().__init__()
-        self.matrix = torch.nn.Buffer(torch.as_tensor(matrix))
+        exact = matrix if matrix.dtype.kind in "fc" else matrix.astype(np.float64)
+        self.matrix = torch.nn.Buffer(torch.as_tensor(exact))
         self.offset = torch.nn.Buffer(torch.as_tensor(offset))
+        self._rank = rank
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        product = self.matrix @ x.reshape(-1)
-        return product.reshape(self.offset.shape) + self.offset
+        product = x.reshape(-1, self.matrix.shape[1]).to(self.matrix.dtype) @ self.matrix.mT
+        y = product.reshape(-1, *self.offset.shape) + self.offset
+        return y if x.ndim > self._rank else y[0]

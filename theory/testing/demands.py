@@ -13,7 +13,7 @@ import numpy as np
 from theory.diagnosis.calling import Operator, isolated
 from theory.diagnosis.equations import Equation
 from theory.diagnosis.findings import Finding
-from theory.diagnosis.search import Trials, impulses, probes
+from theory.diagnosis.search import BUDGET, Trials, impulses, probes
 from theory.testing.replaying import Counterexample
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def require_period(
     )
     if follows:
         exhausts = diagnosis.affine.certainty == "proved"
-        exhausts &= math.prod(diagnosis.shape) <= options.get("budget", math.inf)
+        exhausts &= math.prod(diagnosis.shape) <= options.get("budget", BUDGET)
         finding = Finding(True, "exhausted" if exhausts else "sampled", f"period {_listed(asked)}")
         _require(finding, None, _subject(diagnosis), what, certainty)
         return
@@ -123,7 +123,7 @@ def _against(
     calling = {name: options[name] for name in ("axes", "batched", "dtype") if name in options}
     with isolated(seed):
         operator = Operator(op, diagnosis.shape, **calling)
-        trials = Trials(operator, options.get("budget", 2**14))
+        trials = Trials(operator, options.get("budget", BUDGET))
         sizes_out = operator.output_spatial_shape or ()
         axes = zip(operator.axes, operator.spatial_shape, sizes_out, asked, strict=False)
         for axis, n, m, k in axes:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from theory.diagnosis.calling import isolated, operator_on
-from theory.diagnosis.equations import Equation
+from theory.diagnosis.equations import Equation, Property
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from theory.diagnosis.calling import Array
-    from theory.diagnosis.equations import Boundary, Property
+    from theory.diagnosis.equations import Boundary
     from theory.diagnosis.witnesses import Witness
 
 _LISTED_CELLS = 16
@@ -54,13 +54,22 @@ def sides(
     Raises
     ------
     ValueError
-        If `op` takes no input of that shape.
+        If `op` takes no input of that shape, the property is unknown, or lacks its constant.
 
     Examples
     --------
     >>> sides(np.abs, "homogeneous", np.array([1.0, -2.0]), scalar=-1.0)
     (array([1., 2.]), array([-1., -2.]))
     """
+    if property not in get_args(Property):
+        known = ", ".join(get_args(Property))
+        raise ValueError(f"property {property!r} has no equation; known: {known}")
+    for name, constant, of in (
+        ("scalar", scalar, "homogeneous"),
+        ("shift", shift, "shift_equivariant"),
+    ):
+        if property == of and constant is None:
+            raise ValueError(f"the equation of {of!r} needs its {name}: give {name}=")
     equation = Equation(property, scalar, shift, output_shift, boundary)
     return equation.replay(operator_on(op, inputs[0], batched), inputs)
 
