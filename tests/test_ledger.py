@@ -177,7 +177,8 @@ def _tally(*trials: tuple[str, Ruling, str]) -> Tally:
 
 
 @pytest.mark.parametrize("flipped", [False, True])
-def test_the_strongest_certainty_and_the_only_text_win(flipped: bool) -> None:
+def test_the_trial_with_the_text_says_how_certain_it_is(flipped: bool) -> None:
+    """Red where a proof of one part lends its word to a condition that was only sampled."""
     trials = [
         ("t::sampled", _ruling("holds_if", "sampled", "only then"), "passed"),
         ("t::proved", _ruling("holds_if", "proved"), "passed"),
@@ -186,10 +187,20 @@ def test_the_strongest_certainty_and_the_only_text_win(flipped: bool) -> None:
     outcome = _tally(*(trials[::-1] if flipped else trials)).settle()
 
     settled = outcome.settled[RELU]
-    assert (settled.verdict, settled.certainty) == ("holds_if", "proved")
+    assert (settled.verdict, settled.certainty) == ("holds_if", "sampled")
     assert (settled.correction, settled.condition) == (None, "only then")
     assert settled.trials == ("t::exhausted", "t::proved", "t::sampled")
     assert outcome.textless == []
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_without_a_text_the_strongest_certainty_counts(flipped: bool) -> None:
+    trials = [
+        ("t::sampled", _ruling("holds", "sampled"), "passed"),
+        ("t::proved", _ruling("holds", "proved"), "passed"),
+    ]
+    outcome = _tally(*(trials[::-1] if flipped else trials)).settle()
+    assert outcome.settled[RELU].certainty == "proved"
 
 
 def test_the_cases_of_a_parametrised_test_are_one_trial() -> None:

@@ -206,7 +206,7 @@ def test_a_deeper_network_can_always_repeat_the_shallower(seed: int) -> None:
     assert torch.equal(torch.conv2d(shallow, passing_on, padding=1).relu(), shallow)
 
 
-@settles("nn4i-2023-a1-q1c-deeper-expectation", verdict="undecided", certainty="proved")
+@settles("nn4i-2023-a1-q1c-deeper-expectation", verdict="undecided", certainty="sampled")
 @reproducible
 @given(st.integers(1, 4), st.integers(0, 2**16))
 def test_a_deeper_linear_network_computes_what_one_layer_does(depth: int, seed: int) -> None:

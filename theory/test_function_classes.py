@@ -381,7 +381,14 @@ def with_relu(network: nn.Sequential, largest: float) -> nn.Sequential:
 @reproducible
 @given(seeds)
 def test_with_relu_in_between_every_map_of_the_linear_network_remains(seed: int) -> None:
-    """On images with pixels from 0 to 255, exactly; and the exclusive or comes in addition."""
+    """On images with pixels from 0 to 255, exactly; and the exclusive or comes in addition.
+
+    A value that a bias lifts above 0 passes ReLU as it is, and the next layer takes the lift away.
+    """
+    value, lift = z3.Reals("value lift")
+    passed = z3.If(value + lift > 0, value + lift, 0)
+    assert holds_always(z3.Implies(value + lift >= 0, passed - lift == value))
+
     layers = [nn.Conv2d(3, 2, 3), nn.Conv2d(2, 4, 2), nn.Flatten(), nn.Linear(4 * 9, 5)]
     linear = integer_network(*layers, seed=seed)
     nonlinear = with_relu(linear, largest=255)

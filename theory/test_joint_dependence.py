@@ -267,6 +267,10 @@ def test_a_network_with_a_convolution_more_before_the_pooling_can_be_the_one_wit
 
     So the class of functions grows; and it grows properly: more distant pixels can be related.
     """
+    a = z3.Real("a")
+    once = z3.If(a > 0, a, 0)
+    assert holds_always(z3.If(once > 0, once, 0) == once)
+
     same = Layer(3, padding=1)
     short = nn.Sequential(*modules([same, POOL, same], channels=2))
     randomise(short, seed)

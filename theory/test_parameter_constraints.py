@@ -161,6 +161,10 @@ def test_more_filters_do_not_widen_what_interacts(filters: int) -> None:
     it adds nothing to the mixed difference, and the linear layer after it only adds units up.
     Integer weights: the differences are exact.
     """
+    of_one = sympy.Function("f")
+    for unit in (lambda first, second: of_one(first), lambda first, second: of_one(second)):
+        assert unit(1, 1) - unit(1, 0) - unit(0, 1) + unit(0, 0) == 0
+
     network = _with_integers(_direct(filters))
     interact = {
         abs(pixel[1] - other[1]): bool(_interaction(network, pixel, other).any())

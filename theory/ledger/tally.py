@@ -128,11 +128,16 @@ def _dispute(rulings: Mapping[str, Ruling]) -> str | None:
 
 
 def _merge(rulings: Mapping[str, Ruling]) -> Settled:
+    """Return what the trials say together.
+
+    It is as certain as the trial that gives the text, for other trials may settle a part of the
+    claim only; where none gives one, as the strongest.
+    """
     strongest = min(rulings.values(), key=lambda ruling: CERTAINTIES.index(ruling.certainty))
     spoken = next((ruling for ruling in rulings.values() if ruling.text), strongest)
     return Settled(
-        verdict=strongest.verdict,
-        certainty=strongest.certainty,
+        verdict=spoken.verdict,
+        certainty=spoken.certainty,
         correction=spoken.correction,
         condition=spoken.condition,
         trials=tuple(rulings),
