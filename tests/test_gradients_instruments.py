@@ -20,7 +20,7 @@ from theory import test_dead_relu_training as training
 from theory import test_derivative_matrix as matrices
 from theory import test_fast_gradients as fast
 from theory import test_gradients as chapter
-from theory.convolution import convolve, correlate, toeplitz_matrix
+from theory.convolution import convolve, correlate, correlate_channels, toeplitz_matrix
 from theory.gradients import (
     bias_gradient,
     derivative_matrix,
@@ -288,6 +288,30 @@ def test_exact_numbers_stay_exact_and_narrow_integers_do_not_overflow():
     narrow = np.full((1, 3), 100, np.int8)
     for method in ("direct", "matrix"):
         assert filter_gradient(narrow, narrow, method=method).tolist() == [[[30_000]]]
+
+
+@pytest.mark.parametrize("method", ["direct", "matrix"])
+def test_sums_beyond_int64_are_refused_and_do_not_wrap(method):
+    large = np.array([[2**62]])
+    with pytest.raises(ValueError, match="beyond int64: use dtype=object"):
+        filter_gradient(large, np.array([[2]]), method=method)
+    batch = np.stack([large, large])  # each example alone would do
+    assert filter_gradient(batch[:1], np.ones((1, 1, 1), int), batched=True).item() == 2**62
+    with pytest.raises(ValueError, match="beyond int64: use dtype=object"):
+        filter_gradient(batch, np.ones((2, 1, 1), int), method=method, batched=True)
+    exact = filter_gradient(
+        batch.astype(object), np.ones((2, 1, 1), object), method=method, batched=True
+    )
+    assert exact.item() == 2**63
+    with pytest.raises(ValueError, match="holds integers beyond int64"):
+        filter_gradient(np.array([[2**64 - 1]], np.uint64), np.array([[1]]), method=method)
+
+
+def test_sums_over_filters_and_channels_do_not_wrap():
+    with pytest.raises(ValueError, match="beyond int64"):
+        input_gradient(np.full((2, 1, 1), 2**31), np.full((2, 1), 2**31))
+    with pytest.raises(ValueError, match="beyond int64"):
+        correlate_channels(np.full((2, 1), 2**31), np.full((1, 2, 1), 2**31))
 
 
 def test_a_layer_cross_correlates_unless_told_otherwise():

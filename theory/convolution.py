@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from theory.convolution_plan import Method, Mode, plan, require_known, window, wrap
+from theory.direct_convolution import require_within_int64
 from theory.fast_convolution import fft_roundings, full_shape, overlap_add_roundings
 
 if TYPE_CHECKING:
@@ -150,8 +151,8 @@ def correlate_channels(
     Raises
     ------
     ValueError
-        If the numbers of axes, channels, filters and groups do not fit together, or a kernel is
-        longer than the padded signal.
+        If the numbers of axes, channels, filters and groups do not fit together, a kernel is longer
+        than the padded signal, or integers may leave int64.
     """
     if not weight.ndim == x.ndim + 1 >= 3:
         raise ValueError(
@@ -164,6 +165,8 @@ def correlate_channels(
             f"{x.shape[0]} channels, {filters} filters that see {seen} channels each, and {groups} "
             "groups do not fit: expected channels = seen * groups, and filters a multiple of groups"
         )
+    for kernels in weight:
+        require_within_int64(x, kernels)
     border = np.broadcast_to(padding, x.ndim - 1)
     padded = np.pad(x, [(0, 0), *((p, p) for p in border)])
     per_group = filters // groups

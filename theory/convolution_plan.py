@@ -60,7 +60,7 @@ class Plan:
     ) -> Shaped[np.ndarray, "*m"]:
         """Return the outputs of this plan's mode; raise as `theory.convolution.convolve`."""
         if self.widened:
-            x, h = _widened("signal", x), _widened("kernel", h)
+            x, h = widened_integers("signal", x), widened_integers("kernel", h)
         if self.method == "direct":
             return self._by_sum(x, h)
         try:
@@ -160,7 +160,8 @@ def require_known(name: str, value: str, known: Sequence[str]) -> None:
         raise ValueError(f"unknown {name} {value!r}; known: {', '.join(known)}")
 
 
-def _widened(name: str, factor: np.ndarray) -> np.ndarray:
+def widened_integers(name: str, factor: np.ndarray) -> np.ndarray:
+    """Return integers as int64, anything else as it is; raise a ValueError if that is too small."""
     if factor.dtype.kind not in "biu":
         return factor
     if factor.dtype == np.uint64 and factor.max() > np.iinfo(np.int64).max:

@@ -146,14 +146,23 @@ def _window(start: tuple[int, ...], shape: tuple[int, ...]) -> tuple[slice, ...]
     return tuple(slice(s, s + size) for s, size in zip(start, shape, strict=True))
 
 
+def require_within_int64(x: Shaped[np.ndarray, "..."], h: Shaped[np.ndarray, "..."]) -> None:
+    """Raise a ValueError if int64 may be too small for what sums up h, times one x for each cell.
+
+    Factors that are not both integers are left alone.
+    """
+    if not {x.dtype.kind, h.dtype.kind} <= set("biu"):
+        return
+    largest = max(abs(int(x.max())), abs(int(x.min()))) * sum(map(abs, h.ravel().tolist()))
+    if largest > np.iinfo(np.int64).max:
+        raise ValueError(
+            f"sums of these integers may reach {largest}, beyond int64: use dtype=object"
+        )
+
+
 def _within_int64(loop: Loop) -> Loop:
     def checked(x: Int[np.ndarray, "*n"], h: Int[np.ndarray, "*k"]) -> Int[np.ndarray, "*m"]:
-        # in every mode an output meets each kernel cell with at most one signal cell
-        largest = max(abs(int(x.max())), abs(int(x.min()))) * sum(map(abs, h.ravel().tolist()))
-        if largest > np.iinfo(np.int64).max:
-            raise ValueError(
-                f"sums of these integers may reach {largest}, beyond int64: use dtype=object"
-            )
+        require_within_int64(x, h)  # in every mode an output meets each kernel cell at most once
         return loop(x, h)
 
     return checked

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from theory.convolution import convolve, correlate, toeplitz_matrix
-from theory.convolution_plan import require_known
+from theory.convolution_plan import require_known, widened_integers
+from theory.direct_convolution import require_within_int64
 from theory.fast_gradients import (
     Array,
     blocked_roundings,
@@ -73,7 +74,8 @@ def filter_gradient(
     Raises
     ------
     ValueError
-        If the shapes do not fit together, or operation or method are unknown.
+        If the shapes do not fit together, operation or method are unknown, or integers may leave
+        int64.
     TypeError
         If the entries are complex, an FFT is given dtype object, a tensor comes with an array or
         does not hold float32 or float64, or ``matrix`` is given tensors.
@@ -178,7 +180,7 @@ def input_gradient(
     Raises
     ------
     ValueError
-        If the shapes do not fit together, or the operation is unknown.
+        If the shapes do not fit together, the operation is unknown, or integers may leave int64.
     TypeError
         If an array is complex.
     """
@@ -189,6 +191,8 @@ def input_gradient(
             f"weight of shape {weight.shape}, output gradient of shape {g.shape}: expected "
             "(filters, channels, *k) and (filters, *m)"
         )
+    for kernels in weight.swapaxes(0, 1):
+        require_within_int64(g, kernels)
     spread = convolve if operation == "cross-correlation" else correlate
     channels = weight.shape[1]
     return np.stack(
@@ -328,6 +332,9 @@ def _prepared(x: Any, g: Any, method: Method, *, batched: bool) -> tuple[Any, An
         exact = "O" in kinds or "f" not in kinds
         if "O" in kinds and method in ("fft", "blocked-fft"):
             raise TypeError("the FFT is not exact: use method='direct' for arrays of dtype object")
+        if exact and method not in ("fft", "blocked-fft"):
+            for maps in g.swapaxes(0, 1):
+                require_within_int64(x, maps)
     if method == "auto":
         shapes = tuple(x.shape), tuple(g.shape)
         method = "direct" if exact else fastest_filter_gradient(*shapes, by_taps=tensors)
@@ -365,6 +372,4 @@ def _real(name: str, factor: Array) -> Array:
         raise TypeError(f"the {name} holds {factor.dtype} entries: expected real numbers")
     if 0 in factor.shape:
         raise ValueError(f"the {name} has shape {tuple(factor.shape)}: expected at least one cell")
-    if isinstance(factor, np.ndarray) and factor.dtype.kind in "biu":
-        return factor.astype(np.int64)
-    return factor
+    return widened_integers(name, factor) if isinstance(factor, np.ndarray) else factor
