@@ -155,6 +155,13 @@ def test_a_cell_that_is_never_finite_does_not_follow_shifts(
         assert not np.array_equal(np.isfinite(witness.left), np.isfinite(witness.right))
 
 
+def test_an_overflow_inside_a_transform_refutes_nothing() -> None:
+    """Behind exp(1e4) cell 0 is infinite and the others NaN; after a shift all of them are NaN."""
+    kernel = np.fft.rfft([1, 0.5, 0.25], 8)
+    diagnosis = diagnose(lambda x: np.fft.irfft(np.fft.rfft(np.exp(x)) * kernel, 8), (8,))
+    assert diagnosis.shift_equivariant.holds
+
+
 class _Hilbert(nn.Module):
     """Quarter of a turn for every frequency, by a complex buffer."""
 
@@ -184,6 +191,26 @@ class _NoDouble(nn.Linear):
         if fn(torch.zeros(1)).dtype is torch.float64:
             raise TypeError("this device has no float64")
         return super()._apply(fn, recurse)
+
+
+class _OwnTo(nn.Module):
+    """Keeps a tensor that is no buffer, and moves it by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.eye(4)
+
+    def to(self, *args: Any, **options: Any) -> nn.Module:
+        super().to(*args, **options)
+        self.weight = self.weight.to(*args, **options)
+        return self
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.weight
+
+
+def test_a_module_that_moves_itself_is_asked_in_double_precision() -> None:
+    assert diagnose(_OwnTo(), (4,)).dtype == "float64"
 
 
 def test_a_module_without_double_precision_gets_single() -> None:

@@ -311,6 +311,8 @@ def test_sums_over_filters_and_channels_do_not_wrap():
     with pytest.raises(ValueError, match="beyond int64"):
         input_gradient(np.full((2, 1, 1), 2**31), np.full((2, 1), 2**31))
     with pytest.raises(ValueError, match="beyond int64"):
+        bias_gradient(np.full((1, 2), 2**62))
+    with pytest.raises(ValueError, match="beyond int64"):
         correlate_channels(np.full((2, 1), 2**31), np.full((1, 2, 1), 2**31))
 
 

@@ -219,10 +219,11 @@ def bias_gradient(g: Shaped[np.ndarray, "filters ..."]) -> Shaped[np.ndarray, " 
     Raises
     ------
     ValueError
-        If g has no axis besides the filters.
+        If g has no axis besides the filters, or integers may leave int64.
     """
     if g.ndim < 2:
         raise ValueError(f"output gradient of shape {g.shape}: expected (filters, *m)")
+    require_within_int64(g, np.ones(g.shape[1:], np.int64))
     return g.sum(axis=tuple(range(1, g.ndim)))
 
 

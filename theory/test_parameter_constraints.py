@@ -28,7 +28,7 @@ from theory.parameters import (
     independent_parameters,
     linear_parameters,
 )
-from theory.solver import follows
+from theory.solver import follows, holds_always
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -161,9 +161,11 @@ def test_more_filters_do_not_widen_what_interacts(filters: int) -> None:
     it adds nothing to the mixed difference, and the linear layer after it only adds units up.
     Integer weights: the differences are exact.
     """
-    of_one = sympy.Function("f")
-    for unit in (lambda first, second: of_one(first), lambda first, second: of_one(second)):
-        assert unit(1, 1) - unit(1, 0) - unit(0, 1) + unit(0, 0) == 0
+    k, start, first, second = z3.Ints("k start first second")
+    sees_both = z3.And(*(z3.And(start <= at, at < start + k) for at in (first, second)))
+    far_apart = z3.Or(first - second >= k, second - first >= k)
+    assert holds_always(z3.Implies(far_apart, z3.Not(sees_both)))
+    assert not holds_always(z3.Implies(first - second >= k - 1, z3.Not(sees_both)))
 
     network = _with_integers(_direct(filters))
     interact = {

@@ -357,7 +357,9 @@ def _private_copy(op: Callable[..., Any], dtype: torch.dtype) -> Callable[..., A
     if not isinstance(private, torch.nn.Module):
         return private
     try:
-        return private._apply(functools.partial(_in_precision, dtype))  # `to` drops imaginary parts
+        if any(each.is_complex() for each in (*private.parameters(), *private.buffers())):
+            return private._apply(functools.partial(_in_precision, dtype))  # `to` keeps real parts
+        return private.to(dtype)
     except (TypeError, RuntimeError) as error:
         raise ValueError(f"{_name(op)} cannot be held in {dtype}: {told(error)}") from error
 

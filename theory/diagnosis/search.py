@@ -90,14 +90,16 @@ class Trials:
     def distance(self, left: Array, right: Array, norm: float, responses: float = 2) -> float:
         """Return by how many rounding bounds one response is not another one, moved.
 
-        Moving values is no arithmetic: what is not finite has to be so in the same cells, and in
-        the same way.
+        Moving values is no arithmetic: a value that is not finite has to meet another one.
 
         Returns
         -------
         float
-            Infinity where it is not; NaN where a response stands for an error.
+            Infinity where it does not; NaN where a response stands for an error. That NaN and
+            infinities meet, as they may behind an overflow, counts for nothing.
         """
+        if (left == right).all():
+            return 0.0
         if self.failed(left) or self.failed(right):
             return np.nan
         if self.oddities(left, right).any():
@@ -111,9 +113,9 @@ class Trials:
 
     @staticmethod
     def oddities(left: Array, right: Array) -> Array:
-        """Return in which cells a value that is not finite meets another one."""
-        same = (left == right) | (np.isnan(left) & np.isnan(right))
-        return ~same & ~(np.isfinite(left) & np.isfinite(right))
+        """Return in which cells a finite value meets one that is not."""
+        odd: Array = np.isfinite(left) != np.isfinite(right)
+        return odd
 
     def column(self, cell: tuple[int, ...]) -> Array:
         """Return the response to the unit impulse in a cell."""

@@ -3,8 +3,8 @@
 Small integers are tried first. What integer inputs give in integers is compared exactly; for the
 rest the bound of `theory.diagnosis.rounding` on each operator's output is carried through the
 comparison. Two affine operators are the same if f(0) and the response to every unit impulse are,
-and two linear ones are adjoint if one matrix is the conjugate transpose of the other: where both
-are proved to be of that kind, the basis exhausts the question.
+and two linear ones with real outputs are adjoint if one matrix is the transpose of the other: where
+both are proved to be of that kind, the basis exhausts the question.
 """
 
 from __future__ import annotations
