@@ -38,16 +38,12 @@ def turning_point(role: str, last: int) -> Quantity:
     )
 
 
-def steps_to_reach(
-    metric: Metric, role: str, level: float, last: int, *, at_least: bool = False
-) -> Quantity:
-    """Return how many updates an accuracy or loss takes to be at least as good as ``level``.
+def steps_to_reach(metric: Metric, role: str, level: float, last: int) -> Quantity:
+    """Return the updates until the first measurement of an accuracy or loss as good as ``level``.
 
-    A curve is measured once an epoch, so the number lies between two: it is the larger, the updates
-    until the end of the first such epoch, or with ``at_least`` the smaller, those until its
-    beginning. Where one run is said to need fewer than another, its larger number belongs with the
-    other's smaller one. A run that does not get there within ``last`` epochs counts as one that
-    does in the next, which is too little: it has to be given as many updates as the other.
+    A curve is measured once an epoch, so two roles are compared fairly only if their epochs have
+    as many steps. A run that does not get there within ``last`` epochs counts as one that does in
+    the next, which is too little: it has to be given as many updates as what it is compared with.
     """
     accuracy = metric.endswith("accuracy")
 
@@ -56,11 +52,11 @@ def steps_to_reach(
         good = [each >= level if accuracy else each <= level for each in curve]
         if True not in good and record.diverged:
             return math.nan
-        epochs_before = good.index(True) if True in good else last
-        return float((epochs_before + (not at_least)) * steps_an_epoch(record))
+        epoch = good.index(True) + 1 if True in good else last + 1
+        return float(epoch * steps_an_epoch(record))
 
     goal = formatted(level, "accuracy" if accuracy else "nats")
-    what = f"{'least ' if at_least else ''}steps to a {metric.replace('_', ' ')} of {goal}"
+    what = f"steps to a {metric.replace('_', ' ')} of {goal}"
     return of_each_run(what, role, "count", value, last=last)
 
 

@@ -104,10 +104,18 @@ def test_each_rung_changes_one_thing() -> None:
         ("lr-0.001", "baseline", {"optimizer", "epochs"}),
         ("batch-32", "baseline", {"batch", "epochs"}),
         ("batch-512", "baseline", {"batch", "epochs"}),
+        ("batch-128", "baseline", {"steps", "epochs"}),
     ],
 )
 def test_ablations_and_sweeps_change_one_thing(role, of, changed) -> None:
     assert changes(role, of) == changed
+
+
+def test_batch_sizes_are_measured_after_as_many_steps() -> None:
+    large, small = recipe("batch-512"), recipe("batch-128")
+    assert large.steps is None
+    assert -(-50_000 // large.batch) == small.steps
+    assert large.epochs == small.epochs
 
 
 def test_the_setup_is_the_reports() -> None:
@@ -119,7 +127,7 @@ def test_the_setup_is_the_reports() -> None:
         setup["epochs"],
     )
     assert math.ceil(50_000 / baseline.batch) == 391
-    assert all(recipe(role).steps is None for role in STUDY.roles)
+    assert all(recipe(role).steps is None for role in STUDY.roles if role != "batch-128")
 
 
 def test_the_schedule_lowers_the_rate_after_every_epoch() -> None:

@@ -32,10 +32,10 @@ theory:
 
 * Learning rates: at 10 times the baseline's nothing is learnt, at a hundredth the training accuracy
   is still lower after 5 epochs.
-* Batch sizes: 512 needs fewer steps than 128 to a test loss of half of chance, even if the last
-  measurement before is taken for 128 and the first after for 512; and it is worse than 32 in test
-  accuracy at the lowest test loss, a choice by the test set that flatters both. No run
-  tells a local minimum from a slow descent; that part is left out.
+* Batch sizes: 512 needs fewer steps than 128 to a test loss of half of chance, where both are
+  measured after every 98 steps. It is worse than 32 in test accuracy at the lowest test loss, a
+  choice by the test set that flatters both. No run tells a local minimum from a slow descent; that
+  part is left out.
 * Explanations of augmentation, of the schedule and of batch normalisation: the last rung without
   one remedy. Crop and flip, or the schedule, are missed in its test accuracy; of a schedule it is
   also said that the end is less noisy. If batch normalisation has the effect of standardisation,
@@ -72,7 +72,8 @@ COMPLETIONS = {"sgd": "plain SGD, padded crops, rate times 0.95 an epoch, dropou
 _EPOCHS = 20
 _EARLY = 5
 _SMALL_BATCH_EPOCHS = 10  # four times as many steps an epoch as the baseline
-_LARGE_BATCH_EPOCHS = 80  # a quarter of them: as many steps in all as the baseline
+_LARGE_BATCH_STEPS = 98  # in an epoch of batches of 512
+_LARGE_BATCH_EPOCHS = 80  # as many steps in all as the baseline
 _LEARNING_RATE = 0.1
 
 _PLAIN = "conv32k5 relu max2 conv64k5 relu max2 conv64k5 relu max2 fc1000 relu"
@@ -116,6 +117,7 @@ _SWEEPS = (
     _but(_BASELINE, "lr-0.001", optimizer=Optimizer("sgd", 0.001), epochs=_EARLY),
     _but(_BASELINE, "batch-32", batch=32, epochs=_SMALL_BATCH_EPOCHS),
     _but(_BASELINE, "batch-512", batch=512, epochs=_LARGE_BATCH_EPOCHS),
+    _but(_BASELINE, "batch-128", steps=_LARGE_BATCH_STEPS, epochs=_LARGE_BATCH_EPOCHS),
 )
 
 _SIMILAR_LOSS = 0.05 * math.log(10)
@@ -237,7 +239,7 @@ _BESIDE_THE_REPORT: tuple[Statement, ...] = (
         "tp1-cnn-q16-batch-size",
         difference(
             steps_to_reach("test_loss", "batch-512", _HALF_OF_CHANCE, _LARGE_BATCH_EPOCHS),
-            steps_to_reach("test_loss", "baseline", _HALF_OF_CHANCE, _EPOCHS, at_least=True),
+            steps_to_reach("test_loss", "batch-128", _HALF_OF_CHANCE, _LARGE_BATCH_EPOCHS),
         ),
         below=0,
     ),
