@@ -168,6 +168,13 @@ def test_a_reports_page_builds_without_records_and_names_every_recipe(build, nam
     assert all(recipe.name in text(html) for recipe in recipes)
 
 
+def test_a_picture_does_not_ask_to_run_what_waits_to_be_named(build):
+    picture = "```{curves} assignment-3\n:roles: resnet-18 resnet-18-pretrained\n:completion: sgd\n"
+    html = text(build(f"# Page\n\n{picture}```\n", "_ext.measurements"))
+    assert "not run yet resnet-18.sgd; python -m" in html
+    assert "resnet-18-pretrained.sgd is run only when it is named" in html
+
+
 def test_what_is_run_on_request_says_what_it_needs(build):
     page = "# Page\n\n```{missing-runs} assignment-3\n```\n\n```{measured} assignment-3\n```\n"
     html = text(build(page, "_ext.measurements"))

@@ -341,6 +341,18 @@ def test_a_result_comes_back_as_it_was_written(tmp_path):
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
+def test_a_result_without_an_engine_is_of_the_first(tmp_path, monkeypatch):
+    results = speed.Results(tmp_path)
+    path = results.path("tiny", TINY, 0, "test", "cpu")
+    results.write(path, made_up(0.8))
+    old = json.loads(path.read_text())
+    del old["engine"]
+    path.write_text(json.dumps(old))
+    assert results.holds(path)
+    monkeypatch.setattr("experiments.speed.results.ENGINE_VERSION", 2)
+    assert not results.holds(path)
+
+
 def test_a_result_of_another_engine_does_not_count(tmp_path):
     results = speed.Results(tmp_path)
     path = results.path("tiny", TINY, 0, "test", "cpu")

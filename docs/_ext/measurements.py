@@ -32,7 +32,7 @@ class MissingDirective(StudyDirective):
 
     def show(self, study: Study) -> list[nodes.Node]:
         runs = runs_of(study.name, self.store)
-        waiting = {name: need for name, need in study.on_request.items() if not runs[name]}
+        waiting = [name for name in study.on_request if not runs[name]]
         asked_for = [recipe.name for recipe in study.recipes if recipe.name not in waiting]
         missing = [name for name in asked_for if not runs[name]]
         if missing:
@@ -42,7 +42,7 @@ class MissingDirective(StudyDirective):
             least = min(len(runs[name]) for name in asked_for)
             seeds = "one seed" if least == 1 else f"{least} seeds"
             told = nodes.paragraph("", f"Every recipe was run, with at least {seeds}.")
-        return [told, *(_waiting(name, need) for name, need in waiting.items())]
+        return [told, *self.on_request(study, waiting)]
 
 
 class CompletionsDirective(StudyDirective):
@@ -92,11 +92,6 @@ class RunsDirective(StudyDirective):
         if every:
             shown.insert(0, _provenance(every))
         return shown
-
-
-def _waiting(name: str, need: str) -> nodes.paragraph:
-    told = nodes.Text(f" is run only when it is named, for it needs {need}.")
-    return nodes.paragraph("", "", nodes.literal("", name), told)
 
 
 def _statement(claim: str) -> list[nodes.Node]:

@@ -34,8 +34,10 @@ class _PictureDirective(StudyDirective):
     def not_drawn(self, study: Study, every: Mapping[str, Sequence[Record]]) -> list[nodes.Node]:
         """Name the recipes without a record, and those that were lost in their first epoch."""
         shown: list[nodes.Node] = []
-        if absent := [name for name, records in every.items() if not records]:
-            shown.append(self.not_run(study, ", ".join(absent)))
+        absent = [name for name, records in every.items() if not records]
+        if missing := [name for name in absent if name not in study.on_request]:
+            shown.append(self.not_run(study, ", ".join(missing)))
+        shown += self.on_request(study, absent)
         lost = [name for name, records in every.items() if records and not _trained(records)]
         if lost:
             text = f"The loss of {', '.join(lost)} diverged in the first epoch."

@@ -14,6 +14,8 @@ from experiments.catalog import study
 from experiments.reporting import how_to_run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from experiments.records import Record
     from experiments.study import Study
 
@@ -45,6 +47,15 @@ class StudyDirective(SphinxDirective):
         except ValueError as error:
             raise self.error(str(error)) from error
         return list(runs_of(study.name, self.store)[recipe.name].values())
+
+    def on_request(self, study: Study, names: Iterable[str]) -> list[nodes.paragraph]:
+        """Say what those of these recipes need that are run only when they are named."""
+        told = []
+        for name in names:
+            if need := study.on_request.get(name):
+                text = nodes.Text(f" is run only when it is named, for it needs {need}.")
+                told.append(nodes.paragraph("", "", nodes.literal("", name), text))
+        return told
 
     def not_run(self, study: Study, what: str) -> nodes.paragraph:
         paragraph = nodes.paragraph("", "", chip("not_run"))

@@ -43,8 +43,8 @@ def run(
     recipes: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Recipes (filters-3-lr-0.01.adam) or roles. Default: all, except those that need "
-            "a GPU or a download of weights."
+            help="Recipes (filters-3-lr-0.01.adam) or roles. Default: all but those that "
+            "wait to be named, which `status` lists."
         ),
     ] = None,
     seeds: common.SeedsOption = 3,

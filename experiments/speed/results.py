@@ -65,7 +65,8 @@ class Result:
         """Read a result from JSON data; raises KeyError, TypeError or ValueError if it is none."""
         settings = Settings(**data["settings"])
         accuracy = {int(views): float(value) for views, value in data["accuracy"].items()}
-        result = cls(**(data | {"settings": settings, "accuracy": accuracy}))
+        first = {"engine": 1}  # which did not write its number
+        result = cls(**(first | data | {"settings": settings, "accuracy": accuracy}))
         if not all(0 <= value <= 1 for value in accuracy.values()):
             raise ValueError(f"an accuracy lies in [0, 1], got {accuracy}")
         float(result.training_seconds)
