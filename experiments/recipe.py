@@ -129,7 +129,7 @@ class Recipe:
         (mean 0 and standard deviation 1 for each channel, over the training images).
     initialisation
         ``"pytorch"`` (its layers' default), ``"kaiming-uniform"`` (weights uniform with variance
-        2 / fan-in, biases PyTorch's) or ``"truncated-normal"`` (weights normal with standard
+        2 / fan-in, biases PyTorch's), ``"truncated-normal"`` (weights normal with standard
         deviation 0.1, cut at two of them, biases 0.1: TensorFlow's MNIST tutorial) or
         ``"imagenet"`` (trained on ImageNet, :mod:`experiments.pretrained`; the last layer
         PyTorch's).

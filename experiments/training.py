@@ -31,7 +31,9 @@ EpochCallback = Callable[[int], None]
 TrainedCallback = Callable[[nn.Module, Inputs], None]
 """Called with a trained network and the way to its inputs."""
 
-_EVALUATION_BATCH = 1000
+EVALUATION_BATCH = 1000
+"""Images that are evaluated at once, in the size that they are stored in."""
+
 _PLAIN = Inputs()
 
 
@@ -227,7 +229,7 @@ def evaluate(
     loss_sum = torch.zeros((), device=images.device, dtype=torch.float64)
     correct = torch.zeros((), device=images.device, dtype=torch.int64)
     network.eval()
-    at_once = inputs.fitting(_EVALUATION_BATCH, images)
+    at_once = inputs.fitting(EVALUATION_BATCH, images)
     for batch, target in zip(images.split(at_once), labels.split(at_once), strict=True):
         with autocast(recipe, images.device):
             scores = full_precision(network(inputs.evaluation(batch)))

@@ -7,11 +7,17 @@ plugin where the checkout is; ``pytest -p theory.plugin --operator ...`` does wh
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 import pytest
 
-from theory.commands.targets import BadInputError, operator, parsed_kwargs, parsed_shape
+from theory.commands.targets import (
+    BadInputError,
+    operator,
+    parsed_boundary,
+    parsed_kwargs,
+    parsed_shape,
+)
 from theory.diagnosis.calling import Operator, isolated
 from theory.diagnosis.equations import Boundary
 from theory.testing import OperatorTests
@@ -74,8 +80,7 @@ def _battery(target: str, shape: str | None, kwargs: str, boundary: str) -> type
     """Return the battery that a subclass written for the operator would have."""
     if shape is None:
         raise BadInputError("give --shape: one input without batch, as 3,32,32")
-    if boundary not in get_args(Boundary):
-        raise BadInputError(f"--boundary {boundary!r}: give {' or '.join(get_args(Boundary))}")
+    judged_on = parsed_boundary(boundary)
     given = operator(target, parsed_kwargs(kwargs, "--operator-kwargs"), _SEED, "--operator-kwargs")
     sizes = parsed_shape(shape)
     with isolated(_SEED):
@@ -83,7 +88,7 @@ def _battery(target: str, shape: str | None, kwargs: str, boundary: str) -> type
 
     class Given(OperatorTests):
         shape = sizes
-        options: ClassVar[Options] = {"boundary": cast("Boundary", boundary), "seed": _SEED}
+        options: ClassVar[Options] = {"boundary": judged_on, "seed": _SEED}
 
         def operator(self) -> Callable[..., Any]:
             return given

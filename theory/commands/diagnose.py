@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,11 +14,11 @@ from theory.commands.targets import (
     BadInputError,
     operator,
     parsed_axes,
+    parsed_boundary,
     parsed_kwargs,
     parsed_shape,
 )
 from theory.diagnosis import diagnose as _diagnose
-from theory.diagnosis.equations import Boundary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,11 +72,10 @@ def diagnose(
     """
     if figure is not None and (figure.suffix != ".svg" or not figure.resolve().parent.is_dir()):
         raise BadInputError(f"--figure {figure}: expected a .svg file in an existing folder")
-    if boundary not in get_args(Boundary):
-        raise BadInputError(f"--boundary {boundary!r}: give {' or '.join(get_args(Boundary))}")
+    judged_on = parsed_boundary(boundary)
     op = operator(target, parsed_kwargs(kwargs), seed)
     try:
-        settings = {"boundary": boundary, "axes": parsed_axes(axes), "seed": seed}
+        settings = {"boundary": judged_on, "axes": parsed_axes(axes), "seed": seed}
         diagnosis = _diagnosis(op, shape, settings)
     except (TypeError, ValueError) as error:
         raise BadInputError(str(error)) from error

@@ -7,9 +7,11 @@ import functools
 import importlib
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import torch
+
+from theory.diagnosis.equations import Boundary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +80,14 @@ def parsed_shape(text: str) -> tuple[int, ...]:
     if not re.fullmatch(r"\d+([,x]\d+)*", text):
         raise BadInputError(f"--shape {text!r} is not integers: give 8, or 3,32,32")
     return tuple(int(size) for size in re.split("[,x]", text))
+
+
+def parsed_boundary(text: str) -> Boundary:
+    """Read how shifts are judged."""
+    known = get_args(Boundary)
+    if text not in known:
+        raise BadInputError(f"--boundary {text!r}: give {' or '.join(known)}")
+    return cast("Boundary", text)
 
 
 def parsed_axes(text: str | None) -> tuple[int, ...] | None:

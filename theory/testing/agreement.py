@@ -234,9 +234,7 @@ def _excess(a: Trials, b: Trials, left: Array, right: Array, norm: float) -> flo
     if np.array_equal(left, right, equal_nan=True):
         return 0.0
     if not (np.isfinite(left).all() and np.isfinite(right).all()):
-        # A response of nothing but NaN may stand for an error, of which `failure` tells.
-        failed = (t.failure and np.isnan(y).all() for t, y in ((a, left), (b, right)))
-        return np.nan if any(failed) else np.inf
+        return np.nan if a.failed(left) or b.failed(right) else np.inf
     bound = sum(t.rounding.bound(left, right, norm, responses=1) for t in (a, b))
     return float(np.abs(left - right).max()) / bound if bound else np.inf
 
