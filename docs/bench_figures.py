@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from _ext.style import styled
 from bench_results import chosen, gains, speed, values
-from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 if TYPE_CHECKING:
     from _ext.style import Palette
     from bench_results import Bench
     from matplotlib.axes import Axes
-
-    from experiments.figures import Theme
 
 _STYLES = (
     *((":", "o"), ("-", "s"), ("-.", "^"), ("--", "x")),
@@ -75,7 +73,8 @@ class Curves:
         return math.prod(bench["extra_info"][fact] for fact in self.size)
 
 
-def draw_curves(benches: list[Bench], curves: Curves, theme: Theme) -> Figure:
+@styled
+def draw_curves(palette: Palette, benches: list[Bench], curves: Curves) -> Figure:
     """Draw the time of one call against the size of the problem, on logarithmic axes.
 
     Parameters
@@ -84,10 +83,30 @@ def draw_curves(benches: list[Bench], curves: Curves, theme: Theme) -> Figure:
         Of one question.
     curves
         What is drawn against what.
-    theme
-        ``"light"`` or ``"dark"``.
     """
-    return styled(partial(_curves, benches, curves))(theme)
+    panels = sorted(values(benches, curves.panel)) if curves.panel else [None]
+    colors = dict(zip(values(benches, curves.color), cycle(palette.colors), strict=False))
+    styles = dict(zip(values(benches, curves.style), cycle(_STYLES), strict=False))
+    rows, columns = math.ceil(len(panels) / _COLUMNS), min(len(panels), _COLUMNS)
+    figure = Figure(figsize=(3.2 * max(columns, 2), 3 * rows + 1), layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes, panel in zip(grid, panels, strict=False):
+        inside = chosen(benches, **{curves.panel: panel}) if curves.panel else benches
+        for line in values(inside, curves.line):
+            _draw_line(axes, chosen(inside, **{curves.line: line}), curves, colors, styles)
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        axes.set(title=curves.title.format(panel) if curves.panel else "", xlabel=curves.label)
+        axes.grid(color=palette.faint, linewidth=0.6)
+        axes.tick_params(labelbottom=True)
+    for unused in grid[len(panels) :]:
+        unused.remove()
+    figure.supylabel("time of one call (s)", fontsize="medium", color=palette.ink)
+    keys = _keys(benches, curves, colors, styles, palette)
+    longest = max(len(str(key.get_label())) for key in keys)
+    columns = max(1, int(11 * figure.get_figwidth() / (longest + 9)))
+    figure.legend(handles=keys, loc="outside lower center", ncols=columns, handlelength=3)
+    return figure
 
 
 @dataclass(frozen=True)
@@ -128,7 +147,8 @@ class Ladder:
         return base[:1] + [bench for bench in benches if bench not in base]
 
 
-def draw_ladder(benches: list[Bench], ladder: Ladder, theme: Theme) -> Figure:
+@styled
+def draw_ladder(palette: Palette, benches: list[Bench], ladder: Ladder) -> Figure:
     """Draw how many times as fast as the base each way trains.
 
     Parameters
@@ -137,23 +157,66 @@ def draw_ladder(benches: list[Bench], ladder: Ladder, theme: Theme) -> Figure:
         Of one question, on one device.
     ladder
         What is held against what.
-    theme
-        ``"light"`` or ``"dark"``.
     """
-    return styled(partial(_ladder, benches, ladder))(theme)
+    names = values(benches, ladder.panel) if ladder.panel else [None]
+    panels = [
+        chosen(benches, **{ladder.panel: name}) if ladder.panel else benches for name in names
+    ]
+    columns = min(len(panels), 2)
+    rows = math.ceil(len(panels) / columns)
+    height = rows * (0.27 * max(map(len, panels)) + 0.5) + 0.4
+    figure = Figure(figsize=(7.2, height), layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes, name, panel in zip(grid, names, panels, strict=False):
+        _draw_bars(axes, ladder.rows(panel), ladder, palette)
+        axes.set_title(name)
+    for unused in grid[len(panels) :]:
+        unused.remove()
+    grid[0].invert_yaxis()
+    grid[0].set_xlim(right=1.3 * grid[0].get_xlim()[1])
+    figure.supxlabel(ladder.label, fontsize="medium", color=palette.ink)
+    return figure
 
 
-def draw_choices(benches: list[Bench], theme: Theme) -> Figure:
+@styled
+def draw_choices(palette: Palette, benches: list[Bench]) -> Figure:
     """Draw how much slower the methods that choose for themselves are than the best of all.
 
     Parameters
     ----------
     benches
         Of convolution or filter gradient.
-    theme
-        ``"light"`` or ``"dark"``.
     """
-    return styled(partial(_choices, benches))(theme)
+    methods = choices(benches)
+    samples, taps = (sorted(values(benches, fact)) for fact in ("samples", "taps"))
+    shade = LogNorm(1, 8, clip=True)
+    figure = Figure(figsize=(7.2, len(methods) * (0.35 * len(taps) + 1.2)), layout="constrained")
+    grid = figure.subplots(len(methods), squeeze=False).ravel()
+    for axes, (method, ratios) in zip(grid, methods.items(), strict=True):
+        cells = np.array([[ratios.get((n, k), np.nan) for n in samples] for k in taps])
+        for (row, column), ratio in np.ndenumerate(cells):
+            if not np.isnan(ratio):
+                shaded = ratio > 4
+                corner = (column - 0.5, row - 0.5)
+                color, alpha = palette.colors[1], float(shade(ratio))
+                axes.add_patch(Rectangle(corner, 1, 1, facecolor=color, alpha=alpha, linewidth=0))
+                axes.text(
+                    column,
+                    row,
+                    f"{ratio:.2f}",
+                    ha="center",
+                    va="center",
+                    fontsize="small",
+                    color=palette.paper if shaded else palette.ink,
+                )
+        axes.set_xticks(range(len(samples)), [f"$2^{{{math.log2(n):g}}}$" for n in samples])
+        axes.set_yticks(range(len(taps)), [str(k) for k in taps])
+        axes.set(title=method, ylabel="taps")
+        axes.set(xlim=(-0.5, len(samples) - 0.5), ylim=(len(taps) - 0.5, -0.5))
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+    grid[-1].set_xlabel("samples")
+    return figure
 
 
 def choices(benches: list[Bench]) -> dict[str, dict[tuple[int, int], float]]:
@@ -172,32 +235,6 @@ def choices(benches: list[Bench]) -> dict[str, dict[tuple[int, int], float]]:
         ratios = found.setdefault(facts["method"], {})
         ratios[facts["samples"], facts["taps"]] = bench["stats"]["median"] / fastest
     return found
-
-
-def _curves(benches: list[Bench], curves: Curves, palette: Palette) -> Figure:
-    panels = sorted(values(benches, curves.panel)) if curves.panel else [None]
-    colors = dict(zip(values(benches, curves.color), cycle(palette.colors), strict=False))
-    styles = dict(zip(values(benches, curves.style), cycle(_STYLES), strict=False))
-    rows, columns = math.ceil(len(panels) / _COLUMNS), min(len(panels), _COLUMNS)
-    figure = Figure(figsize=(3.2 * max(columns, 2), 3 * rows + 1), layout="constrained")
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for axes, panel in zip(grid, panels, strict=False):
-        inside = chosen(benches, **{curves.panel: panel}) if curves.panel else benches
-        for line in values(inside, curves.line):
-            _draw_line(axes, chosen(inside, **{curves.line: line}), curves, colors, styles)
-        axes.set_xscale("log", base=2)
-        axes.set_yscale("log")
-        axes.set(title=curves.title.format(panel) if curves.panel else "", xlabel=curves.label)
-        axes.grid(color=palette.faint, linewidth=0.6)
-        axes.tick_params(labelbottom=True)
-    for unused in grid[len(panels) :]:
-        unused.remove()
-    figure.supylabel("time of one call (s)", fontsize="medium", color=palette.ink)
-    keys = _keys(benches, curves, colors, styles, palette)
-    longest = max(len(str(key.get_label())) for key in keys)
-    columns = max(1, int(11 * figure.get_figwidth() / (longest + 9)))
-    figure.legend(handles=keys, loc="outside lower center", ncols=columns, handlelength=3)
-    return figure
 
 
 def _keys(
@@ -240,27 +277,6 @@ def _draw_line(
     axes.plot(sizes, middle, color=color, linestyle=style, marker=marker, markersize=3.5)
 
 
-def _ladder(benches: list[Bench], ladder: Ladder, palette: Palette) -> Figure:
-    names = values(benches, ladder.panel) if ladder.panel else [None]
-    panels = [
-        chosen(benches, **{ladder.panel: name}) if ladder.panel else benches for name in names
-    ]
-    columns = min(len(panels), 2)
-    rows = math.ceil(len(panels) / columns)
-    height = rows * (0.27 * max(map(len, panels)) + 0.5) + 0.4
-    figure = Figure(figsize=(7.2, height), layout="constrained")
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for axes, name, panel in zip(grid, names, panels, strict=False):
-        _draw_bars(axes, ladder.rows(panel), ladder, palette)
-        axes.set_title(name)
-    for unused in grid[len(panels) :]:
-        unused.remove()
-    grid[0].invert_yaxis()
-    grid[0].set_xlim(right=1.3 * grid[0].get_xlim()[1])
-    figure.supxlabel(ladder.label, fontsize="medium", color=palette.ink)
-    return figure
-
-
 def _draw_bars(axes: Axes, rows: list[Bench], ladder: Ladder, palette: Palette) -> None:
     gained = np.array([gains(bench, rows[0]) for bench in rows])
     slowest, middle, fastest = gained.min(1), np.median(gained, axis=1), gained.max(1)
@@ -281,33 +297,3 @@ def _draw_bars(axes: Axes, rows: list[Bench], ladder: Ladder, palette: Palette) 
             va="center",
             fontsize="small",
         )
-
-
-def _choices(benches: list[Bench], palette: Palette) -> Figure:
-    methods = choices(benches)
-    samples, taps = (sorted(values(benches, fact)) for fact in ("samples", "taps"))
-    shades = LinearSegmentedColormap.from_list("", [palette.paper, palette.colors[1]])
-    figure = Figure(figsize=(7.2, len(methods) * (0.35 * len(taps) + 1.2)), layout="constrained")
-    grid = figure.subplots(len(methods), squeeze=False).ravel()
-    for axes, (method, ratios) in zip(grid, methods.items(), strict=True):
-        cells = np.array([[ratios.get((n, k), np.nan) for n in samples] for k in taps])
-        axes.imshow(cells, norm=LogNorm(1, 8, clip=True), cmap=shades, aspect="auto")
-        for (row, column), ratio in np.ndenumerate(cells):
-            if not np.isnan(ratio):
-                shaded = ratio > 4
-                axes.text(
-                    column,
-                    row,
-                    f"{ratio:.2f}",
-                    ha="center",
-                    va="center",
-                    fontsize="small",
-                    color=palette.paper if shaded else palette.ink,
-                )
-        axes.set_xticks(range(len(samples)), [f"$2^{{{math.log2(n):g}}}$" for n in samples])
-        axes.set_yticks(range(len(taps)), [str(k) for k in taps])
-        axes.set(title=method, ylabel="taps")
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-    grid[-1].set_xlabel("samples")
-    return figure

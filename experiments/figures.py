@@ -1,5 +1,8 @@
 """Figures from records and findings, each in a light and a dark form.
 
+A figure is drawn once, in the colours of the light theme; its dark form is the same file with the
+colours of the dark theme in their place.
+
 The same records always give the same SVG, byte for byte. The colours follow Okabe and Ito, "Color
 universal design" (2008), which readers with any common colour vision can tell apart, made darker or
 lighter where they would fade into the page; what matters is also told by line style or marker.
@@ -7,20 +10,23 @@ lighter where they would fade into the page; what matters is also told by line s
 
 from __future__ import annotations
 
+import io
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.rcsetup import cycler
 
 from experiments.errors import InputError
 from experiments.statistics import mean_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from jaxtyping import Float
@@ -29,9 +35,6 @@ if TYPE_CHECKING:
     from experiments.quantities import Metric
     from experiments.records import Record
     from experiments.verdicts import Finding
-
-Theme = Literal["light", "dark"]
-THEMES: tuple[Theme, ...] = ("light", "dark")
 
 MOST_LABELS = 5
 """How many labels have colours of their own in one figure."""
@@ -60,31 +63,37 @@ class Palette:
     paper: str
     colors: tuple[str, ...]
 
+    def __iter__(self) -> Iterator[str]:
+        """Go through all colours, in the same order in every theme."""
+        return iter((self.ink, self.faint, self.paper, *self.colors))
 
-_PALETTES: dict[Theme, Palette] = {
+
+THEMES = {
     "light": Palette(
-        "#222222", "#dcdcdc", "#ffffff", ("#0072B2", "#D55E00", "#00805E", "#B0588E", "#8A6A00")
+        "#222222", "#dcdcdc", "#ffffff", ("#0072b2", "#d55e00", "#00805e", "#b0588e", "#8a6a00")
     ),
     "dark": Palette(
-        "#dddddd", "#45484d", "#131416", ("#56B4E9", "#E69F00", "#19B888", "#DD9AC0", "#F0E442")
+        "#dddddd", "#45484d", "#131416", ("#56b4e9", "#e69f00", "#19b888", "#dd9ac0", "#f0e442")
     ),
 }
+"""The palette of each theme, by its name."""
+
+_DRAWN_IN = THEMES["light"]
+_COLOR = re.compile(r"#[0-9a-f]{6}\b")
 
 
 @contextmanager
-def style(theme: Theme) -> Iterator[Palette]:
+def style() -> Iterator[Palette]:
     """Give every figure made inside the project's look, and yield its colours.
 
-    Parameters
-    ----------
-    theme
-        ``"light"`` or ``"dark"``.
+    What is drawn in other colours has no dark form; shades of these are made with `alpha`.
     """
-    palette = _PALETTES[theme]
+    palette = _DRAWN_IN
     ink = palette.ink
     with mpl.rc_context(
         {
             "font.size": 10,
+            "axes.prop_cycle": cycler(color=palette.colors),
             "axes.titlesize": 10,
             "axes.titlelocation": "left",
             "text.color": ink,
@@ -105,22 +114,20 @@ def style(theme: Theme) -> Iterator[Palette]:
         yield palette
 
 
-def draw_curves(runs: Mapping[str, Sequence[Record]], theme: Theme) -> Figure:
+def draw_curves(runs: Mapping[str, Sequence[Record]]) -> Figure:
     """Draw loss and accuracy over the epochs: mean over seeds, and a band from least to greatest.
 
     Parameters
     ----------
     runs
         For each label the records of its seeds. Curves end where the first of them diverged.
-    theme
-        ``"light"`` or ``"dark"``.
 
     Raises
     ------
     ValueError
         If there are more labels than colours, or a label has no records.
     """
-    with style(theme) as palette:
+    with style() as palette:
         colors = _colors(runs, palette)
         figure = Figure(figsize=(9, 3.8), layout="constrained")
         loss, accuracy = figure.subplots(1, 2)
@@ -147,7 +154,7 @@ def draw_curves(runs: Mapping[str, Sequence[Record]], theme: Theme) -> Figure:
     return figure
 
 
-def draw_measured_against_reported(findings: Sequence[Finding], theme: Theme) -> Figure:
+def draw_measured_against_reported(findings: Sequence[Finding]) -> Figure:
     """Draw each reported accuracy against what was measured under each completion.
 
     A point is the mean over seeds, a bar the prediction interval for one further run. Findings
@@ -157,12 +164,10 @@ def draw_measured_against_reported(findings: Sequence[Finding], theme: Theme) ->
     ----------
     findings
         The findings of a study, as in :func:`experiments.verdicts.judge`.
-    theme
-        ``"light"`` or ``"dark"``.
     """
     rows: list[tuple[str, float]] = []
     completions = list(dict.fromkeys(finding.completion for finding in findings))
-    with style(theme) as palette:
+    with style() as palette:
         colors = _colors(completions, palette)
         figure = Figure(layout="constrained")
         axes = figure.subplots()
@@ -198,9 +203,7 @@ def draw_measured_against_reported(findings: Sequence[Finding], theme: Theme) ->
     return figure
 
 
-def draw_final_accuracies(
-    runs: Mapping[str, Mapping[str, Sequence[Record]]], theme: Theme
-) -> Figure:
+def draw_final_accuracies(runs: Mapping[str, Mapping[str, Sequence[Record]]]) -> Figure:
     """Draw the test accuracy after the last epoch: a small point each seed, the mean, its interval.
 
     Parameters
@@ -208,8 +211,6 @@ def draw_final_accuracies(
     runs
         For each role, a row, and each completion the records of its seeds. Where one of them
         diverged, or there are none, nothing is drawn.
-    theme
-        ``"light"`` or ``"dark"``.
 
     Raises
     ------
@@ -217,7 +218,7 @@ def draw_final_accuracies(
         If there are more completions than colours.
     """
     completions = list(dict.fromkeys(name for each in runs.values() for name in each))
-    with style(theme) as palette:
+    with style() as palette:
         colors = _colors(completions, palette)
         figure = Figure(figsize=(9, 1.2 + 0.4 * len(runs)), layout="constrained")
         axes = figure.subplots()
@@ -249,21 +250,41 @@ def draw_final_accuracies(
     return figure
 
 
-def save(draw: Callable[[Theme], Figure], path: Path) -> list[Path]:
+def save(figure: Figure, path: Path) -> list[Path]:
     """Write ``<path>-light.svg`` and ``<path>-dark.svg``, and return their paths.
 
     Parameters
     ----------
-    draw
-        Draws the figure in a theme.
+    figure
+        Drawn inside `style`.
     path
         Folder and name without extension.
+
+    Raises
+    ------
+    ValueError
+        If something in it is drawn in a colour that is none of the palette's.
     """
-    targets = [path.with_name(f"{path.name}-{theme}.svg") for theme in THEMES]
-    for theme, target in zip(THEMES, targets, strict=True):
-        with mpl.rc_context({"svg.hashsalt": "convlaws"}):
-            draw(theme).savefig(target, metadata={"Date": None}, transparent=True)
+    content = io.StringIO()
+    with style(), mpl.rc_context({"svg.hashsalt": "convlaws"}):  # some marks are made only now
+        figure.savefig(content, format="svg", metadata={"Date": None}, transparent=True)
+    drawn = content.getvalue()
+    if strange := set(_COLOR.findall(drawn)) - {*_DRAWN_IN}:
+        raise ValueError(
+            f"{path.name} is drawn in {', '.join(sorted(strange))}, which the palette has not; "
+            "take its colours, and alpha for shades of them"
+        )
+    targets = []
+    for theme, palette in THEMES.items():
+        target = path.with_name(f"{path.name}-{theme}.svg")
+        target.write_text(_recolored(drawn, palette), "utf-8")
+        targets.append(target)
     return targets
+
+
+def _recolored(drawn: str, palette: Palette) -> str:
+    instead = dict(zip(_DRAWN_IN, palette, strict=True))
+    return _COLOR.sub(lambda color: instead[color[0]], drawn)
 
 
 def _band(axes: Axes, records: Sequence[Record], metric: Metric, color: str, scale: float) -> None:

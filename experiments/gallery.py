@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from experiments import figures
@@ -64,17 +63,17 @@ def write_figures(study: Study, records: Iterable[Record], folder: Path) -> list
                 role: trained[role][name] for role in roles[start : start + figures.MOST_LABELS]
             }
             number = start // figures.MOST_LABELS + 1
-            drawings[f"curves-{name}-{number}"] = partial(figures.draw_curves, part)
+            drawings[f"curves-{name}-{number}"] = figures.draw_curves(part)
     rows = {role: by_name for role, by_name in trained.items() if any(by_name.values())}
     if rows:
-        drawings["accuracies"] = partial(figures.draw_final_accuracies, rows)
+        drawings["accuracies"] = figures.draw_final_accuracies(rows)
     findings = [each for verdict in judge(study, records) for each in verdict.findings]
     if any(each.unit == "accuracy" and each.reported and each.interval for each in findings):
-        drawings["reported"] = partial(figures.draw_measured_against_reported, findings)
+        drawings["reported"] = figures.draw_measured_against_reported(findings)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return [
-            path for name, draw in drawings.items() for path in figures.save(draw, folder / name)
+            path for name, drawn in drawings.items() for path in figures.save(drawn, folder / name)
         ]
     except OSError as error:
         raise InputError(

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from torch import Tensor
 
-    from experiments.figures import Theme
 
 COLUMNS = 16
 """Filters, or maps, in one row of a figure."""
@@ -133,7 +132,7 @@ def load(path: Path) -> Portrait:
         ) from error
 
 
-def draw_filters(portrait: Portrait, theme: Theme) -> Figure:
+def draw_filters(portrait: Portrait) -> Figure:
     """Draw the filters of the first convolution; mid-grey is a weight of zero.
 
     Filters of three channels are drawn in colour, others by their first channel, each scaled by its
@@ -144,16 +143,16 @@ def draw_filters(portrait: Portrait, theme: Theme) -> Figure:
     largest = np.abs(colour).max(axis=(1, 2, 3), keepdims=True)
     levels = 0.5 + 0.5 * colour / np.where(largest > 0, largest, 1)
     rows = -(-len(levels) // COLUMNS)
-    with style(theme):
+    with style():
         figure = Figure(figsize=(9, 0.62 * rows + 0.1), layout="constrained")
         for axes, pixels in zip(_grid(figure, rows), levels, strict=False):
             axes.imshow(pixels.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=1)
     return figure
 
 
-def draw_maps(maps: Float[np.ndarray, "n g h w"], theme: Theme) -> Figure:
+def draw_maps(maps: Float[np.ndarray, "n g h w"]) -> Figure:
     """Draw the first maps of every image, a row each, from black (least) to white (greatest)."""
-    with style(theme):
+    with style():
         figure = Figure(figsize=(9, 0.62 * len(maps) + 0.1), layout="constrained")
         grid = _grid(figure, len(maps))
         for start, row in enumerate(maps.astype(np.float32)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from pathlib import Path
@@ -17,8 +18,6 @@ import bench_results
 from _ext import benches as bench_page
 from sphinx.errors import ExtensionError
 from sphinx.testing.util import SphinxTestApp
-
-from experiments.figures import THEMES
 
 VERSIONS = {"python": "3.11", "torch": "2.9", "numpy": "2.0", "scipy": "1.17"}
 RUNGS = ["tutorial loop", "resident bytes", "+ channels last"]
@@ -151,10 +150,9 @@ def test_gains_are_paired_round_by_round():
 # Figures
 
 
-@pytest.mark.parametrize("theme", THEMES)
-def test_ladders_have_a_panel_for_each_network_and_a_bar_for_each_rung(theme):
+def test_ladders_have_a_panel_for_each_network_and_a_bar_for_each_rung():
     benches = [*training("a"), *training("b", RUNGS[:2])]
-    figure = bench_figures.draw_ladder(benches, bench_page.LADDERS["training"], theme)
+    figure = bench_figures.draw_ladder(benches, bench_page.LADDERS["training"])
     first, second = figure.axes
     assert [bar.get_width() for bar in first.containers[1]] == pytest.approx([1, 2, 3])
     assert [label.get_text() for label in first.get_yticklabels()] == RUNGS
@@ -175,9 +173,8 @@ def test_a_ladder_starts_with_its_base_and_needs_it():
         ladder.rows(training("a")[1:])
 
 
-@pytest.mark.parametrize("theme", THEMES)
-def test_curves_have_a_panel_for_each_value_and_a_line_for_each_method(theme):
-    figure = bench_figures.draw_curves(CONVOLUTION, *bench_page.CURVES["convolution"], theme)
+def test_curves_have_a_panel_for_each_value_and_a_line_for_each_method():
+    figure = bench_figures.draw_curves(CONVOLUTION, *bench_page.CURVES["convolution"])
     assert [axes.get_title("left") for axes in figure.axes] == ["16 taps", "64 taps"]
     for axes in figure.axes:
         assert [list(line.get_xdata()) for line in axes.lines] == [[256, 1024]] * 3
@@ -200,12 +197,13 @@ def test_a_choice_is_held_against_the_fastest_of_its_precision():
     assert bench_figures.choices(alone) == {"chooser": {(256, 16): 1.0}}
 
 
-@pytest.mark.parametrize("theme", THEMES)
-def test_choices_are_drawn_cell_by_cell(theme):
-    figure = bench_figures.draw_choices(CONVOLUTION, theme)
+def test_choices_are_drawn_cell_by_cell():
+    figure = bench_figures.draw_choices(CONVOLUTION)
     (axes,) = figure.axes
     assert axes.get_title("left") == "c"
     assert [cell.get_text() for cell in axes.texts] == ["1.50"] * 4
+    shades = [cell.get_alpha() for cell in axes.patches]
+    assert shades == pytest.approx([math.log(1.5) / math.log(8)] * 4)
 
 
 # The page

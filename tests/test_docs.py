@@ -298,8 +298,8 @@ def test_a_stored_file_that_is_no_bench_run_fails_the_build(build, monkeypatch, 
 )
 def test_a_picture_is_the_same_each_time_it_is_drawn(draw, tmp_path):
     once, again = tmp_path / "once", tmp_path / "again"
-    save(draw, once)
-    save(draw, again)
+    save(draw(), once)
+    save(draw(), again)
     for theme in THEMES:
         first = once.with_name(f"once-{theme}.svg").read_bytes()
         assert first == again.with_name(f"again-{theme}.svg").read_bytes()
@@ -326,28 +326,33 @@ def pytest_sessionfinish(session):
 """
 
 
+def forget():
+    start_trials.cache_clear()
+    theory_verdicts.cache_clear()
+
+
 @pytest.fixture
-def theory(tmp_path):
-    """Make up a theory of one trial, in a folder of its own."""
+def theory(tmp_path, monkeypatch):
+    """Make up a theory of one trial, in a folder of its own, and let the site show its verdicts."""
     folder = tmp_path / "theory"
     folder.mkdir()
     (tmp_path / "pytest.ini").write_text("[pytest]\n", "utf-8")
     (folder / "conftest.py").write_text(CONFTEST, "utf-8")
     (folder / "test_law.py").write_text("def test_law():\n    assert True\n", "utf-8")
-    return tmp_path
+    monkeypatch.setattr(verdicts, "ROOT", tmp_path)
+    monkeypatch.setattr(verdicts, "KEPT", tmp_path / "kept")
+    forget()
+    yield tmp_path
+    forget()
 
 
 def test_trials_run_once_for_each_state_of_their_sources(theory):
-    def settled():
-        start_trials.cache_clear()
-        theory_verdicts.cache_clear()
-        return theory_verdicts(theory, theory / "kept")
-
     for _ in range(2):
-        assert settled()["a-claim"].verdict == "holds"
+        assert theory_verdicts()["a-claim"].verdict == "holds"
+        forget()
     assert (theory / "runs").read_text() == "run "
     (theory / "theory" / "test_law.py").write_text("def test_law():\n    pass\n", "utf-8")
-    settled()
+    theory_verdicts()
     assert (theory / "runs").read_text() == "run run "
     assert {path.suffix for path in (theory / "kept").iterdir()} == {".json"}
 
@@ -355,11 +360,19 @@ def test_trials_run_once_for_each_state_of_their_sources(theory):
 def test_trials_run_while_the_build_goes_on(theory):
     slow = "import time\n\ndef test_law():\n    time.sleep(1)\n"
     (theory / "theory" / "test_law.py").write_text(slow, "utf-8")
-    trials = start_trials(theory, theory / "kept")
+    trials = start_trials()
     assert trials.process.poll() is None
     assert not trials.path.exists()
-    assert theory_verdicts(theory, theory / "kept").keys() == {"a-claim"}
+    assert theory_verdicts().keys() == {"a-claim"}
     assert trials.path.exists()
+
+
+def test_the_trials_that_a_build_starts_are_those_it_waits_for(theory):
+    (theory / "page.md").write_text("```{tally}\n```", "utf-8")
+    env = SimpleNamespace(doc2path=lambda name: theory / name)
+    verdicts.start_and_read_verdicts_last(None, env, ["page.md"])
+    assert theory_verdicts().keys() == {"a-claim"}
+    assert (theory / "runs").read_text() == "run "
 
 
 def test_pages_that_show_verdicts_are_read_last(tmp_path, monkeypatch):
@@ -379,5 +392,5 @@ def test_pages_that_show_verdicts_are_read_last(tmp_path, monkeypatch):
 def test_a_failing_trial_leaves_no_verdicts(theory):
     (theory / "theory" / "test_law.py").write_text("def test_law():\n    assert 0\n", "utf-8")
     with pytest.raises(ExtensionError, match=r"(?s)do not pass.*test_law"):
-        theory_verdicts(theory, theory / "kept")
+        theory_verdicts()
     assert not list((theory / "kept").iterdir())

@@ -13,7 +13,6 @@ pytest.importorskip("sphinx", reason="the docs extra is not installed")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
 
 from _ext.contradictions import CONTRADICTIONS, draw, measurements
-from _ext.style import styled
 from sphinx.testing.util import SphinxTestApp
 
 from experiments.catalog import study
@@ -88,7 +87,7 @@ def test_a_lost_run_is_said_and_not_drawn(store) -> None:
 def test_the_picture_has_a_row_for_each_measurement(store) -> None:
     folder = store("nn4i-2023-a1", "adam", block_3x3=0.75, linear_large=0.25)
     measured = measurements(LINEAR, folder)
-    (axes,) = styled(lambda palette: draw(measured, palette))(THEMES[0]).axes
+    (axes,) = draw(measured).axes
     assert len(axes.get_yticks()) == len(measured)
     (mean,) = (line for line in axes.lines if line.get_marker() == "o")
     assert mean.get_xdata()[0] == pytest.approx(50)

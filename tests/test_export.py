@@ -63,12 +63,12 @@ def test_a_study_has_curves_accuracies_and_reported_numbers(tmp_path, make_recor
         for seed in range(2)
     ]
     drawn = {}
-    monkeypatch.setattr(figures, "draw_curves", lambda runs, theme: runs)
-    monkeypatch.setattr(figures, "draw_final_accuracies", lambda runs, theme: runs)
-    monkeypatch.setattr(figures, "draw_measured_against_reported", lambda found, theme: found)
+    monkeypatch.setattr(figures, "draw_curves", lambda runs: runs)
+    monkeypatch.setattr(figures, "draw_final_accuracies", lambda runs: runs)
+    monkeypatch.setattr(figures, "draw_measured_against_reported", lambda found: found)
 
-    def save(draw, path):
-        drawn[path.name] = draw("light")
+    def save(figure, path):
+        drawn[path.name] = figure
         return [path]
 
     monkeypatch.setattr(figures, "save", save)

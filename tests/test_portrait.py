@@ -119,7 +119,7 @@ def test_drawn_filters_are_centred_on_grey() -> None:
     filters = np.zeros((COLUMNS + 1, 3, 2, 2), np.float16)
     filters[0, 0, 0, 0], filters[0, 1, 0, 0] = 2, -1
     shown = Portrait(filters, np.zeros((1, 1, 2, 2)), np.zeros((1, 1, 2, 2)))
-    figure = portrait.draw_filters(shown, "light")
+    figure = portrait.draw_filters(shown)
     drawn = [axes.images[0].get_array() for axes in figure.axes if axes.images]
     assert len(figure.axes) == 2 * COLUMNS
     assert len(drawn) == COLUMNS + 1
@@ -129,7 +129,7 @@ def test_drawn_filters_are_centred_on_grey() -> None:
 
 def test_maps_are_drawn_a_row_an_image() -> None:
     maps = np.arange(2 * 3 * 4.0).reshape(2, 3, 2, 2)
-    figure = portrait.draw_maps(maps, "dark")
+    figure = portrait.draw_maps(maps)
     assert len(figure.axes) == 2 * COLUMNS
     np.testing.assert_array_equal(figure.axes[COLUMNS].images[0].get_array(), maps[1, 0])
     assert not figure.axes[3].images

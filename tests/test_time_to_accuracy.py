@@ -505,8 +505,8 @@ def test_the_page_shows_what_is_stored(page, stored):
         "1 view instead of 6": 0,
         "2 views instead of 6": 0,
     }
-    for draw in (page.race_pictures.ladder(lost), page.race_pictures.curve(runs, 0.8026)):
-        assert draw("light").axes
+    for drawn in (page.race_pictures.ladder(lost), page.race_pictures.curve(runs, 0.8026)):
+        assert drawn.axes
 
 
 def test_a_stale_result_fails_the_page(page, stored):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-from functools import partial
 from typing import TYPE_CHECKING
 
 import bench_figures
@@ -20,15 +19,12 @@ from _ext.places import DOCS
 from _ext.tables import Cell, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bench_results import Bench, Results
     from matplotlib.figure import Figure
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
     from sphinx.util.typing import ExtensionMetadata
 
-    from experiments.figures import Theme
 
 STORED = DOCS / "results" / "bench.json"
 
@@ -125,13 +121,13 @@ def _figure(
     env: BuildEnvironment,
     results: Results,
     name: str,
-    draw: Callable[[Theme], Figure],
+    drawn: Figure,
     benches: list[Bench],
     *,
     caption: str,
     alt: str,
 ) -> nodes.figure:
-    figure = picture(env, f"bench-{name.replace(' ', '-')}", draw, alt)
+    figure = picture(env, f"bench-{name.replace(' ', '-')}", drawn, alt)
     where = bench_results.conditions(results, benches)
     figure += nodes.caption("", f"{caption} Measured on {where}.")
     return figure
@@ -148,7 +144,7 @@ def _ladders(env: BuildEnvironment, results: Results, question: str) -> list[nod
             env,
             results,
             f"{question}-{device}",
-            partial(bench_figures.draw_ladder, measured, ladder),
+            bench_figures.draw_ladder(measured, ladder),
             measured,
             caption="Images per second, and how many times those of the first row, which was timed "
             "in turns with the others: median over the rounds, least to most.",
@@ -235,7 +231,7 @@ def _curves(
         env,
         results,
         f"{question}-{curves.size[-1]}",
-        partial(bench_figures.draw_curves, benches, curves),
+        bench_figures.draw_curves(benches, curves),
         benches,
         caption="Time of one call: median over the rounds, band: middle half.",
         alt=f"Time of one call against the {curves.label}. {_exponents_alt(exponents)}",
@@ -288,7 +284,7 @@ def _choices(env: BuildEnvironment, results: Results, question: str) -> list[nod
             env,
             results,
             f"{question}-choices",
-            partial(bench_figures.draw_choices, benches),
+            bench_figures.draw_choices(benches),
             benches,
             caption="What choosing costs: the time of a method that chooses by itself over that of "
             f"the fastest of all at that size, its own choosing included. {found}.",

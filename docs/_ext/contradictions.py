@@ -260,7 +260,8 @@ def _measured(side: Side, completion: str, store: Path) -> Measurement:
     return Measurement(side, completion, values, missing)
 
 
-def draw(measured: list[Measurement], palette: Palette) -> Figure:
+@styled
+def draw(palette: Palette, measured: list[Measurement]) -> Figure:
     """Draw a row for each measurement: seeds, mean, interval, and the report's number."""
     reports = list(dict.fromkeys(each.side.report for each in measured))
     figure = canvas(1.0 + 0.42 * len(measured))
@@ -310,8 +311,7 @@ class ContradictionDirective(SphinxDirective):
         shown: list[nodes.Node] = []
         if any(each.known for each in measured):
             alt = " ".join(f"{each.label}: {each}." for each in measured)
-            drawing = styled(lambda palette: draw(measured, palette))
-            shown.append(picture(self.env, f"contradiction-{name}", drawing, alt))
+            shown.append(picture(self.env, f"contradiction-{name}", draw(measured), alt))
         shown.append(_list(measured))
         for report in dict.fromkeys(each.side.report for each in measured):
             missing = [

@@ -12,20 +12,14 @@ from sphinx.util.docutils import SphinxDirective
 from experiments.figures import THEMES, save
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from matplotlib.figure import Figure
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
     from sphinx.util.typing import ExtensionMetadata
 
-    from experiments.figures import Theme
 
-
-def picture(
-    env: BuildEnvironment, name: str, draw: Callable[[Theme], Figure], alt: str
-) -> nodes.figure:
-    """Draw a picture and return it as a figure without caption.
+def picture(env: BuildEnvironment, name: str, drawn: Figure, alt: str) -> nodes.figure:
+    """Keep a picture in every theme, and return it as a figure without caption.
 
     Parameters
     ----------
@@ -33,14 +27,14 @@ def picture(
         The site's; its pictures lie under ``_generated/pictures`` of the sources.
     name : str
         File name without theme and extension.
-    draw : callable
-        Draws the picture in a theme.
+    drawn : matplotlib.figure.Figure
+        The picture.
     alt : str
         What the picture shows, for readers who do not see it.
     """
     folder = env.srcdir / "_generated" / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
-    save(draw, folder / name)
+    save(drawn, folder / name)
     images = [
         nodes.image(
             uri=f"/_generated/pictures/{name}-{theme}.svg", alt=alt, classes=[f"only-{theme}"]
@@ -63,7 +57,7 @@ class PictureDirective(SphinxDirective):
             raise self.error("a picture needs alt text: give :alt:")
         module, _, function = self.arguments[0].partition(".")
         draw = getattr(importlib.import_module(f"_ext.{module}"), function)
-        figure = picture(self.env, function.replace("_", "-"), draw, self.options["alt"])
+        figure = picture(self.env, function.replace("_", "-"), draw(), self.options["alt"])
         for paragraph in self.parse_content_to_nodes():
             figure += nodes.caption("", "", *paragraph.children)
         return [figure]

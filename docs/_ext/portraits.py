@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from docutils import nodes
@@ -14,14 +13,12 @@ from experiments.portrait import COLUMNS, Portrait, draw_filters, draw_maps, loa
 from experiments.records import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from matplotlib.figure import Figure
     from sphinx.application import Sphinx
     from sphinx.util.typing import ExtensionMetadata
 
-    from experiments.figures import Theme
     from experiments.records import Record
     from experiments.study import Study
 
@@ -53,8 +50,8 @@ class PortraitDirective(StudyDirective):
         shown = load(path)
         accuracy = max(record.curves.test_accuracy)
         return [
-            self._figure(f"portrait-{what}-{name}".replace(".", "_"), draw, alt, caption)
-            for what, draw, alt, caption in _panels(shown, f"{name}, seed {record.seed}", accuracy)
+            self._figure(f"portrait-{what}-{name}".replace(".", "_"), drawn, alt, caption)
+            for what, drawn, alt, caption in _panels(shown, f"{name}, seed {record.seed}", accuracy)
         ]
 
     def _path(self, record: Record) -> Path:
@@ -63,23 +60,19 @@ class PortraitDirective(StudyDirective):
             store.path(record.study, record.recipe, record.seed, record.device, record.key)
         )
 
-    def _figure(
-        self, name: str, draw: Callable[[Theme], Figure], alt: str, caption: str
-    ) -> nodes.figure:
-        figure = picture(self.env, name, draw, alt)
+    def _figure(self, name: str, drawn: Figure, alt: str, caption: str) -> nodes.figure:
+        figure = picture(self.env, name, drawn, alt)
         figure += nodes.caption("", caption)
         return figure
 
 
-def _panels(
-    shown: Portrait, run: str, accuracy: float
-) -> list[tuple[str, Callable[[Theme], Figure], str, str]]:
-    """Return for each picture its name, how it is drawn, its alt text and its caption."""
+def _panels(shown: Portrait, run: str, accuracy: float) -> list[tuple[str, Figure, str, str]]:
+    """Return for each picture its name, itself, its alt text and its caption."""
     count, channels, high, wide = shown.filters.shape
     panels = [
         (
             "filters",
-            partial(draw_filters, shown),
+            draw_filters(shown),
             f"The {count} filters of the first convolution, {high}x{wide} pixels each, in colour.",
             f"The {count} filters of the first convolution ({channels}x{high}x{wide} weights) of "
             f"{run}, whose test accuracy reached {accuracy:.1%}. Grey is a weight of zero; each "
@@ -92,7 +85,7 @@ def _panels(
         panels.append(
             (
                 layer,
-                partial(draw_maps, maps),
+                draw_maps(maps),
                 f"Maps of {rows}x{columns} cells that the {layer} convolution makes of {images} "
                 "images, a row each, from black for the least value to white for the greatest.",
                 f"What the {layer} convolution makes of {images} test images, a row each: {drawn} "

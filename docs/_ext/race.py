@@ -111,7 +111,7 @@ class CurveDirective(_RaceDirective):
             for found in [summary(results, 6)]
         )
         return [
-            picture(self.env, "race-curve", lambda t: race_pictures.curve(runs, TARGET)(t), alt),
+            picture(self.env, "race-curve", race_pictures.curve(runs, TARGET), alt),
             _lengths(runs),
         ]
 
@@ -141,7 +141,7 @@ class LadderDirective(_RaceDirective):
             for each in lost
         ]
         head = ["", "what is done instead", "accuracy (pp)", "training time", "seeds"]
-        drawn = picture(self.env, "race-ladder", lambda t: race_pictures.ladder(lost)(t), alt)
+        drawn = picture(self.env, "race-ladder", race_pictures.ladder(lost), alt)
         return [drawn, table(head, rows)]
 
 

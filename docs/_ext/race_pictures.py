@@ -11,11 +11,11 @@ from experiments.speed import LADDER, VIEWS, summary
 from experiments.statistics import mean_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.figure import Figure
 
-    from experiments.figures import Palette, Theme
+    from experiments.figures import Palette
     from experiments.speed import Result, Summary
     from experiments.statistics import Interval
 
@@ -77,70 +77,64 @@ def losses(runs: Runs, views: int = 6) -> list[Loss]:
     return sorted(found, key=lambda loss: loss.mean)
 
 
-def ladder(lost: Sequence[Loss]) -> Callable[[Theme], Figure]:
-    """Return the drawing of losses: a row an idea, small points for seeds, a bar: the interval."""
-
-    def draw(palette: Palette) -> Figure:
-        figure = canvas(0.9 + 0.38 * len(lost))
-        axes = figure.subplots()
-        for row, each in enumerate(lost):
-            color = palette.colors[1 if each.seconds is None else 0]
-            gaps = [100 * gap for gap in each.gaps]
-            axes.plot(gaps, [row] * len(gaps), ".", color=color, alpha=0.5)
-            axes.errorbar(
-                100 * each.mean,
-                row,
-                xerr=None if each.interval is None else 100 * each.interval.half_width,
-                color=color,
-                marker="s" if each.seconds is None else "o",
-                capsize=3,
-            )
-        axes.axvline(0, color=palette.ink, linewidth=0.8)
-        axes.set_yticks(range(len(lost)), [each.label for each in lost])
-        axes.set(xlabel="test accuracy against the whole recipe (percentage points)")
-        axes.set_ylim(len(lost) - 0.5, -0.5)
-        axes.grid(axis="x")
-        return figure
-
-    return styled(draw)
-
-
-def curve(runs: Runs, target: float) -> Callable[[Theme], Figure]:
-    """Return the drawing of seconds against accuracy: with one view, and with six."""
-
-    def draw(palette: Palette) -> Figure:
-        figure = canvas(3.6)
-        axes = figure.subplots()
-        for views, color, marker, line in ((6, 0, "o", "-"), (1, 1, "s", "--")):
-            each = [summary(results, views) for results in by_length(runs)]
-            axes.errorbar(
-                [found.median_seconds for found in each],
-                [100 * found.mean for found in each],
-                yerr=[100 * _half_width(found) for found in each],
-                color=palette.colors[color],
-                marker=marker,
-                linestyle=line,
-                capsize=3,
-                label=f"{views} view{'s' * (views > 1)}",
-            )
-        axes.axhline(100 * target, color=palette.ink, linewidth=0.8, linestyle=":")
-        axes.annotate(
-            f"{100 * target:.2f} %",
-            (0, 100 * target),
-            xycoords=("axes fraction", "data"),
-            xytext=(4, 3),
-            textcoords="offset points",
+@styled
+def ladder(palette: Palette, lost: Sequence[Loss]) -> Figure:
+    """Draw losses: a row an idea, small points for seeds, a bar: the interval."""
+    figure = canvas(0.9 + 0.38 * len(lost))
+    axes = figure.subplots()
+    for row, each in enumerate(lost):
+        color = palette.colors[1 if each.seconds is None else 0]
+        gaps = [100 * gap for gap in each.gaps]
+        axes.plot(gaps, [row] * len(gaps), ".", color=color, alpha=0.5)
+        axes.errorbar(
+            100 * each.mean,
+            row,
+            xerr=None if each.interval is None else 100 * each.interval.half_width,
+            color=color,
+            marker="s" if each.seconds is None else "o",
+            capsize=3,
         )
-        seconds = [summary(results, 1).median_seconds for results in by_length(runs)]
-        axes.set_xscale("log")
-        axes.set_xticks(seconds, [f"{value:.0f}" for value in seconds], minor=False)
-        axes.set_xticks([], minor=True)
-        axes.set(xlabel="seconds of training", ylabel="test accuracy (%)")
-        axes.grid()
-        axes.legend(loc="lower right")
-        return figure
+    axes.axvline(0, color=palette.ink, linewidth=0.8)
+    axes.set_yticks(range(len(lost)), [each.label for each in lost])
+    axes.set(xlabel="test accuracy against the whole recipe (percentage points)")
+    axes.set_ylim(len(lost) - 0.5, -0.5)
+    axes.grid(axis="x")
+    return figure
 
-    return styled(draw)
+
+@styled
+def curve(palette: Palette, runs: Runs, target: float) -> Figure:
+    """Draw seconds against accuracy: with one view, and with six."""
+    figure = canvas(3.6)
+    axes = figure.subplots()
+    for views, color, marker, line in ((6, 0, "o", "-"), (1, 1, "s", "--")):
+        each = [summary(results, views) for results in by_length(runs)]
+        axes.errorbar(
+            [found.median_seconds for found in each],
+            [100 * found.mean for found in each],
+            yerr=[100 * _half_width(found) for found in each],
+            color=palette.colors[color],
+            marker=marker,
+            linestyle=line,
+            capsize=3,
+            label=f"{views} view{'s' * (views > 1)}",
+        )
+    axes.axhline(100 * target, color=palette.ink, linewidth=0.8, linestyle=":")
+    axes.annotate(
+        f"{100 * target:.2f} %",
+        (0, 100 * target),
+        xycoords=("axes fraction", "data"),
+        xytext=(4, 3),
+        textcoords="offset points",
+    )
+    seconds = [summary(results, 1).median_seconds for results in by_length(runs)]
+    axes.set_xscale("log")
+    axes.set_xticks(seconds, [f"{value:.0f}" for value in seconds], minor=False)
+    axes.set_xticks([], minor=True)
+    axes.set(xlabel="seconds of training", ylabel="test accuracy (%)")
+    axes.grid()
+    axes.legend(loc="lower right")
+    return figure
 
 
 def by_length(runs: Runs) -> list[Sequence[Result]]:

@@ -63,7 +63,7 @@ class CurvesDirective(_PictureDirective):
             alt = f"Curves of loss and accuracy under {study.completions[completion]}. " + " ".join(
                 _described(role, records) for role, records in runs.items()
             )
-            figure = picture(self.env, name, lambda theme: draw_curves(runs, theme), alt)
+            figure = picture(self.env, name, draw_curves(runs), alt)
             figure += nodes.caption("", f"{study.completions[completion]}: {_seeds(runs)}.")
             shown.append(figure)
         names = {f"{role}.{completion}": records for role, records in every.items()}
@@ -93,9 +93,7 @@ class FinalAccuraciesDirective(_PictureDirective):
             alt = "Test accuracies after the last epoch. " + " ".join(
                 _described(name, records) for name, records in runs.items()
             )
-            shown.append(
-                picture(self.env, name, lambda theme: draw_final_accuracies(rows, theme), alt)
-            )
+            shown.append(picture(self.env, name, draw_final_accuracies(rows), alt))
         return shown + self.not_drawn(study, every)
 
 
@@ -124,11 +122,7 @@ class ReportedFigureDirective(StudyDirective):
             for finding, measured in drawn
         )
         name = f"reported-{study.name}"
-        return [
-            picture(
-                self.env, name, lambda theme: draw_measured_against_reported(findings, theme), alt
-            )
-        ]
+        return [picture(self.env, name, draw_measured_against_reported(findings), alt)]
 
 
 def _trained(records: Sequence[Record]) -> list[Record]:

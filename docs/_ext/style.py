@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
@@ -18,16 +18,18 @@ if TYPE_CHECKING:
     from jaxtyping import Shaped
     from matplotlib.axes import Axes
 
-    from experiments.figures import Palette, Theme
+    from experiments.figures import Palette
+
+_Given = ParamSpec("_Given")
 
 
-def styled(draw: Callable[[Palette], Figure]) -> Callable[[Theme], Figure]:
-    """Turn a drawing in a palette into a drawing in a theme."""
+def styled(draw: Callable[Concatenate[Palette, _Given], Figure]) -> Callable[_Given, Figure]:
+    """Let a drawing have the project's look, and its palette as first argument."""
 
     @functools.wraps(draw)
-    def drawing(theme: Theme) -> Figure:
-        with style(theme) as palette:
-            return draw(palette)
+    def drawing(*args: _Given.args, **kwargs: _Given.kwargs) -> Figure:
+        with style() as palette:
+            return draw(palette, *args, **kwargs)
 
     return drawing
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from sphinx.environment import BuildEnvironment
     from sphinx.util.typing import ExtensionMetadata
 
+KEPT = GENERATED / "verdicts"
+"""The folder of verdicts, in a file named by the digest of the theory's sources."""
+
 _LOG = logging.getLogger(__name__)
 _TAIL_LINES = 30
 _VERDICTS = re.compile(r"\{(claims|other-claims|ledger|tally)\}")
@@ -49,25 +52,17 @@ class Trials:
 
 
 @cache
-def start_trials(root: Path = ROOT, store: Path = GENERATED / "verdicts") -> Trials:
-    """Run the trials of ``<root>/theory`` in a process of their own, unless they ran before.
-
-    Parameters
-    ----------
-    root : Path
-        The folder that holds ``theory``.
-    store : Path
-        Where verdicts are kept, in a file named by the digest of the theory's sources.
-    """
-    path = store / f"{_digest(root / 'theory')}.json"
+def start_trials() -> Trials:
+    """Run the trials of the theory in a process of their own, unless they ran before."""
+    path = KEPT / f"{_digest(ROOT / 'theory')}.json"
     if path.exists():
         return Trials(path, None)
-    store.mkdir(parents=True, exist_ok=True)
+    KEPT.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "pytest", "theory", "-q", "-p", "no:cacheprovider"]
     with _output(path).open("wb") as output:
         process = subprocess.Popen(
             [*command, "--verdicts", str(_partial(path))],
-            cwd=root,
+            cwd=ROOT,
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -76,13 +71,8 @@ def start_trials(root: Path = ROOT, store: Path = GENERATED / "verdicts") -> Tri
 
 
 @cache
-def theory_verdicts(root: Path = ROOT, store: Path = GENERATED / "verdicts") -> dict[str, Settled]:
-    """Return what the trials of ``<root>/theory`` settled, once they have ended.
-
-    Parameters
-    ----------
-    root, store : Path
-        As for `start_trials`.
+def theory_verdicts() -> dict[str, Settled]:
+    """Return what the trials of the theory settled, once they have ended.
 
     Returns
     -------
@@ -94,7 +84,7 @@ def theory_verdicts(root: Path = ROOT, store: Path = GENERATED / "verdicts") -> 
     sphinx.errors.ExtensionError
         If a trial fails: a site would show verdicts that do not stand.
     """
-    trials = start_trials(root, store)
+    trials = start_trials()
     if trials.process is not None and not trials.path.exists():
         _LOG.info("waiting for the trials of the theory ...")
         _finish(trials.process, trials.path)
