@@ -29,7 +29,10 @@ _CHECKOUT = Path(__file__).resolve().parent.parent
 DEFAULT_STORE = (
     _CHECKOUT / "docs" / "results" if (_CHECKOUT / "pyproject.toml").is_file() else Path("results")
 )
-"""The project's own records in a checkout, ``./results`` where the package was installed."""
+"""The project's own records in a checkout, ``./results`` where the package was installed.
+
+:meta hide-value:
+"""
 
 
 class RecordError(InputError):

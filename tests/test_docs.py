@@ -370,23 +370,44 @@ def test_trials_run_while_the_build_goes_on(theory):
 def test_the_trials_that_a_build_starts_are_those_it_waits_for(theory):
     (theory / "page.md").write_text("```{tally}\n```", "utf-8")
     env = SimpleNamespace(doc2path=lambda name: theory / name)
-    verdicts.start_and_read_verdicts_last(None, env, ["page.md"])
+    verdicts.start_if_needed(None, env, ["page.md"])
     assert theory_verdicts().keys() == {"a-claim"}
     assert (theory / "runs").read_text() == "run "
 
 
-def test_pages_that_show_verdicts_are_read_last(tmp_path, monkeypatch):
+def test_trials_start_if_a_page_shows_verdicts(tmp_path, monkeypatch):
     started = []
     monkeypatch.setattr(verdicts, "start_trials", lambda: started.append("trials"))
     for name, text in {"a": "```{tally}\n```", "b": "A page.", "c": "```{claims}\n```"}.items():
         (tmp_path / name).write_text(text, "utf-8")
     env = SimpleNamespace(doc2path=lambda name: tmp_path / name)
-    pages = ["a", "b", "c"]
-    verdicts.start_and_read_verdicts_last(None, env, pages)
-    assert pages == ["b", "a", "c"]
+    verdicts.start_if_needed(None, env, ["a", "b", "c"])
     assert started == ["trials"]
-    verdicts.start_and_read_verdicts_last(None, env, ["b"])
+    verdicts.start_if_needed(None, env, ["b"])
     assert started == ["trials"]
+
+
+def test_what_trials_say_is_shown_once_a_page_and_typeset(build, theory):
+    claim = "nni-2023-ex1-q1a-params-3"
+    made_up = CONFTEST.replace("a-claim", claim).replace(
+        '"correction": None', '"correction": "it\'s \\"two\\" -- or three"'
+    )
+    (theory / "theory" / "conftest.py").write_text(made_up, "utf-8")
+    others = "```{other-claims} theory/test_law.py\n```\n"
+    ledger = "```{ledger} nni-2023-ex1\n```\n"  # what the claim above it links to
+    html = build(
+        f"# Page\n\n{others}\n```{{claims}}\n{claim}\n```\n\n{others}\n{ledger}",
+        "_ext.measurements",
+        "_ext.claims",
+        "_ext.verdicts",
+    )
+    shown = text(html)
+    said = f"holds proved {claim}"
+    assert shown.count(said) == 3  # not by the second of the others
+    assert shown.count("Corrected: it’s “two” – or three") == 3
+    assert html.count(f'href="#claim-{claim}"') == 2
+    assert html.count(f'id="claim-{claim}"') == 1
+    assert "no trial yet" in shown
 
 
 def test_a_failing_trial_leaves_no_verdicts(theory):

@@ -119,6 +119,11 @@ def test_a_page_loads_by_itself_and_fits(tab, complaints, page):
     assert complaints == []
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_does_not_say_where_it_was_built(page):
+    assert str(SITE.parents[2]) not in (SITE / page).read_text("utf-8")
+
+
 def test_mathematics_is_typeset(tab, complaints):
     tab.goto("chapters/convolution.html")
     tab.wait_for_selector("mjx-container", state="attached")

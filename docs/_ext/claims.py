@@ -1,4 +1,8 @@
-"""Claims of the ledger on a page, each with its verdict: the directives of theory and ledger."""
+"""Claims of the ledger on a page, each with its verdict: the directives of theory and ledger.
+
+Verdicts come from trials that run while the pages are read. So the directives leave a placeholder,
+and what they show takes its place when the pages are written.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docutils import nodes
+from docutils.utils.smartquotes import smartyPants
 from sphinx import addnodes
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 
 from _ext.chips import LABELS, chip
@@ -33,15 +39,11 @@ def verdict_of(claim: Claim, store: Path) -> str:
     return "untried" if settled is None else settled.verdict
 
 
-class _ClaimsDirective(SphinxDirective):
-    """A directive that shows claims of the ledger."""
-
-    @property
-    def store(self) -> Path:
-        return Path(self.config.convlaws_records)
+class _Awaiting(nodes.General, nodes.Element):
+    """Stands where something shows verdicts, until they are known."""
 
 
-class ClaimsDirective(_ClaimsDirective):
+class ClaimsDirective(SphinxDirective):
     """Show the claims that the lines of the content name, with verdicts and trials."""
 
     has_content = True
@@ -53,10 +55,10 @@ class ClaimsDirective(_ClaimsDirective):
             if name not in claims():
                 raise self.error(f"{name!r} is no claim of the ledger")
         self.env.temp_data[_SHOWN] = _shown(self.env) | set(names)
-        return [_entry(claims()[name], self.store) for name in names]
+        return [_Awaiting(show="claims", names=names)]
 
 
-class OtherClaimsDirective(_ClaimsDirective):
+class OtherClaimsDirective(SphinxDirective):
     """Show the claims that trials of some files settle and that the page has not shown so far."""
 
     required_arguments = 1
@@ -64,50 +66,73 @@ class OtherClaimsDirective(_ClaimsDirective):
 
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()
-        files = set(self.arguments[0].split())
-        shown = _shown(self.env)
-        return [
-            _entry(claims()[name], self.store)
-            for name, settled in theory_verdicts().items()
-            if name not in shown and files & {trial.partition("::")[0] for trial in settled.trials}
-        ]
+        files, shown = self.arguments[0].split(), sorted(_shown(self.env))
+        return [_Awaiting(show="other-claims", files=files, shown=shown)]
 
 
-class LedgerDirective(_ClaimsDirective):
+class LedgerDirective(SphinxDirective):
     """Show every claim of a report; other pages link to the claims here."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()
-        entries = []
-        for claim in _of_report(self.arguments[0]):
-            entry = _entry(claim, self.store, linked=False)
+        report = self.arguments[0]
+        standard = self.env.domains.standard_domain
+        for claim in _of_report(report):
             anchor = _anchor(claim)
-            entry["ids"].append(anchor)
-            standard = self.env.domains.standard_domain
             standard.note_hyperlink_target(anchor, self.env.docname, anchor, claim.id)
-            entries.append(entry)
-        return entries
+        return [_Awaiting(show="ledger", report=report)]
 
 
-class TallyDirective(_ClaimsDirective):
+class TallyDirective(SphinxDirective):
     """Count the verdicts on the claims, report by report."""
 
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()
-        counts = {
-            report: Counter(verdict_of(claim, self.store) for claim in _of_report(report))
-            for report in sorted({claim.report for claim in claims().values()})
-        }
-        counts["all reports"] = sum(counts.values(), Counter())
-        rows: list[list[Cell]] = [
-            [chip(verdict), *(str(count[verdict] or "·") for count in counts.values())]
-            for verdict in LABELS
-            if counts["all reports"][verdict]
-        ]
-        rows.append(["all", *(str(count.total()) for count in counts.values())])
-        return [table(["verdict", *counts], rows, classes=["tally"])]
+        return [_Awaiting(show="tally")]
+
+
+class ShowVerdicts(SphinxPostTransform):
+    """Put what the directives show in its place, once the trials have ended."""
+
+    default_priority = 5  # before references are resolved: claims refer to the ledger
+
+    def run(self) -> None:
+        """Replace every placeholder of the page."""
+        for place in list(self.document.findall(_Awaiting)):
+            place.replace_self(self._shown_at(place))
+
+    def _shown_at(self, place: _Awaiting) -> list[nodes.Node]:
+        store = Path(self.config.convlaws_records)
+        match place["show"]:
+            case "claims":
+                return [_entry(claims()[name], store) for name in place["names"]]
+            case "other-claims":
+                return [
+                    _entry(claims()[name], store)
+                    for name, settled in theory_verdicts().items()
+                    if name not in place["shown"]
+                    and {trial.partition("::")[0] for trial in settled.trials} & {*place["files"]}
+                ]
+            case "ledger":
+                return [_entry(claim, store, linked=False) for claim in _of_report(place["report"])]
+        return [_tally(store)]
+
+
+def _tally(store: Path) -> nodes.container:
+    counts = {
+        report: Counter(verdict_of(claim, store) for claim in _of_report(report))
+        for report in sorted({claim.report for claim in claims().values()})
+    }
+    counts["all reports"] = sum(counts.values(), Counter())
+    rows: list[list[Cell]] = [
+        [chip(verdict), *(str(count[verdict] or "·") for count in counts.values())]
+        for verdict in LABELS
+        if counts["all reports"][verdict]
+    ]
+    rows.append(["all", *(str(count.total()) for count in counts.values())])
+    return table(["verdict", *counts], rows, classes=["tally"])
 
 
 def _shown(env: BuildEnvironment) -> set[str]:
@@ -125,7 +150,10 @@ def _anchor(claim: Claim) -> str:
 
 
 def _entry(claim: Claim, store: Path, *, linked: bool = True) -> nodes.container:
-    """Return a claim: verdict, certainty, id and place; statement; what the trials say of it."""
+    """Return a claim: verdict, certainty, id and place; statement; what the trials say of it.
+
+    The name is a link to the claim in the ledger, or what such links lead to.
+    """
     name: nodes.Node = nodes.literal("", claim.id)
     if linked:
         name = addnodes.pending_xref(
@@ -144,8 +172,12 @@ def _entry(claim: Claim, store: Path, *, linked: bool = True) -> nodes.container
         head += nodes.inline("", settled.certainty, classes=["certainty"])
         head += nodes.Text(" ")
     head += name
-    head += nodes.inline("", f" {claim.where}", classes=["claim-where"])
-    entry = nodes.container("", head, nodes.paragraph("", claim.statement), classes=["claim"])
+    head += nodes.inline("", _typeset(f" {claim.where}"), classes=["claim-where"])
+    entry = nodes.container(
+        "", head, nodes.paragraph("", _typeset(claim.statement)), classes=["claim"]
+    )
+    if not linked:
+        entry["ids"].append(_anchor(claim))
     if settled is not None:
         if settled.correction:
             entry += _remark("Corrected", settled.correction)
@@ -165,7 +197,12 @@ def _measured(claim: Claim, store: Path) -> str:
 
 
 def _remark(label: str, text: str) -> nodes.paragraph:
-    return nodes.paragraph("", "", nodes.strong("", f"{label}: "), nodes.Text(text))
+    return nodes.paragraph("", "", nodes.strong("", f"{label}: "), nodes.Text(_typeset(text)))
+
+
+def _typeset(text: str) -> str:
+    """Return a text with the quotes and dashes that Sphinx gave it, had it been on the page."""
+    return str(smartyPants(text, "qDe"))
 
 
 def _trials(trials: tuple[str, ...]) -> nodes.paragraph:
@@ -179,6 +216,8 @@ def _trials(trials: tuple[str, ...]) -> nodes.paragraph:
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the directives ``claims``, ``other-claims``, ``ledger`` and ``tally``."""
+    app.add_node(_Awaiting)
+    app.add_post_transform(ShowVerdicts)
     app.add_directive("claims", ClaimsDirective)
     app.add_directive("other-claims", OtherClaimsDirective)
     app.add_directive("ledger", LedgerDirective)

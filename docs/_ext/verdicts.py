@@ -1,6 +1,6 @@
 """The verdicts of the theory's trials, by running them; once for each state of their sources.
 
-The trials run beside the build, which reads the pages that show verdicts last.
+The trials run while the pages are read.
 """
 
 from __future__ import annotations
@@ -126,11 +126,9 @@ def _digest(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def start_and_read_verdicts_last(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
-    """Start the trials if a page shows verdicts, and let those pages come after all others."""
-    waiting = {name: _shows_verdicts(Path(env.doc2path(name))) for name in docnames}
-    docnames.sort(key=waiting.__getitem__)
-    if any(waiting.values()):
+def start_if_needed(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
+    """Start the trials if a page shows verdicts."""
+    if any(_shows_verdicts(Path(env.doc2path(name))) for name in docnames):
         start_trials()
 
 
@@ -139,6 +137,6 @@ def _shows_verdicts(page: Path) -> bool:
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
-    """Run the trials while the pages are read that need no verdicts."""
-    app.connect("env-before-read-docs", start_and_read_verdicts_last)
+    """Run the trials while the pages are read."""
+    app.connect("env-before-read-docs", start_if_needed)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
