@@ -182,7 +182,7 @@ def draw_measured_against_reported(findings: Sequence[Finding]) -> Figure:
             axes.errorbar(
                 100 * measured,
                 rows.index(row) + _offset(index, len(completions)),
-                xerr=100 * interval.half_width,
+                xerr=[[100 * (measured - interval.low)], [100 * (interval.high - measured)]],
                 color=colors[index],
                 marker=_MARKERS[index],
                 capsize=3,

@@ -94,7 +94,7 @@ class Reported(Statement):
     run: seeds, and for a test accuracy the possibility of another test set
     (:func:`~experiments.statistics.two_test_sets_sd`). A loss, or a difference of two accuracies,
     is held against the seeds alone, as on the same test images: the records do not say which of
-    them a run got wrong.
+    them a run got wrong. No run has an accuracy below 0 or above 1, and the interval ends there.
 
     Parameters
     ----------
@@ -146,13 +146,14 @@ class Reported(Statement):
         interval = prediction_interval(values, noise_sd=noise)
         if interval is None:
             return _too_few_seeds(len(values))
-        place = f"{self._range(interval)}, where one further run is expected"
+        possible = interval.within(0, 1) if self.quantity.unit == "accuracy" else interval
+        place = f"{self._range(possible)}, where one further run is expected"
         if not interval.low - self.half_unit <= self.value <= interval.high + self.half_unit:
-            return Judgement("not_reproduced", interval, f"{self.expected} lies outside {place}")
+            return Judgement("not_reproduced", possible, f"{self.expected} lies outside {place}")
         if interval.half_width > self.resolution:
             reason = f"{self.expected} lies in {place}, but that is too wide to confirm it"
-            return Judgement("undecided", interval, reason)
-        return Judgement("reproduced", interval, f"{self.expected} lies in {place}")
+            return Judgement("undecided", possible, reason)
+        return Judgement("reproduced", possible, f"{self.expected} lies in {place}")
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,10 @@ class Interval:
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
 
+    def within(self, low: float, high: float) -> Interval:
+        """Return the part of the interval between two bounds; one of its points lies there."""
+        return Interval(max(self.low, low), min(self.high, high))
+
 
 def mean_interval(values: Sequence[float], level: float = LEVEL) -> Interval | None:
     """Return the t-interval for the mean that the values are drawn around.

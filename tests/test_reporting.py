@@ -249,6 +249,15 @@ def test_reported_numbers_stand_beside_what_was_measured(records) -> None:
     assert dict(zip(labels, reported, strict=True)) == expected
 
 
+def test_the_bar_of_a_reported_number_ends_where_accuracies_do(make_record) -> None:
+    recipe = STUDY.recipe("filters-20-lr-0.01", "adam")
+    records = [make_record(recipe, seed, test_accuracy=0.3 + 0.5 * seed) for seed in (0, 1)]
+    findings = [f for claim in judge(STUDY, records) for f in claim.findings]
+    (axes,) = figures.draw_measured_against_reported(findings).axes
+    caps = [float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() == "|"]
+    assert (min(caps), max(caps)) == (0, 100)
+
+
 def test_accuracies_are_drawn_as_points_mean_and_interval(make_record) -> None:
     first, second = (STUDY.recipe("linear-20", name) for name in ("sgd", "adam"))
     runs = {

@@ -102,6 +102,18 @@ def test_agreement_with_anything_decides_nothing(wide) -> None:
     assert "too wide to confirm" in claim.findings[0].reason
 
 
+def test_no_further_run_is_expected_below_no_accuracy_or_above_all(wide) -> None:
+    (finding,) = judged(SEVENTY, wide(0.5 + 0.3 * SPREAD)).findings
+    assert (finding.interval.low, finding.interval.high) == (0, 1)
+    # Wide are the error bars, not what is left of them: that alone could confirm the number.
+    near_all = Reported("toy-acc", ACCURACY, 0.99)
+    (finding,) = judged(near_all, wide(0.99 + 0.03 * SPREAD)).findings
+    assert finding.interval.high == 1
+    assert finding.interval.half_width < 0.1
+    assert finding.verdict == "undecided"
+    assert "to 100.0 %" in finding.reason
+
+
 def test_disagreement_counts_even_where_error_bars_are_wide(wide) -> None:
     assert judged(SEVENTY, wide(0.40 + 0.02 * SPREAD)).verdict == "not_reproduced"
 

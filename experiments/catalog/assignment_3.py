@@ -265,7 +265,7 @@ _TASK_3: tuple[Statement, ...] = (
 
 # The count is that of He et al., "Deep residual learning for image recognition", 2015, table 1.
 _NEED = (
-    "a GPU, for a ResNet-18 takes 1.8 billion multiply-accumulates for an image of 224x224 pixels, "
+    "a GPU, as a ResNet-18 takes 1.8 billion multiply-accumulates for an image of 224x224 pixels, "
     "and weights pretrained on ImageNet, from a download or from the data folder"
 )
 
