@@ -15,7 +15,6 @@ from experiments.quantities import (
     curve_of,
     formatted,
     of_each_run,
-    steps_an_epoch,
 )
 
 if TYPE_CHECKING:
@@ -33,31 +32,30 @@ def turning_point(role: str, last: int) -> Quantity:
         losses = record.curves.test_loss[:last]
         return float(np.argmin(losses)) + 1 if len(losses) == last else math.nan
 
-    return of_each_run(
-        "epoch of the lowest test loss", role, "count", value, where=f"{role}, of {last}", last=last
-    )
+    what = "epoch of the lowest test loss"
+    return of_each_run(what, role, "count", value, where=f"{role}, of {last}", last=last, grid=1.0)
 
 
-def steps_to_reach(metric: Metric, role: str, level: float, last: int) -> Quantity:
+def steps_to_reach(metric: Metric, role: str, level: float, last: int, *, every: int) -> Quantity:
     """Return the updates until the first measurement of an accuracy or loss as good as ``level``.
 
-    A curve is measured once an epoch, so two roles are compared fairly only if their epochs have
-    as many steps. A run that does not get there within ``last`` epochs counts as one that does in
-    the next, which is too little: it has to be given as many updates as what it is compared with.
+    A curve is measured once an epoch, of ``every`` steps: two roles are compared fairly only if
+    that is the same for both. A run that does not get there within ``last`` epochs counts as one
+    that does in the next, which is too little: it has to be given as many updates as what it is
+    compared with.
     """
     accuracy = metric.endswith("accuracy")
 
     def value(record: Record) -> float:
         curve = curve_of(record, metric)[:last]
         good = [each >= level if accuracy else each <= level for each in curve]
-        if True not in good and record.diverged:
+        if True not in good and len(curve) < last:
             return math.nan
-        epoch = good.index(True) + 1 if True in good else last + 1
-        return float(epoch * steps_an_epoch(record))
+        return float(every * (good.index(True) + 1 if True in good else last + 1))
 
     goal = formatted(level, "accuracy" if accuracy else "nats")
     what = f"steps to a {metric.replace('_', ' ')} of {goal}"
-    return of_each_run(what, role, "count", value, last=last)
+    return of_each_run(what, role, "count", value, last=last, grid=float(every))
 
 
 def jumpiness(metric: Metric, role: str, last: int, *, first: int = 1) -> Quantity:

@@ -55,6 +55,8 @@ class Quantity:
         Whether the value is a proportion of the test set, and so has binomial noise.
     seedless
         Whether every seed gives the same value.
+    grid
+        Distance of the values that can be told apart, such as one epoch; 0 for any that are close.
     """
 
     what: str
@@ -64,6 +66,7 @@ class Quantity:
     values: Callable[[Runs], dict[int, float]]
     of_test_set: bool = False
     seedless: bool = False
+    grid: float = 0.0
 
     def __str__(self) -> str:
         return f"{self.what}, {self.where}"
@@ -73,6 +76,11 @@ def at_epoch(metric: Metric, role: str, epoch: int) -> Quantity:
     """Return a curve's value at an epoch (from 1).
 
     ``train_*`` are running means over the epoch, while the weights change.
+
+    Raises
+    ------
+    ValueError
+        If the epoch or the metric is none.
     """
     if epoch < 1:
         raise InputError(f"epochs count from 1, got {epoch}")
@@ -86,18 +94,22 @@ def at_epoch(metric: Metric, role: str, epoch: int) -> Quantity:
 
 def at_the_end(metric: Metric, role: str) -> Quantity:
     """Return a curve's last value, wherever patience ended the run."""
-    return _of_curve(metric, role, "at the end", _unless_diverged(metric, lambda record: -1), 1)
+
+    def value(record: Record) -> float:
+        return math.nan if record.diverged else curve_of(record, metric)[-1]
+
+    return _of_curve(metric, role, "at the end", value, 1)
 
 
 def at_lowest_validation_loss(metric: Metric, role: str) -> Quantity:
     """Return a curve's value at the epoch whose weights early stopping would keep."""
-    return _of_curve(
-        metric,
-        role,
-        "at the lowest validation loss",
-        _unless_diverged(metric, lambda record: int(np.argmin(record.curves.validation_loss))),
-        1,
-    )
+
+    def value(record: Record) -> float:
+        if record.diverged:
+            return math.nan
+        return curve_of(record, metric)[int(np.argmin(record.curves.validation_loss))]
+
+    return _of_curve(metric, role, "at the lowest validation loss", value, 1)
 
 
 def at_lowest_test_loss(metric: Metric, role: str, last: int) -> Quantity:
@@ -106,13 +118,12 @@ def at_lowest_test_loss(metric: Metric, role: str, last: int) -> Quantity:
     A choice that looks at the test set: what a report that picks its epoch from a plot does, and
     optimistic for that reason.
     """
-    return _of_curve(
-        metric,
-        role,
-        f"at the lowest test loss of {last} epochs",
-        _unless_diverged(metric, lambda record: int(np.argmin(record.curves.test_loss[:last]))),
-        last,
-    )
+
+    def value(record: Record) -> float:
+        losses = record.curves.test_loss[:last]
+        return curve_of(record, metric)[int(np.argmin(losses))] if len(losses) == last else math.nan
+
+    return _of_curve(metric, role, f"at the lowest test loss of {last} epochs", value, last)
 
 
 def steps_taken(role: str) -> Quantity:
@@ -206,7 +217,15 @@ def combined(
             and (unit != "seconds" or _on_equal_machines([runs[role][seed] for role in reads]))
         }
 
-    return Quantity(what=what, where=where, unit=unit, reads=reads, values=values)
+    return Quantity(
+        what=what,
+        where=where,
+        unit=unit,
+        reads=reads,
+        values=values,
+        seedless=all(quantity.seedless for quantity in quantities),
+        grid=math.hypot(*(quantity.grid for quantity in quantities)),
+    )
 
 
 def absolute(quantity: Quantity) -> Quantity:
@@ -242,16 +261,16 @@ def epochs_with_finite_loss(role: str) -> Quantity:
     return of_each_run("epochs with a finite loss", role, "count", value)
 
 
-def failed(role: str, epoch: int, classes: int = 10) -> Quantity:
+def failed(role: str, epoch: int) -> Quantity:
     """Return 1 for a run that learnt nothing by an epoch, else 0.
 
-    Its training loss is then not finite, or no lower than ``ln(classes)``, that of guessing: where
-    the steps are too large, the loss either overflows or stays with units that have died.
+    Its training loss is then not finite, or no lower than ln 10, that of guessing ten classes:
+    where the steps are too large, the loss either overflows or stays with units that have died.
     """
 
     def value(record: Record) -> float:
         losses = record.curves.train_loss
-        return float(len(losses) < epoch or losses[epoch - 1] >= math.log(classes))
+        return float(len(losses) < epoch or losses[epoch - 1] >= math.log(10))
 
     return of_each_run(
         "runs that learnt nothing",
@@ -309,12 +328,13 @@ def of_each_run(
     where: str | None = None,
     last: int = 0,
     of_test_set: bool = False,
+    grid: float = 0.0,
 ) -> Quantity:
     """Return a quantity that one value of every record of one role makes up.
 
     Parameters
     ----------
-    what, unit, of_test_set
+    what, unit, of_test_set, grid
         As in :class:`Quantity`.
     role
         The runs.
@@ -332,6 +352,7 @@ def of_each_run(
         reads={role: last},
         values=lambda runs: {seed: value(record) for seed, record in runs[role].items()},
         of_test_set=of_test_set,
+        grid=grid,
     )
 
 
@@ -365,10 +386,6 @@ def _minus(first: str, second: str) -> str:
     if first == second:
         return first
     return " − ".join(f"({name})" if " − " in name else name for name in (first, second))
-
-
-def _unless_diverged(metric: Metric, index: Callable[[Record], int]) -> Callable[[Record], float]:
-    return lambda record: math.nan if record.diverged else curve_of(record, metric)[index(record)]
 
 
 def _of_curve(

@@ -143,7 +143,7 @@ class Reported(Statement):
         noise = 0.0
         if self.quantity.of_test_set and values:
             noise = two_test_sets_sd(float(np.mean(values)), test_images)
-        interval = prediction_interval(values, noise_sd=noise)
+        interval = prediction_interval(values, noise_sd=noise, grid=self.quantity.grid)
         if interval is None:
             return _too_few_seeds(len(values))
         possible = interval.within(0, 1) if self.quantity.unit == "accuracy" else interval
@@ -160,8 +160,9 @@ class Reported(Statement):
 class Within(Statement):
     """The mean over seeds lies strictly between two bounds.
 
-    Decided by the t-interval of the mean, on the test set at hand. Of a difference paired by
-    seed, ``above=0`` says that the first is larger, two bounds say that they are similar.
+    Decided by the t-interval of the mean, on the test set at hand; where seeds change nothing, by
+    the value. Of a difference paired by seed, ``above=0`` says that the first is larger, two bounds
+    say that they are similar.
 
     Parameters
     ----------
@@ -169,6 +170,11 @@ class Within(Statement):
         As in :class:`Statement`.
     above, below
         The bounds, in the quantity's unit.
+
+    Raises
+    ------
+    ValueError
+        If there is no bound, or nothing between them.
     """
 
     above: float = -math.inf
@@ -194,7 +200,9 @@ class Within(Statement):
         return self._format(value) if value else "0"
 
     def _decide(self, values: Sequence[float], test_images: int) -> Judgement:
-        interval = mean_interval(values)
+        interval = mean_interval(values, grid=self.quantity.grid)
+        if self.quantity.seedless and values:
+            interval = Interval(min(values), max(values))
         if interval is None:
             return _too_few_seeds(len(values))
         place = f"{self._range(interval)}, where the mean over seeds lies"

@@ -47,11 +47,20 @@ class Interval:
         return Interval(max(self.low, low), min(self.high, high))
 
 
-def mean_interval(values: Sequence[float], level: float = LEVEL) -> Interval | None:
-    """Return the t-interval for the mean that the values are drawn around.
+def mean_interval(values: Sequence[float], *, grid: float = 0.0) -> Interval | None:
+    """Return the 95 % t-interval for the mean that the values are drawn around.
 
     ``mean ± t s / sqrt(n)`` with the t-quantile of n - 1 degrees of freedom and the sample
     standard deviation s. For values paired by seed, pass their differences.
+
+    Parameters
+    ----------
+    values
+        One value for each seed.
+    grid
+        Distance of the values that can be told apart, such as one epoch. Values that coincide on
+        a grid may still differ by as much: the variance of rounding to it, ``grid**2 / 12``, is
+        added to that of the values.
 
     Returns
     -------
@@ -64,13 +73,13 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Interval | N
     """
     if len(values) < 2:
         return None
-    return _around(values, _t(len(values), level) * _sd(values) / math.sqrt(len(values)))
+    return _around(values, _t(len(values)) * _sd(values, grid) / math.sqrt(len(values)))
 
 
 def prediction_interval(
-    values: Sequence[float], level: float = LEVEL, *, noise_sd: float = 0.0
+    values: Sequence[float], *, noise_sd: float = 0.0, grid: float = 0.0
 ) -> Interval | None:
-    """Return the interval in which one further value is expected.
+    """Return the 95 % interval in which one further value is expected.
 
     ``mean ± t s sqrt(1 + 1/n)``: the further value's own spread and the uncertainty of the mean.
     Noise that the values share, but not with the further value, widens it: the two half-widths
@@ -81,10 +90,10 @@ def prediction_interval(
     ----------
     values
         One value for each seed.
-    level
-        Confidence.
     noise_sd
         Standard deviation of the additional normal noise, e.g. :func:`two_test_sets_sd`.
+    grid
+        As for :func:`mean_interval`.
 
     Returns
     -------
@@ -98,8 +107,8 @@ def prediction_interval(
     """
     if len(values) < 2:
         return None
-    seeds = _t(len(values), level) * _sd(values) * math.sqrt(1 + 1 / len(values))
-    noise = float(special.ndtri((1 + level) / 2)) * noise_sd
+    seeds = _t(len(values)) * _sd(values, grid) * math.sqrt(1 + 1 / len(values))
+    noise = _z() * noise_sd
     return _around(values, math.hypot(seeds, noise))
 
 
@@ -120,8 +129,8 @@ def two_test_sets_sd(accuracy: float, images: int) -> float:
     return math.sqrt(2 * accuracy * (1 - accuracy) / images)
 
 
-def binomial_interval(accuracy: float, images: int, level: float = LEVEL) -> Interval:
-    """Return the Wilson score interval for an accuracy measured on a test set.
+def binomial_interval(accuracy: float, images: int) -> Interval:
+    """Return the 95 % Wilson score interval for an accuracy measured on a test set.
 
     The values of p for which the normal score test of the observed proportion does not reject.
 
@@ -131,8 +140,6 @@ def binomial_interval(accuracy: float, images: int, level: float = LEVEL) -> Int
         Observed proportion in [0, 1].
     images
         Size of the test set.
-    level
-        Confidence.
 
     Raises
     ------
@@ -144,19 +151,23 @@ def binomial_interval(accuracy: float, images: int, level: float = LEVEL) -> Int
     Wilson, *Journal of the American Statistical Association* 22, 1927, pp. 209-212.
     """
     _check_proportion(accuracy, images)
-    z = float(special.ndtri((1 + level) / 2))
+    z = _z()
     shrink = 1 + z**2 / images
     center = (accuracy + z**2 / (2 * images)) / shrink
     half = z / shrink * math.sqrt(accuracy * (1 - accuracy) / images + z**2 / (4 * images**2))
     return Interval(max(0.0, center - half), min(1.0, center + half))
 
 
-def _t(n: int, level: float) -> float:
-    return float(special.stdtrit(n - 1, (1 + level) / 2))
+def _t(n: int) -> float:
+    return float(special.stdtrit(n - 1, (1 + LEVEL) / 2))
 
 
-def _sd(values: Sequence[float]) -> float:
-    return float(np.std(values, ddof=1))
+def _z() -> float:
+    return float(special.ndtri((1 + LEVEL) / 2))
+
+
+def _sd(values: Sequence[float], grid: float) -> float:
+    return math.hypot(float(np.std(values, ddof=1)), grid / math.sqrt(12))
 
 
 def _around(values: Sequence[float], half_width: float) -> Interval:

@@ -28,8 +28,8 @@ def largest_lead(role: str) -> Quantity:
     return of_each_run("largest lead of train over test accuracy", role, "points", value, last=1)
 
 
-def lead_begins(role: str, lead: float) -> Quantity:
-    """Return which share of the training has passed when training accuracy stays ahead.
+def lead_begins(role: str, lead: float, last: int) -> Quantity:
+    """Return which share of the first ``last`` epochs has passed when training stays ahead.
 
     Parameters
     ----------
@@ -39,18 +39,20 @@ def lead_begins(role: str, lead: float) -> Quantity:
         By more than how much, as a fraction of 1. The share counts the epoch from which on it is
         ahead by that much to the end; a run whose last epoch is not counts as longer than the
         training by one epoch.
+    last
+        How many epochs count.
     """
 
     def value(record: Record) -> float:
-        if record.diverged:
+        ahead = _leads(record)[:last] > lead
+        if len(ahead) < last:
             return math.nan
-        ahead = _leads(record) > lead
         behind = np.flatnonzero(~ahead)
         start = int(behind[-1]) + 2 if len(behind) else 1
-        return start / len(ahead)
+        return start / last
 
     what = f"share of the training until train leads test by {formatted(lead, 'points')}"
-    return of_each_run(what, role, "share", value, last=1)
+    return of_each_run(what, role, "share", value, last=last, grid=1 / last)
 
 
 def _leads(record: Record) -> Float[np.ndarray, " epochs"]:

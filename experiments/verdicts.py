@@ -198,7 +198,7 @@ def _find(
         expected=statement.expected,
         reported=statement.reported,
         measured=measured if known else None,
-        seed_interval=mean_interval(list(values.values())) if known else None,
+        seed_interval=mean_interval(list(values.values()), grid=quantity.grid) if known else None,
         test_set_interval=(
             binomial_interval(measured, test_images) if known and quantity.of_test_set else None
         ),

@@ -116,6 +116,8 @@ def test_batch_sizes_are_measured_after_as_many_steps() -> None:
     assert large.steps is None
     assert -(-50_000 // large.batch) == small.steps
     assert large.epochs == small.epochs
+    compared = next(each for each in STUDY.statements if each.claim == "tp1-cnn-q16-batch-size")
+    assert compared.quantity.grid == pytest.approx(math.hypot(small.steps, small.steps))
 
 
 def test_the_setup_is_the_reports() -> None:

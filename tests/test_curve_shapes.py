@@ -30,7 +30,6 @@ def test_a_level_is_reached_in_the_first_epoch_that_is_as_good(make_record) -> N
         0,
         test_accuracy=[0.1, 0.5, 0.4, 0.6, 0.7],
         train_loss=[2.0, 1.0, 1.5, 0.5, 0.4],
-        train_size=100,  # batches of 32: 4 steps an epoch
     )
     runs = {"net": {0: run}}
     for metric, level, epoch in (
@@ -39,15 +38,18 @@ def test_a_level_is_reached_in_the_first_epoch_that_is_as_good(make_record) -> N
         ("train_loss", 1.0, 2),
         ("train_loss", 0.9, 4),
     ):
-        assert steps_to_reach(metric, "net", level, 5).values(runs) == {0: 4 * epoch}
+        assert steps_to_reach(metric, "net", level, 5, every=4).values(runs) == {0: 4 * epoch}
 
 
 def test_a_level_that_is_not_reached_counts_as_one_epoch_more(make_record) -> None:
-    run = make_record(RECIPE, 0, test_accuracy=[0.1, 0.2, 0.3, 0.4, 0.9], train_size=100)
+    run = make_record(RECIPE, 0, test_accuracy=[0.1, 0.2, 0.3, 0.4, 0.9])
     runs = {"net": {0: run}}
-    assert steps_to_reach("test_accuracy", "net", 0.8, 4).values(runs) == {0: 20}
-    lost = {"net": {0: make_record(RECIPE, 0, test_accuracy=0.1, diverged_after=2)}}
-    assert math.isnan(steps_to_reach("test_accuracy", "net", 0.8, 4).values(lost)[0])
+    reach = steps_to_reach("test_accuracy", "net", 0.8, 4, every=4)
+    assert reach.values(runs) == {0: 20}
+    late = {"net": {0: make_record(RECIPE, 0, test_accuracy=0.1, diverged_after=4)}}
+    assert reach.values(late) == {0: 20}
+    lost = {"net": {0: make_record(RECIPE, 0, test_accuracy=0.1, diverged_after=3)}}
+    assert math.isnan(reach.values(lost)[0])
 
 
 def test_a_straight_curve_does_not_jump(make_record) -> None:
@@ -68,13 +70,19 @@ def test_a_straight_curve_does_not_jump(make_record) -> None:
         (turning_point("net", 5), "count"),
         (jumpiness("train_loss", "net", 5), "nats"),
         (jumpiness("test_accuracy", "net", 5), "points"),
-        (steps_to_reach("test_loss", "net", 1.0, 5), "count"),
+        (steps_to_reach("test_loss", "net", 1.0, 5, every=4), "count"),
     ],
 )
 def test_units_and_epochs_that_must_be_there(quantity, unit) -> None:
     assert quantity.unit == unit
     assert quantity.reads == {"net": 5}
     assert not quantity.of_test_set
+
+
+def test_what_is_read_off_a_grid_says_how_fine_it_is() -> None:
+    assert turning_point("net", 5).grid == 1
+    assert steps_to_reach("test_loss", "net", 1.0, 5, every=4).grid == 4
+    assert jumpiness("train_loss", "net", 5).grid == 0
 
 
 def test_jumps_at_the_start_can_be_left_out(make_record) -> None:

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from experiments.curve_shapes import loss_rise
+from experiments.curve_shapes import loss_rise, turning_point
 from experiments.quantities import (
     absolute,
     at_epoch,
@@ -21,6 +21,7 @@ from experiments.quantities import (
     failed,
     final_train_accuracy,
     formatted,
+    parameters,
     seconds_an_epoch,
     size_of_test_set,
     size_of_training_set,
@@ -204,6 +205,19 @@ def test_the_lowest_test_loss_is_sought_among_the_epochs_named(make_record) -> N
     runs = {"wide": {0: run}}
     assert at_lowest_test_loss("test_accuracy", "wide", 3).values(runs) == {0: 0.2}
     assert at_lowest_test_loss("test_accuracy", "wide", 4).values(runs) == {0: 0.4}
+
+
+def test_what_comes_after_the_epochs_named_does_not_count(make_record) -> None:
+    run = make_record(WIDE, 0, test_loss=1.0, test_accuracy=[0.1, 0.2, 0.3], diverged_after=3)
+    lowest = at_lowest_test_loss("test_accuracy", "wide", 3)
+    assert lowest.values({"wide": {0: run}}) == {0: 0.1}
+
+
+def test_a_combination_is_as_fine_and_as_sure_as_its_parts() -> None:
+    turns = [turning_point(role, 4) for role in ("wide", "narrow")]
+    assert difference(*turns).grid == pytest.approx(math.sqrt(2))
+    assert not difference(*turns).seedless
+    assert difference(parameters("wide"), parameters("narrow")).seedless
 
 
 @pytest.mark.parametrize(

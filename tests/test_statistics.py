@@ -68,6 +68,18 @@ def test_noise_alone_gives_the_normal_interval() -> None:
     assert interval.half_width == pytest.approx(1.959964 * 0.01, rel=1e-6)
 
 
+def test_values_that_coincide_on_a_grid_may_differ_by_its_rounding() -> None:
+    rounding = 1 / math.sqrt(12)
+    t = 4.302653  # the 97.5 % quantile for two degrees of freedom
+    assert mean_interval([5, 5, 5]).half_width == 0
+    confident = mean_interval([5, 5, 5], grid=1)
+    assert confident.half_width == pytest.approx(t * rounding / math.sqrt(3), rel=1e-6)
+    predicted = prediction_interval([5, 5, 5], grid=1)
+    assert predicted.half_width == pytest.approx(t * rounding * math.sqrt(4 / 3), rel=1e-6)
+    both = mean_interval([4, 5, 6], grid=1)
+    assert both.half_width == pytest.approx(t * math.sqrt((1 + 1 / 12) / 3), rel=1e-6)
+
+
 def test_one_value_has_no_error_bars() -> None:
     assert mean_interval([0.5]) is None
     assert prediction_interval([0.5], noise_sd=0.01) is None

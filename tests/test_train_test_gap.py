@@ -35,17 +35,24 @@ def test_the_largest_lead_is_that_of_train_over_test(make_record) -> None:
     ],
 )
 def test_the_lead_begins_where_it_lasts(make_record, train, share) -> None:
-    assert _value(make_record, lead_begins("net", 0.125), train, 0.5) == share
+    assert _value(make_record, lead_begins("net", 0.125, 4), train, 0.5) == share
 
 
 def test_a_lost_run_has_no_gap(make_record) -> None:
     runs = {"net": {0: make_record(RECIPE, 0, diverged_after=0)}}
-    for quantity in (largest_lead("net"), lead_begins("net", 0.125)):
+    for quantity in (largest_lead("net"), lead_begins("net", 0.125, 4)):
         assert math.isnan(quantity.values(runs)[0])
+
+
+def test_a_run_that_is_lost_later_has_led_before(make_record) -> None:
+    run = make_record(RECIPE, 0, train_accuracy=0.75, test_accuracy=0.5, diverged_after=3)
+    assert lead_begins("net", 0.125, 3).values({"net": {0: run}}) == {0: 1 / 3}
+    assert math.isnan(lead_begins("net", 0.125, 4).values({"net": {0: run}})[0])
 
 
 def test_units() -> None:
     assert largest_lead("net").unit == "points"
-    begins = lead_begins("net", 0.02)
+    begins = lead_begins("net", 0.02, 20)
+    assert begins.grid == 0.05
     assert formatted(0.25, begins.unit) == "25 %"
     assert str(begins) == "share of the training until train leads test by +2.0 pp, net"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.catalog import studies
-from experiments.curve_shapes import loss_rise
+from experiments.curve_shapes import loss_rise, turning_point
 from experiments.quantities import (
     at_epoch,
     at_the_end,
@@ -116,6 +116,29 @@ def test_no_further_run_is_expected_below_no_accuracy_or_above_all(wide) -> None
 
 def test_disagreement_counts_even_where_error_bars_are_wide(wide) -> None:
     assert judged(SEVENTY, wide(0.40 + 0.02 * SPREAD)).verdict == "not_reproduced"
+
+
+def test_two_seeds_that_turn_in_one_epoch_decide_little(make_record) -> None:
+    turns = Within("toy-acc", turning_point("wide", 4), above=1.5, below=3.5)
+    curve = [3.0, 1.0, 2.0, 2.0]
+    for seeds, verdict in ((2, "undecided"), (4, "reproduced")):
+        records = [
+            make_record(recipe("wide", "slow"), seed, test_loss=curve) for seed in range(seeds)
+        ]
+        claim = judged(turns, records)
+        assert claim.verdict == verdict
+        assert claim.findings[0].seed_interval.half_width > 0
+
+
+def test_one_seed_decides_what_seeds_do_not_change(make_record) -> None:
+    fewer = difference(parameters("narrow"), parameters("wide"))
+    records = [
+        make_record(recipe(role, "slow"), 0, parameters=count)
+        for role, count in (("wide", 200), ("narrow", 100))
+    ]
+    assert judged(Within("toy-acc", fewer, below=0), records).verdict == "reproduced"
+    assert judged(Within("toy-acc", fewer, above=0), records).verdict == "not_reproduced"
+    assert judged(Within("toy-acc", fewer, above=-150, below=50), records).verdict == "reproduced"
 
 
 def test_one_seed_is_undecided(wide) -> None:

@@ -138,7 +138,7 @@ _QUESTION_4: tuple[Statement, ...] = (
     Reported(
         "mnist-2017-q4a-full-data", _ACCURACY["examples-all"], 0.972, 0.0005, resolution=_SHARP
     ),
-    Within("mnist-2017-q4a-250", lead_begins("examples-250", _SIMILAR), below=_EARLY),
+    Within("mnist-2017-q4a-250", lead_begins("examples-250", _SIMILAR, _EPOCHS), below=_EARLY),
     Reported(
         "mnist-2017-q4a-250",
         _ACCURACY["examples-250"],

@@ -151,6 +151,12 @@ def _late_jumpiness(metric: Metric, role: str) -> Quantity:
     return jumpiness(metric, role, _EPOCHS, first=_EARLY)
 
 
+def _steps_to_half_of_chance(role: str) -> Quantity:
+    return steps_to_reach(
+        "test_loss", role, _HALF_OF_CHANCE, _LARGE_BATCH_EPOCHS, every=_LARGE_BATCH_STEPS
+    )
+
+
 def _higher(claim: str, better: str, worse: str) -> Within:
     return Within(claim, difference(_final(better), _final(worse)), above=0)
 
@@ -238,8 +244,8 @@ _BESIDE_THE_REPORT: tuple[Statement, ...] = (
     Within(
         "tp1-cnn-q16-batch-size",
         difference(
-            steps_to_reach("test_loss", "batch-512", _HALF_OF_CHANCE, _LARGE_BATCH_EPOCHS),
-            steps_to_reach("test_loss", "batch-128", _HALF_OF_CHANCE, _LARGE_BATCH_EPOCHS),
+            _steps_to_half_of_chance("batch-512"),
+            _steps_to_half_of_chance("batch-128"),
         ),
         below=0,
     ),
