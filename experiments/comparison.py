@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from experiments.errors import InputError
 from experiments.statistics import Interval, mean_interval
+from experiments.verdicts import on_one_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,10 +97,8 @@ def compare(first: Sequence[Record], second: Sequence[Record]) -> Comparison:
     ValueError
         If no seed was run under both on one kind of device, or they were run on different data.
     """
-    left, right = ({(run.device, run.seed): run for run in runs} for runs in (first, second))
-    pairs: dict[int, tuple[Record, Record]] = {}
-    for device, seed in sorted(left.keys() & right.keys()):  # "cpu" comes before "cuda"
-        pairs.setdefault(seed, (left[device, seed], right[device, seed]))
+    left, right = on_one_device({"first": first, "second": second}).values()
+    pairs = {seed: (left[seed], right[seed]) for seed in left}
     if not pairs:
         raise InputError(
             "no seed was run under both recipes on one kind of device, so nothing can be paired"

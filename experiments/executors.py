@@ -30,6 +30,13 @@ _SECONDS_TO_WAIT_FOR_WORKERS = 60
 _POLL_SECONDS = 1.0
 
 
+def available_cores() -> int:
+    """Return how many cores this process may use: fewer than the machine has, where it is bound."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def make_executor(
     name: ExecutorName, workers: int | None = None, scheduler: str | None = None
 ) -> Executor:
@@ -68,7 +75,7 @@ def make_executor(
     if name == "serial":
         return _SerialExecutor()
     return _ProcessExecutor(
-        workers or os.cpu_count(),
+        workers or available_cores(),
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start_worker,
     )
@@ -103,15 +110,15 @@ class _ProcessExecutor(ProcessPoolExecutor):
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         # A new worker inherits the mask: Ctrl-C waits until `_start_worker` can die of it quietly.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             return super().submit(fn, *args, **kwargs)
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> bool | None:
         if exc_type is not None:  # a run in progress may have hours to go
-            for worker in multiprocessing.active_children():
+            for worker in list((self._processes or {}).values()):
                 worker.terminate()
         return super().__exit__(exc_type, exc_value, traceback)
 

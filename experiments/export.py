@@ -42,8 +42,7 @@ def export_tensorboard(records: Iterable[Record], folder: Path) -> int:
         ) from error
     count = 0
     for count, record in enumerate(records, 1):  # noqa: B007
-        name = f"{record.recipe.name}.seed-{record.seed}.{record.device}.{record.key[:12]}"
-        target = folder / record.study / name
+        target = folder / record.place.with_suffix("")
         try:
             for earlier in target.glob("events.out.tfevents.*"):
                 earlier.unlink()

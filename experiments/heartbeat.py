@@ -87,8 +87,10 @@ def beating(
 
 
 def read(file: Path) -> Heartbeat | None:
-    """Return the heartbeat in a file; None where there is none."""
+    """Return the heartbeat in a file; None where there is none, or it is of a killed run."""
     try:
+        if time.time() - file.stat().st_mtime >= _ALIVE_SECONDS:
+            return None
         return Heartbeat(**json.loads(file.read_text()))
     except (OSError, ValueError, TypeError):
         return None
@@ -96,13 +98,8 @@ def read(file: Path) -> Heartbeat | None:
 
 def alive(store: Store) -> list[Heartbeat]:
     """Return the runs that are in progress in a store; those that were killed are left out."""
-    now = time.time()
-    found = []
-    for file in sorted((store.root / ".running").glob("[!.]*")):
-        with contextlib.suppress(FileNotFoundError):  # it ended a moment ago
-            if now - file.stat().st_mtime < _ALIVE_SECONDS and (heartbeat := read(file)):
-                found.append(heartbeat)
-    return found
+    files = sorted((store.root / ".running").glob("[!.]*"))
+    return [heartbeat for file in files if (heartbeat := read(file))]
 
 
 def _write(file: Path, heartbeat: Heartbeat) -> None:

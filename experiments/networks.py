@@ -150,7 +150,11 @@ def build(
     if name in _NETWORKS:
         if filters is None:
             raise InputError(f"network {name!r} needs its number of filters")
-        channels, size, _ = image_shape
+        channels, size, width = image_shape
+        if size != width:
+            raise InputError(
+                f"network {name!r} takes square images, got {size}x{width}; write a line of layers"
+            )
         return _NETWORKS[name](channels, size, filters, classes, kernel=5 if size >= 16 else 2)
     if not layers.is_line(name):
         raise InputError(

@@ -7,7 +7,6 @@ import platform
 import resource
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ def provenance(device: str, wall_seconds: float, training_seconds: float) -> dic
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
-        "commit": _commit(),
+        "commit": _COMMIT,
     }
 
 
@@ -48,7 +47,6 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-@cache
 def _commit() -> str | None:
     """Return the commit that is run, with ``-dirty`` behind it where files differ from it."""
     if _git("rev-parse", "--show-toplevel") != str(_CHECKOUT):
@@ -64,3 +62,6 @@ def _git(*arguments: str) -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return result.stdout.strip()
+
+
+_COMMIT = _commit()  # of what is loaded now: while a run lasts, files may change

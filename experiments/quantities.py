@@ -19,6 +19,7 @@ import numpy as np
 
 from experiments.errors import InputError
 from experiments.records import Record
+from experiments.statistics import Interval
 
 Runs = Mapping[str, Mapping[int, Record]]
 """For each role its runs: one record for each seed."""
@@ -317,6 +318,11 @@ def formatted_range(low: float, high: float, unit: Unit) -> str:
     """Return a range as people read it: "71.2 to 73.4 %"."""
     number, _, _ = formatted(low, unit).partition(" ")
     return f"{number} to {formatted(high, unit)}"
+
+
+def formatted_half_width(interval: Interval, unit: Unit) -> str:
+    """Return what stands behind "±", without sign or unit: "1.3" for 1.3 %."""
+    return formatted(interval.half_width, unit).partition(" ")[0].removeprefix("+")
 
 
 def of_each_run(

@@ -97,6 +97,11 @@ class Record:
     provenance: dict[str, Any] = field(compare=False)
     best_train_accuracy: float | None = None
 
+    @property
+    def place(self) -> Path:
+        """Its file in a store, relative to the store's folder."""
+        return _place(self.study, self.recipe, self.seed, self.device, self.key)
+
     def to_json(self) -> str:
         """Return the record as JSON text (sorted keys, no NaN)."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True, indent=1, allow_nan=False)
@@ -140,6 +145,10 @@ class Record:
         for value in itertools.chain(*curves.values()):
             if not isinstance(value, float) or not math.isfinite(value):
                 raise ValueError(f"a curve holds {value!r}, expected a finite number")
+
+
+def _place(study: str, recipe: Recipe, seed: int, device: str, key: str) -> Path:
+    return Path(study) / f"{recipe.name}.seed-{seed}.{device}.{key[:12]}.json"
 
 
 def record_key(
@@ -194,7 +203,7 @@ class Store:
 
     def path(self, study: str, recipe: Recipe, seed: int, device: str, key: str) -> Path:
         """Return where the record with this identity is written."""
-        return self.root / study / f"{recipe.name}.seed-{seed}.{device}.{key[:12]}.json"
+        return self.root / _place(study, recipe, seed, device, key)
 
     def write(self, record: Record) -> Path:
         """Write a record atomically: a reader, or a crash, sees all of it or nothing.
@@ -204,7 +213,7 @@ class Store:
         RecordError
             If the folder cannot be written (permissions, full disk); the message says where.
         """
-        path = self.path(record.study, record.recipe, record.seed, record.device, record.key)
+        path = self.root / record.place
         with self._explained(path):
             write_whole(path, f"{record.to_json()}\n".encode())
         return path

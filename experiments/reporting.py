@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from experiments.quantities import Unit, formatted, formatted_range
+from experiments.quantities import Unit, formatted, formatted_half_width
 from experiments.records import DEFAULT_STORE
 from experiments.verdicts import ClaimVerdict, Finding
 
@@ -147,7 +147,7 @@ def _part(findings: Sequence[Finding], *, show_header: bool) -> Table:
             f"    {finding.completion}",
             str(len(finding.seeds)),
             _measured(finding),
-            _next_run(finding),
+            finding.next_run,
             finding.expected,
             _verdict(finding.verdict),
         )
@@ -160,15 +160,8 @@ def _measured(finding: Finding) -> str:
     number, _, unit = formatted(finding.measured, finding.unit).partition(" ")
     for interval in (finding.seed_interval, finding.test_set_interval):
         if interval is not None and finding.unit != "count":
-            half_width, _, _ = formatted(interval.half_width, finding.unit).partition(" ")
-            number += f" ± {half_width.removeprefix('+')}"
+            number += f" ± {formatted_half_width(interval, finding.unit)}"
     return f"{number} {unit}".rstrip()
-
-
-def _next_run(finding: Finding) -> str:
-    if finding.reported is None or finding.interval is None:
-        return ""
-    return formatted_range(finding.interval.low, finding.interval.high, finding.unit)
 
 
 def _verdict(verdict: Verdict) -> Text:

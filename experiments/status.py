@@ -76,9 +76,14 @@ class StudyStatus:
     recipes: tuple[RecipeStatus, ...]
 
     @property
-    def at_once(self) -> int:
+    def in_progress(self) -> int:
         """Runs in progress."""
         return sum(len(each.running) for each in self.recipes)
+
+    @property
+    def at_once(self) -> int:
+        """Processes that train. A fleet is one, and its time is shared out to its runs."""
+        return len({(run.host, run.pid) for each in self.recipes for run in each.running})
 
     @property
     def remaining_seconds(self) -> float:

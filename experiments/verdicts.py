@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.records import Record, Store, by_recipe
+from experiments.quantities import formatted_range
+from experiments.records import Record, by_recipe
 from experiments.statements import Judgement, Statement, Verdict
 from experiments.statistics import Interval, binomial_interval, mean_interval
 
@@ -70,6 +70,13 @@ class Finding:
     missing: tuple[str, ...]
     need: str
     records: tuple[str, ...]
+
+    @property
+    def next_run(self) -> str:
+        """Where one further run is expected, as people read it; "" where no number was reported."""
+        if self.reported is None or self.interval is None:
+            return ""
+        return formatted_range(self.interval.low, self.interval.high, self.unit)
 
 
 @dataclass(frozen=True)
@@ -160,7 +167,7 @@ def select(study: Study, records: Iterable[Record]) -> dict[str, dict[int, Recor
     return chosen
 
 
-def _on_one_device(runs: Mapping[str, Sequence[Record]]) -> Runs:
+def on_one_device(runs: Mapping[str, Sequence[Record]]) -> Runs:
     """Return the runs of the seeds that every role has on one kind of device, the CPU's first.
 
     What is subtracted or averaged over roles then never mixes devices.
@@ -180,7 +187,7 @@ def _find(
     quantity = statement.quantity
     missing = tuple(f"{role}.{completion}" for role in quantity.reads if not every[role])
     need = "; ".join(study.on_request[name] for name in missing if name in study.on_request)
-    runs = _on_one_device(every)
+    runs = on_one_device(every)
     values = {} if missing else dict(sorted(quantity.values(runs).items()))
     used = [runs[role][seed] for role in quantity.reads for seed in values]
     test_images = used[0].test_size if used else 0
@@ -208,13 +215,8 @@ def _find(
         reason=judgement.reason,
         missing=missing,
         need=need,
-        records=tuple(_file(record) for record in used),
+        records=tuple(record.place.as_posix() for record in used),
     )
-
-
-def _file(record: Record) -> str:
-    path = Store(Path()).path(record.study, record.recipe, record.seed, record.device, record.key)
-    return path.as_posix()
 
 
 def _conjunction(verdicts: Sequence[Verdict]) -> Verdict:

@@ -357,6 +357,14 @@ def test_trials_run_once_for_each_state_of_their_sources(theory):
     assert {path.suffix for path in (theory / "kept").iterdir()} == {".json"}
 
 
+def test_verdicts_are_of_the_versions_they_were_found_with(theory, monkeypatch):
+    theory_verdicts()
+    forget()
+    monkeypatch.setattr(verdicts, "version", lambda package: "0.0")
+    theory_verdicts()
+    assert (theory / "runs").read_text() == "run run "
+
+
 def test_trials_run_while_the_build_goes_on(theory):
     slow = "import time\n\ndef test_law():\n    time.sleep(1)\n"
     (theory / "theory" / "test_law.py").write_text(slow, "utf-8")

@@ -76,6 +76,24 @@ def test_sides_are_measured_from_records_and_name_what_is_missing(store) -> None
     assert sum(each.known for each in measured.values()) == 1
 
 
+def test_a_difference_is_taken_on_one_device(tmp_path, make_record) -> None:
+    report = study("nn4i-2023-a1")
+    # Both roles were run on the GPU, one of them on the CPU as well, with another result.
+    for role, device, accuracy in (
+        ("block-3x3", "cuda", 0.75),
+        ("linear-large", "cuda", 0.25),
+        ("block-3x3", "cpu", 0.5),
+    ):
+        recipe = report.recipe(role, "adam")
+        for seed in range(2):
+            record = make_record(
+                recipe, seed, study=report.name, device=device, test_accuracy=accuracy
+            )
+            Store(tmp_path).write(record)
+    known = [each for each in measurements(LINEAR, tmp_path) if each.known]
+    assert [each.values for each in known] == [(0.5, 0.5)]
+
+
 def test_a_lost_run_is_said_and_not_drawn(store) -> None:
     folder = store("nn4i-2023-a1", "adam", block_3x3=0.75, linear_large=None)
     (each,) = (each for each in measurements(LINEAR, folder) if each.values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
 import sys
@@ -67,13 +68,12 @@ def test_status_says_what_is_done_in_progress_and_missing(convlaws, store):
     assert [(run["seed"], run["epoch"]) for run in recipe["running"]] == [(2, 15)]
 
 
-def test_runs_side_by_side_are_done_sooner(convlaws, store):
+def test_runs_side_by_side_are_done_sooner(convlaws, store, monkeypatch):
     first, second = (heartbeat.path(Store(store), key) for key in "ab")
-    with (
-        heartbeat.beating(first, study=NNI.name, recipe=GAP.name, seed=2, device="cpu"),
-        heartbeat.beating(second, study=NNI.name, recipe=GAP.name, seed=3, device="cpu"),
-    ):
-        _, out, _ = convlaws("status", NNI.name, "--seeds", 4, "--store", store)
+    with heartbeat.beating(first, study=NNI.name, recipe=GAP.name, seed=2, device="cpu"):
+        monkeypatch.setattr(os, "getpid", lambda: 1)  # another process
+        with heartbeat.beating(second, study=NNI.name, recipe=GAP.name, seed=3, device="cpu"):
+            _, out, _ = convlaws("status", NNI.name, "--seeds", 4, "--store", store)
     assert "19 h 00 min of runs are left, 9 h 30 min with 2 at once" in " ".join(out.split())
 
 

@@ -90,6 +90,12 @@ def test_every_network_fits_the_small_digits(name):
     assert network(torch.zeros(2, 1, 8, 8, dtype=torch.float64)).shape == (2, 10)
 
 
+@pytest.mark.parametrize("name", ["two-conv", "resnet-18"])
+def test_a_named_network_takes_square_images(name):
+    with pytest.raises(ValueError, match=f"{name!r} takes square images, got 56x28"):
+        networks.build(name, (1, 56, 28), 3, 10)
+
+
 def test_an_unknown_network_names_those_there_are():
     with pytest.raises(ValueError, match="'resnet' is unknown; known: two-conv"):
         networks.build("resnet", _CIFAR, 3, 10)

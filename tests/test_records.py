@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from experiments import records
+from experiments import provenance, records
 from experiments.recipe import Optimizer, Recipe
 from experiments.records import Curves, Record, RecordError, Store, record_key
 
@@ -178,6 +178,12 @@ def test_a_crash_before_the_rename_leaves_the_old_record(tmp_path, monkeypatch):
         store.write(make_record(parameters=13))
     assert store.read(path) == make_record()
     assert list((tmp_path / "test").iterdir()) == [path]
+
+
+def test_the_commit_is_that_of_the_code_that_was_loaded(monkeypatch):
+    before = provenance.provenance("cpu", 1.0, 1.0)["commit"]
+    monkeypatch.setattr(provenance, "_git", lambda *arguments: "a later commit")
+    assert provenance.provenance("cpu", 1.0, 1.0)["commit"] == before
 
 
 def test_provenance_is_no_part_of_what_was_measured():

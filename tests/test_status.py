@@ -51,6 +51,14 @@ def test_every_seed_is_done_in_progress_or_missing(run):
     assert found.at_once == 1
 
 
+def test_the_runs_of_a_fleet_are_one_at_a_time_as_they_share_its_time(run):
+    fleet = [beat(CHEAP, seed, 3) for seed in range(1, 5)]
+    alone = dataclasses.replace(beat(SLOW, 0, 3), pid=2)
+    found = status(STUDY, [run(CHEAP, 0, 60.0)], [*fleet, alone], range(5))
+    assert found.in_progress == 5
+    assert found.at_once == 2
+
+
 def test_a_renamed_recipe_keeps_its_records(run):
     renamed = dataclasses.replace(CHEAP, name="an-old-name.adam")
     assert of(status(STUDY, [run(renamed, 0, 60.0)], [], range(2)), CHEAP).done == (0,)
@@ -154,6 +162,7 @@ def test_a_heartbeat_that_grows_old_is_of_a_killed_run(tmp_path):
         for age, count in ((10, 1), (50, 1), (70, 0)):
             os.utime(file, (time.time() - age,) * 2)
             assert len(heartbeat.alive(store)) == count
+            assert (heartbeat.read(file) is None) == (count == 0)
 
 
 def test_a_long_epoch_does_not_make_a_heartbeat_old(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 from experiments import heartbeat
 from experiments import sweep as sweep_module
 from experiments.errors import SweepError
-from experiments.executors import make_executor, what_was_lost
+from experiments.executors import available_cores, make_executor, what_was_lost
 from experiments.recipe import Optimizer, Recipe
 from experiments.records import RecordError, Store
 from experiments.study import Study
@@ -385,6 +386,45 @@ def test_an_interrupt_ends_workers_at_once(tmp_path, slow_sweep, whole_group):
     assert errors.count("Traceback") <= 1  # the script's own KeyboardInterrupt; no worker's
     _wait_until_gone(workers)
     assert _epochs_recorded(tmp_path) == [1]
+
+
+@linux
+@pytest.mark.parametrize("blocked", [True, False])
+def test_workers_leave_the_process_as_it_was(blocked):
+    with make_executor("processes", 1) as pool:
+        how = signal.SIG_BLOCK if blocked else signal.SIG_UNBLOCK
+        before = signal.pthread_sigmask(how, [signal.SIGINT])
+        try:
+            assert pool.submit(abs, -2).result() == 2
+            assert (signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])) == blocked
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def test_a_failure_ends_no_other_process():
+    other = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))
+    other.start()
+    try:
+        pool = make_executor("processes", 1)
+        with contextlib.suppress(ZeroDivisionError), pool:
+            pool.submit(abs, -2).result()
+            raise ZeroDivisionError
+        other.join(timeout=1)
+        assert other.is_alive()
+    finally:
+        other.kill()
+        other.join()
+
+
+@linux
+def test_a_process_that_is_bound_to_one_core_has_one():
+    allowed = os.sched_getaffinity(0)
+    assert available_cores() == len(allowed)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        assert available_cores() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 @pytest.mark.parametrize(

@@ -439,6 +439,22 @@ def test_a_race_runs_what_is_missing_and_judges(convlaws, tmp_path, monkeypatch)
 
 
 @pytest.mark.usefixtures("toy")
+def test_results_of_other_threads_or_data_are_not_taken_for_what_was_asked(
+    convlaws, refused, tmp_path, monkeypatch
+):
+    asked = ("race", "--seeds", 1, "--store", tmp_path)
+    assert convlaws(*asked, "--threads", 1)[0] == 0
+    assert convlaws(*asked)[0] == 0  # how many does not matter
+    complaint = refused(*asked, "--threads", 2)
+    assert "holds results with 1 threads" in complaint
+    assert "to race with 2, name another --store" in complaint
+    monkeypatch.setattr(datasets, "load", lambda name, root: replace(DATA, fingerprint="other"))
+    for more in (("--data-root", tmp_path), ("--seeds", 2)):
+        assert "another version of CIFAR-10" in refused(*asked, *more)
+    assert convlaws(*asked)[0] == 0  # nothing is loaded, and nothing compared
+
+
+@pytest.mark.usefixtures("toy")
 def test_a_validation_race_lies_apart(convlaws, tmp_path):
     arguments = ("race", "--seeds", 1, "--store", tmp_path, "--threads", 1, "--json")
     results = [

@@ -14,7 +14,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from _ext.chips import chip
 from _ext.pictures import picture
-from _ext.runs import runs_of
+from _ext.runs import records_of
 from _ext.style import canvas, styled
 from experiments.catalog import study
 from experiments.quantities import (
@@ -28,6 +28,7 @@ from experiments.quantities import (
 )
 from experiments.reporting import how_to_run
 from experiments.statistics import mean_interval
+from experiments.verdicts import on_one_device
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -253,10 +254,10 @@ def measurements(sides: tuple[Side, ...], store: Path) -> list[Measurement]:
 
 
 def _measured(side: Side, completion: str, store: Path) -> Measurement:
-    every = runs_of(side.report, store)
-    runs = {role: every[f"{role}.{completion}"] for role in side.quantity.reads}
-    missing = tuple(f"{role}.{completion}" for role in runs if not runs[role])
-    values = () if missing else tuple(side.quantity.values(runs).values())
+    every = records_of(side.report, store)
+    records = {role: every[f"{role}.{completion}"] for role in side.quantity.reads}
+    missing = tuple(f"{role}.{completion}" for role in records if not records[role])
+    values = () if missing else tuple(side.quantity.values(on_one_device(records)).values())
     return Measurement(side, completion, values, missing)
 
 

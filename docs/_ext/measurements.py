@@ -11,7 +11,7 @@ from _ext.chips import chip
 from _ext.runs import runs_of, verdicts_of
 from _ext.study_directive import StudyDirective
 from _ext.tables import Cell, spanning, table
-from experiments.quantities import formatted, formatted_range
+from experiments.quantities import formatted
 from experiments.records import DEFAULT_STORE
 from theory.ledger import claims
 
@@ -106,7 +106,7 @@ def _measured(findings: Sequence[Finding], completions: int) -> nodes.container:
         "mean": [_value(finding) for finding in findings],
         "± seeds": [_half_width(finding, finding.seed_interval) for finding in findings],
         "± test set": [_half_width(finding, finding.test_set_interval) for finding in findings],
-        "next run": [_next_run(finding) for finding in findings],
+        "next run": [finding.next_run for finding in findings],
         "claimed": [finding.expected for finding in findings],
     }
     columns = {name: cells for name, cells in columns.items() if any(cells)}
@@ -121,13 +121,7 @@ def _measured(findings: Sequence[Finding], completions: int) -> nodes.container:
 def _half_width(finding: Finding, interval: Interval | None) -> str:
     if interval is None or finding.unit == "count":
         return ""
-    return formatted(interval.half_width, finding.unit).lstrip("+")
-
-
-def _next_run(finding: Finding) -> str:
-    if finding.reported is None or finding.interval is None:
-        return ""
-    return formatted_range(finding.interval.low, finding.interval.high, finding.unit)
+    return formatted(interval.half_width, finding.unit).removeprefix("+")
 
 
 def _value(finding: Finding) -> str:

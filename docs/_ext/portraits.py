@@ -10,16 +10,12 @@ from _ext.pictures import picture
 from _ext.runs import runs_of
 from _ext.study_directive import StudyDirective
 from experiments.portrait import COLUMNS, Portrait, draw_filters, draw_maps, load, place
-from experiments.records import Store
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from matplotlib.figure import Figure
     from sphinx.application import Sphinx
     from sphinx.util.typing import ExtensionMetadata
 
-    from experiments.records import Record
     from experiments.study import Study
 
 _WAITING = "No portrait of this network has been kept yet; "
@@ -38,7 +34,7 @@ class PortraitDirective(StudyDirective):
         kept = [
             (record, path)
             for record in records[name].values()
-            if (path := self._path(record)).exists()
+            if (path := place(self.store / record.place)).exists()
         ]
         if not kept:
             paragraph = nodes.paragraph("", _WAITING)
@@ -53,12 +49,6 @@ class PortraitDirective(StudyDirective):
             self._figure(f"portrait-{what}-{name}".replace(".", "_"), drawn, alt, caption)
             for what, drawn, alt, caption in _panels(shown, f"{name}, seed {record.seed}", accuracy)
         ]
-
-    def _path(self, record: Record) -> Path:
-        store = Store(self.store)
-        return place(
-            store.path(record.study, record.recipe, record.seed, record.device, record.key)
-        )
 
     def _figure(self, name: str, drawn: Figure, alt: str, caption: str) -> nodes.figure:
         figure = picture(self.env, name, drawn, alt)

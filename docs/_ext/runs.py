@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from sphinx.errors import ExtensionError
 
 from experiments.catalog import studies, study
-from experiments.records import ENGINE_VERSION, RecordError, Store
+from experiments.records import ENGINE_VERSION, RecordError, Store, by_recipe
 from experiments.verdicts import ClaimVerdict, judge, select
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from experiments.records import Record
@@ -31,6 +31,12 @@ def runs_of(name: str, store: Path) -> Runs:
         If a record cannot be read, or is stale.
     """
     return select(study(name), _current(study(name), store))
+
+
+@cache
+def records_of(name: str, store: Path) -> Mapping[str, Sequence[Record]]:
+    """Return the records of the study of this name, by recipe, of all devices; as `runs_of`."""
+    return by_recipe(_current(study(name), store), study(name).recipes)
 
 
 @cache

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,8 +119,10 @@ def _output(path: Path) -> Path:
 
 
 def _digest(folder: Path) -> str:
-    """Hash what the verdicts follow from: the theory's sources, by name and content."""
-    digest = hashlib.sha256()
+    """Hash what the verdicts follow from: the theory's sources, and what they were run with."""
+    digest = hashlib.sha256(sys.version.encode())
+    for package in ("numpy", "scipy", "sympy", "torch"):
+        digest.update(f"{package} {version(package)}\n".encode())
     for path in sorted(p for p in folder.rglob("*") if p.suffix in {".py", ".toml"}):
         digest.update(f"{path.relative_to(folder).as_posix()}\n".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())

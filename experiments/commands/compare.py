@@ -13,7 +13,7 @@ from experiments.commands import common
 from experiments.comparison import Comparison, Difference
 from experiments.comparison import compare as compare_records
 from experiments.errors import InputError
-from experiments.quantities import Unit, formatted
+from experiments.quantities import Unit, formatted, formatted_half_width
 from experiments.records import DEFAULT_STORE, Store
 
 if TYPE_CHECKING:
@@ -106,6 +106,5 @@ def _difference(each: Difference) -> str:
     unit: Unit = "points" if each.unit == "accuracy" else each.unit
     number, _, sign = formatted(each.difference, unit).partition(" ")
     if each.interval is not None:
-        half_width, _, _ = formatted(each.interval.half_width, unit).partition(" ")
-        number += f" ± {half_width.removeprefix('+')}"
+        number += f" ± {formatted_half_width(each.interval, unit)}"
     return f"{number} {sign}".rstrip()

@@ -105,10 +105,17 @@ def _run(
 
     settings, kept = speed.recipe(recipe), speed.Results(store)
     paths = [kept.path(recipe, settings, seed, split, device) for seed in range(seeds)]
+    missing = [seed for seed, path in enumerate(paths) if not kept.holds(path)]
+    there = [kept.read(path) for seed, path in enumerate(paths) if seed not in missing]
+    _check_threads(there, threads, store)
+    if missing or data_root is not None:
+        data = datasets.load("cifar10", data_root)
+        if any(result.dataset_fingerprint != data.fingerprint for result in there):
+            raise InputError(
+                f"{store} holds results on another version of CIFAR-10; name another --store"
+            )
     with _progress() as shown:
-        for seed, path in enumerate(paths):
-            if kept.holds(path):
-                continue
+        for seed in missing:
             task = shown.add_task(f"seed {seed}", total=None)
 
             def on_step(step: int, steps: int, task: TaskID = task) -> None:
@@ -117,14 +124,23 @@ def _run(
             result = speed.race(
                 settings,
                 seed,
-                datasets.load("cifar10", data_root),
+                data,
                 split=split,
                 device=device,
                 threads=threads,
                 on_step=on_step,
             )
-            kept.write(path, result)
+            kept.write(paths[seed], result)
     return [kept.read(path) for path in paths]
+
+
+def _check_threads(results: list[Result], threads: int | None, store: Path) -> None:
+    used = {result.provenance["threads"] for result in results}
+    if threads is not None and used - {threads}:
+        raise InputError(
+            f"{store} holds results with {', '.join(map(str, sorted(used)))} threads, and seconds "
+            f"depend on them; to race with {threads}, name another --store"
+        )
 
 
 def _progress() -> Progress:

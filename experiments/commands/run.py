@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -95,7 +94,7 @@ def run(
     STORE/variants, and count for no verdict.
     """
     from experiments import sweep  # PyTorch takes seconds to import
-    from experiments.executors import make_executor
+    from experiments.executors import available_cores, make_executor
 
     study = catalog.study(report)
     chosen = [
@@ -103,8 +102,8 @@ def run(
         for recipe in lookup.recipes(study, recipes or [])
     ]
     if executor is ExecutorName.processes:
-        workers = workers or os.cpu_count() or 1
-        threads = threads or max(1, (os.cpu_count() or 1) // workers)
+        workers = workers or available_cores()
+        threads = threads or max(1, available_cores() // workers)
     elif executor is ExecutorName.dask:
         threads = threads or 1
         if device is common.Device.cuda and fleet is None:

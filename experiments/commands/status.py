@@ -92,8 +92,8 @@ def _row(each: RecipeStatus) -> list[str]:
 def _summary(found: StudyStatus) -> str:
     done = sum(len(each.done) for each in found.recipes)
     missing = sum(len(each.missing) for each in found.recipes)
-    line = f"{done} runs done, {found.at_once} in progress, {missing} missing"
-    if not found.at_once + missing:
+    line = f"{done} runs done, {found.in_progress} in progress, {missing} missing"
+    if not found.in_progress + missing:
         return line
     sum_of_runs = found.remaining_seconds
     if sum_of_runs:

@@ -80,7 +80,7 @@ class Results:
     store: Path
 
     def path(self, name: str, settings: Settings, seed: int, split: Split, device: str) -> Path:
-        """Return where the result of this run lies; ``name`` is for people."""
+        """Return where the result of this run of the recipe of this name lies."""
         run = f"{name}.{split}.seed-{seed}.{device}.{settings.digest[:12]}.json"
         return self.store / FOLDER / run
 
