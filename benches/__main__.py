@@ -63,8 +63,8 @@ def _print(found: Comparison, margin: float) -> None:
         out.print(f"note: {note}")
     out.print(
         f"Mann-Whitney U on the single rounds, for changes of more than {margin:.0%}; p-values "
-        f"adjusted after Holm, told at {comparison.LEVEL:g}. Benches that ran too few rounds for "
-        "that, or did another amount of work, cannot be told.",
+        f"adjusted after Holm, told at {comparison.SIGNIFICANCE:g}. Benches that ran too few "
+        "rounds for that, or did another amount of work, cannot be told.",
         style="dim",
     )
 

@@ -24,7 +24,7 @@ Results = dict[str, Any]
 
 Verdict = Literal["slower", "faster", "no change seen", "cannot tell"]
 
-LEVEL = 0.05
+SIGNIFICANCE = 0.05
 """Probability of calling any bench slower or faster where none changed by more than the margin."""
 
 _VERSIONS = ("python", "torch", "numpy", "scipy")
@@ -159,7 +159,7 @@ def _check_machine(old: Results, new: Results) -> None:
 
 
 def _changes(pairs: list[tuple[Results, Results]], margin: float) -> Iterator[Change]:
-    tellable = rank_test.tellable([_smallest_p_value(*pair) for pair in pairs], LEVEL)
+    tellable = rank_test.tellable([_smallest_p_value(*pair) for pair in pairs], SIGNIFICANCE)
     sides = {
         old["fullname"]: _p_values(_times(old), _times(new), margin)
         for (old, new), tell in zip(pairs, tellable, strict=True)
@@ -172,7 +172,7 @@ def _changes(pairs: list[tuple[Results, Results]], margin: float) -> Iterator[Ch
         verdict: Verdict = "no change seen"
         if p is None:
             verdict = "cannot tell"
-        elif p <= LEVEL:
+        elif p <= SIGNIFICANCE:
             slower, faster = sides[old["fullname"]]
             verdict = "slower" if slower < faster else "faster"
         yield Change(old["fullname"], old["stats"]["median"], new["stats"]["median"], verdict, p)

@@ -226,7 +226,7 @@ def test_command_gives_the_same_as_json(command, write):
     assert code == 1
     assert slower["name"] == "benches/bench_x.py::test_3"
     assert slower["ratio"] == pytest.approx(1.5, rel=0.1)
-    assert 0 < slower["p"] <= comparison.LEVEL
+    assert 0 < slower["p"] <= comparison.SIGNIFICANCE
     assert 0.9 < found["ratio"] < 1.1
 
 

@@ -156,6 +156,7 @@ def test_no_number_of_one_member_reaches_another():
         ([nn.Conv2d(2, 4, 3, padding=1, padding_mode="circular")], "no zero padding"),
         ([nn.Linear(2, 3, bias=False)], "Linear.* it has no bias"),
         ([nn.BatchNorm2d(3, affine=False)], "BatchNorm2d.* it has no weight"),
+        ([nn.BatchNorm2d(3, momentum=None)], "BatchNorm2d.* it has no momentum"),
         ([nn.BatchNorm2d(3, track_running_stats=False)], "BatchNorm2d.* it has no running_mean"),
     ],
 )

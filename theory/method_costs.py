@@ -11,7 +11,6 @@ import json
 import math
 import os
 import platform
-import tempfile
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -20,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pooch
 import scipy
+
+from theory.atomic import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,16 +129,8 @@ def write(costs: Costs, path: Path) -> None:
     OSError
         If it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"machine": _machine(), "seconds": asdict(costs)}, indent=1)
-    descriptor, partial = tempfile.mkstemp(dir=path.parent)
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink()
-        raise
+    write_whole(path, text.encode())
 
 
 def _checked(seconds: dict[str, Any]) -> Costs:

@@ -90,11 +90,11 @@ class BatchNorm(_Stacked):
     num_batches_tracked: Tensor
     weight: Float[Tensor, "K c"]
     bias: Float[Tensor, "K c"]
-    _needs = ("weight", "bias", "running_mean", "running_var")
+    _needs = ("weight", "bias", "running_mean", "running_var", "momentum")
 
     def __init__(self, members: Sequence[nn.BatchNorm1d | nn.BatchNorm2d]) -> None:
         super().__init__(members)
-        self._momentum, self._eps = members[0].momentum or 0.0, members[0].eps
+        self._momentum, self._eps = float(members[0].momentum or 0), members[0].eps
 
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return maps or vectors, normalised over the images, and over the pixels of maps."""

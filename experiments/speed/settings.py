@@ -1,4 +1,4 @@
-"""What a race is run with: the recipe, and the ladder of recipes that each leave one idea out."""
+"""What a race is run with."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def accuracies(
     images, labels
         What to judge by.
     mean
-        Mean byte of each channel, over the training images.
+        Mean byte of each channel, over the sample of training images that the stem is made from.
     """
     network.eval()
     correct = dict.fromkeys(VIEWS, 0)
