@@ -11,7 +11,7 @@ The time does not depend on the pixels, which are random.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benches.probe import probe
-from benches.turns import Replay, take_turns
+from benches.turns import Replay, Timed, take_turns
 from experiments import catalog
 from experiments.augmentation import Inputs
 from experiments.datasets import Dataset
@@ -108,14 +108,8 @@ def test_fleet(network: str, crew: str, device: str, scale: str, measure: Measur
     )
 
 
-@dataclass(frozen=True)
-class _Timed:
-    seconds: list[float]
-    peak_memory_bytes: int | None
-
-
 @cache
-def _timed(network: str, device: str, scale: str) -> dict[str, _Timed]:
+def _timed(network: str, device: str, scale: str) -> dict[str, Timed]:
     """Time the crews that compute the right thing, in turns."""
     images = STEPS[scale] * NETWORKS[network].batch
     epochs: dict[str, Callable[[], Any]] = {}
@@ -135,7 +129,7 @@ def _timed(network: str, device: str, scale: str) -> dict[str, _Timed]:
                 for _ in range(math.ceil((WARM_UP_STEPS + 1) / STEPS[scale])):
                     epoch()
         seconds = take_turns(epochs, rounds=ROUNDS[scale], device=device)
-    return {crew: _Timed(seconds[crew], warm[crew].peak_memory_bytes) for crew in epochs}
+    return {crew: Timed(seconds[crew], warm[crew].peak_memory_bytes) for crew in epochs}
 
 
 def _solo(member: Member, order: Int64[Tensor, " m"], device: str) -> Callable[[], float]:

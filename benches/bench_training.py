@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benches.ladder import LADDER, TUTORIAL, Rung, epoch_of, network_of
 from benches.probe import probe
-from benches.turns import Replay, take_turns
+from benches.turns import Replay, Timed, take_turns
 from benches.tutorial import loader_workers
 from experiments import catalog, datasets
 from experiments.recipe import Recipe
@@ -115,14 +115,8 @@ def test_training(
     )
 
 
-@dataclass(frozen=True)
-class _Timed:
-    seconds: list[float]
-    peak_memory_bytes: int | None
-
-
 @cache
-def _ladder(network: str, rungs: tuple[str, ...], device: str, scale: str) -> dict[str, _Timed]:
+def _ladder(network: str, rungs: tuple[str, ...], device: str, scale: str) -> dict[str, Timed]:
     """Time the rungs that compute the right thing, in turns."""
     recipe, images, labels, _ = _slice(network, scale)
     epochs = {
@@ -133,7 +127,7 @@ def _ladder(network: str, rungs: tuple[str, ...], device: str, scale: str) -> di
     # the first call starts the DataLoader's workers, and fills caches
     warm = {rung: probe(epoch, device) for rung, epoch in epochs.items()}
     seconds = take_turns(epochs, rounds=ROUNDS[scale], device=device)
-    return {rung: _Timed(seconds[rung], warm[rung].peak_memory_bytes) for rung in epochs}
+    return {rung: Timed(seconds[rung], warm[rung].peak_memory_bytes) for rung in epochs}
 
 
 def _worth_it(rung: Rung, device: str, scale: str, bfloat16_hardware: bool) -> bool:

@@ -25,6 +25,7 @@ from benches.probe import Probe
 from benches.probe import probe as _probe
 from benches.rounds import kept
 from benches.turns import finished
+from experiments.provenance import processor
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
@@ -211,12 +212,6 @@ def _skips(bench: pytest.Function) -> bool:
     callspec = getattr(bench, "callspec", None)
     on_gpu = callspec is not None and callspec.params.get("device") == "cuda"
     return on_gpu and not torch.cuda.is_available()
-
-
-def processor() -> str:
-    """Return the processor's name."""
-    named = re.search(r"^model name\s*:\s*(.*)$", _cpuinfo(), flags=re.MULTILINE)
-    return named[1] if named else platform.processor() or platform.machine()
 
 
 def _multiplies_bfloat16() -> bool:

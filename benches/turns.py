@@ -7,6 +7,7 @@ at a time, but lets a bench bring its own clock: `Replay` is one that shows time
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -52,6 +53,14 @@ def finished(call: Callable[[], Any], device: str) -> Callable[[], Any]:
         return result
 
     return waiting
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What the rounds of one call took; memory is the most that its first call held."""
+
+    seconds: list[float]
+    peak_memory_bytes: int | None
 
 
 def take_turns(

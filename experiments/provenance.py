@@ -31,7 +31,7 @@ def provenance(device: str, wall_seconds: float, training_seconds: float) -> dic
             else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
         ),
         "threads": torch.get_num_threads(),
-        "hardware": torch.cuda.get_device_name() if device == "cuda" else _processor(),
+        "hardware": torch.cuda.get_device_name() if device == "cuda" else processor(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
@@ -39,7 +39,8 @@ def provenance(device: str, wall_seconds: float, training_seconds: float) -> dic
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the name of the processor."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
