@@ -507,6 +507,37 @@ def test_nonlinear_calls_are_called_nonlinear(
     assert row.receptive_field == (field,)
 
 
+@pytest.mark.parametrize(
+    ("function", "layers", "kinds"),
+    [
+        (
+            lambda x: torch.where(x > 0, x, 0.1 * x),
+            [],
+            {"gt": "nonlinear", "mul": "linear", "where": "nonlinear"},
+        ),
+        (lambda x: (x > 0).float(), [], {"gt": "nonlinear", "to": "linear"}),
+        (lambda x: (x > 0) * x, [], {"gt": "nonlinear", "mul": "nonlinear"}),
+        (lambda x: x * (x > 0), [], {"gt": "nonlinear", "mul": "nonlinear"}),
+        (
+            lambda x, table: table(x.long()),
+            [nn.Embedding(9, 3)],
+            {"to": "nonlinear", "Embedding": "unknown"},
+        ),
+        (
+            lambda x: functional.one_hot(x.argmax(-1), 8),
+            [],
+            {"argmax": "nonlinear", "one_hot": "nonlinear"},
+        ),
+        (lambda x: x.half().exp().double(), [], {"to": "linear", "exp": "nonlinear"}),
+    ],
+)
+def test_calls_on_truth_values_and_integers_have_rows(
+    function: Callable[..., Any], layers: list[nn.Module], kinds: dict[str, str]
+) -> None:
+    rows = audit(Fn(function, *layers), (2, 8)).rows
+    assert {row.kind: row.linearity for row in rows} == kinds
+
+
 def test_a_pool_without_strides_of_its_own() -> None:
     facts = audit(nn.FractionalMaxPool2d(2, output_size=3), (1, 8, 8))
     assert facts.output_shape == (1, 3, 3)

@@ -71,7 +71,7 @@ def interpret(graph: torch.fx.Graph) -> Structure:
             levels[node] = _level(node, levels)
             names.append(_primitive(node))
         if node.op == "call_function" and levels[node] is not Level.CONSTANT:
-            if _rounds(node, graph):
+            if _rounds(node, levels):
                 levels[node] = max(levels[node], Level.NONLINEAR)
             if levels[node] >= Level.NONLINEAR and not culprit:
                 culprit = _primitive(node)
@@ -167,15 +167,28 @@ def _primitive(node: torch.fx.Node) -> str:
     return str(target)
 
 
-def _rounds(node: torch.fx.Node, graph: torch.fx.Graph) -> bool:
-    """Whether a result is stored with less precision than the operator's input, as integers are."""
-    if "tensor_meta" not in node.meta:
+def _rounds(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> bool:
+    """Whether a result has less precision than what it is made of, as integers have."""
+    dtype = _dtype(node)
+    if dtype is None:
         return False
-    dtype = node.meta["tensor_meta"].dtype
-    if not (dtype.is_floating_point or dtype.is_complex):
+    if not _is_real_or_complex(dtype):
         return True
-    given = next(n for n in graph.nodes if n.op == "placeholder").meta["tensor_meta"].dtype
-    return torch.finfo(dtype).eps > torch.finfo(given).eps
+    made = node.args[0] if node.target is builtin.getitem else node
+    assert isinstance(made, torch.fx.Node), "getitem takes from what another node returns"
+    # Truth values and integers, as of a comparison before, are exact: nothing is finer.
+    given = [_dtype(each) for each in made.all_input_nodes if levels[each] is not Level.CONSTANT]
+    finer = [each for each in given if each is not None and _is_real_or_complex(each)]
+    return any(torch.finfo(dtype).eps > torch.finfo(each).eps for each in finer)
+
+
+def _dtype(node: torch.fx.Node) -> torch.dtype | None:
+    """Return the type of a node's tensor, None if it has several or is not known."""
+    return node.meta["tensor_meta"].dtype if "tensor_meta" in node.meta else None
+
+
+def _is_real_or_complex(dtype: torch.dtype) -> bool:
+    return dtype.is_floating_point or dtype.is_complex
 
 
 def _is_pure(node: torch.fx.Node) -> bool:
