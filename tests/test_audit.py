@@ -222,6 +222,36 @@ def test_sound_layers_get_no_warning(module: nn.Module) -> None:
         assert audit(module, (1, 8, 8)).warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("function", "redundant"),
+    [
+        (lambda x, conv, norm: norm(conv(x)), True),
+        (lambda x, conv, norm: norm(conv(x)) + norm(conv(2 * x)), True),
+        (lambda x, conv, norm: norm(conv(x)) + conv(x), False),
+        (lambda x, conv, norm: norm(conv(x)) + conv.bias[:, None], False),
+        (lambda x, conv, norm: norm(conv(x)) + norm(conv(x).relu()), False),
+        (lambda x, conv, norm: norm(conv(x)) - norm(x), False),  # one running mean for both
+    ],
+)
+def test_a_bias_is_redundant_only_if_no_use_of_it_is_seen(
+    function: Callable[..., Any], redundant: bool
+) -> None:
+    network = Fn(function, nn.Conv1d(3, 3, 3, padding=1), nn.BatchNorm1d(3))
+    warnings = " ".join(audit(network, (3, 8)).warnings)
+    assert ("layers.0.bias is redundant: layers.1 subtracts" in warnings) is redundant
+    # Batch normalisation settles it: the bias is left out, and the running mean without it.
+    x, (conv, norm) = torch.randn(4, 3, 8), network.layers
+    nn.init.constant_(conv.bias, 0.5)
+    norm.momentum = None  # the running mean is the mean of all calls
+    network(x)
+    given = network.eval()(x)
+    network.train()
+    norm.reset_running_stats()
+    nn.init.zeros_(conv.bias)
+    network(x)
+    assert torch.allclose(network.eval()(x), given, atol=1e-5) is redundant
+
+
 def test_a_blur_before_the_stride_keeps_it_from_aliasing() -> None:
     blur = nn.Conv1d(1, 1, 3, stride=2, bias=False)
     with torch.no_grad():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from theory.auditing import moving
-from theory.auditing.primitive import Primitive
+from theory.auditing.primitive import Primitive, shape_of
 from theory.auditing.sliding import window_layers
 
 if TYPE_CHECKING:
@@ -84,6 +84,14 @@ class _Network:
     def name(self, node: torch.fx.Node) -> str:
         return self.names.get(node, str(node))
 
+    def reads(self, node: object, name: str) -> bool:
+        """Whether a node is the parameter or buffer of some name."""
+        return isinstance(node, torch.fx.Node) and self.state.get(node) == name
+
+    def uses(self, name: str) -> list[torch.fx.Node]:
+        """Return what reads a parameter or buffer, wherever it is read."""
+        return [user for node in self.state if self.reads(node, name) for user in node.users]
+
     def value(self, node: object) -> Tensor | None:
         """Return the values of a parameter or buffer, None if the node is none or it has none."""
         if not isinstance(node, torch.fx.Node):
@@ -108,14 +116,32 @@ class _Network:
 
 
 def _redundant_biases(network: _Network) -> Iterator[str]:
-    for call in network.calls:
-        bias = {"convolution": "bias", "addmm": "self"}.get(call.name)
-        norms = [node for node in call.node.users if "batch_norm" in Primitive(node).name]
-        if bias and call[bias] in network.state and norms and len(norms) == len(call.node.users):
+    """Find the biases of which every use is followed by nothing but batch normalisation."""
+    for name in dict.fromkeys(network.state.values()):
+        found = [_normalised(network, Primitive(use), name) for use in network.uses(name)]
+        norms = [norm for each in found for norm in each]
+        # Running means that also average what the bias is no part of do not take it away again.
+        means = {network.state.get(Primitive(norm)["running_mean"], "") for norm in norms}
+        if all(found) and all(set(network.uses(mean)) <= set(norms) for mean in means) and norms:
             yield (
-                f"{network.state[call[bias]]} is redundant: {network.name(norms[0])} subtracts the "
-                "mean that it is part of; leave the bias out"
+                f"{name} is redundant: {network.name(norms[0])} subtracts the mean that it is part "
+                "of; leave the bias out"
             )
+
+
+def _normalised(network: _Network, call: Primitive, name: str) -> list[torch.fx.Node]:
+    """Return what normalises the channels to which a call adds a bias, if nothing else reads them.
+
+    None is returned as well if the call does something else with the bias.
+    """
+    argument = {"convolution": "bias", "addmm": "self"}.get(call.name)
+    places = [key for key, value in call.arguments.items() if network.reads(value, name)]
+    if argument is None or places != [argument]:
+        return []
+    norms = [user for user in call.node.users if "batch_norm" in Primitive(user).name]
+    fed = [norm for norm in norms if Primitive(norm)["input"] is call.node]
+    a_channel = all(size == 1 for size in shape_of(call[argument])[:-1])
+    return fed if a_channel and len(fed) == len(call.node.users) else []
 
 
 def _larger_than_the_input(rows: Sequence[Row], shape: Sequence[int]) -> Iterator[str]:
