@@ -180,7 +180,7 @@ def test_fractions_of_a_jump_and_several_outputs() -> None:
             nn.Sequential(nn.Conv2d(1, 1, 5), nn.Conv2d(1, 1, 5, padding=4)),
             "larger than the input from 1 on: 9 x 9 cells of 8 x 8",
         ),
-        (nn.Conv2d(1, 1, 1, stride=2), "the stride is larger than the kernel in Conv2d"),
+        (nn.Conv2d(1, 1, 1, stride=2), "the windows leave gaps in Conv2d"),
         (nn.MaxPool2d(2), "the stride aliases in MaxPool2d"),
         (
             Fn(lambda x, used, unused: used(x), nn.Conv2d(1, 1, 3), nn.Conv2d(1, 2, 3)),
@@ -223,6 +223,43 @@ def test_sound_layers_get_no_warning(module: nn.Module) -> None:
 
 
 @pytest.mark.parametrize(
+    ("layer", "shape", "words"),
+    [
+        (nn.Conv2d(3, 4, 1, stride=2), (3, 1, 1), ""),  # there is one cell, and it is read
+        (nn.Conv1d(1, 1, 2, stride=3), (1, 2), ""),
+        (nn.Conv1d(1, 1, 2, stride=3), (1, 5), "gaps"),
+        (nn.Conv1d(1, 1, 2, stride=2, dilation=2), (1, 16), "gaps"),  # no odd cell
+        (nn.Conv1d(1, 1, 2, stride=3, dilation=2), (1, 16), "gaps"),
+        (nn.Conv1d(1, 1, 3, stride=2, dilation=3), (1, 17), "gaps"),  # near both ends only
+        (nn.Conv1d(1, 1, 1, stride=2, padding=1), (1, 8), "gaps"),  # no even cell
+        (nn.Conv2d(1, 1, (3, 1), stride=(1, 2)), (1, 8, 8), "gaps"),
+        (nn.AvgPool1d(2, stride=3), (1, 8), "gaps"),
+        (nn.Conv1d(1, 1, 3, stride=2), (1, 8), "end"),
+        (nn.Conv1d(1, 1, 3, stride=2), (1, 9), ""),
+        (nn.Conv1d(1, 1, 3, stride=2, padding=1), (1, 8), ""),
+        (nn.AvgPool2d(2), (1, 5, 4), "end"),
+        (nn.AvgPool2d(2, ceil_mode=True), (1, 5, 4), ""),
+        (nn.Conv1d(1, 1, 2, dilation=2), (1, 8), ""),
+    ],
+)
+def test_cells_are_called_unread_where_no_output_depends_on_them(
+    layer: nn.Module, shape: tuple[int, ...], words: str
+) -> None:
+    told = {
+        "gaps": "the windows leave gaps in",
+        "end": "the windows stop before the end in",
+    }
+    for parameter in layer.parameters():
+        nn.init.ones_(parameter)
+    x = torch.ones(1, *shape, requires_grad=True)
+    layer(x).sum().backward()
+    assert x.grad is not None
+    assert bool((x.grad == 0).any()) is bool(words)
+    warnings = " ".join(audit(layer, shape).warnings)
+    assert [key for key, value in told.items() if value in warnings] == ([words] if words else [])
+
+
+@pytest.mark.parametrize(
     ("function", "redundant"),
     [
         (lambda x, conv, norm: norm(conv(x)), True),
@@ -256,13 +293,13 @@ def test_a_blur_before_the_stride_keeps_it_from_aliasing() -> None:
     blur = nn.Conv1d(1, 1, 3, stride=2, bias=False)
     with torch.no_grad():
         blur.weight.copy_(torch.tensor([0.25, 0.5, 0.25]))
-    assert audit(blur, (1, 16)).warnings == ()
+    assert audit(blur, (1, 17)).warnings == ()
     with torch.no_grad():
         blur.weight.copy_(torch.tensor([0.25, 0.5, 0.3]))
-    (warning,) = audit(blur, (1, 16)).warnings
+    (warning,) = audit(blur, (1, 17)).warnings
     assert warning.startswith("the stride aliases in Conv1d")
     # Without values nothing is said of them.
-    assert audit(blur.to("meta"), (1, 16)).warnings == ()
+    assert audit(blur.to("meta"), (1, 17)).warnings == ()
 
 
 def test_dead_units_are_read_off_the_weights() -> None:

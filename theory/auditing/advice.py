@@ -11,11 +11,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from theory.auditing import moving
 from theory.auditing.primitive import Primitive, shape_of
 from theory.auditing.sliding import window_layers
+from theory.auditing.windows import Taps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -156,13 +158,21 @@ def _larger_than_the_input(rows: Sequence[Row], shape: Sequence[int]) -> Iterato
 
 
 def _skipped_cells(network: _Network) -> Iterator[str]:
-    names = [
-        network.name(call.node)
-        for call, layers in _windowed(network)
-        if any(layer.stride > layer.kernel for layer in layers)
-    ]
-    if names:
-        yield f"the stride is larger than the kernel in {_listed(names)}: cells are never read"
+    """Find the windows that leave out cells of their input, between them or at its end."""
+    gaps, ends = [], []
+    for call, layers in _windowed(network):
+        inputs = shape_of(call.node.all_input_nodes[0])[-len(layers) :]
+        sizes = zip(layers, inputs, call.shape[-len(layers) :], strict=True)
+        tables = [(n, np.unique(Taps.of(layer).table(n, m))) for layer, n, m in sizes]
+        read = [(n, cells[cells >= 0]) for n, cells in tables]
+        if any(len(cells) <= cells.max(initial=-1) - cells.min(initial=0) for _, cells in read):
+            gaps.append(network.name(call.node))
+        elif any(len(cells) < n for n, cells in read):
+            ends.append(network.name(call.node))
+    if gaps:
+        yield f"the windows leave gaps in {_listed(gaps)}: the cells in them are never read"
+    if ends:
+        yield f"the windows stop before the end in {_listed(ends)}: the last cells are never read"
 
 
 def _aliasing(network: _Network) -> Iterator[str]:
