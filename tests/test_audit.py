@@ -327,6 +327,47 @@ def test_dead_units_are_read_off_the_weights() -> None:
     )
 
 
+@pytest.mark.parametrize("shape", [(5,), (1, 5), (1,), (1, 1), (4, 5)])
+def test_dead_units_with_a_bias_of_any_shape_that_torch_adds(shape: tuple[int, ...]) -> None:
+    class Added(nn.Module):
+        """A fully connected layer that is written out, between two ReLUs."""
+
+        def __init__(self, bias: Tensor) -> None:
+            super().__init__()
+            self.w = nn.Parameter(-torch.rand(5, 3) - 0.1)
+            self.b = nn.Parameter(bias)
+
+        def forward(self, x: Tensor) -> Tensor:
+            """Return five numbers a row."""
+            return torch.relu(torch.addmm(self.b, torch.relu(x), self.w.t()))
+
+    dead = "5 of 5 units of addmm are dead: inputs"
+    given = (4, 3) if shape[0] == 4 else (3,)
+    assert dead in " ".join(audit(Added(torch.zeros(shape)), given).warnings)
+    bias = torch.zeros(shape)
+    bias[..., -1] = torch.eye(4)[2] if shape[0] == 4 else 1.0
+    alive = " ".join(audit(Added(bias), given).warnings)
+    assert ("4 of 5 units" if shape[-1] == 5 else "") in alive
+    assert dead not in alive
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, layer: layer(-x.relu()),
+        lambda x, layer: torch.addmm(layer.bias, x.relu(), layer.weight.t(), alpha=-1),
+        lambda x, layer: torch.addmm(-layer.bias, x.relu(), layer.weight.t()),
+    ],
+)
+def test_units_that_live_are_not_called_dead(function: Callable[..., Tensor]) -> None:
+    layer = nn.Linear(4, 3)
+    nn.init.constant_(layer.weight, -1.0)
+    nn.init.constant_(layer.bias, -0.5)
+    network = Fn(lambda x, layer: function(x, layer).relu(), layer)
+    assert (network(-torch.ones(1, 4)) > 0).any() or (network(torch.ones(1, 4)) > 0).any()
+    assert not any("dead" in warning for warning in audit(network, (4,)).warnings)
+
+
 def test_unknown_structure_is_said_and_not_guessed() -> None:
     network = nn.Sequential(nn.Conv1d(1, 2, 3), Fn(lambda x: torch.fft.fft(x).real))
     facts = audit(network, (1, 8))

@@ -62,7 +62,7 @@ def warnings(
 
 @dataclass(frozen=True)
 class _Filter:
-    """A convolution or fully connected layer, as a primitive and in values."""
+    """A convolution or fully connected layer, as a primitive and in values: one bias a unit."""
 
     call: Primitive
     input: torch.fx.Node
@@ -107,14 +107,19 @@ class _Network:
             if call.name == "convolution" and not call["transposed"]:
                 x, weight, bias = call["input"], self.value(call["weight"]), call["bias"]
             elif call.name in {"addmm", "mm"}:
+                if {call.arguments.get("alpha", 1), call.arguments.get("beta", 1)} != {1}:
+                    continue  # its weights are not the parameter's
                 bias = call["self"] if call.name == "addmm" else None
                 x, factor = call.positional[-2:]
                 transposed = Primitive(factor)
                 weight = self.value(transposed.positional[0]) if transposed.name == "t" else None
             else:
                 continue
-            if weight is not None and (bias is None or self.value(bias) is not None):
-                yield _Filter(call, x, self.name(call.node), weight, self.value(bias))
+            values = self.value(bias)
+            if weight is not None and (bias is None or values is not None):
+                if values is not None:  # of addmm it may be one a row, too: the largest is kept
+                    values = torch.atleast_2d(values).amax(0).expand(len(weight))
+                yield _Filter(call, x, self.name(call.node), weight, values)
 
 
 def _redundant_biases(network: _Network) -> Iterator[str]:
