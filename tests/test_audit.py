@@ -354,6 +354,7 @@ def test_dead_units_with_a_bias_of_any_shape_that_torch_adds(shape: tuple[int, .
 @pytest.mark.parametrize(
     "function",
     [
+        lambda x, layer: layer(x.relu().fill_(-3.0)),
         lambda x, layer: layer(-x.relu()),
         lambda x, layer: torch.addmm(layer.bias, x.relu(), layer.weight.t(), alpha=-1),
         lambda x, layer: torch.addmm(-layer.bias, x.relu(), layer.weight.t()),

@@ -257,7 +257,7 @@ def _dead_units(network: _Network) -> Iterator[str]:
 def _is_nonnegative(node: torch.fx.Node) -> bool:
     """Whether a tensor comes from an activation without negative values, pooled or moved."""
     call = Primitive(node)
-    while call.name in moving.RULES or call.name == "getitem" or "pool" in call.name:
+    while call.name in moving.MOVES or call.name == "getitem" or "pool" in call.name:
         if len(call.node.all_input_nodes) != 1:
             return False
         call = Primitive(call.node.all_input_nodes[0])

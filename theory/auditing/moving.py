@@ -167,8 +167,11 @@ _MOVES = """
     split_with_sizes squeeze t transpose unbind unfold unsafe_split unsqueeze view
 """
 
+MOVES = frozenset(_MOVES.split())
+"""Those whose results hold values of their one tensor and no others."""
+
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(_MOVES.split(), _move),
+    **dict.fromkeys(MOVES, _move),
     "cat": _concatenation,
     "copy": _copy,
     "fill": _copy,
