@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import doctest
 import json
+import logging
 import random
 import re
 from collections.abc import Callable
@@ -479,6 +480,22 @@ def test_it_is_deterministic() -> None:
 def test_bad_input_is_named(module: Any, shape: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=re.escape(words)):
         audit(module, shape)
+
+
+def test_a_shape_that_does_not_fit_is_told_once_and_not_logged() -> None:
+    log, told = logging.getLogger("torch._subclasses.fake_tensor"), []
+    listener = logging.Handler()
+    listener.emit = told.append  # type: ignore[method-assign]
+    log.addHandler(listener)
+    try:
+        network = nn.Sequential(nn.Flatten(), nn.Linear(5, 3))
+        with pytest.raises(ValueError, match="takes no input of shape"):
+            audit(network, (1, 2, 2))
+        assert told == []
+        log.error("what others log is let through")
+        assert len(told) == 1
+    finally:
+        log.removeHandler(listener)
 
 
 def test_the_table_fits_its_width_and_json_and_html_say_the_same() -> None:

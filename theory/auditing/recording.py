@@ -7,7 +7,9 @@ touched. The run leaves one graph of ATen primitives without mutation; a call is
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +28,7 @@ from torch.utils._pytree import tree_leaves
 from theory.diagnosis.calling import computed, isolated, told
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from torch import Tensor
 
@@ -148,7 +150,8 @@ def _recorded(module: nn.Module, size: tuple[int, ...], *, batched: bool) -> Rec
 
     functional = dispatch_functionalize(run, mode=FunctionalTensorMode())
     try:
-        traced = make_fx(functional, tracing_mode="fake")(x)
+        with _unlogged():
+            traced = make_fx(functional, tracing_mode="fake")(x)
     except Exception as error:
         if any(words in told(error) for words in _READS):
             raise _UnreadableError(
@@ -160,6 +163,17 @@ def _recorded(module: nn.Module, size: tuple[int, ...], *, batched: bool) -> Rec
     read = {node: id(getattr(traced, str(node.target))) for node in nodes}
     state = {node: names[key] for node, key in read.items() if key in names}
     return Recording(traced.graph, tuple(recorder.calls), state, batched)
+
+
+@contextlib.contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keep torch from logging a traceback of what fails: the error is raised as well, and told."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 _READS = (
