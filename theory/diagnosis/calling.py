@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import itertools
 import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -342,7 +343,8 @@ def _checked_axes(axes: Sequence[int] | None, shape: tuple[int, ...]) -> tuple[i
 
 def _private_copy(op: Callable[..., Any], dtype: torch.dtype) -> Callable[..., Any]:
     if isinstance(op, torch.nn.Module):
-        lazy = [name for name, value in op.named_parameters() if torch.nn.parameter.is_lazy(value)]
+        tensors = itertools.chain(op.named_parameters(), op.named_buffers())
+        lazy = [name for name, value in tensors if torch.nn.parameter.is_lazy(value)]
         if lazy:
             raise ValueError(
                 f"{_name(op)} has not decided the shape of {lazy[0]} yet: call it once first"
