@@ -634,6 +634,26 @@ def test_nonlinear_calls_are_called_nonlinear(
 
 
 @pytest.mark.parametrize(
+    ("function", "kinds"),
+    [
+        (lambda x: x[..., 1::2], {"getitem": 0}),
+        (lambda x: x[..., 1::2].relu() + 1, {"getitem": 0, "relu": 0, "add": 0}),
+        (lambda x: x[..., 1::2].transpose(1, 2).sum(1), {"getitem": 0, "transpose": 0, "sum": 0}),
+        (lambda x: torch.cat([x[:, :0], x], 1), {"getitem": 0, "cat": 1}),
+        (lambda x: x.split([0, 2], 1)[1], {"split": 0}),
+        (lambda x: functional.pad(x[..., 1::2], (1, 1)), {"getitem": 0, "pad": 0}),
+        (lambda x: x[..., 1::2] @ x[..., 1::2].mT, {"getitem": 0, "mT": 0, "matmul": 0}),
+    ],
+)
+def test_a_map_without_cells_has_a_row_and_sees_nothing(
+    function: Callable[..., Any], kinds: dict[str, int]
+) -> None:
+    rows = audit(Fn(function), (2, 1)).rows
+    assert {row.kind: row.receptive_field[0] for row in rows} == kinds
+    assert all(row.jump == (None,) for row in rows if 0 in row.output_shape)
+
+
+@pytest.mark.parametrize(
     ("function", "layers", "kinds"),
     [
         (

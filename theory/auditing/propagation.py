@@ -6,7 +6,7 @@ meet, both are the hull. What comes after a primitive without a rule is unknown,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import torch
 
 from theory.auditing import gathering, moving, sliding
 from theory.auditing import reach as reaching
@@ -14,9 +14,6 @@ from theory.auditing.dependence import Dependence, Rule, Unknown, pointwise
 from theory.auditing.primitive import Primitive, shape_of
 from theory.auditing.windows import Windows
 from theory.diagnosis.primitives import CONSTANT
-
-if TYPE_CHECKING:
-    import torch
 
 _RULES: dict[str, Rule] = {**sliding.RULES, **gathering.RULES, **moving.RULES}
 
@@ -47,6 +44,10 @@ def follow(graph: torch.fx.Graph, axis: int) -> dict[torch.fx.Node, Seen]:
 
 def _seen(call: Primitive, found: dict[torch.fx.Node, Seen]) -> Seen:
     inputs = {node: found[node] for node in call.node.all_input_nodes}
+    if 0 in call.shape and isinstance(call.node.meta["val"], torch.Tensor):
+        # What has no cells has none to follow. It stays a map of the input: its call has a row.
+        depends = any(each is not None for each in inputs.values())
+        return Dependence(reaching.of_nothing(len(call.shape))) if depends else None
     unknown = next((each for each in inputs.values() if isinstance(each, Unknown)), None)
     if unknown is not None:
         return unknown

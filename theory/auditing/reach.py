@@ -32,6 +32,11 @@ def of_input(shape: Sequence[int], axis: int) -> Reach:
     return np.stack([cells, -cells, np.zeros_like(cells)])
 
 
+def of_nothing(axes: int) -> Reach:
+    """Return the reach of a tensor with some number of axes that sees nothing, or has no cells."""
+    return _NOTHING.reshape(3, *(1,) * axes)
+
+
 def hull(reaches: Iterable[Reach]) -> Reach:
     """Return what the cells of several tensors see together, their shapes broadcast."""
     reaches = list(reaches)
@@ -121,7 +126,7 @@ def moved(
 def _thin(tensor: torch.Tensor) -> torch.Tensor:
     """Return a tensor without the repetitions that are only virtual."""
     for axis, stride in enumerate(tensor.stride()):
-        if stride == 0:
+        if stride == 0 and tensor.shape[axis] > 1:
             tensor = tensor.narrow(axis, 0, 1)
     return tensor
 
@@ -130,9 +135,9 @@ def _compressed(planes: Sequence[torch.Tensor]) -> Reach:
     """Return a reach with size 1 along every axis along which it is all the same."""
     reach = torch.stack(torch.broadcast_tensors(*planes)).numpy()
     for axis in range(1, reach.ndim):
-        first = reach.take([0], axis=axis)
-        if reach.shape[axis] > 1 and (reach == first).all():
-            reach = first
+        if reach.shape[axis] > 1:
+            first = reach.take([0], axis=axis)
+            reach = first if (reach == first).all() else reach
     return reach
 
 
