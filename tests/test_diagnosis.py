@@ -201,6 +201,9 @@ def test_results_are_frozen() -> None:
         (nn.Conv2d(1, 1, 3, padding=1), (1, 8), {}, ValueError, "takes no input"),
         (nn.Conv1d(1, 4, 3), (8,), {}, ValueError, "takes no input"),
         (nn.LSTM(8, 4), (8,), {}, ValueError, "returns tuple"),
+        (lambda x: [x, x], (8,), {}, ValueError, "returns list: give a function that returns one"),
+        (lambda x: [[2 * x]], (8,), {}, ValueError, "returns list"),
+        (lambda x: [np.array(x)], (8,), {}, ValueError, "returns list"),
         (nn.LazyLinear(3), (8,), {}, ValueError, "shape of weight yet: call it once first"),
         (
             nn.LazyBatchNorm1d(affine=False),
@@ -228,6 +231,11 @@ def test_bad_input(
 ) -> None:
     with pytest.raises(error, match=match):
         diagnose(op, shape, **options)
+
+
+def test_a_list_of_numbers_is_one_array() -> None:
+    diagnosis = diagnose(lambda x: [[2 * float(each) for each in x]], (4,))
+    assert (diagnosis.output_shape, diagnosis.linear.holds) == ((1, 4), True)
 
 
 @pytest.mark.parametrize(("cells", "threads"), [(7, 1), (8, 2)])

@@ -398,7 +398,7 @@ def _to_array(y: Any) -> tuple[Array, torch.dtype]:
         dtype = y.dtype.to_real() if y.is_complex() else y.dtype
         wide = torch.complex128 if y.is_complex() else torch.float64
         return y.detach().resolve_conj().resolve_neg().to("cpu", wide).numpy().copy(), dtype
-    if isinstance(y, tuple | dict) or y is None:
+    if isinstance(y, tuple | dict) or y is None or _holds_arrays(y):
         raise TypeError(f"it returns {type(y).__name__}: give a function that returns one array")
     array = np.asarray(y)
     if array.dtype.kind not in "biufc":
@@ -407,6 +407,13 @@ def _to_array(y: Any) -> tuple[Array, torch.dtype]:
     if array.dtype == np.float16:
         dtype = torch.float16
     return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64), dtype
+
+
+def _holds_arrays(y: object) -> bool:
+    """Whether a list holds several arrays, rather than the numbers of one."""
+    if isinstance(y, list | tuple):
+        return any(isinstance(e, torch.Tensor | np.ndarray) or _holds_arrays(e) for e in y)
+    return False
 
 
 def told(error: BaseException) -> str:
