@@ -370,6 +370,35 @@ def test_units_that_live_are_not_called_dead(function: Callable[..., Tensor]) ->
     assert not any("dead" in warning for warning in audit(network, (4,)).warnings)
 
 
+def test_sequences_of_one_step_are_told() -> None:
+    words = (
+        "layers.0 takes the first axis for the sequence (batch_first=False): with the batch axis"
+    )
+
+    def told(function: Callable[..., Any], layer: nn.Module) -> bool:
+        return any(words in each for each in audit(Fn(function, layer), (8, 4)).warnings)
+
+    def first(x: Tensor, layer: nn.Module) -> Tensor:
+        return layer(x)[0]
+
+    def turned(x: Tensor, layer: nn.Module) -> Tensor:
+        return layer(x.transpose(0, 1))[0].transpose(0, 1)
+
+    for kind in (nn.LSTM, nn.GRU, nn.RNN):
+        assert told(first, kind(4, 4))
+        assert not told(first, kind(4, 4, batch_first=True))
+        assert not told(turned, kind(4, 4))  # the module itself puts the sequence first
+    attention = nn.MultiheadAttention(4, 2)
+    assert told(lambda x, layer: layer(x, x, x)[0], attention)
+    assert told(lambda x, layer: layer(query=x, key=x, value=x)[0], attention)
+    encoder = nn.TransformerEncoderLayer(4, 2, 8)
+    (warning,) = (each for each in audit(encoder, (8, 4)).warnings if "sequence" in each)
+    assert warning == (
+        "self_attn takes the first axis for the sequence (batch_first=False): with the batch axis "
+        "in front, one input is 8 sequences of length 1; make the layer with batch_first=True"
+    )
+
+
 def test_unknown_structure_is_said_and_not_guessed() -> None:
     network = nn.Sequential(nn.Conv1d(1, 2, 3), Fn(lambda x: torch.fft.fft(x).real))
     facts = audit(network, (1, 8))

@@ -233,6 +233,19 @@ def test_bad_input(
         diagnose(op, shape, **options)
 
 
+def test_a_batch_axis_that_is_taken_for_the_sequence_is_told() -> None:
+    encoder = nn.TransformerEncoderLayer(4, 2, 8).eval()
+    diagnosis = diagnose(encoder, (8, 4), budget=20)
+    words = "one input is 8 sequences of length 1; make the layer with batch_first=True, or give "
+    (warning,) = diagnosis.warnings
+    assert words in warning
+    assert diagnosis.to_dict()["warnings"] == [warning]
+    assert "self_attn takes the first axis for the sequence" in str(diagnosis)
+    assert diagnose(encoder, (8, 4), budget=20, batched=False).warnings == ()
+    encoder = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).eval()
+    assert diagnose(encoder, (8, 4), budget=20).warnings == ()
+
+
 def test_a_list_of_numbers_is_one_array() -> None:
     diagnosis = diagnose(lambda x: [[2 * float(each) for each in x]], (4,))
     assert (diagnosis.output_shape, diagnosis.linear.holds) == ((1, 4), True)

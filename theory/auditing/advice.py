@@ -18,6 +18,7 @@ from theory.auditing import moving
 from theory.auditing.primitive import Primitive, shape_of
 from theory.auditing.sliding import window_layers
 from theory.auditing.windows import Taps
+from theory.diagnosis.sequences import told_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -50,6 +51,7 @@ def warnings(
     """
     network = _Network(module, recording)
     checks = (
+        told_of(recording.single_steps, "make the layer with batch_first=True"),
         _redundant_biases(network),
         _larger_than_the_input(rows, shape),
         _skipped_cells(network),

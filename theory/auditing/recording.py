@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,6 +26,7 @@ from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._pytree import tree_leaves
 
 from theory.diagnosis.calling import computed, isolated, told
+from theory.diagnosis.sequences import single_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -72,12 +73,15 @@ class Recording:
         Which parameter or buffer a node reads, by its first name in the module.
     batched : bool
         Whether the input had a batch axis, of one.
+    single_steps : dict from str to int
+        How many sequences of length 1 a layer made of one input with a batch axis, by its name.
     """
 
     graph: torch.fx.Graph
     calls: tuple[Call, ...]
     state: dict[torch.fx.Node, str]
     batched: bool
+    single_steps: dict[str, int] = field(default_factory=dict)
 
     def shape(self, node: torch.fx.Node) -> tuple[int, ...]:
         """Return the shape of a node's tensor, without the batch axis if there is one."""
@@ -150,7 +154,7 @@ def _recorded(module: nn.Module, size: tuple[int, ...], *, batched: bool) -> Rec
 
     functional = dispatch_functionalize(run, mode=FunctionalTensorMode())
     try:
-        with _unlogged():
+        with _unlogged(), single_steps(twin) as noted:
             traced = make_fx(functional, tracing_mode="fake")(x)
     except Exception as error:
         if any(words in told(error) for words in _READS):
@@ -162,7 +166,7 @@ def _recorded(module: nn.Module, size: tuple[int, ...], *, batched: bool) -> Rec
     nodes = [node for node in traced.graph.nodes if node.op == "get_attr"]
     read = {node: id(getattr(traced, str(node.target))) for node in nodes}
     state = {node: names[key] for node, key in read.items() if key in names}
-    return Recording(traced.graph, tuple(recorder.calls), state, batched)
+    return Recording(traced.graph, tuple(recorder.calls), state, batched, noted if batched else {})
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -19,6 +20,7 @@ from theory.diagnosis.interior import Interior
 from theory.diagnosis.kernel import circular_kernel, interior_kernel
 from theory.diagnosis.linearity import both, judge_linearity
 from theory.diagnosis.search import BUDGET, Trials, probes
+from theory.diagnosis.sequences import single_steps, told_of
 from theory.diagnosis.structure import Structure, interpret
 from theory.diagnosis.tracing import UntraceableError, trace
 from theory.diagnosis.witnesses import Witness
@@ -78,7 +80,8 @@ def diagnose(
     Returns
     -------
     Diagnosis
-        The findings, period and border per axis, the kernel and the offset.
+        The findings, period and border per axis, the kernel and the offset; and a warning where a
+        layer takes the batch axis, found out and not told, for the sequence.
 
     Raises
     ------
@@ -115,7 +118,21 @@ def diagnose(
     with isolated(seed):
         operator = Operator(op, shape, dtype, axes=axes, batched=batched)
         with _threads_for(operator):
-            return _diagnose(operator, boundary, seed, budget)
+            diagnosis = _diagnose(operator, boundary, seed, budget)
+            warnings = _warnings(operator) if batched is None else ()
+            return dataclasses.replace(diagnosis, warnings=warnings)
+
+
+def _warnings(operator: Operator) -> tuple[str, ...]:
+    """Say where the batch axis that was added is taken for the sequence."""
+    module = operator.underlying
+    if not operator.batched or not isinstance(module, torch.nn.Module):
+        return ()
+    with single_steps(module) as noted, contextlib.suppress(Exception):
+        module(operator.wrap(np.zeros(operator.shape)))
+    return told_of(
+        noted, "make the layer with batch_first=True, or give batched=False for one sequence"
+    )
 
 
 @contextlib.contextmanager

@@ -95,6 +95,8 @@ class Diagnosis:
         channel axes that input or output do not have.
     offset : array, optional
         When affine: f(0).
+    warnings : tuple of str
+        What may not be the question that was meant, one sentence each.
     """
 
     operator: str
@@ -113,6 +115,7 @@ class Diagnosis:
     border: tuple[int | None, ...]
     kernel: Array | None
     offset: Array | None
+    warnings: tuple[str, ...] = ()
 
     @property
     def findings(self) -> dict[str, Finding]:
@@ -132,6 +135,7 @@ class Diagnosis:
             "border": list(self.border),
             "kernel": None if self.kernel is None else to_json(self.kernel),
             "offset": None if self.offset is None else to_json(self.offset),
+            "warnings": list(self.warnings),
         }
 
     def __str__(self) -> str:
@@ -171,7 +175,7 @@ class Diagnosis:
         return f"{self.operator}: {shapes}, {self.boundary} boundary{precision}"
 
     def _notes(self) -> dict[str, str]:
-        """Return what the table of findings leaves out: period, kernel, offset and witnesses."""
+        """Return what the table of findings leaves out: period, kernel, witnesses and so on."""
         notes = {"period": _listed(self.period)}
         if self.boundary == "interior":
             notes["border"] = _listed(self.border)
@@ -182,6 +186,8 @@ class Diagnosis:
         for name, finding in self.findings.items():
             if finding.witness is not None and finding.witness.property == name:
                 notes[f"{name} fails"] = str(finding.witness)
+        if self.warnings:
+            notes["warning"] = "; ".join(self.warnings)
         return notes
 
 
