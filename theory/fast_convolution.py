@@ -31,6 +31,14 @@ class NotFiniteError(ValueError):
     """A sample is infinite or NaN, which an FFT would spread over every output."""
 
 
+def require_finite(*factors: Num[np.ndarray, "*n"]) -> None:
+    """Raise a `NotFiniteError` if a sample of some factor is infinite or NaN."""
+    if not all(np.isfinite(factor).all() for factor in factors):
+        raise NotFiniteError(
+            "the FFT would spread infinities and NaN over its whole result: use method='direct'"
+        )
+
+
 def full_shape(x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"]) -> tuple[int, ...]:
     """Return the n + k - 1 cells per axis of the full convolution."""
     return tuple(n + k - 1 for n, k in zip(x.shape, h.shape, strict=True))
@@ -64,7 +72,7 @@ def by_fft(x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"]) -> Inexact[np.nda
         one, other = (circle.forward(f.astype(circle.dtype, copy=False)) for f in (x, h))
     # frequency zero is the sum of all samples, not finite if one of them is not
     if not (cmath.isfinite(one.item(0)) and cmath.isfinite(other.item(0))):
-        _require_finite(x, h)
+        require_finite(x, h)
     one *= other
     return circle.inverse(one)[circle.outputs]
 
@@ -79,13 +87,13 @@ def by_overlap_add(x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"]) -> Inexac
     blocks = _blocks(x.shape, h.shape, np.result_type(x, h, np.float32))
     spectrum = blocks.forward(h.astype(blocks.dtype, copy=False))
     if not cmath.isfinite(spectrum.item(0)):
-        _require_finite(h)
+        require_finite(h)
     y = np.zeros(blocks.outputs, blocks.dtype)
     for start in range(0, x.shape[0], blocks.at_once):
         part = x[start : start + blocks.at_once]
         spectra = blocks.forward(_cut(part, blocks.steps, blocks.dtype))
         if not np.isfinite(spectra[blocks.zero]).all():
-            _require_finite(part)
+            require_finite(part)
         spectra *= spectrum
         joined = _join(blocks.inverse(spectra), blocks.steps)
         target = y[start : start + len(joined)]
@@ -240,13 +248,6 @@ def _transforms(
     forward, inverse = (fft.rfftn, fft.irfftn) if real else (fft.fftn, fft.ifftn)
     axes = tuple(range(-len(cells), 0))
     return partial(forward, s=cells, axes=axes), partial(inverse, s=cells, axes=axes)
-
-
-def _require_finite(*factors: Num[np.ndarray, "*n"]) -> None:
-    if not all(np.isfinite(factor).all() for factor in factors):
-        raise NotFiniteError(
-            "the FFT would spread infinities and NaN over every output: use method='direct'"
-        )
 
 
 def _cut(

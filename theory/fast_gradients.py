@@ -18,7 +18,13 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy import fft
 from torch.nn import functional
 
-from theory.fast_convolution import CACHED_CELLS, block_cells, product_roundings, whole_cells
+from theory.fast_convolution import (
+    CACHED_CELLS,
+    block_cells,
+    product_roundings,
+    require_finite,
+    whole_cells,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -46,6 +52,11 @@ def by_fft(
     -------
     array or tensor of shape (filters, channels, *k)
         The sum over the batch, with ``k = n - m + 1`` taps per axis.
+
+    Raises
+    ------
+    NotFiniteError
+        If a sample is infinite or NaN.
     """
     cells = whole_cells(x.shape[2:])
     # i + k < n for every lag k that is kept: nothing has wrapped round into these cells.
@@ -57,7 +68,7 @@ def by_blocked_fft(
 ) -> Float[Array, "filters channels *k"]:
     """Return the filter gradient as the sum of those of windows, added up as transforms.
 
-    Parameters, returns as `by_fft`.
+    Parameters, returns and raises as `by_fft`.
     """
     taps, outputs = _taps(x.shape, g.shape), g.shape[2:]
     cells = block_cells(taps, x.shape[2:])
@@ -114,12 +125,21 @@ def blocked_roundings(x: Shape, g: Shape) -> tuple[float, float]:
     return product_roundings(cells) + x[0] * math.prod(counts) - 1, meet
 
 
+def as_array(factor: np.ndarray | torch.Tensor) -> np.ndarray:
+    """Return a tensor, wherever it is and whatever records it, as an array; an array as it is."""
+    return factor.numpy(force=True) if isinstance(factor, torch.Tensor) else factor
+
+
 def _product(x: Array, g: Array, cells: Shape) -> Array:
     """Multiply the transforms, over the last axes, of each channel and filter; add up the rest."""
     library: Any = torch if isinstance(x, torch.Tensor) else np
     transforms: Any = torch.fft if isinstance(x, torch.Tensor) else fft
     last = tuple(range(-len(cells), 0))
     of_g, of_x = (transforms.rfftn(factor, cells, last) for factor in (g, x))
+    # frequency zero is real, the sum of all samples, and not finite if one of them is not
+    sums = (spectrum.real[(..., *[0] * len(cells))] for spectrum in (of_g, of_x))
+    if not all(library.isfinite(each).all() for each in sums):
+        require_finite(*map(as_array, (x, g)))
     axes = ascii_lowercase[3 : x.ndim + 1]  # of the windows, if any, and of the frequencies
     return library.einsum(f"ab{axes},ac{axes}->bc{axes[-len(cells) :]}", of_g.conj(), of_x)
 

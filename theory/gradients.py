@@ -17,8 +17,10 @@ import torch
 from theory.convolution import convolve, correlate, toeplitz_matrix
 from theory.convolution_plan import require_known, widened_integers
 from theory.direct_convolution import require_within_int64
+from theory.fast_convolution import NotFiniteError, require_finite
 from theory.fast_gradients import (
     Array,
+    as_array,
     blocked_roundings,
     by_blocked_fft,
     by_fft,
@@ -61,7 +63,8 @@ def filter_gradient(
         circulant matrix that has the derivative matrix as a block, of n cells per axis, rounded up
         to a size that the FFT likes; the FFT on windows of the signal, whose transforms are added
         up, which wins where the kernel is much shorter; or the one of ``direct`` and the two FFTs
-        that `theory.method_choice` expects to be the fastest, ``direct`` wherever that is exact.
+        that `theory.method_choice` expects to be the fastest, ``direct`` wherever that is exact and
+        where a sample is infinite or NaN.
     batched : bool, optional
         Whether x and g have one more axis, the first, for examples that are summed over.
 
@@ -76,6 +79,9 @@ def filter_gradient(
     ValueError
         If the shapes do not fit together, operation or method are unknown, or integers may leave
         int64.
+    NotFiniteError
+        If an FFT is given infinities or NaN, which it would spread over every tap; ``direct`` does
+        not. It is a `ValueError`, as in `theory.convolution`.
     TypeError
         If the entries are complex, an FFT is given dtype object, a tensor comes with an array or
         does not hold float32 or float64, or ``matrix`` is given tensors.
@@ -92,7 +98,7 @@ def filter_gradient(
     array([[[21, 42]]])
     """
     require_known("operation", operation, get_args(Operation))
-    x, g, method = _prepared(x, g, method, batched=batched)
+    x, g, chosen = _prepared(x, g, method, batched=batched)
     by_method: dict[str, Callable[[Any, Any], Any]]
     by_method = {
         "direct": _by_sum,
@@ -100,7 +106,12 @@ def filter_gradient(
         "fft": by_fft,
         "blocked-fft": by_blocked_fft,
     }
-    gradient = by_method[method](x, g)
+    try:
+        gradient = by_method[chosen](x, g)
+    except NotFiniteError:
+        if method != "auto":
+            raise
+        gradient = _by_sum(x, g)
     return gradient if operation == "cross-correlation" else _flip(gradient)
 
 
@@ -134,17 +145,24 @@ def filter_gradient_bound(
     ValueError, TypeError
         As `filter_gradient`, for factors and method.
     """
-    *factors, method = _prepared(x, g, method, batched=batched)
-    signal, slope = (f.numpy(force=True) if isinstance(f, torch.Tensor) else f for f in factors)
+    *factors, chosen = _prepared(x, g, method, batched=batched)
+    signal, slope = map(as_array, factors)
+    if chosen in ("fft", "blocked-fft"):
+        try:
+            require_finite(signal, slope)
+        except NotFiniteError:
+            if method != "auto":
+                raise
+            chosen = "direct"
     dtype = np.result_type(signal, slope)
     meet = 1.0
-    if method in ("direct", "matrix"):
+    if chosen in ("direct", "matrix"):
         if dtype.kind != "f":
             return np.zeros((slope.shape[1], signal.shape[1]))
         roundings: float = slope[:, 0].size
     else:
         dtype = np.result_type(dtype, np.float32)  # what the FFT makes of integers: float64
-        if method == "fft":
+        if chosen == "fft":
             roundings = fft_gradient_roundings(signal.shape, slope.shape)
         else:
             roundings, meet = blocked_roundings(signal.shape, slope.shape)
