@@ -14,7 +14,8 @@ from torch import nn
 
 from tests.operator_table import OPERATORS, conv, integers
 from theory import diagnose
-from theory.signals import shift
+from theory.diagnosis import equivariance
+from theory.signals import impulse, shift
 
 
 def test_kernel_in_the_interior_is_not_spoilt_by_the_border() -> None:
@@ -111,6 +112,21 @@ def test_a_classifier_is_invariant_only_if_nothing_in_it_sees_the_border() -> No
 
     assert "invariant" in diagnose(classifier("circular"), (2, 8)).shift_equivariant.reason
     assert "invariant" not in diagnose(classifier("zeros"), (2, 8)).shift_equivariant.reason
+
+
+def test_impulses_are_made_one_by_one_until_one_moves_the_output(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Red if the whole basis is laid out in advance: as many floats as cells, squared."""
+    made = []
+    monkeypatch.setattr(
+        equivariance, "impulse", lambda *where: made.append(where) or impulse(*where)
+    )
+    kept = torch.arange(64.0).double()
+    assert diagnose(lambda x: x * kept, (64,)).shift_equivariant.holds is False
+    assert len(made) == 1
+    assert diagnose(torch.sum, (64,)).shift_equivariant.holds is False
+    assert len(made) == 1 + 64
 
 
 def test_equivariant_at_two_rates_is_not_lti() -> None:

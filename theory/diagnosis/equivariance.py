@@ -150,11 +150,7 @@ class Shifts:
 
     def _invariance(self) -> str:
         """Say whether the output stays the same while the input moves round the circle."""
-        shape = self.operator.shape
-        if self.by_basis:
-            cells = [np.zeros(shape), *(impulse(shape, cell) for cell in np.ndindex(shape))]
-        inputs = cells if self.by_basis else list(self.probes())
-        for x in inputs:
+        for x in self._basis() if self.by_basis else self.probes():
             for axis in self.axes:
                 if not self._stays(x, shift(x, self.operator.along(axis, 1))):
                     return ""
@@ -162,6 +158,13 @@ class Shifts:
             return ""
         known = "exhausted" if self.exhausts and not self.faint else "sampled"
         return f"; shift-invariant ({known}): the output stays while the input moves"
+
+    def _basis(self) -> Iterator[Array]:
+        """Yield zero and every unit impulse, one by one: all of them are cells**2 floats."""
+        shape = self.operator.shape
+        yield np.zeros(shape)
+        for cell in np.ndindex(shape):
+            yield impulse(shape, cell)
 
     def _stays(self, x: Array, moved: Array) -> bool:
         norm = 2 * float(np.abs(x).sum())
