@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -185,3 +186,17 @@ def test_a_wrong_row_is_refused(
     monkeypatch.setitem(OPERATORS, row, dataclasses.replace(OPERATORS[row], **lie))
     with pytest.raises(AssertionError):
         check_row(row)
+
+
+def test_inputs_are_forgotten_as_well_as_responses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red if what is remembered is measured by the one number that a sum returns."""
+    monkeypatch.setattr(search, "_REMEMBERED_VALUES", 2**14)
+    trials = search.Trials(Operator(torch.sum, (1024,)), budget=1024)
+    tracemalloc.start()
+    try:
+        for cell in range(256):
+            trials.column((cell,))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 2 * 8 * 2**14

@@ -33,6 +33,7 @@ CLEAR = 2.0**10
 """A violation this many bounds large is beyond any doubt about the bound."""
 
 _REMEMBERED_VALUES = 2**24
+"""Values of all responses that are remembered, or of the inputs where those are larger."""
 
 _CHECKED_TOGETHER = 128
 """Impulses whose responses in batches are checked by one single call."""
@@ -69,7 +70,8 @@ class Trials:
         self.not_finite = ""
         self._memory: dict[bytes, Array] = {}
         self._batches = operator.batched
-        self._capacity = max(8, _REMEMBERED_VALUES // max(1, int(np.prod(operator.output_shape))))
+        largest = max(1, math.prod(operator.shape), math.prod(operator.output_shape))
+        self._capacity = max(8, _REMEMBERED_VALUES // largest)
         self.rounding = self._measure_rounding()
         if self.rounding.too_coarse:
             self.failure = self.failure or (
