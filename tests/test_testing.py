@@ -298,6 +298,21 @@ def test_the_budget_is_passed_on() -> None:
         assert_same_operator(circular, circular, (1, 6), **check, budget=5)
 
 
+def test_every_diagnosis_behind_an_agreement_keeps_to_the_budget(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    budgets: list[int | None] = []
+
+    def recorded(*arguments: Any, **options: Any) -> Any:
+        budgets.append(options.get("budget"))
+        return diagnose(*arguments, **options)
+
+    monkeypatch.setattr(agreement, "diagnose", recorded)
+    assert_same_operator(circular, circular, (1, 6), budget=64)
+    assert_adjoint(circular, circular_adjoint, (1, 6), budget=64)
+    assert budgets == [64] * 4
+
+
 def test_a_complex_adjoint_is_asked_about_real_outputs_only() -> None:
     """The conjugate makes no difference there; on complex outputs it would."""
 

@@ -83,6 +83,7 @@ def sameness(
     ValueError
         If one of them takes no input of this shape.
     """
+    options: dict[str, Any] = {"batched": batched, "dtype": dtype, "seed": seed, "budget": budget}
     with isolated(seed):
         one, other = (Operator(op, shape, dtype, batched=batched) for op in (a, b))
         if one.output_shape != other.output_shape:
@@ -90,33 +91,21 @@ def sameness(
             return Agreement(Finding(False, "refuted", sizes))
         left, right = Trials(one, budget), Trials(other, budget)
         x = _unlike(left, right, np.random.default_rng(seed))
-        if x is None and not (why := left.failure or right.failure):
-            cells = math.prod(one.shape)
-            options: dict[str, Any] = {"batched": batched, "dtype": dtype, "seed": seed}
-            affine = cells <= budget and all(
-                diagnose(op, shape, **options).affine.certainty == "proved" for op in (a, b)
-            )
-            x = _unlike_on_basis(left, right) if affine else None
-            if x is None and affine:
-                reason = "f(0) and the response to every unit impulse are the same"
-                return Agreement(Finding(True, "exhausted", reason))
-            if x is None:
-                return Agreement(Finding(True, "sampled", "no input found that tells them apart"))
-        if x is None:
-            return Agreement(Finding(None, "undecided", f"no difference found, but {why}"))
-    x = x.astype(np.float32 if np.float32 in (one.array_type, other.array_type) else np.float64)
-    answers = outputs(a, b, x, batched=batched)
-    return Agreement(
-        Finding(False, "refuted", "an input tells them apart"),
-        Counterexample(
-            "outputs",
-            ("a", "b"),
-            (x,),
-            {} if batched is None else {"batched": batched},
-            ("a(x)", "b(x)"),
-            *answers,
-        ),
+    if x is not None:
+        return _told_apart(a, b, x, (one, other), batched)
+    if why := left.failure or right.failure:
+        return Agreement(Finding(None, "undecided", f"no difference found, but {why}"))
+    exhausts = math.prod(one.shape) <= budget and all(
+        diagnose(op, shape, **options).affine.certainty == "proved" for op in (a, b)
     )
+    if not exhausts:
+        return Agreement(Finding(True, "sampled", "no input found that tells them apart"))
+    with isolated(seed):
+        x = _unlike_on_basis(left, right)
+    if x is not None:
+        return _told_apart(a, b, x, (one, other), batched)
+    reason = "f(0) and the response to every unit impulse are the same"
+    return Agreement(Finding(True, "exhausted", reason))
 
 
 def adjointness(
@@ -152,12 +141,7 @@ def adjointness(
     ValueError
         If `op` takes no input of this shape, or `adjoint` none of the shape of an output.
     """
-    options: dict[str, Any] = {
-        "batched": batched,
-        "dtype": dtype,
-        "seed": seed,
-        "budget": budget,
-    }
+    options: dict[str, Any] = {"batched": batched, "dtype": dtype, "seed": seed, "budget": budget}
     linear = diagnose(op, shape, **options).linear
     if linear.holds is not True:
         counterexample = None if linear.witness is None else Counterexample.of(linear.witness)
@@ -173,39 +157,75 @@ def adjointness(
             return Agreement(Finding(False, "refuted", f"A maps {there}, A* maps {back}"))
         dots = _DotTest(Trials(forward, budget), Trials(backward, budget))
         pair = dots.search(np.random.default_rng(seed))
-        if pair is None and (why := dots.failure):
-            return Agreement(Finding(None, "undecided", f"no difference found, but {why}"))
-        if pair is None:
-            back_linear = diagnose(adjoint, forward.output_shape, **options).linear
-            proved = linear.certainty == back_linear.certainty == "proved"
-            cells = math.prod(forward.shape), math.prod(backward.shape)
-            exhausts = (
-                proved
-                and max(cells) <= budget
-                and math.prod(cells) <= _MATRIX_ENTRIES
-                and not any(np.iscomplexobj(t(np.zeros(t.operator.shape))) for t in dots.trials)
-            )
-            pair = dots.entry() if exhausts else None
-            if pair is None and exhausts:
-                reason = "the matrix of A* is the transpose of that of A"
-                return Agreement(Finding(True, "exhausted", reason))
-            if pair is None:
-                reason = "no x and y found with <A x, y> other than <x, A* y>"
-                return Agreement(Finding(True, "sampled", reason))
-    kind = np.float32 if np.float32 in (forward.array_type, backward.array_type) else np.float64
-    x, y = (each.astype(kind) for each in pair)
-    sides = dot_products(op, adjoint, x, y, batched=batched)
+        exhaustible = dots.exhaustible
+    if pair is not None:
+        return _not_adjoint(op, adjoint, pair, (forward, backward), batched)
+    if why := dots.failure:
+        return Agreement(Finding(None, "undecided", f"no difference found, but {why}"))
+    exhausts = (
+        exhaustible
+        and linear.certainty == "proved"
+        and diagnose(adjoint, forward.output_shape, **options).linear.certainty == "proved"
+    )
+    if not exhausts:
+        reason = "no x and y found with <A x, y> other than <x, A* y>"
+        return Agreement(Finding(True, "sampled", reason))
+    with isolated(seed):
+        pair = dots.entry()
+    if pair is not None:
+        return _not_adjoint(op, adjoint, pair, (forward, backward), batched)
+    reason = "the matrix of A* is the transpose of that of A"
+    return Agreement(Finding(True, "exhausted", reason))
+
+
+def _told_apart(
+    a: Callable[..., Any],
+    b: Callable[..., Any],
+    x: Array,
+    operators: tuple[Operator, Operator],
+    batched: bool | None,
+) -> Agreement:
+    inputs = _as_called((x,), operators)
+    return Agreement(
+        Finding(False, "refuted", "an input tells them apart"),
+        Counterexample(
+            "outputs",
+            ("a", "b"),
+            inputs,
+            {} if batched is None else {"batched": batched},
+            ("a(x)", "b(x)"),
+            *outputs(a, b, *inputs, batched=batched),
+        ),
+    )
+
+
+def _not_adjoint(
+    op: Callable[..., Any],
+    adjoint: Callable[..., Any],
+    pair: tuple[Array, Array],
+    operators: tuple[Operator, Operator],
+    batched: bool | None,
+) -> Agreement:
+    inputs = _as_called(pair, operators)
     return Agreement(
         Finding(False, "refuted", "<A x, y> = <x, A* y> fails"),
         Counterexample(
             "dot_products",
             ("op", "adjoint"),
-            (x, y),
+            inputs,
             {} if batched is None else {"batched": batched},
             ("<A x, y>", "<x, A* y>"),
-            *sides,
+            *dot_products(op, adjoint, *inputs, batched=batched),
         ),
     )
+
+
+def _as_called(
+    inputs: tuple[Array, ...], operators: tuple[Operator, Operator]
+) -> tuple[Array, ...]:
+    """Return inputs in the narrower of the precisions that two operators are called with."""
+    single = np.float32 in [operator.array_type for operator in operators]
+    return tuple(x.astype(np.float32 if single else np.float64) for x in inputs)
 
 
 def _unlike(a: Trials, b: Trials, rng: np.random.Generator) -> Array | None:
@@ -260,6 +280,16 @@ class _DotTest:
     def failure(self) -> str:
         """What happened on the first input that one of the two had no finite answer to."""
         return next((why for t in self.trials if (why := t.failure or t.not_finite)), "")
+
+    @property
+    def exhaustible(self) -> bool:
+        """Whether outputs are real, both bases within the budget, and the matrix within memory."""
+        cells = [math.prod(t.operator.shape) for t in self.trials]
+        return (
+            all(n <= t.budget for n, t in zip(cells, self.trials, strict=True))
+            and math.prod(cells) <= _MATRIX_ENTRIES
+            and not any(np.iscomplexobj(t(np.zeros(t.operator.shape))) for t in self.trials)
+        )
 
     def search(self, rng: np.random.Generator) -> tuple[Array, Array] | None:
         """Return a small x and y for which the two sides differ."""
