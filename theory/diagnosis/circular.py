@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from theory.diagnosis.equations import Equation
-from theory.diagnosis.equivariance import Equivariance, Shifts, words
+from theory.diagnosis.equivariance import Equivariance, Shifts
+from theory.diagnosis.findings import words
 from theory.diagnosis.search import CLEAR
 from theory.signals import impulse
 from theory.signals import shift as shifted

@@ -2,7 +2,7 @@
 
 A property of shifts is judged under one of two boundaries: on the circle, where shifts wrap, or in
 the interior, where what comes in and what is lost at the ends is arbitrary. What both have in
-common is here: the finding, its words, and shift invariance.
+common is here: the finding, and shift invariance.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from theory.diagnosis.findings import Finding
+from theory.diagnosis.findings import Finding, words
 from theory.diagnosis.search import Trials, probes
 from theory.signals import impulse, shift
 
@@ -169,9 +169,3 @@ class Shifts:
     def _stays(self, x: Array, moved: Array) -> bool:
         norm = 2 * float(np.abs(x).sum())
         return self.trials.distance(self.trials(x), self.trials(moved), norm) <= 1
-
-
-def words(values: Sequence[int | None]) -> str:
-    """Return some numbers as words, without brackets if there is one."""
-    each = ["none" if v is None else str(v) for v in values]
-    return each[0] if len(each) == 1 else f"({', '.join(each)})"

@@ -14,6 +14,8 @@ from rich.text import Text
 from theory.diagnosis.witnesses import to_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from theory.diagnosis.calling import Array
     from theory.diagnosis.witnesses import Witness
 
@@ -150,8 +152,8 @@ class Diagnosis:
             holds = Text(_WORDS[finding.holds], style=style)
             table.add_row(name, holds, finding.certainty, Text(finding.reason))
         notes = Table(box=None, pad_edge=False, show_header=False)
-        for note, words in self._notes().items():
-            notes.add_row(note, Text(words))
+        for note, text in self._notes().items():
+            notes.add_row(note, Text(text))
         return Group(Text(self._title(), style="bold"), "", table, "", notes)
 
     def _repr_html_(self) -> str:
@@ -161,7 +163,7 @@ class Diagnosis:
             for name, finding in self.findings.items()
         )
         notes = "".join(
-            f"<dt>{note}</dt><dd>{html.escape(words)}</dd>" for note, words in self._notes().items()
+            f"<dt>{note}</dt><dd>{html.escape(text)}</dd>" for note, text in self._notes().items()
         )
         head = "".join(f"<th scope='col'>{heading}</th>" for heading in _HEADINGS)
         return (
@@ -191,7 +193,12 @@ class Diagnosis:
         return notes
 
 
-def _listed(values: tuple[int | None, ...]) -> str:
+def words(values: Sequence[int | None]) -> str:
+    """Return some numbers as words, without brackets if there is one."""
+    return _listed(values) if len(values) == 1 else f"({_listed(values)})"
+
+
+def _listed(values: Sequence[int | None]) -> str:
     return ", ".join("none" if v is None else str(v) for v in values)
 
 

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from theory.diagnosis.equations import Equation
-from theory.diagnosis.equivariance import Equivariance, Shifts, words
+from theory.diagnosis.equivariance import Equivariance, Shifts
+from theory.diagnosis.findings import words
 from theory.diagnosis.search import CLEAR
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 
 from theory.diagnosis.calling import Operator, isolated
 from theory.diagnosis.equations import Equation
-from theory.diagnosis.findings import Finding
+from theory.diagnosis.findings import Finding, words
 from theory.diagnosis.search import BUDGET, Trials, impulses, probes
 from theory.testing.replaying import Counterexample
 
@@ -91,21 +91,21 @@ def require_period(
     if finding.holds is not False or all(k == 1 for k in asked):
         require(diagnosis, "shift_equivariant", certainty)
         return
-    what = f"equivariant to shifts by {_listed(asked)}"
+    what = f"equivariant to shifts by {words(asked)}"
     follows = all(
         p is not None and k % p == 0 for k, p in zip(asked, diagnosis.period, strict=True)
     )
     if follows:
         exhausts = diagnosis.affine.certainty == "proved"
         exhausts &= math.prod(diagnosis.shape) <= options.get("budget", BUDGET)
-        finding = Finding(True, "exhausted" if exhausts else "sampled", f"period {_listed(asked)}")
+        finding = Finding(True, "exhausted" if exhausts else "sampled", f"period {words(asked)}")
         _require(finding, None, _subject(diagnosis), what, certainty)
         return
     counterexample = _against(diagnosis, op, asked, options)
     note = ""
     if counterexample is None and finding.witness is not None:
         counterexample, note = Counterexample.of(finding.witness), "; here is a shift by 1"
-    reason = f"the smallest shift that it follows is {_listed(diagnosis.period)}{note}"
+    reason = f"the smallest shift that it follows is {words(diagnosis.period)}{note}"
     refuted = Finding(False, "refuted", reason)
     _require(refuted, counterexample, _subject(diagnosis), what, certainty)
 
@@ -184,8 +184,3 @@ def _checked_period(period: int | Sequence[int], axes: int) -> tuple[int, ...]:
             f"{axes} shifted axes"
         )
     return tuple(int(k) for k in sizes)
-
-
-def _listed(values: Sequence[int | None]) -> str:
-    words = ["none" if v is None else str(v) for v in values]
-    return words[0] if len(words) == 1 else f"({', '.join(words)})"
