@@ -99,9 +99,11 @@ def test_a_small_budget_is_kept_and_said() -> None:
     ],
 )
 def test_shift_invariance_is_stated(op: Any, shape: tuple[int, ...], certainty: str) -> None:
-    finding = diagnose(op, shape).shift_equivariant
-    assert finding.holds is False
-    assert f"shift-invariant ({certainty})" in finding.reason
+    diagnosis = diagnose(op, shape)
+    assert diagnosis.shift_equivariant.holds is False
+    assert diagnosis.shift_invariance == certainty
+    assert diagnosis.to_dict()["shift_invariance"] == certainty
+    assert f"shift-invariant ({certainty})" in diagnosis.shift_equivariant.reason
     assert "invariant" not in diagnose(op, shape, boundary="interior").lti.reason
 
 
@@ -110,8 +112,8 @@ def test_a_classifier_is_invariant_only_if_nothing_in_it_sees_the_border() -> No
         pool = nn.Sequential(nn.AdaptiveAvgPool1d(1), nn.Flatten(), integers(nn.Linear(2, 5)))
         return nn.Sequential(conv(padding_mode=padding_mode), nn.ReLU(), pool)
 
-    assert "invariant" in diagnose(classifier("circular"), (2, 8)).shift_equivariant.reason
-    assert "invariant" not in diagnose(classifier("zeros"), (2, 8)).shift_equivariant.reason
+    assert diagnose(classifier("circular"), (2, 8)).shift_invariance == "sampled"
+    assert diagnose(classifier("zeros"), (2, 8)).shift_invariance is None
 
 
 def test_impulses_are_made_one_by_one_until_one_moves_the_output(
@@ -164,9 +166,16 @@ def test_an_output_without_axes_is_invariant_not_equivariant(op: Callable[..., A
     diagnosis = diagnose(op, (8,))
     assert diagnosis.linear.holds
     assert diagnosis.shift_equivariant.holds is False
-    assert "shift-invariant" in diagnosis.shift_equivariant.reason
+    assert diagnosis.shift_invariance is not None
     assert diagnosis.lti.holds is False
-    assert "shift-invariant" not in diagnose(lambda x: x[0], (8,)).shift_equivariant.reason
+    first = diagnose(lambda x: x[0], (8,))
+    assert first.shift_invariance is None
+    assert "shift-invariant" not in first.shift_equivariant.reason
+
+
+def test_what_follows_or_is_random_is_not_asked_whether_it_stays() -> None:
+    assert diagnose(nn.ReLU(), (8,)).shift_invariance is None
+    assert diagnose(nn.Dropout().train(), (8,)).shift_invariance is None
 
 
 def test_a_batch_that_mixes_is_not_what_is_diagnosed() -> None:

@@ -87,7 +87,7 @@ class LayersDirective(SphinxDirective):
 
 def _moves(circle: Diagnosis) -> str:
     """Return the period; or that the output stays."""
-    if "shift-invariant" in circle.shift_equivariant.reason:
+    if circle.shift_invariance is not None:
         return "invariant"
     return _numbers(circle.period)
 

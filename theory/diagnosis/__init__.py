@@ -187,6 +187,7 @@ def _diagnose(operator: Operator, boundary: Boundary, seed: int, budget: int) ->
         lti=lti,
         period=equivariance.period,
         border=equivariance.border,
+        shift_invariance=equivariance.invariance,
         kernel=kernel,
         offset=offset if linearity.affine.holds else None,
     )
@@ -230,6 +231,7 @@ def _no_function(operator: Operator, boundary: Boundary, deterministic: Finding)
         lti=unknown,
         period=nothing,
         border=nothing,
+        shift_invariance=None,
         kernel=None,
         offset=None,
     )

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from theory.diagnosis.equations import Equation
-from theory.diagnosis.equivariance import Equivariance, Shifts
 from theory.diagnosis.findings import words
 from theory.diagnosis.search import CLEAR
 from theory.signals import impulse
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from theory.diagnosis.calling import Array
+    from theory.diagnosis.equivariance import Equivariance, Shifts
     from theory.diagnosis.witnesses import Witness
 
 
@@ -43,7 +43,7 @@ class Circle:
         shifts = self._shifts
         if shifts.output_sizes is None or shifts.trials.rounding.too_coarse:
             nothing = (None,) * len(shifts.axes)
-            return Equivariance(shifts.finding(nothing, None, "", ""), nothing, nothing, nothing)
+            return shifts.judged(nothing, nothing, nothing)
         period, witness = self._periods(by_basis=False)
         if shifts.by_basis and not self._basis_follows(period):
             period, witness = self._periods(by_basis=True)
@@ -53,8 +53,8 @@ class Circle:
         )
         border = tuple(None if p is None else 0 for p in period)
         how_far = f"; a shift by 1 moves the output by {words(rate)}" if period != rate else ""
-        finding = shifts.finding(period, witness, self._why_not(period, witness), how_far)
-        return Equivariance(finding, period, rate, border)
+        why_not = self._why_not(period, witness)
+        return shifts.judged(period, rate, border, witness, why_not, how_far)
 
     def _periods(self, by_basis: bool) -> tuple[tuple[int | None, ...], Witness | None]:
         """Return the period along each axis, and the first witness against the shift by 1."""

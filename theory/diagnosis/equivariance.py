@@ -17,7 +17,7 @@ from theory.diagnosis.search import Trials, probes
 from theory.signals import impulse, shift
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from theory.diagnosis.calling import Array
     from theory.diagnosis.findings import Certainty
@@ -38,12 +38,16 @@ class Equivariance:
         How far the output moves then.
     border : tuple of (int or None)
         How many output cells at either end do not follow.
+    invariance : str, optional
+        How it is known that the output stays while the input moves round the circle; None where
+        that is not so or not known, and where shifts by one cell are followed.
     """
 
     finding: Finding
     period: tuple[int | None, ...]
     rate: tuple[int | None, ...]
     border: tuple[int | None, ...]
+    invariance: Certainty | None = None
 
     @property
     def at_equal_rate(self) -> bool:
@@ -107,35 +111,45 @@ class Shifts:
             passes = difference <= rounding.bound(left, right, norm, responses=2)
             self.faint = bool((doubtful & passes & where).any())
 
-    def finding(
-        self, period: Sequence[int | None], witness: Witness | None, why_not: str, how_far: str
-    ) -> Finding:
-        """Return the finding for the periods along all axes.
+    def judged(
+        self,
+        period: tuple[int | None, ...],
+        rate: tuple[int | None, ...],
+        border: tuple[int | None, ...],
+        witness: Witness | None = None,
+        why_not: str = "",
+        how_far: str = "",
+    ) -> Equivariance:
+        """Return the finding for what holds along all axes, together with that.
 
         Parameters
         ----------
-        period : sequence of (int or None)
-            The smallest shift that is followed along each axis.
+        period, rate, border : tuple of (int or None)
+            As in `Equivariance`.
         witness : Witness, optional
             What speaks against the shift by one cell.
         why_not, how_far : str
             The reason if it is not followed, and what to add if it is.
         """
+        along = period, rate, border
         certainty, reason = self._certainty()
-        if witness is not None:
-            if any(p is not None for p in period):
-                why_not = f"{why_not}; period {words(period)} ({certainty})"
-            return Finding(False, "refuted", f"{why_not}{self._invariance()}", witness)
-        if self.trials.failure:
-            return Finding(None, "undecided", f"no witness, but {self.trials.failure}")
-        if self.movable and all(p == 1 for p in period):
-            return Finding(True, certainty, f"{reason}{how_far}")
+        if witness is None and self.trials.failure:
+            why = f"no witness, but {self.trials.failure}"
+            return Equivariance(Finding(None, "undecided", why), *along)
+        if witness is None and self.movable and all(p == 1 for p in period):
+            return Equivariance(Finding(True, certainty, f"{reason}{how_far}"), *along)
         invariance = self._invariance()
-        if not self.movable or invariance:
-            why = "the output has no cells that a shift moves"
-            return Finding(False, "refuted", f"{why}{invariance}")
-        why = f"period {words(period)}, but no input shows that smaller shifts fail"
-        return Finding(None, "undecided", why)
+        if witness is None and self.movable and invariance is None:
+            why = f"period {words(period)}, but no input shows that smaller shifts fail"
+            return Equivariance(Finding(None, "undecided", why), *along)
+        if witness is None:
+            why_not = "the output has no cells that a shift moves"
+        elif any(p is not None for p in period):
+            why_not = f"{why_not}; period {words(period)} ({certainty})"
+        if invariance is not None:
+            stays = "the output stays while the input moves"
+            why_not = f"{why_not}; shift-invariant ({invariance}): {stays}"
+        return Equivariance(Finding(False, "refuted", why_not, witness), *along, invariance)
 
     def _certainty(self) -> tuple[Certainty, str]:
         if self.pointwise:
@@ -148,16 +162,15 @@ class Shifts:
             return "sampled", "impulse responses move with the input, but affine is only sampled"
         return "sampled", "no witness found"
 
-    def _invariance(self) -> str:
-        """Say whether the output stays the same while the input moves round the circle."""
+    def _invariance(self) -> Certainty | None:
+        """Find out whether the output stays the same while the input moves round the circle."""
         for x in self._basis() if self.by_basis else self.probes():
             for axis in self.axes:
                 if not self._stays(x, shift(x, self.operator.along(axis, 1))):
-                    return ""
+                    return None
         if self.trials.failure:
-            return ""
-        known = "exhausted" if self.exhausts and not self.faint else "sampled"
-        return f"; shift-invariant ({known}): the output stays while the input moves"
+            return None
+        return "exhausted" if self.exhausts and not self.faint else "sampled"
 
     def _basis(self) -> Iterator[Array]:
         """Yield zero and every unit impulse, one by one: all of them are cells**2 floats."""

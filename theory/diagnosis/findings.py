@@ -91,6 +91,10 @@ class Diagnosis:
     border : tuple of (int or None)
         For each shifted axis how many output cells at either end do not follow these shifts: none
         on the circle; in the interior those that depend on what is beyond the ends, and no more.
+    shift_invariance : str, optional
+        How it is known, ``exhausted`` or ``sampled``, that the output stays while the input moves
+        round the circle; None where that is not so or not known, and where shifts by one cell are
+        followed.
     kernel : array, optional
         When LTI: the response to the unit impulse in each input channel, at the origin of the
         circle, or in the middle cell of the interior; shape ``(c_out, c_in, *spatial)`` without the
@@ -115,6 +119,7 @@ class Diagnosis:
     lti: Finding
     period: tuple[int | None, ...]
     border: tuple[int | None, ...]
+    shift_invariance: Certainty | None
     kernel: Array | None
     offset: Array | None
     warnings: tuple[str, ...] = ()
@@ -135,6 +140,7 @@ class Diagnosis:
             **{name: finding.to_dict() for name, finding in self.findings.items()},
             "period": list(self.period),
             "border": list(self.border),
+            "shift_invariance": self.shift_invariance,
             "kernel": None if self.kernel is None else to_json(self.kernel),
             "offset": None if self.offset is None else to_json(self.offset),
             "warnings": list(self.warnings),

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from theory.diagnosis.equations import Equation
-from theory.diagnosis.equivariance import Equivariance, Shifts
 from theory.diagnosis.findings import words
 from theory.diagnosis.search import CLEAR
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from theory.diagnosis.calling import Array
+    from theory.diagnosis.equivariance import Equivariance, Shifts
     from theory.diagnosis.witnesses import Witness
 
 _DENSE_INPUTS = 12
@@ -57,7 +57,7 @@ class Interior:
         shifts = self._shifts
         nothing: tuple[int | None, ...] = (None,) * len(shifts.axes)
         if shifts.output_sizes is None or shifts.trials.rounding.too_coarse:
-            return Equivariance(shifts.finding(nothing, None, "", ""), nothing, nothing, nothing)
+            return shifts.judged(nothing, nothing, nothing)
         steps = [self._step(axis) for axis in shifts.axes]
         if shifts.by_basis:
             steps = self._confirmed(steps)
@@ -65,13 +65,14 @@ class Interior:
         rate = tuple(None if step is None else step.output_by for step in steps)
         border = tuple(None if step is None else step.border for step in steps)
         how_far = f", a shift by 1 moves the output by {words(rate)}" if period != rate else ""
-        finding = shifts.finding(
+        return shifts.judged(
             period,
+            rate,
+            border,
             self._witness(period),
             "f(shift x) is no shift of f(x) in the interior",
             f"; border {words(border)}{how_far}",
         )
-        return Equivariance(finding, period, rate, border)
 
     def _step(self, axis: int, start: int = 1) -> _Step | None:
         """Return the smallest shift from `start` on that is followed on every input tried."""
