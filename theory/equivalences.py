@@ -212,27 +212,25 @@ def rank_bound(filters: int, channels: int, kernel: int, side: int) -> int:
     return min(channels * side**2, filters * out**2 - relations)
 
 
-def class_dimension_bound(
-    filters: int, *, channels: int = 3, kernel: int = 5, side: int = 32, classes: int = 10
-) -> int:
-    """Bound the dimension of what a linear network computes whose first layer has few filters.
+def class_dimension_bound(filters: int) -> int:
+    """Bound the dimension of what a linear network on CIFAR-10 computes, by its first layer.
 
-    Whatever follows the convolution, each class weighs the image by a vector in its row space: the
-    weights of the convolution choose the space, then each class a vector in it.
+    That layer is a convolution with kernels of side 5, without padding. Whatever follows it, each
+    class weighs the image by a vector in its row space: the weights of the convolution choose the
+    space, then each class a vector in it.
 
     Parameters
     ----------
-    filters, channels, kernel, side : int
-        Of the convolution, as for `rank_bound`.
-    classes : int
-        Outputs of the network.
+    filters : int
+        Of the convolution.
 
     Returns
     -------
     int
-        An upper bound; less than ``classes * channels * side**2``, the dimension of all linear
-        maps, if the network cannot compute every one.
+        An upper bound; less than 30720, the dimension of all linear maps from images to classes, if
+        the network cannot compute every one.
     """
+    classes, channels, side, kernel = 10, 3, 32, 5
     free = classes * rank_bound(filters, channels, kernel, side)
     chosen = conv_parameters(channels, filters, kernel, bias=False)
     return min(classes * channels * side**2, free + chosen)
