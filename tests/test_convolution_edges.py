@@ -101,6 +101,11 @@ def test_the_largest_integer_is_still_allowed():
         convolve(np.array([largest]), np.array([1, 1]))
 
 
+def test_the_largest_integer_may_be_negative():
+    with pytest.raises(ValueError, match="may reach 18446744073709551616, beyond int64"):
+        convolve(np.array([-(2**62), 1]), np.array([4]))
+
+
 @pytest.mark.parametrize(
     ("channels", "weight", "groups"),
     [

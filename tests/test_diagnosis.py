@@ -45,6 +45,13 @@ def test_the_border_of_a_zero_padded_convolution_is_tight(n: int, k: int, border
     assert (found.lti.certainty, found.border) == ("exhausted", (border,))
 
 
+def test_what_is_lost_when_the_last_cells_leave_belongs_to_the_border() -> None:
+    leak = torch.zeros(16, dtype=torch.float64)
+    leak[2] = 1e-13
+    found = diagnose(lambda x: x.roll(1) + leak * x[-1], (16,), boundary="interior")
+    assert found.border == (3,)
+
+
 def test_a_border_that_leaves_nothing_to_compare() -> None:
     found = diagnose(conv(k=9, padding_mode="zeros"), (2, 8), boundary="interior")
     assert found.lti.holds is False

@@ -130,6 +130,17 @@ def test_raising_on_some_inputs_leaves_it_undecided() -> None:
     assert diagnosis.kernel is None
 
 
+def _raises_on_large_and_is_nan_in_a_cell(x: np.ndarray) -> np.ndarray:
+    if abs(x).max() > 1e5:
+        raise ValueError("too large")
+    return np.where(np.arange(6) == 2, np.nan, x)
+
+
+def test_one_nan_beside_finite_values_does_not_stand_for_an_error() -> None:
+    diagnosis = diagnose(_raises_on_large_and_is_nan_in_a_cell, (6,))
+    assert diagnosis.shift_equivariant.holds is False
+
+
 @pytest.mark.parametrize("op", [torch.log, torch.exp, torch.reciprocal, np.sqrt])
 def test_values_that_are_not_finite(op: Callable[..., Any]) -> None:
     diagnosis = diagnose(op, (8,))
@@ -275,6 +286,9 @@ def test_the_module_and_the_generators_come_back_as_they_were() -> None:
     module[2].eval()
     module(torch.randn(4, 2, 8)).sum().backward()
     before = _snapshot(module)
+    random.seed(7)  # a state that no earlier diagnosis has left behind
+    np.random.seed(7)  # noqa: NPY002
+    torch.manual_seed(7)
     generators = (torch.get_rng_state(), np.random.get_state(), random.getstate())  # noqa: NPY002
     diagnosis = diagnose(module, (2, 8))
     for finding in diagnosis.findings.values():

@@ -182,6 +182,15 @@ def test_what_is_run_on_request_says_what_it_needs(build):
     assert "test accuracy, resnet-18-pretrained at the lowest validation loss: needs a GPU" in html
 
 
+def test_what_was_run_on_request_is_not_said_to_wait(build, tmp_path):
+    recipe = study("assignment-3").recipe("resnet-18-pretrained", "sgd")
+    curves = Curves(*([0.5] * recipe.epochs for _ in dataclasses.fields(Curves)))
+    Store(tmp_path).write(record(recipe, 0, study="assignment-3", curves=curves))
+    html = text(build("# Page\n\n```{missing-runs} assignment-3\n```\n", "_ext.measurements"))
+    assert "python -m experiments run assignment-3" in html
+    assert "is run only when it is named" not in html
+
+
 def test_the_fewest_seeds_are_counted(build, tmp_path):
     for index, recipe in enumerate(STUDY.recipes):
         for seed in range(2 + (index > 0)):
@@ -259,11 +268,12 @@ def test_a_page_that_asks_for_what_is_not_there_fails_the_build(
 def test_a_portrait_is_shown_beside_the_run_it_belongs_to(build, tmp_path):
     recipe = STUDY.recipe("conv-gap", "adam")
     page = f"# Page\n\n```{{portrait}} {STUDY.name} {recipe.name}\n```\n"
-    path = Store(tmp_path).write(record(recipe, 3))
+    _, *sitters = (Store(tmp_path).write(record(recipe, seed)) for seed in (0, 1, 3))
     maps = np.zeros((2, 5, 4, 4), np.float16)
-    save_portrait(Portrait(np.ones((5, 3, 2, 2), np.float16), maps, maps), place(path))
+    for path in sitters:
+        save_portrait(Portrait(np.ones((5, 3, 2, 2), np.float16), maps, maps), place(path))
     html = build(page, "_ext.measurements", "_ext.portraits")
-    assert f"{recipe.name}, seed 3" in html
+    assert f"{recipe.name}, seed 1" in html  # the first that has one
     assert html.count('<img alt="Maps of 4x4 cells') == 4  # first and last, light and dark
 
 
@@ -354,6 +364,10 @@ def test_trials_run_once_for_each_state_of_their_sources(theory):
     (theory / "theory" / "test_law.py").write_text("def test_law():\n    pass\n", "utf-8")
     theory_verdicts()
     assert (theory / "runs").read_text() == "run run "
+    forget()
+    (theory / "theory" / "claims.toml").write_text("[a-claim]\n", "utf-8")
+    theory_verdicts()
+    assert (theory / "runs").read_text() == "run run run "
     assert {path.suffix for path in (theory / "kept").iterdir()} == {".json"}
 
 
@@ -396,15 +410,16 @@ def test_trials_start_if_a_page_shows_verdicts(tmp_path, monkeypatch):
 
 
 def test_what_trials_say_is_shown_once_a_page_and_typeset(build, theory):
-    claim = "nni-2023-ex1-q1a-params-3"
+    claim, next_claim = "nni-2023-ex1-q1a-params-3", "nni-2023-ex1-q1a-params-20"
     made_up = CONFTEST.replace("a-claim", claim).replace(
         '"correction": None', '"correction": "it\'s \\"two\\" -- or three"'
     )
     (theory / "theory" / "conftest.py").write_text(made_up, "utf-8")
     others = "```{other-claims} theory/test_law.py\n```\n"
-    ledger = "```{ledger} nni-2023-ex1\n```\n"  # what the claim above it links to
+    ledger = "```{ledger} nni-2023-ex1\n```\n"  # what the claims above it link to
+    named = "\n".join(f"```{{claims}}\n{each}\n```\n" for each in (claim, next_claim))
     html = build(
-        f"# Page\n\n{others}\n```{{claims}}\n{claim}\n```\n\n{others}\n{ledger}",
+        f"# Page\n\n{others}\n{named}\n{others}\n{ledger}",
         "_ext.measurements",
         "_ext.claims",
         "_ext.verdicts",

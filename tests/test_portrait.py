@@ -47,6 +47,13 @@ def test_the_sitter_is_left_as_it_was(network: nn.Sequential, images: torch.Tens
     assert not any(layer._forward_hooks for layer in network.modules())
 
 
+def test_a_sitter_in_evaluation_mode_stays_in_it(
+    network: nn.Sequential, images: torch.Tensor
+) -> None:
+    portrait.take(network.eval(), images)
+    assert not network.training
+
+
 def test_a_network_of_one_convolution_shows_its_maps_twice(images: torch.Tensor) -> None:
     network, _ = layers.build("conv5k3 relu fc10", (3, 8, 8))
     shown = portrait.take(network, images)

@@ -449,6 +449,12 @@ def test_a_battery_without_an_operator_says_so() -> None:
         TestNothing().test_linear()
 
 
+def _raises_on_large(x: np.ndarray) -> np.ndarray:
+    if abs(x).max() > 1e5:
+        raise ValueError("too large")
+    return x
+
+
 FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "a wrong matrix": ("test_dense", {"dense": lambda self: TestBlur.dense(self).T}),
     "a matrix of another shape": ("test_dense", {"dense": lambda self: np.eye(5)}),
@@ -463,6 +469,10 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "said not to be LTI": ("test_lti", {"lti": False}),
     "said to have a period": ("test_period", {"period": 2}),
     "said to have none": ("test_period", {"period": None}),
+    "said to have none where nothing is known": (
+        "test_period",
+        {"period": None, "operator": lambda self: _raises_on_large},
+    ),
     "a rectifier": ("test_linear", {"operator": lambda self: torch.relu}),
     "a rectifier, affine": ("test_affine", {"operator": lambda self: torch.relu}),
     "a rectifier, LTI": ("test_lti", {"operator": lambda self: torch.relu}),
