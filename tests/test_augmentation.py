@@ -93,6 +93,12 @@ def test_every_version_of_an_image_comes_up_and_no_other(
     assert all(40 < count < 160 for count in counts.values())
 
 
+def test_each_axis_has_corners_of_its_own() -> None:
+    cuts = Inputs(crop=4).draw(200, (4, 9), torch.Generator().manual_seed(0))
+    top, left, _ = (set(each.tolist()) for each in cuts.T)
+    assert (top, left) == ({0}, set(range(6)))
+
+
 def test_evaluation_crops_the_middle_and_adds_no_frame() -> None:
     images = _images()
     middle = inputs_of(_recipe(augmentation="crop6 flip"), images)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import catalog, datasets
+from experiments import catalog, datasets, executors, sweep
 from experiments.catalog import studies
 from experiments.datasets import DATA_VARIABLE
 from experiments.records import Store
@@ -111,6 +111,16 @@ def test_a_fleet_can_be_asked_for(convlaws, tmp_path):
     assert convlaws(*arguments, "--fleet", 0, "--store", tmp_path)[0] == 2
 
 
+def test_worker_processes_share_the_cores(convlaws, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(executors, "available_cores", lambda: 8)
+    monkeypatch.setattr(sweep, "plan", lambda *_, threads, **__: asked.append(threads) or [])
+    arguments = ("run", "digits", "--executor", "processes", "--store", tmp_path)
+    for more in ((), ("--workers", 4), ("--workers", 3), ("--workers", 9)):
+        assert convlaws(*arguments, *more)[0] == 0
+    assert asked == [1, 2, 2, 1]
+
+
 def test_worker_processes_can_be_asked_for(tmp_path):
     """As a command of its own: what workers get must not live in ``__main__``."""
     command = (
@@ -179,6 +189,10 @@ def test_a_wrong_batch_file_is_one_line(refused, tmp_path, size, label, message)
         (("--executor", "dask", "--workers", 2), "--workers needs --executor processes"),
         (("--executor", "dask"), "--scheduler ADDRESS and --executor dask need each other"),
         (("--scheduler", "tcp://host:1"), "--scheduler ADDRESS and --executor dask need"),
+        (
+            ("--executor", "dask", "--scheduler", "tcp://host:1", "--device", "cuda"),
+            "give --fleet N",
+        ),
         (("--epochs-scale", 0), "epochs are scaled by a positive number, got 0"),
     ],
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 from functools import cache
-from itertools import chain
+from itertools import chain, count
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -44,6 +45,7 @@ CASES = {
     "weight decay": _seeds(_with({"weight_decay": 0.3}), BASE),
     "weight decay of Adam": _seeds(_with(ADAM | {"weight_decay": 0.3}), _with(ADAM)),
     "learning rates": _seeds(BASE, _with({"lr": 0.3}), _with({"lr": 0.01})),
+    "two seeds, one of them twice": [*_seeds(BASE), Member(_with({"lr": 0.3}), 1)],
     "schedules": _seeds(_with({"schedule": "step-1-0.1"}), _with({"schedule": "cosine"})),
     "learning rates of one seed": [
         Member(_with({"lr": lr} | extra, **DROPOUT, augmentation="pad1 flip"), 3)
@@ -290,6 +292,19 @@ def test_the_times_of_the_members_are_those_of_the_fleet():
     seconds = [record.provenance["wall_seconds"] for record in (short, long)]
     assert epochs[0] < epochs[1]
     assert seconds[0] / seconds[1] == pytest.approx(epochs[0] / epochs[1], rel=0.2)
+
+
+def test_the_shares_of_the_members_are_all_of_the_training_time(monkeypatch):
+    clock = SimpleNamespace(perf_counter=map(float, count()).__next__)
+    monkeypatch.setattr(fleet_training, "time", clock)  # every epoch's updates take a second
+    settings = {"validation": 300, "examples": 40, "batch": 40, "epochs": 20}
+    told = []
+    records = _fleet(
+        [Member(_with(ADAM | {"lr": 0.1}, patience=some, **settings), 0) for some in (1, 3, 20)],
+        on_epoch=told.append,
+    )
+    seconds = sum(record.provenance["training_seconds"] for record in records)
+    assert seconds == pytest.approx(len(told), abs=len(records) * 0.0005)
 
 
 def test_learning_happens_in_bfloat16_too():

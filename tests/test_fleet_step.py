@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from experiments import datasets
-from experiments.augmentation import inputs_of
+from experiments.augmentation import Inputs, inputs_of
 from experiments.fleet import Member, fastest_size, feed
 from experiments.fleet import calibration as calibration_module
 from experiments.fleet import step as step_module
@@ -20,7 +20,7 @@ from experiments.fleet.feed import Stock, streams
 from experiments.fleet.step import Replayed
 from experiments.fleet.training import FleetRun
 from experiments.recipe import Optimizer, Recipe
-from experiments.training import random_stream, reproducible
+from experiments.training import EVALUATION_BATCH, random_stream, reproducible
 
 RECIPE = Recipe(
     "x.adam",
@@ -176,6 +176,20 @@ def test_views_show_what_a_solo_run_sees(augmentation):
     still, _ = stock.batch(stock.still(torch.arange(20).expand(2, -1)))
     for index, own in enumerate(still.split(1, dim=1)):
         assert torch.equal(own, inputs[index].evaluation(data.train_images[:20]))
+
+
+def test_members_are_evaluated_on_no_more_images_than_fit(monkeypatch):
+    run = _run(dataclasses.replace(RECIPE, network="fc10", epochs=1, resize=16))
+    sizes, batch = [], Stock.batch
+
+    def spy(stock, views):
+        sizes.append(2 * views.shape[1])
+        return batch(stock, views)
+
+    monkeypatch.setattr(Stock, "batch", spy)
+    run.train(None)
+    images = datasets.load("digits").test_images
+    assert max(sizes) <= Inputs(resize=16).fitting(EVALUATION_BATCH, images) < 2 * len(images)
 
 
 @pytest.mark.parametrize(

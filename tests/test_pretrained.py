@@ -162,7 +162,8 @@ def test_a_sweep_asks_for_them_before_it_trains(root, tmp_path, monkeypatch) -> 
     monkeypatch.setattr(pooch, "retrieve", refuse)
     store = Store(tmp_path / "store")
     digits = catalog.study("digits")
-    runs = sweep.plan(digits, [0], store, recipes=[RECIPE], data_root=root)
-    assert len(runs) == 1
+    recipes = [digits.recipes[0], RECIPE]
+    runs = sweep.plan(digits, [0], store, recipes=recipes, data_root=root)
+    assert len(runs) == 2
     with pytest.raises(DataError, match="cannot download weights"):
-        sweep.plan(digits, [0], store, recipes=[RECIPE], data_root=tmp_path)
+        sweep.plan(digits, [0], store, recipes=recipes, data_root=tmp_path)

@@ -62,6 +62,11 @@ def test_a_difference_pairs_seeds(make_record) -> None:
     assert quantity.reads == {"wide": 4, "narrow": 4}
 
 
+def test_a_difference_reads_as_far_as_either_of_the_two() -> None:
+    late, early = (at_epoch("test_loss", "wide", epoch) for epoch in (4, 2))
+    assert difference(late, early).reads == difference(early, late).reads == {"wide": 4}
+
+
 def test_a_difference_says_once_what_both_have_in_common() -> None:
     def gap(role):
         return difference(at_epoch("test_loss", role, 4), at_epoch("train_loss", role, 4))
@@ -118,6 +123,12 @@ def test_noise_does_not_rise(make_record) -> None:
     standard_error = 0.1 * np.sqrt(2 / 400)
     assert abs(rises.mean()) < 4 * standard_error
     assert own_minimum.mean() > 10 * standard_error  # the biased reading, which this is not
+
+
+def test_the_epoch_of_the_minimum_is_told_by_the_other_seeds_alone(make_record) -> None:
+    curves = ([0.0, 1.0, 1.0, 1.0], [1.0, 0.5, 1.0, 1.0])
+    runs = {"wide": {s: make_record(WIDE, s, test_loss=curve) for s, curve in enumerate(curves)}}
+    assert loss_rise("wide", 4).values(runs) == {0: 0.0, 1: 0.0}
 
 
 def test_a_lone_curve_rises_from_its_own_minimum(make_record) -> None:
@@ -253,6 +264,7 @@ def test_both_sets_are_counted(make_record) -> None:
     [
         ({"train_loss": [3.0, 2.4, 2.2, 2.4]}, 1),
         ({"train_loss": [3.0, 2.4, 2.2, 2.2]}, 0),
+        ({"train_loss": math.log(10)}, 1),
         ({"train_loss": 2.2, "diverged_after": 3}, 1),
         ({"train_loss": 2.2, "diverged_after": 0}, 1),
     ],

@@ -156,6 +156,13 @@ def test_a_store_that_cannot_be_written_is_found_out_beforehand(tmp_path):
     assert list((tmp_path / "new").iterdir()) == []
 
 
+def test_there_must_be_room_for_a_record_beforehand(tmp_path, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(os, "fsync", lambda file: sizes.append(os.fstat(file).st_size))
+    Store(tmp_path).check_writable()
+    assert sizes == [2**16]
+
+
 def test_a_full_disk_leaves_no_trace(tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

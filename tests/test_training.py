@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from experiments import datasets, sampling, training
 from experiments.augmentation import Inputs
+from experiments.course import Course
 from experiments.recipe import Optimizer, Recipe
 from experiments.records import Record
 from experiments.training import train
@@ -32,7 +33,7 @@ def test_the_same_recipe_and_seed_give_the_same_record():
 
 def test_the_callers_random_state_and_threads_are_left_alone():
     before, threads = torch.get_rng_state(), torch.get_num_threads()
-    _train()
+    train(RECIPE, 0, study="test", threads=threads + 1)
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.get_num_threads() == threads
 
@@ -292,6 +293,13 @@ def test_patience_stops_a_run_that_no_longer_improves():
     assert all(min(losses[i - 3 : i]) < losses[i - 4] for i in range(4, len(losses)))
     assert not record.diverged
     assert Record.from_json(record.to_json()) == record
+
+
+def test_a_loss_that_stays_the_same_does_not_improve():
+    course = Course(dataclasses.replace(RECIPE, validation=10, patience=2, epochs=9))
+    for finished in (False, False, True):
+        course.add((1.0, 0.5), (1.0, 0.5), (1.0, 0.5), dict)
+        assert course.finished == finished
 
 
 def test_the_best_weights_are_those_of_the_lowest_validation_loss(monkeypatch):

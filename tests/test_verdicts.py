@@ -177,6 +177,12 @@ def test_only_a_test_accuracy_has_noise_of_the_test_set(make_record) -> None:
     assert trained.test_set_interval is None
 
 
+def test_seeds_that_agree_confirm_a_number_at_any_resolution(make_record) -> None:
+    records = [make_record(recipe("wide", "slow"), seed, train_accuracy=0.5) for seed in SEEDS]
+    exact = Reported("toy-acc", at_epoch("train_accuracy", "wide", 4), 0.5, resolution=0.0)
+    assert judged(exact, records).verdict == "reproduced"
+
+
 def test_the_wrong_epoch_is_seen(make_record) -> None:
     records = [
         make_record(recipe("wide", "slow"), seed, test_accuracy=[0.3, 0.5, 0.7, 0.8])
@@ -216,8 +222,9 @@ def test_better(pairs, gain, verdict) -> None:
     assert claim.findings[0].measured == pytest.approx(gain)
 
 
-def test_equal_is_not_better(pairs) -> None:
-    claim = judged(Within("toy-gain", GAIN, above=0), pairs([0.0] * 4))
+@pytest.mark.parametrize("bound", ["above", "below"])
+def test_equal_is_neither_better_nor_worse(pairs, bound) -> None:
+    claim = judged(Within("toy-gain", GAIN, **{bound: 0}), pairs([0.0] * 4))
     assert claim.verdict == "not_reproduced"
 
 
