@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from theory.commands import audit, diagnose
+from theory.commands.targets import BadInputError
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -132,6 +135,24 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert message in err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        lambda: diagnose.diagnose("torch.nn:ReLU", shape="eight"),
+        lambda: diagnose.diagnose("torch.nn:ReLU", shape="8", axes="x"),
+        lambda: diagnose.diagnose("torch.nn:ReLU", shape="8", axes="1"),
+        lambda: diagnose.diagnose("os:getcwd"),
+        lambda: audit.audit("torch.nn:ReLU", shape="eight"),
+        lambda: audit.audit("torch.nn:Flatten", shape="0"),
+    ],
+)
+def test_bad_input_is_a_value_error_and_not_its_own_cause(command: Callable[[], None]) -> None:
+    with pytest.raises(BadInputError) as caught:
+        command()
+    assert isinstance(caught.value, ValueError)
+    assert not isinstance(caught.value.__cause__, BadInputError)
 
 
 def test_help_shows_examples(

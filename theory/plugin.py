@@ -71,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
             config.getoption("operator_kwargs") or "{}",
             config.getoption("boundary") or "circular",
         )
-    except (BadInputError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise pytest.UsageError(" ".join(str(error).split())) from None
     config.args = [str(_HERE)]
 

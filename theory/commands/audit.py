@@ -46,8 +46,9 @@ def audit(
     model = operator(target, parsed_kwargs(kwargs), seed)
     if not isinstance(model, torch.nn.Module):
         model = _made(target, model, seed)
+    sizes = parsed_shape(shape)
     try:
-        facts = _audit(model, parsed_shape(shape))
+        facts = _audit(model, sizes)
     except (TypeError, ValueError) as error:
         raise BadInputError(str(error)) from error
     if as_json:

@@ -74,9 +74,10 @@ def diagnose(
         raise BadInputError(f"--figure {figure}: expected a .svg file in an existing folder")
     judged_on = parsed_boundary(boundary)
     op = operator(target, parsed_kwargs(kwargs), seed)
+    sizes = None if shape is None else parsed_shape(shape)
+    settings = {"boundary": judged_on, "axes": parsed_axes(axes), "seed": seed}
     try:
-        settings = {"boundary": judged_on, "axes": parsed_axes(axes), "seed": seed}
-        diagnosis = _diagnosis(op, shape, settings)
+        diagnosis = _diagnosis(op, sizes, settings)
     except (TypeError, ValueError) as error:
         raise BadInputError(str(error)) from error
     if figure is not None:
@@ -101,16 +102,18 @@ def _drawn(diagnosis: Diagnosis, path: Path) -> None:
         raise BadInputError(f"--figure {path}: not written: {error}") from error
 
 
-def _diagnosis(op: Callable[..., Any], shape: str | None, settings: dict[str, Any]) -> Diagnosis:
+def _diagnosis(
+    op: Callable[..., Any], shape: tuple[int, ...] | None, settings: dict[str, Any]
+) -> Diagnosis:
     if shape is not None:
-        return _diagnose(op, parsed_shape(shape), **settings)
+        return _diagnose(op, shape, **settings)
     refusals = []
     for sizes in _default_shapes(op):
         try:
             return _diagnose(op, sizes, **settings)
         except ValueError as error:
             refusals.append(error)
-    raise BadInputError(f"no default shape fits, give --shape; last tried: {refusals[-1]}")
+    raise ValueError(f"no default shape fits, give --shape; last tried: {refusals[-1]}")
 
 
 def _default_shapes(op: Callable[..., Any]) -> Iterator[tuple[int, ...]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class BadInputError(Exception):
+class BadInputError(ValueError):
     """What the user can mend; the message is the one line that says how."""
 
 
