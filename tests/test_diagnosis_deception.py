@@ -109,6 +109,59 @@ def test_a_nonlinear_spelling_of_the_identity_is_never_called_proved() -> None:
     assert diagnosis.lti.certainty == "sampled"
 
 
+def _despiked(x: torch.Tensor) -> torch.Tensor:
+    if len(torch.nonzero(x == -9999.0)):
+        x = torch.where(x == -9999.0, 0.0, x)
+    return 2 * x
+
+
+def _asks_and_catches(x: torch.Tensor) -> torch.Tensor:
+    try:
+        if x.max() > 1e20:
+            return 3 * x
+    except RuntimeError:
+        pass
+    return 2 * x
+
+
+def _reads_and_catches(x: torch.Tensor) -> torch.Tensor:
+    try:
+        if x.numpy().max() > 1e20:
+            return 3 * x
+    except (RuntimeError, TypeError, AttributeError):
+        pass
+    return 2 * x
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        _despiked,
+        lambda x: 3 * x if x[x == 0.3].numel() else 2 * x,
+        lambda x: 3 * x if len(x.masked_select(x == 0.3)) else 2 * x,
+        lambda x: 2 * x if len(torch.unique(x)) != 7 else 3 * x,
+        _asks_and_catches,
+        _reads_and_catches,
+    ],
+    ids=["nonzero", "mask", "masked_select", "unique", "swallowed", "numpy, swallowed"],
+)
+def test_a_branch_that_tracing_does_not_see_is_not_called_proved(op: Callable[..., Any]) -> None:
+    diagnosis = diagnose(op, (8,))
+    for finding in diagnosis.findings.values():
+        if finding is not diagnosis.deterministic:
+            assert finding.certainty in ("sampled", "refuted")
+
+
+def test_a_shape_that_constants_decide_hinders_no_proof() -> None:
+    mask = torch.arange(8) % 2 == 0
+    for op in (
+        lambda x: x[mask],
+        lambda x: x[torch.tensor([0, 2])],
+        lambda x: x * torch.nonzero(mask).sum(),
+    ):
+        assert diagnose(op, (8,)).linear.certainty == "proved"
+
+
 def test_an_unknown_primitive_is_named() -> None:
     diagnosis = diagnose(lambda x: torch.special.entr(x * 0) + x, (8,))
     assert diagnosis.linear.certainty == "sampled"

@@ -115,7 +115,10 @@ def _doubt(structure: Structure | None, untraceable: str) -> str:
     if structure is None:
         return f"not provable from its structure: {untraceable}"
     if structure.level is Level.UNKNOWN:
-        return f"not provable: primitive {structure.culprit} is unknown, random or writes in place"
+        return (
+            f"not provable: primitive {structure.culprit} is unknown, random, writes in place or "
+            "has a shape that depends on values"
+        )
     if structure.level is Level.NONLINEAR:
         return f"not provable: primitive {structure.culprit} is nonlinear"
     return "not provable from its structure"

@@ -2,7 +2,9 @@
 
 The graph is interpreted over the lattice constant < linear < affine < nonlinear < unknown, where
 `linear` is a linear function of the operator's input. A primitive that the tables do not name is
-`unknown`, unless all that it sees is constant; nothing is guessed from a name. The proof is of the
+`unknown`, unless all that it sees is constant; nothing is guessed from a name. So is all of a graph
+that holds a result whose shape depends on the input's values, whether or not the output depends on
+it: the operator may have branched on that shape, which leaves no other mark. The proof is of the
 traced program in exact arithmetic: rounding is not part of it.
 """
 
@@ -57,6 +59,7 @@ def interpret(graph: torch.fx.Graph) -> Structure:
     """Interpret a graph over the lattice of levels."""
     levels: dict[torch.fx.Node, Level] = {}
     culprit = ""
+    sizing = ""
     names: list[str] = []
     for node in graph.nodes:
         if node.op == "placeholder":
@@ -70,11 +73,15 @@ def interpret(graph: torch.fx.Graph) -> Structure:
         else:
             levels[node] = _level(node, levels)
             names.append(_primitive(node))
+            if _is_sized_by_values(node, levels):
+                sizing = sizing or _primitive(node)
         if node.op == "call_function" and levels[node] is not Level.CONSTANT:
             if _rounds(node, levels):
                 levels[node] = max(levels[node], Level.NONLINEAR)
             if levels[node] >= Level.NONLINEAR and not culprit:
                 culprit = _primitive(node)
+    if sizing:
+        return Structure(Level.UNKNOWN, sizing, tuple(dict.fromkeys(names)), False)
     culprit = culprit if level >= Level.NONLINEAR else ""
     return Structure(level, culprit, tuple(dict.fromkeys(names)), _is_pointwise(graph))
 
@@ -197,6 +204,18 @@ def _is_pure(node: torch.fx.Node) -> bool:
     if not isinstance(target, torch._ops.OpOverload):
         return False
     return not target._schema.is_mutable and torch.Tag.nondeterministic_seeded not in target.tags
+
+
+def _is_sized_by_values(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> bool:
+    """Whether the values of the operator's input decide a primitive's shape, or a Python number."""
+    tags = getattr(node.target, "tags", ())
+    if torch.Tag.dynamic_output_shape not in tags and torch.Tag.data_dependent_output not in tags:
+        return False
+    seen = node.all_input_nodes
+    if node.target is torch.ops.aten.index.Tensor:  # whole numbers pick as many cells as they are
+        masks = {torch.bool, torch.uint8}
+        seen = [n for n in seen[1:] if _dtype(n) is None or _dtype(n) in masks]
+    return any(levels[n] is not Level.CONSTANT for n in seen)
 
 
 def _is_pointwise(graph: torch.fx.Graph) -> bool:

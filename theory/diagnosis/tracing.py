@@ -2,27 +2,54 @@
 
 The operator runs once on proxies (make_fx over ATen, functionalised, so that writing into a slice
 becomes a pure operation). Reading a value during the run, for a branch or in numpy, raises: such an
-operator cannot be traced. What does not raise may still be baked into the graph as a constant
-(random numbers, hidden state): the graph counts only if it computes what the operator computes.
+operator cannot be traced, not even where it catches the error. What does not raise may still be
+baked into the graph as a constant (random numbers, hidden state): the graph counts only if it
+computes what the operator computes.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch._subclasses.functional_tensor import FunctionalTensorMode, dispatch_functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.overrides import TorchFunctionMode
 
 from theory.diagnosis.calling import Array, Operator, OperatorError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 
 class UntraceableError(Exception):
     """The operator has no graph that can be trusted; the message says why."""
+
+
+class _Errors(TorchFunctionMode):
+    """Remembers the first error of a torch function, which the operator may catch.
+
+    Where it does, the graph holds what it does after an error that a run without tracing may never
+    meet.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first: Exception | None = None
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        try:
+            return func(*args, **(kwargs or {}))
+        except Exception as error:
+            self.first = self.first or error
+            raise
 
 
 def trace(operator: Operator, inputs: Iterable[Array]) -> torch.fx.Graph:
@@ -38,19 +65,26 @@ def trace(operator: Operator, inputs: Iterable[Array]) -> torch.fx.Graph:
     Raises
     ------
     UntraceableError
-        If it computes outside torch, branches on values, or the graph computes something else.
+        If it computes outside torch, branches on values, catches an error of torch, or the graph
+        computes something else.
     """
     if not operator.takes_tensors:
         raise UntraceableError("it computes with numpy")
     example = operator.wrap(np.zeros(operator.shape))
+    underlying, errors = operator.underlying, _Errors()
+
+    def watched(x: torch.Tensor) -> Any:
+        with errors:
+            return underlying(x)
+
     try:
         # The first call of make_fx imports torch._dynamo, for more than a second. Only who traces
         # should wait for that, not who imports theory.
-        module = make_fx(dispatch_functionalize(operator.underlying, mode=FunctionalTensorMode()))(
-            example
-        )
+        module = make_fx(dispatch_functionalize(watched, mode=FunctionalTensorMode()))(example)
     except Exception as error:
         raise UntraceableError(_why(error)) from error
+    if errors.first is not None:
+        raise UntraceableError(_why(errors.first)) from errors.first
     for x in inputs:
         try:
             expected, found = operator(x), operator.unwrap(module(operator.wrap(x)))
