@@ -59,6 +59,29 @@ def test_a_wrong_table_of_primitives_is_caught(
     assert_replays(diagnosis.affine, op)
 
 
+@pytest.mark.parametrize("op", [lambda x: x.abs() + 0 * x.roll(1), torch.abs])
+def test_one_witness_voids_all_that_a_structure_proves(
+    monkeypatch: pytest.MonkeyPatch, op: Callable[..., Any]
+) -> None:
+    """No witness is found against additivity: what a wrong table proves of it counts for nothing.
+
+    The search for one is cut off, as if there were inputs that it does not know.
+    """
+    _mislabelled(monkeypatch, "abs", "LINEAR_IN_FIRST")
+    search_for = linearity._refute
+    monkeypatch.setattr(
+        linearity,
+        "_refute",
+        lambda trials, prop, *rest: search_for(trials, prop, *rest) if prop[0] == "h" else None,
+    )
+    diagnosis = diagnose(op, (8,))
+    assert diagnosis.homogeneous.certainty == "refuted"
+    assert diagnosis.additive.certainty == "sampled"
+    assert "witness speaks against its proof" in diagnosis.additive.reason
+    assert diagnosis.affine.holds is False
+    assert diagnosis.shift_equivariant.certainty == "sampled"
+
+
 def test_a_wrong_claim_of_pointwise_structure_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("theory.diagnosis.structure._is_pointwise", lambda graph: True)
     diagnosis = diagnose(lambda x: torch.relu(x * torch.arange(8)), (8,))

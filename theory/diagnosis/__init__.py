@@ -159,7 +159,7 @@ def _diagnose(operator: Operator, boundary: Boundary, seed: int, budget: int) ->
         structure, untraceable = _structure(operator, np.random.default_rng(seed))
         rng = np.random.default_rng(seed)
         linearity = judge_linearity(trials, structure, untraceable, rng)
-        pointwise = structure is not None and structure.pointwise
+        pointwise = structure is not None and structure.pointwise and not linearity.void
         shifts = Shifts(trials, linearity.affine, pointwise, rng)
         equivariance = (Circle if boundary == "circular" else Interior)(shifts).judge()
         deterministic = repetition.judge()  # the trials were many calls: has it changed by now?

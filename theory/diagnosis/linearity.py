@@ -1,7 +1,8 @@
 """Whether an operator is additive and homogeneous, hence linear; or affine.
 
 The structure of the operator can prove; the search for a witness can refute, and is run against a
-proof as well: a table of primitives may be wrong, a witness is not.
+proof as well: a table of primitives may be wrong, a witness is not. One witness against what a
+structure is said to prove voids all that it is said to prove.
 """
 
 from __future__ import annotations
@@ -28,12 +29,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Linearity:
-    """The findings on linearity."""
+    """The findings on linearity.
+
+    Attributes
+    ----------
+    additive, homogeneous, linear, affine : Finding
+        Whether the operator is, and how that is known.
+    void : bool
+        Whether a witness speaks against what the structure proves, so that it proves nothing.
+    """
 
     additive: Finding
     homogeneous: Finding
     linear: Finding
     affine: Finding
+    void: bool
 
 
 def judge_linearity(
@@ -58,8 +68,8 @@ def judge_linearity(
     linear_by_structure = affine_by_structure and not offset.any()
     doubt = _doubt(structure, untraceable)
 
-    def judge(prop: Property, proved: bool) -> Finding:
-        witness = _refute(trials, prop, CLEAR if proved else 1.0, rng)
+    def judge(prop: Property, proved: bool, void: bool = False) -> Finding:
+        witness = _refute(trials, prop, CLEAR if proved and not void else 1.0, rng)
         if witness is not None:
             against = ""
             if proved:
@@ -69,18 +79,26 @@ def judge_linearity(
         if trials.failure or trials.not_finite:
             why = trials.failure or trials.not_finite
             return Finding(None, "undecided", f"no witness, but {why}")
+        if void:
+            return Finding(True, "sampled", "no witness found; a witness speaks against its proof")
         if proved:
             return Finding(True, "proved", proof)
         return Finding(True, "sampled", f"no witness found; {doubt}")
 
     additive = judge("additive", linear_by_structure)
     homogeneous = judge("homogeneous", linear_by_structure)
+    void = linear_by_structure and False in (additive.holds, homogeneous.holds)
+    if void and additive.holds:
+        additive = judge("additive", proved=True, void=True)
+    if void and homogeneous.holds:
+        homogeneous = judge("homogeneous", proved=True, void=True)
     linear = both({"additive": additive, "homogeneous": homogeneous})
     # What is linear is affine: no search for a witness could add anything.
-    affine = additive if linear.holds else judge("affine", affine_by_structure)
-    if affine.holds and linear.holds is False and not affine_by_structure and not offset.any():
+    affine = additive if linear.holds else judge("affine", affine_by_structure, void)
+    if affine.holds and linear.holds is False and not offset.any():
         affine = replace(linear, reason=f"f(0) = 0, but {linear.reason}")
-    return Linearity(additive, homogeneous, linear, affine)
+    void = void or (affine_by_structure and affine.holds is False)
+    return Linearity(additive, homogeneous, linear, affine, void)
 
 
 def both(findings: dict[str, Finding]) -> Finding:
