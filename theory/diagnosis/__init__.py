@@ -160,7 +160,8 @@ def _diagnose(operator: Operator, boundary: Boundary, seed: int, budget: int) ->
         rng = np.random.default_rng(seed)
         linearity = judge_linearity(trials, structure, untraceable, rng)
         pointwise = structure is not None and structure.pointwise and not linearity.void
-        shifts = Shifts(trials, linearity.affine, pointwise, rng)
+        spreads = structure is not None and structure.transforms
+        shifts = Shifts(trials, linearity.affine, pointwise, spreads, rng)
         equivariance = (Circle if boundary == "circular" else Interior)(shifts).judge()
         deterministic = repetition.judge()  # the trials were many calls: has it changed by now?
     if not deterministic.holds:

@@ -47,6 +47,9 @@ class Circle:
         period, witness = self._periods(by_basis=False)
         if shifts.by_basis and not self._basis_follows(period):
             period, witness = self._periods(by_basis=True)
+            shifts.faint = 0.0  # which was about a smaller period
+            if not self._basis_follows(period):  # it does step by step, but not all the way round
+                shifts.faint = max(shifts.faint, shifts.trials.rounding.relative)
         sizes = zip(shifts.sizes, shifts.output_sizes, strict=True)
         rate = tuple(
             None if p is None else p * m // n for p, (n, m) in zip(period, sizes, strict=True)

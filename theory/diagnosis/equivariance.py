@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from theory.diagnosis.findings import Finding, words
 from theory.diagnosis.search import Trials, probes
@@ -66,12 +67,19 @@ class Shifts:
         Whether it is affine, and how that is known.
     pointwise : bool
         Whether its structure shows one and the same function in every cell.
+    spreads : bool
+        Whether its structure shows a transform, whose rounding spreads over all cells.
     rng : numpy.random.Generator
         For the random inputs.
     """
 
     def __init__(
-        self, trials: Trials, affine: Finding, pointwise: bool, rng: np.random.Generator
+        self,
+        trials: Trials,
+        affine: Finding,
+        pointwise: bool,
+        spreads: bool,
+        rng: np.random.Generator,
     ) -> None:
         self.trials = trials
         self.operator = trials.operator
@@ -79,11 +87,12 @@ class Shifts:
         self.sizes = trials.operator.spatial_shape
         self.output_sizes = trials.operator.output_spatial_shape
         self.pointwise = pointwise
+        self.spreads = spreads
         self.rng = rng
         cells = int(np.prod(trials.operator.shape))
         self.by_basis = affine.holds is True and cells <= trials.budget
         self.exhausts = self.by_basis and affine.certainty == "proved"
-        self.faint = False
+        self.faint = 0.0
 
     def probes(self, shape: tuple[int, ...] | None = None) -> Iterator[Array]:
         """Yield inputs of the operator's or another shape, from small to extreme."""
@@ -98,18 +107,23 @@ class Shifts:
         )
 
     def note(self, left: Array, right: Array, norm: float, where: Array | bool = True) -> None:
-        """Keep in mind a difference that the bound lets pass, but not that of its own channel.
+        """Keep in mind by how much responses to impulses differ that the bound lets pass.
 
-        The bound is for the whole output: beside a large channel, all of a faint one is rounding.
+        The bound is cautious, and for the whole output: beside a large value, all of a faint one is
+        rounding. What it lets pass is confirmed only if it is equal, or a transform's rounding.
         """
-        if self.faint or (left == right).all():
+        if (left == right).all():
             return
         rounding, difference = self.trials.rounding, np.abs(left - right)
-        own = np.maximum(np.abs(left), np.abs(right)).max(self.axes, keepdims=True)
-        doubtful = difference > rounding.relative * own
+        sizes, allowed = np.maximum(np.abs(left), np.abs(right)), np.zeros(left.shape)
+        if self.spreads:
+            norms = np.sqrt((sizes**2).sum(self.axes, keepdims=True))
+            sizes = np.broadcast_to(norms, left.shape)
+            allowed = rounding.of_transforms(sizes)
+        doubtful = (difference > allowed) & where
+        doubtful &= difference <= rounding.bound(left, right, norm, responses=2)
         if doubtful.any():
-            passes = difference <= rounding.bound(left, right, norm, responses=2)
-            self.faint = bool((doubtful & passes & where).any())
+            self.faint = max(self.faint, float((difference[doubtful] / sizes[doubtful]).max()))
 
     def judged(
         self,
@@ -155,7 +169,13 @@ class Shifts:
         if self.pointwise:
             return "proved", "one and the same function in every cell"
         if self.exhausts and self.faint:
-            return "sampled", "impulse responses move, but a channel is too faint beside the others"
+            of = "a response, more than its transforms round" if self.spreads else "a value"
+            double = self.operator.dtype in (torch.float64, torch.complex128)
+            finer = "" if double else "; give float64"
+            return "sampled", (
+                f"impulse responses move, but for differences of up to {self.faint:.1g} of {of}: "
+                f"too faint to refute{finer}"
+            )
         if self.exhausts:
             return "exhausted", "f(0) and the response to every unit impulse move with the input"
         if self.by_basis:
@@ -181,4 +201,7 @@ class Shifts:
 
     def _stays(self, x: Array, moved: Array) -> bool:
         norm = 2 * float(np.abs(x).sum())
-        return self.trials.distance(self.trials(x), self.trials(moved), norm) <= 1
+        response, other = self.trials(x), self.trials(moved)
+        if self.by_basis:
+            self.note(response, other, norm)
+        return self.trials.distance(response, other, norm) <= 1

@@ -10,7 +10,16 @@ normalisation. Both are assumptions on operators whose inside is not visible; a 
 the bound is called a difference. Where the bound reaches the values themselves, as it does for
 16-bit numbers on more than a few cells, nothing is called anything.
 
+A bound that is cautious in refuting is rash in confirming: it grows with the cells, to 0.6 % of the
+values for 3 x 64 x 64 cells of single precision. What is called exhausted therefore has to be
+exact: in the response to a unit impulse all other cells add exact zeros, and the same operations on
+the same few numbers round alike, wherever the impulse is. Only a Fourier transform lets every cell
+round in its own way, relative to the response's 2-norm: four in a row leave in each of two
+responses the rounding of ``8 (1 + log2 cells)`` operations [2]_, from which smaller differences
+are not told. An operator that rounds more is not called exhausted, which is sound.
+
 .. [1] N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., SIAM, 2002, §3.1.
+.. [2] The same, §24.1.
 """
 
 from __future__ import annotations
@@ -99,6 +108,17 @@ class Rounding:
         if exact and _is_integer(left) and _is_integer(right):
             return 0.0
         return self.relative * products
+
+    def of_transforms(self, norms: Array) -> Array:
+        """Return what Fourier transforms may leave between two responses to unit impulses.
+
+        Parameters
+        ----------
+        norms : array
+            The responses' 2-norms.
+        """
+        k = 2 * _MATRIX_PRODUCTS * (1 + math.ceil(math.log2(self.cells)))
+        return gamma(k, self.unit_roundoff) * norms
 
     @property
     def too_coarse(self) -> bool:

@@ -54,6 +54,11 @@ class Structure:
     primitives: tuple[str, ...]
     pointwise: bool
 
+    @property
+    def transforms(self) -> bool:
+        """Whether there is a Fourier transform among the primitives."""
+        return any("fft" in name for name in self.primitives)
+
 
 def interpret(graph: torch.fx.Graph) -> Structure:
     """Interpret a graph over the lattice of levels."""
