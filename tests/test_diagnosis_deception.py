@@ -531,6 +531,19 @@ def test_bits_that_are_read_as_another_number_are_not_called_linear() -> None:
     assert "view is nonlinear" in found.additive.reason
 
 
+@pytest.mark.parametrize(
+    ("scale", "dtype"), [(1e-310, torch.float64), (3e-320, torch.float64), (1e-41, torch.float32)]
+)
+def test_underflow_refutes_nothing(scale: float, dtype: torch.dtype) -> None:
+    found = diagnose(lambda x: x * scale, (8,), dtype=dtype)
+    assert found.linear.certainty == "proved"
+    assert found.shift_equivariant.certainty == "proved"
+    kernel = torch.tensor([[[1.0, 2.0, 5.0]]], dtype=dtype) * scale
+    sums = diagnose(lambda x: F.conv1d(x[None], kernel)[0], (1, 8), dtype=dtype)
+    assert sums.linear.certainty == "proved"
+    assert diagnose(lambda x: x.relu() * 1e-300, (8,)).linear.certainty == "refuted"
+
+
 def test_amplified_rounding_is_not_blamed_on_the_tables_alone() -> None:
     found = diagnose(lambda x: (1e10 * x + x.roll(1)) - 1e10 * x, (8,))
     assert found.linear.holds is False

@@ -99,8 +99,8 @@ class Operator:
         The precision that it is called in.
     output_shape : tuple of int
         Shape of one output without batch.
-    unit_roundoff : float
-        Of the coarser of input and output type.
+    unit_roundoff, smallest : float
+        Unit roundoff and smallest positive number of the coarser of input and output type.
 
     Raises
     ------
@@ -144,8 +144,9 @@ class Operator:
         self._pristine = _private_copy(op, dtype)
         is_module = isinstance(op, torch.nn.Module)
         self._convention, self.output_shape, output_type = self._probe(is_module, batched)
-        types = (dtype, output_type)
-        self.unit_roundoff = max(torch.finfo(t).eps / 2 for t in types if t.is_floating_point)
+        types = [torch.finfo(t) for t in (dtype, output_type) if t.is_floating_point]
+        self.unit_roundoff = max(each.eps / 2 for each in types)
+        self.smallest = max(each.tiny * each.eps for each in types)
 
     @property
     def spatial_shape(self) -> tuple[int, ...]:

@@ -184,6 +184,7 @@ class Trials:
             operator.unit_roundoff,
             max(finite, default=1.0),
             offset if np.isfinite(offset) else 0.0,
+            operator.smallest,
         )
 
     def excess(self, equation: Equation, inputs: tuple[Array, ...]) -> float:
