@@ -267,10 +267,11 @@ def test_verdicts_are_written_whole_or_not_at_all(
         }
     }
 
-    def full(descriptor: int) -> None:
+    def torn(self: Path, text: str, encoding: str) -> None:
+        self.write_bytes(text.encode(encoding)[:10])
         raise OSError("disk full")
 
-    monkeypatch.setattr("os.fsync", full)
+    monkeypatch.setattr(Path, "write_text", torn)
     with pytest.raises(OSError, match="disk full"):
         write(outcome, path)
     assert path.read_text(encoding="utf-8") == written

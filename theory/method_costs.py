@@ -11,6 +11,7 @@ import json
 import math
 import os
 import platform
+import tempfile
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -19,8 +20,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pooch
 import scipy
-
-from theory.atomic import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,8 +128,16 @@ def write(costs: Costs, path: Path) -> None:
     OSError
         If it cannot be written.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"machine": _machine(), "seconds": asdict(costs)}, indent=1)
-    write_whole(path, text.encode())
+    descriptor, partial = tempfile.mkstemp(dir=path.parent)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(partial).replace(path)
+    except BaseException:
+        Path(partial).unlink()
+        raise
 
 
 def _checked(seconds: dict[str, Any]) -> Costs:
