@@ -21,6 +21,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.rcsetup import cycler
+from matplotlib.ticker import MaxNLocator
 
 from experiments.errors import InputError
 from experiments.statistics import mean_interval
@@ -142,6 +143,7 @@ def draw_curves(runs: Mapping[str, Sequence[Record]]) -> Figure:
         accuracy.set(xlabel="epoch", ylabel="accuracy (%)")
         for axes in (loss, accuracy):
             axes.grid()
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         keys = [
             Line2D([], [], color=color, label=label)
             for label, color in zip(runs, colors, strict=True)

@@ -226,6 +226,7 @@ def test_a_curve_is_the_mean_and_its_band_the_range_of_the_seeds(make_record) ->
     np.testing.assert_allclose(test.get_ydata(), 35, rtol=1e-12)
     heights = accuracy.collections[1].get_paths()[0].vertices[:, 1]
     np.testing.assert_allclose([heights.min(), heights.max()], [30, 40], rtol=1e-12)
+    assert all(tick == round(tick) for tick in accuracy.get_xticks())  # of 15 epochs
     assert (loss.get_ylabel(), accuracy.get_ylabel()) == (
         "cross-entropy (nats)",
         "accuracy (%)",
