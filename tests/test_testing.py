@@ -644,3 +644,17 @@ def test_a_precision_that_is_too_coarse_passes_nothing() -> None:
         assert_lti(lambda x: x.relu().bfloat16(), (64,))
     with pytest.raises(AssertionError, match="could not be decided"):
         assert_same_operator(lambda x: x.bfloat16(), lambda x: (2 * x).bfloat16(), (64,))
+
+
+def test_a_period_is_as_certain_as_its_diagnosis():
+    def exact(x):
+        return x * torch.tensor([1.0, 2.0] * 4)
+
+    def ramp(x):
+        return x * torch.linspace(1, 1.001, 4096)
+
+    assert_shift_equivariant(exact, (8,), period=2, certainty="exhausted")
+    with pytest.raises(AssertionError, match="only sampled: period 2; exhausted was demanded"):
+        assert_shift_equivariant(
+            ramp, (4096,), period=2, certainty="exhausted", dtype=torch.float32
+        )

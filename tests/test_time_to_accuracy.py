@@ -348,20 +348,20 @@ def test_a_result_without_an_engine_is_of_the_first(tmp_path, monkeypatch):
     old = json.loads(path.read_text())
     del old["engine"]
     path.write_text(json.dumps(old))
-    assert results.holds(path)
+    assert results.find(path) is not None
     monkeypatch.setattr("experiments.speed.results.ENGINE_VERSION", 2)
-    assert not results.holds(path)
+    assert results.find(path) is None
 
 
 def test_a_result_of_another_engine_does_not_count(tmp_path):
     results = speed.Results(tmp_path)
     path = results.path("tiny", TINY, 0, "test", "cpu")
-    assert not results.holds(path)
+    assert results.find(path) is None
     results.write(path, made_up(0.8, engine=0))
-    assert not results.holds(path)
+    assert results.find(path) is None
     assert results.all() == []
     results.write(path, made_up(0.8))
-    assert results.holds(path)
+    assert results.find(path) is not None
 
 
 @pytest.mark.parametrize("damage", ["", "{}", "[]", '{"settings": {"epochs": -1}}'])

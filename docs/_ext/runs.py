@@ -30,19 +30,19 @@ def runs_of(name: str, store: Path) -> Runs:
     sphinx.errors.ExtensionError
         If a record cannot be read, or is stale.
     """
-    return select(study(name), _current(study(name), store))
+    return select(study(name), _current(name, store))
 
 
 @cache
 def records_of(name: str, store: Path) -> Mapping[str, Sequence[Record]]:
     """Return the records of the study of this name, by recipe, of all devices; as `runs_of`."""
-    return by_recipe(_current(study(name), store), study(name).recipes)
+    return by_recipe(_current(name, store), study(name).recipes)
 
 
 @cache
 def verdicts_of(name: str, store: Path) -> tuple[ClaimVerdict, ...]:
     """Return the verdict on every claim of the study of this name; raises as `runs_of`."""
-    return judge(study(name), _current(study(name), store))
+    return judge(study(name), _current(name, store))
 
 
 @cache
@@ -66,17 +66,18 @@ def stale(of: Study, records: Iterable[Record]) -> list[str]:
     return found
 
 
-def _current(of: Study, store: Path) -> list[Record]:
+@cache
+def _current(name: str, store: Path) -> tuple[Record, ...]:
     if not store.exists():  # nothing was run so far
-        return []
+        return ()
     try:
-        records = list(Store(store).records(of.name))
+        records = tuple(Store(store).records(name))
     except RecordError as error:
         raise ExtensionError(str(error)) from error
-    if found := stale(of, records):
+    if found := stale(study(name), records):
         raise ExtensionError(
-            f"records of {of.name} are stale, so their figures would show something else than "
-            f"the catalogue says: delete them from {store / of.name} and run "
-            f"`python -m experiments run {of.name}` again:\n" + "\n".join(found)
+            f"records of {name} are stale, so their figures would show something else than "
+            f"the catalogue says: delete them from {store / name} and run "
+            f"`python -m experiments run {name}` again:\n" + "\n".join(found)
         )
     return records

@@ -105,8 +105,8 @@ def _run(
 
     settings, kept = speed.recipe(recipe), speed.Results(store)
     paths = [kept.path(recipe, settings, seed, split, device) for seed in range(seeds)]
-    missing = [seed for seed, path in enumerate(paths) if not kept.holds(path)]
-    there = [kept.read(path) for seed, path in enumerate(paths) if seed not in missing]
+    results = {seed: found for seed, path in enumerate(paths) if (found := kept.find(path))}
+    there, missing = list(results.values()), [s for s in range(seeds) if s not in results]
     _check_threads(there, threads, store)
     if missing or data_root is not None:
         data = datasets.load("cifar10", data_root)
@@ -121,7 +121,7 @@ def _run(
             def on_step(step: int, steps: int, task: TaskID = task) -> None:
                 shown.update(task, completed=step, total=steps)
 
-            result = speed.race(
+            results[seed] = speed.race(
                 settings,
                 seed,
                 data,
@@ -130,8 +130,8 @@ def _run(
                 threads=threads,
                 on_step=on_step,
             )
-            kept.write(paths[seed], result)
-    return [kept.read(path) for path in paths]
+            kept.write(paths[seed], results[seed])
+    return [results[seed] for seed in range(seeds)]
 
 
 def _check_threads(results: list[Result], threads: int | None, store: Path) -> None:

@@ -84,9 +84,10 @@ class Results:
         run = f"{name}.{split}.seed-{seed}.{device}.{settings.digest[:12]}.json"
         return self.store / FOLDER / run
 
-    def holds(self, path: Path) -> bool:
-        """Whether a result by the present engine lies there; raises as `read`."""
-        return path.is_file() and self.read(path).engine == ENGINE_VERSION
+    def find(self, path: Path) -> Result | None:
+        """Return the result of the present engine that lies there, if any; raises as `read`."""
+        result = self.read(path) if path.is_file() else None
+        return result if result is not None and result.engine == ENGINE_VERSION else None
 
     def write(self, path: Path, result: Result) -> None:
         """Write a result in one piece.

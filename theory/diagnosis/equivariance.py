@@ -39,6 +39,8 @@ class Equivariance:
         How far the output moves then.
     border : tuple of (int or None)
         How many output cells at either end do not follow.
+    certainty : str
+        How the period is known.
     invariance : str, optional
         How it is known that the output stays while the input moves round the circle; None where
         that is not so or not known, and where shifts by one cell are followed.
@@ -48,6 +50,7 @@ class Equivariance:
     period: tuple[int | None, ...]
     rate: tuple[int | None, ...]
     border: tuple[int | None, ...]
+    certainty: Certainty
     invariance: Certainty | None = None
 
     @property
@@ -145,8 +148,8 @@ class Shifts:
         why_not, how_far : str
             The reason if it is not followed, and what to add if it is.
         """
-        along = period, rate, border
         certainty, reason = self._certainty()
+        along = period, rate, border, certainty
         if witness is None and self.trials.failure:
             why = f"no witness, but {self.trials.failure}"
             return Equivariance(Finding(None, "undecided", why), *along)

@@ -91,6 +91,9 @@ class Diagnosis:
     border : tuple of (int or None)
         For each shifted axis how many output cells at either end do not follow these shifts: none
         on the circle; in the interior those that depend on what is beyond the ends, and no more.
+    period_certainty : str
+        How the period is known: ``proved``, ``exhausted`` or ``sampled``; ``undecided`` where no
+        shift could be tried.
     shift_invariance : str, optional
         How it is known, ``exhausted`` or ``sampled``, that the output stays while the input moves
         round the circle; None where that is not so or not known, and where shifts by one cell are
@@ -119,6 +122,7 @@ class Diagnosis:
     lti: Finding
     period: tuple[int | None, ...]
     border: tuple[int | None, ...]
+    period_certainty: Certainty
     shift_invariance: Certainty | None
     kernel: Array | None
     offset: Array | None
@@ -140,6 +144,7 @@ class Diagnosis:
             **{name: finding.to_dict() for name, finding in self.findings.items()},
             "period": list(self.period),
             "border": list(self.border),
+            "period_certainty": self.period_certainty,
             "shift_invariance": self.shift_invariance,
             "kernel": None if self.kernel is None else to_json(self.kernel),
             "offset": None if self.offset is None else to_json(self.offset),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast, get_args
@@ -96,9 +95,7 @@ def require_period(
         p is not None and k % p == 0 for k, p in zip(asked, diagnosis.period, strict=True)
     )
     if follows:
-        exhausts = diagnosis.affine.certainty == "proved"
-        exhausts &= math.prod(diagnosis.shape) <= options.get("budget", BUDGET)
-        finding = Finding(True, "exhausted" if exhausts else "sampled", f"period {words(asked)}")
+        finding = Finding(True, diagnosis.period_certainty, f"period {words(asked)}")
         _require(finding, None, _subject(diagnosis), what, certainty)
         return
     counterexample = _against(diagnosis, op, asked, options)
