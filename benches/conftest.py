@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import math
 import platform
-import re
 import warnings
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -25,7 +22,7 @@ from benches.probe import Probe
 from benches.probe import probe as _probe
 from benches.rounds import kept
 from benches.turns import finished
-from experiments.provenance import processor
+from experiments.processor import multiplies_bfloat16, processor
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
@@ -161,7 +158,7 @@ def device(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def bfloat16_hardware() -> bool:
     """Whether the processor multiplies bfloat16 itself (AMX, AVX512-BF16, Arm BF16)."""
-    return _multiplies_bfloat16()
+    return multiplies_bfloat16()
 
 
 @pytest.fixture(scope="session")
@@ -212,16 +209,3 @@ def _skips(bench: pytest.Function) -> bool:
     callspec = getattr(bench, "callspec", None)
     on_gpu = callspec is not None and callspec.params.get("device") == "cuda"
     return on_gpu and not torch.cuda.is_available()
-
-
-def _multiplies_bfloat16() -> bool:
-    flags = re.findall(r"^(?:flags|Features)\s*:(.*)$", _cpuinfo(), flags=re.MULTILINE)
-    return any({"amx_bf16", "avx512_bf16", "bf16"} & set(line.split()) for line in flags)
-
-
-@cache
-def _cpuinfo() -> str:
-    try:
-        return Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return ""

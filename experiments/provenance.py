@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import platform
 import resource
 import subprocess
@@ -12,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
+
+from experiments.processor import processor
 
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 _CHECKOUT = Path(__file__).resolve().parent.parent
@@ -37,15 +38,6 @@ def provenance(device: str, wall_seconds: float, training_seconds: float) -> dic
         "numpy": np.__version__,
         "commit": _COMMIT,
     }
-
-
-def processor() -> str:
-    """Return the name of the processor."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _commit() -> str | None:

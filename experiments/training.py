@@ -21,7 +21,7 @@ from experiments.course import Course, Measured
 from experiments.datasets import Dataset
 from experiments.errors import InputError
 from experiments.provenance import provenance
-from experiments.recipe import Optimizer, Recipe
+from experiments.recipe import Optimizer, Precision, Recipe
 from experiments.records import ENGINE_VERSION, Record, record_key
 from experiments.sampling import LabelledImages, orders, split, stream_seed
 
@@ -206,7 +206,7 @@ def train_epoch(
     correct = torch.zeros((), device=images.device, dtype=torch.int64)
     for indices in order.split(recipe.batch):
         target = labels[indices]
-        with autocast(recipe, images.device):
+        with autocast(recipe.precision, images.device):
             scores = full_precision(network(inputs.training(images, indices, generator)))
         loss = F.cross_entropy(scores, target)
         optimizer.zero_grad(set_to_none=True)
@@ -231,7 +231,7 @@ def evaluate(
     network.eval()
     at_once = inputs.fitting(EVALUATION_BATCH, images)
     for batch, target in zip(images.split(at_once), labels.split(at_once), strict=True):
-        with autocast(recipe, images.device):
+        with autocast(recipe.precision, images.device):
             scores = full_precision(network(inputs.evaluation(batch)))
         loss_sum += F.cross_entropy(scores, target, reduction="sum")
         correct += (scores.argmax(1) == target).sum()
@@ -275,9 +275,9 @@ def _optimizer(settings: Optimizer, network: nn.Module) -> torch.optim.Optimizer
     )
 
 
-def autocast(recipe: Recipe, device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    """Return the context in which a recipe's forward passes are computed."""
-    if recipe.precision == "bfloat16":
+def autocast(precision: Precision, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Return the context in which forward passes of a precision are computed."""
+    if precision == "bfloat16":
         return torch.autocast(device.type, torch.bfloat16)
     return contextlib.nullcontext()
 

@@ -21,7 +21,10 @@ from experiments.speed.settings import Settings
 UNIT = torch.finfo(torch.float64).eps / 2
 """Unit roundoff."""
 
-TINY = Settings(epochs=3, batch=32, components=6, widths=(8, 16), pooled=(True, True), small=0.25)
+TINY = Settings(
+    epochs=3, batch=32, components=6, widths=(8, 16), pooled=(True, True), small=0.25,
+    precision="float32",
+)  # fmt: skip
 
 
 def pictures(count, side=16, channels=3, seed=0):
@@ -119,21 +122,27 @@ def polynomial(s, steps):
     return s
 
 
-@pytest.mark.parametrize("shape", [(4, 9), (9, 4), (6, 6)])
+SHAPES = [(4, 9), (9, 4), (6, 6)]
+
+
+@pytest.mark.parametrize("shapes", [*([shape] for shape in SHAPES), SHAPES])
 @pytest.mark.parametrize("steps", [0, 1, 3])
-def test_singular_vectors_stay_and_singular_values_follow_the_polynomial(shape, steps):
-    """To ``16 · steps · (m + n) · u`` times what the factors amplify.
+def test_singular_vectors_stay_and_singular_values_follow_the_polynomial(shapes, steps):
+    """To ``16 · steps · (m + n) · u`` times what the factors amplify, alone and in a stack.
 
     A step is four products of matrices of m rows at most, whose entries err by (m + n) u times
     their norms; a factor has norm at most |a| + |b| + |c| on the unit ball.
     """
-    matrix = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
-    expected = left @ torch.diag(polynomial(values / values.norm(), steps)) @ right
-    growth = sum(map(abs, muon.POLYNOMIAL)) ** (2 * steps)
-    bound = 16 * max(steps, 1) * sum(shape) * UNIT * growth
-    assert bound < 1e-6
-    assert (muon.orthogonalised(matrix, steps) - expected).abs().max() <= bound
+    generator = torch.Generator().manual_seed(3)
+    matrices = [torch.randn(shape, dtype=torch.float64, generator=generator) for shape in shapes]
+    found = muon.orthogonalised(matrices, steps)
+    for matrix, turned in zip(matrices, found, strict=True):
+        left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+        expected = left @ torch.diag(polynomial(values / values.norm(), steps)) @ right
+        growth = sum(map(abs, muon.POLYNOMIAL)) ** (2 * steps)
+        bound = 16 * max(steps, 1) * sum(matrix.shape) * UNIT * growth
+        assert bound < 1e-6
+        assert (turned - expected).abs().max() <= bound
 
 
 def test_three_steps_leave_singular_values_near_one():
@@ -145,13 +154,16 @@ def test_three_steps_leave_singular_values_near_one():
     assert 0.68 + slack < reached.min()
     assert reached.max() < 1.21 - slack
     matrix = torch.randn(64, 576, generator=torch.Generator().manual_seed(0))
-    values = torch.linalg.svdvals(muon.orthogonalised(matrix))
+    values = torch.linalg.svdvals(muon.orthogonalised([matrix])[0])
     assert values.min() > 0.68
     assert values.max() < 1.21
 
 
 def test_a_zero_gradient_moves_nothing():
-    assert torch.equal(muon.orthogonalised(torch.zeros(3, 5)), torch.zeros(3, 5))
+    other = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    still, moved = muon.orthogonalised([torch.zeros(3, 5), other])
+    assert torch.equal(still, torch.zeros(3, 5))
+    assert moved.norm() > 1
 
 
 def test_muon_follows_its_rule_written_out():
@@ -168,7 +180,7 @@ def test_muon_follows_its_rule_written_out():
         bank.grad = gradient.clone()
         optimiser.step()
         velocity = 0.6 * velocity + gradient
-        turned = muon.orthogonalised((gradient + 0.6 * velocity).flatten(1))
+        (turned,) = muon.orthogonalised([(gradient + 0.6 * velocity).flatten(1)])
         expected -= 0.1 * turned.view_as(expected)
         expected *= 2 / expected.norm()
         # The same operations in another order: some 20 roundings of numbers up to 2.
@@ -236,12 +248,23 @@ def test_muon_holds_the_size_of_the_convolutions_and_the_rest_is_trained_too():
 
 @pytest.mark.parametrize(
     "change",
-    [{}, {"whitened": False}, {"optimiser": "sgd"}, {"small": 0.0}],
-    ids=["whole", "without-whitening", "without-muon", "without-small-images"],
+    [{}, {"whitened": False}, {"optimiser": "sgd"}, {"small": 0.0}, {"precision": "bfloat16"}],
+    ids=["whole", "without-whitening", "without-muon", "without-small-images", "bfloat16"],
 )
 def test_what_can_be_learned_is_learned(change):
     result = run(replace(TINY, **change))
     assert all(accuracy > 0.9 for accuracy in result.accuracy.values())
+
+
+def test_bfloat16_rounds_what_float32_does_not():
+    """Its weights differ from the first step on: planted, a precision that changed nothing."""
+    one_step = replace(TINY, epochs=32 / 256)
+    rounded, exact = (
+        speed.train(replace(one_step, precision=precision), TRAIN_SET, 2, "a")[0]
+        for precision in ("bfloat16", "float32")
+    )
+    assert not torch.equal(rounded.head.weight, exact.head.weight)
+    assert rounded.head.weight.dtype == torch.float32
 
 
 def test_shuffled_labels_do_not_reach_what_true_ones_do():
@@ -305,6 +328,7 @@ def test_testing_is_not_timed(monkeypatch):
         ({"batch": 0}, "batch must be at least 1"),
         ({"widths": (8,)}, "there are 1 and 2 of them"),
         ({"optimiser": "adam"}, "optimiser 'adam' is unknown; known: muon, sgd"),
+        ({"precision": "float16"}, "precision 'float16' is unknown; known: float32, bfloat16"),
         ({"small": 1.5}, r"small must be in \[0, 1\], got 1.5"),
     ],
 )
@@ -452,6 +476,25 @@ def test_results_of_other_threads_or_data_are_not_taken_for_what_was_asked(
     for more in (("--data-root", tmp_path), ("--seeds", 2)):
         assert "another version of CIFAR-10" in refused(*asked, *more)
     assert convlaws(*asked)[0] == 0  # nothing is loaded, and nothing compared
+
+
+@pytest.mark.usefixtures("toy")
+@pytest.mark.parametrize(
+    ("precision", "hardware", "warned"),
+    [("bfloat16", False, True), ("bfloat16", True, False), ("float32", False, False)],
+)
+def test_a_race_in_emulated_bfloat16_says_that_it_is_slow(
+    convlaws, tmp_path, monkeypatch, precision, hardware, warned
+):
+    settings = replace(TINY, epochs=0.25, precision=precision)
+    entries = {"whole": speed.Entry(settings, "every idea")}
+    monkeypatch.setattr("experiments.speed.ladder.RECIPES", entries)
+    monkeypatch.setattr("experiments.processor.multiplies_bfloat16", lambda: hardware)
+    asked = ("race", "--seeds", 1, "--store", tmp_path, "--threads", 1)
+    code, _, err = convlaws(*asked)
+    assert code == 0
+    assert ("only emulates bfloat16" in err) is warned
+    assert convlaws(*asked)[2] == ""  # nothing is trained, and nothing is slow
 
 
 @pytest.mark.usefixtures("toy")

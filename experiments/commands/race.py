@@ -22,7 +22,7 @@ from experiments.errors import InputError
 from experiments.records import DEFAULT_STORE
 
 if TYPE_CHECKING:
-    from experiments.speed import Result, Split, Summary
+    from experiments.speed import Result, Settings, Split, Summary
 
 DEFAULT_VIEWS = 6
 
@@ -108,6 +108,8 @@ def _run(
     results = {seed: found for seed, path in enumerate(paths) if (found := kept.find(path))}
     there, missing = list(results.values()), [s for s in range(seeds) if s not in results]
     _check_threads(there, threads, store)
+    if missing and device == "cpu":
+        _warn_of_emulation(settings)
     if missing or data_root is not None:
         data = datasets.load("cifar10", data_root)
         if any(result.dataset_fingerprint != data.fingerprint for result in there):
@@ -132,6 +134,17 @@ def _run(
             )
             kept.write(paths[seed], results[seed])
     return [results[seed] for seed in range(seeds)]
+
+
+def _warn_of_emulation(settings: Settings) -> None:
+    from experiments.processor import multiplies_bfloat16
+
+    if settings.precision == "bfloat16" and not multiplies_bfloat16():
+        common.err.print(
+            "this processor only emulates bfloat16, which is slow: `race without-bfloat16` "
+            "computes in float32",
+            soft_wrap=True,
+        )
 
 
 def _check_threads(results: list[Result], threads: int | None, store: Path) -> None:

@@ -99,7 +99,7 @@ def _scored(
 ) -> tuple[Float[Tensor, "b K"], Int64[Tensor, " K"]]:
     """Return every member's loss on every image, and how many images it classifies correctly."""
     inputs, target = stock.batch(views)
-    with autocast(recipe, inputs.device):
+    with autocast(recipe.precision, inputs.device):
         scores = full_precision(fleet(inputs, common=len(views) == 1))
     target = target.expand(-1, len(fleet))
     losses = F.cross_entropy(scores.flatten(0, 1), target.flatten(), reduction="none")

@@ -29,6 +29,9 @@ LADDER = {
     "without-whitening": Entry(
         replace(WHOLE, whitened=False), "the stem is a convolution trained like the others"
     ),
+    "without-bfloat16": Entry(
+        replace(WHOLE, precision="float32"), "float32 throughout, for processors that need it"
+    ),
     "without-muon": Entry(
         replace(WHOLE, optimiser="sgd", rate=0.5, momentum=0.9),
         "SGD with Nesterov momentum for the convolutions too",

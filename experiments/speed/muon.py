@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from jaxtyping import Float
     from torch import Tensor, nn
@@ -28,35 +28,41 @@ STEPS = 3
 """Applications of the polynomial: three lift everything from 0.02 on into that interval."""
 
 
-def orthogonalised(matrix: Float[Tensor, "m n"], steps: int = STEPS) -> Float[Tensor, "m n"]:
-    """Return nearly the orthogonal factor of a matrix's polar decomposition.
+def orthogonalised(
+    matrices: Sequence[Float[Tensor, "_ _"]], steps: int = STEPS
+) -> list[Float[Tensor, "_ _"]]:
+    """Return nearly the orthogonal factor of each matrix's polar decomposition.
 
     Singular vectors are kept. A singular value s becomes ``p(p(…p(s / ‖matrix‖)))``, with the
     Frobenius norm, so that the argument lies in [0, 1], and p of `POLYNOMIAL`.
 
     All factors are polynomials of one Gram matrix and commute, so the iteration runs on the Gram
-    matrix of the shorter side, and the long side is multiplied once, at the end.
+    matrix of the shorter side, and the long side is multiplied once, at the end. Gram matrices are
+    small: in one stack, with zeros around the smaller ones, they cost as many calls as one.
 
     Parameters
     ----------
-    matrix
-        Any real matrix; zero stays zero.
+    matrices
+        Any real matrices of one type; zero stays zero.
     steps
         Applications of the polynomial.
     """
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.mT if tall else matrix
-    x = x / x.norm().clamp_min(torch.finfo(x.dtype).tiny)
+    wide = [m.mT if m.shape[0] > m.shape[1] else m for m in matrices]
+    wide = [m / m.norm().clamp_min(torch.finfo(m.dtype).tiny) for m in wide]
+    side = max(len(m) for m in wide)
+    gram = wide[0].new_zeros(len(wide), side, side)
+    for block, m in zip(gram, wide, strict=True):
+        torch.mm(m, m.mT, out=block[: len(m), : len(m)])
     a, b, c = POLYNOMIAL
-    gram = x @ x.mT
-    identity = torch.eye(len(gram), dtype=x.dtype, device=x.device)
-    whole = identity
+    identity = torch.eye(side, dtype=gram.dtype, device=gram.device)
+    whole = identity.expand_as(gram)
     for _ in range(steps):
-        factor = a * identity + b * gram + c * (gram @ gram)
+        # a I + b G + c G G; what it does to the zeros around a smaller matrix meets nothing else
+        factor = torch.baddbmm(a * identity + b * gram, gram, gram, alpha=c)
         gram = factor @ gram @ factor
         whole = factor @ whole
-    x = whole @ x
-    return x.mT if tall else x
+    turned = [block[: len(m), : len(m)] @ m for block, m in zip(whole, wide, strict=True)]
+    return [t.mT if m.shape[0] > m.shape[1] else t for t, m in zip(turned, matrices, strict=True)]
 
 
 class Muon(torch.optim.Optimizer):
@@ -91,20 +97,26 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Move every bank that has a gradient."""
         for group in self.param_groups:
-            for bank in group["params"]:
-                if bank.grad is None:
-                    continue
-                state = self.state[bank]
-                if "momentum" not in state:
-                    state["momentum"] = torch.zeros_like(bank)
-                velocity = state["momentum"].mul_(group["momentum"]).add_(bank.grad)
-                direction = bank.grad.add(velocity, alpha=group["momentum"])
-                # Channels last, as the bank lies in memory: the order of the columns of a matrix
-                # is that of its orthogonal factor's, whichever it is.
-                rows = direction.permute(0, 2, 3, 1)
-                turned = orthogonalised(rows.flatten(1)).view(rows.shape).permute(0, 3, 1, 2)
-                bank.add_(turned, alpha=-group["lr"])
+            banks = [bank for bank in group["params"] if bank.grad is not None]
+            if not banks:
+                continue
+            directions = [self._direction(bank, group["momentum"]) for bank in banks]
+            # Channels last, as the banks lie in memory: the order of the columns of a matrix is
+            # that of its orthogonal factor's, whichever it is.
+            rows = [direction.permute(0, 2, 3, 1) for direction in directions]
+            turned = orthogonalised([each.flatten(1) for each in rows])
+            for bank, row, turn in zip(banks, rows, turned, strict=True):
+                bank.add_(turn.view(row.shape).permute(0, 3, 1, 2), alpha=-group["lr"])
                 _scale(bank)
+
+    def _direction(self, bank: nn.Parameter, momentum: float) -> Tensor:
+        """Return the gradient and the momentum, by Nesterov, after the momentum was updated."""
+        assert bank.grad is not None  # for the type checker: `step` asked
+        state = self.state[bank]
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(bank)
+        velocity = state["momentum"].mul_(momentum).add_(bank.grad)
+        return bank.grad.add(velocity, alpha=momentum)
 
 
 def _scale(bank: Tensor) -> None:

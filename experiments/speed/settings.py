@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from experiments.errors import InputError
+from experiments.recipe import Precision
 
 Optimiser = Literal["muon", "sgd"]
 
@@ -43,6 +44,8 @@ class Settings:
         Share of the steps after which the rates, which grow from 0 and shrink to 0, are highest.
     smoothing
         Share of a label's probability that is spread over all classes.
+    precision
+        ``"float32"``, or ``"bfloat16"`` for autocast of the forward pass.
     """
 
     epochs: float = 2.25
@@ -60,6 +63,7 @@ class Settings:
     head_momentum: float = 0.85
     peak: float = 0.2
     smoothing: float = 0.15
+    precision: Precision = "bfloat16"
 
     def __post_init__(self) -> None:
         for name in ("widths", "pooled"):  # JSON knows no tuples
@@ -76,6 +80,9 @@ class Settings:
         if self.optimiser not in get_args(Optimiser):
             known = ", ".join(get_args(Optimiser))
             raise InputError(f"optimiser {self.optimiser!r} is unknown; known: {known}")
+        if self.precision not in get_args(Precision):
+            known = ", ".join(get_args(Precision))
+            raise InputError(f"precision {self.precision!r} is unknown; known: {known}")
         for name in ("small", "peak", "smoothing"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} must be in [0, 1], got {getattr(self, name)}")

@@ -21,7 +21,7 @@ from experiments.speed.network import RaceNet, whitening_filters
 from experiments.speed.results import Result
 from experiments.speed.schedule import appearances, triangle
 from experiments.speed.views import accuracies
-from experiments.training import check_device, reproducible
+from experiments.training import autocast, check_device, full_precision, reproducible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,8 +54,8 @@ def race(
     """Train once against the clock, and measure.
 
     Random numbers are drawn on the CPU, from streams of the seed that runs on the validation split
-    do not share, and convolutions are computed deterministically, in float32: the same settings,
-    seed, split, device and number of threads give the same accuracies.
+    do not share, and convolutions are computed deterministically: the same settings, seed, split,
+    device and number of threads give the same accuracies.
 
     Parameters
     ----------
@@ -161,8 +161,11 @@ def train(
     for step, (indices, hands) in zip(range(steps), batches, strict=False):
         source = small if step < small_steps else whole
         indices = indices.to(images.device, non_blocking=True)
-        scores = network(source.batch(indices, hands.to(images.device, non_blocking=True)))
-        loss = F.cross_entropy(scores, labels[indices], label_smoothing=settings.smoothing)
+        with autocast(settings.precision, images.device):
+            scores = network(source.batch(indices, hands.to(images.device, non_blocking=True)))
+        loss = F.cross_entropy(
+            full_precision(scores), labels[indices], label_smoothing=settings.smoothing
+        )
         network.zero_grad(set_to_none=True)
         loss.backward()
         factor = triangle((step + 0.5) / steps, settings.peak)
