@@ -127,7 +127,7 @@ def _learns(name: str, device: str) -> bool:
     settings = replace(RACE[name], batch=64, epochs=CHECKED)
     network, mean = speed.train(settings, (images, labels), 10, "bench")
     if settings.small:
-        images = speed.halved(images)  # judged at the size that was seen
+        images = speed.halved(images.float()).byte()  # judged at the size that was seen
     return speed.accuracies(network, images, labels, mean)[1] > 0.3  # by chance 0.1 ± 0.04
 
 

@@ -1,7 +1,8 @@
-"""Images as rows of bytes, each in both hands: one gather makes a batch, flipped or not.
+"""Batches: a gather of rows of bytes, some mirrored, and halves of them.
 
-A byte is a quarter of a float, and what the gather copies is half of the time it takes to make a
-batch; flipped once for all, no image is flipped again.
+Images stay bytes, a quarter of what floats would be to fetch. Nothing is prepared before the first
+step: a second copy of all images, mirrored or halved, takes a second to write, which is longer than
+mirroring and halving the batches of a few epochs.
 """
 
 from __future__ import annotations
@@ -9,18 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn import functional as F  # noqa: N812
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int64, UInt8
+    from jaxtyping import Float, Int64, UInt8
     from torch import Tensor
 
-_CHUNK = 5000
-"""Images halved at a time: as floats they take four times their bytes."""
 
-
-class BothHands:
-    """Images and their mirror images, ready to be gathered.
+class Pixels:
+    """Images, ready to be gathered.
 
     Parameters
     ----------
@@ -32,17 +29,19 @@ class BothHands:
 
     def __init__(self, images: UInt8[Tensor, "n c h w"], mean: Float[Tensor, " c"]) -> None:
         pixels = images.permute(0, 2, 3, 1)
-        self._count, *self._shape = pixels.shape
-        self._rows = torch.cat([pixels, pixels.flip(2)]).flatten(1)
+        _, *self._shape = pixels.shape
+        self._rows = pixels.flatten(1)
         height, width, _ = self._shape
         self._mean = mean.repeat(height * width)
 
     def batch(
-        self, indices: Int64[Tensor, " b"], mirrored: Bool[Tensor, " b"]
-    ) -> Float[Tensor, "b c h w"]:
-        """Return some images less their mean, those mirrored that are said to be."""
-        rows = self._rows.index_select(0, indices + self._count * mirrored)
-        return rows.float().sub_(self._mean).unflatten(1, self._shape).permute(0, 3, 1, 2)
+        self, upright: Int64[Tensor, " u"], mirrored: Int64[Tensor, " m"]
+    ) -> Float[Tensor, "u+m c h w"]:
+        """Return some images less their mean, and after them others that are mirrored."""
+        rows = self._rows.index_select(0, torch.cat([upright, mirrored]))
+        batch = rows.float().sub_(self._mean).unflatten(1, self._shape)
+        batch[len(upright) :] = batch[len(upright) :].flip(2)
+        return batch.permute(0, 3, 1, 2)
 
 
 def channel_means(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, " c"]:
@@ -50,7 +49,12 @@ def channel_means(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, " c"]:
     return images.double().mean((0, 2, 3)).float()
 
 
-def halved(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h/2 w/2"]:
-    """Return images of half the size, each pixel the rounded mean of four."""
-    small = [F.avg_pool2d(part.float(), 2).round().to(torch.uint8) for part in images.split(_CHUNK)]
-    return torch.cat(small).contiguous(memory_format=torch.channels_last)
+def halved(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h/2 w/2"]:
+    """Return images of half the size, each pixel the mean of four; channels last, as they are.
+
+    Sums of whole rows, several times as fast as a pooling of three channels.
+    """
+    n, c, h, w = images.shape
+    rows = images.permute(0, 2, 3, 1).reshape(n, h // 2, 2, w * c)
+    pairs = (rows[:, :, 0] + rows[:, :, 1]).view(n, h // 2, w // 2, 2, c)
+    return (pairs[:, :, :, 0] + pairs[:, :, :, 1]).mul_(0.25).permute(0, 3, 1, 2)

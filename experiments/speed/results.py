@@ -18,7 +18,7 @@ from experiments.statistics import Interval, mean_interval
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Raised by a change of this package that moves accuracies or seconds: older results are rerun."""
 
 Split = Literal["test", "validation"]
