@@ -32,6 +32,7 @@ extensions = [
     "_ext.operators",
     "_ext.pictures",
     "_ext.portraits",
+    "_ext.precision",
     "_ext.race",
     "_ext.transcripts",
     "_ext.verdicts",

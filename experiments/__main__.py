@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from experiments.commands import compare, files, portrait, race, results, run, status
+from experiments.commands import compare, files, portrait, precision, race, results, run, status
 from experiments.errors import InputError, SweepError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command()(status.status)
 app.command()(results.report)
 app.command()(results.show)
 app.command()(compare.compare)
+app.command()(precision.precision)
 app.command()(race.race)
 app.command()(files.figures)
 app.command()(files.export)

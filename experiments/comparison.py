@@ -37,6 +37,8 @@ class Difference:
         Mean of first - second.
     interval
         95% t-interval of the difference; None for fewer than two pairs.
+    each
+        first - second of every pair, in order of seeds.
     """
 
     what: str
@@ -45,6 +47,7 @@ class Difference:
     second: float
     difference: float
     interval: Interval | None
+    each: tuple[float, ...]
 
     @property
     def larger(self) -> Literal["first", "second"] | None:
@@ -74,13 +77,29 @@ class Comparison:
     differences: tuple[Difference, ...]
 
 
+TEST_ACCURACY = "test accuracy, last epoch"
+"""What the difference of final test accuracies is called."""
+
 _MEASURES: tuple[tuple[str, Unit, Callable[[Record], float | None]], ...] = (
-    ("test accuracy, last epoch", "accuracy", lambda run: _last(run.curves.test_accuracy)),
+    (TEST_ACCURACY, "accuracy", lambda run: _last(run.curves.test_accuracy)),
     ("test loss, last epoch", "nats", lambda run: _last(run.curves.test_loss)),
     ("test loss, lowest", "nats", lambda run: min(run.curves.test_loss, default=None)),
     ("train accuracy, final weights", "accuracy", lambda run: run.final_train_accuracy),
     ("train loss, final weights", "nats", lambda run: run.final_train_loss),
 )
+
+
+def pair(first: Sequence[Record], second: Sequence[Record]) -> dict[int, tuple[Record, Record]]:
+    """Return the two runs of every seed that both recipes have on one kind of device.
+
+    Parameters
+    ----------
+    first, second
+        The records of each recipe. Where a seed has a pair on both kinds of device, the CPU's
+        counts.
+    """
+    left, right = on_one_device({"first": first, "second": second}).values()
+    return {seed: (left[seed], right[seed]) for seed in left}
 
 
 def compare(first: Sequence[Record], second: Sequence[Record]) -> Comparison:
@@ -89,21 +108,19 @@ def compare(first: Sequence[Record], second: Sequence[Record]) -> Comparison:
     Parameters
     ----------
     first, second
-        The records of each recipe. Where a seed has a pair on both kinds of device, the CPU's
-        counts.
+        The records of each recipe, paired as by :func:`pair`.
 
     Raises
     ------
     ValueError
         If no seed was run under both on one kind of device, or they were run on different data.
     """
-    left, right = on_one_device({"first": first, "second": second}).values()
-    pairs = {seed: (left[seed], right[seed]) for seed in left}
+    pairs = pair(first, second)
     if not pairs:
         raise InputError(
             "no seed was run under both recipes on one kind of device, so nothing can be paired"
         )
-    data = {run.dataset_fingerprint: run.recipe.dataset for pair in pairs.values() for run in pair}
+    data = {run.dataset_fingerprint: run.recipe.dataset for both in pairs.values() for run in both}
     if len(data) > 1:
         raise InputError(
             f"the recipes were run on different data ({', '.join(data.values())}), so their "
@@ -129,6 +146,7 @@ def _difference(what: str, unit: Unit, values: Sequence[tuple[float, float]]) ->
         second=fmean(b for _, b in values),
         difference=math.fsum(each) / len(each),
         interval=mean_interval(each),
+        each=tuple(each),
     )
 
 

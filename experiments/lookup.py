@@ -95,6 +95,18 @@ def records(study: Study, recipe: Recipe, store: Store) -> list[Record]:
     return by_recipe(every, [recipe])[recipe.name]
 
 
+def all_records(study: Study, store: Store) -> list[Record]:
+    """Return every record of a study, and of every variant of its recipes.
+
+    Raises
+    ------
+    experiments.records.RecordError
+        If the store does not exist or a record cannot be read.
+    """
+    found, apart = list(store.records(study.name)), variants.apart(store)
+    return found + list(apart.records(study.name)) if apart.root.is_dir() else found
+
+
 def _hint(name: str, known: Mapping[str, object]) -> str:
     near = difflib.get_close_matches(name, known, 1)
     return f"did you mean {near[0]}?" if near else "see: python -m experiments list"

@@ -215,7 +215,7 @@ def combined(
             seed: combine([every[seed] for every in each])
             for seed in each[0]
             if all(seed in others for others in each)
-            and (unit != "seconds" or _on_equal_machines([runs[role][seed] for role in reads]))
+            and (unit != "seconds" or on_equal_machines([runs[role][seed] for role in reads]))
         }
 
     return Quantity(
@@ -373,18 +373,18 @@ def curve_of(record: Record, metric: Metric) -> list[float]:
     return curve
 
 
-def _seedless(what: str, role: str, value: Callable[[Record], int]) -> Quantity:
-    quantity = of_each_run(what, role, "count", lambda record: float(value(record)))
-    return dataclasses.replace(quantity, seedless=True)
-
-
-def _on_equal_machines(records: Iterable[Record]) -> bool:
-    """Whether times can be told apart: a member's time is its share of its fleet's."""
+def on_equal_machines(records: Iterable[Record]) -> bool:
+    """Return whether times can be compared: a member's time is its share of its fleet's."""
     ways = {
         (made.get("hardware"), made.get("threads"), made.get("fleet", 1))
         for made in (record.provenance for record in records)
     }
     return len(ways) == 1
+
+
+def _seedless(what: str, role: str, value: Callable[[Record], int]) -> Quantity:
+    quantity = of_each_run(what, role, "count", lambda record: float(value(record)))
+    return dataclasses.replace(quantity, seedless=True)
 
 
 def _minus(first: str, second: str) -> str:

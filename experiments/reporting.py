@@ -85,8 +85,20 @@ def how_to_run(study: Study, store: Path = DEFAULT_STORE, recipe: Recipe | None 
     command = f"python -m experiments run {study.name}"
     if recipe is not None:
         command += f" {recipe.name}"
-    command += " --seeds 3"
-    return command if store == DEFAULT_STORE else f"{command} --store {shlex.quote(str(store))}"
+    return f"{command} --seeds 3{in_store(store)}"
+
+
+def how_to_pair(
+    report: str, recipes: Sequence[str], seeds: int, store: Path = DEFAULT_STORE
+) -> tuple[str, str]:
+    """Return the commands that run recipes of a report in float32, and the same in bfloat16."""
+    command = f"python -m experiments run {report} {' '.join(recipes)} --seeds {seeds}"
+    return command + in_store(store), f"{command} --precision bfloat16{in_store(store)}"
+
+
+def in_store(store: Path) -> str:
+    """Return the option that names a store, with a space before it; nothing for the default."""
+    return "" if store == DEFAULT_STORE else f" --store {shlex.quote(str(store))}"
 
 
 def recipe_summary(

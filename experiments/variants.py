@@ -78,7 +78,12 @@ def named(recipe: Recipe, marks: str) -> Recipe:
 
 def home(study: Study, recipe: Recipe, store: Store) -> Store:
     """Return where the records of a recipe belong: those of a variant lie apart."""
-    return store if recipe in study.recipes else Store(store.root / _FOLDER)
+    return store if recipe in study.recipes else apart(store)
+
+
+def apart(store: Store) -> Store:
+    """Return the store inside a store that holds the records of variants."""
+    return Store(store.root / _FOLDER)
 
 
 def _changed(recipe: Recipe, settings: dict[str, Any]) -> Recipe:

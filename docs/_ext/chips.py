@@ -13,6 +13,8 @@ LABELS = {
     "reproduced": "reproduced",
     "not_reproduced": "not reproduced",
     "not_run": "not run yet",
+    "licensed": "licensed",
+    "not_licensed": "not licensed",
 }
 
 

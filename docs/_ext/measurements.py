@@ -90,7 +90,7 @@ class RunsDirective(StudyDirective):
         columns = ["recipe", "seeds", "parameters", "minutes a run", "device", "threads"]
         shown: list[nodes.Node] = [table(columns, rows, classes=["runs"])]
         if every:
-            shown.insert(0, _provenance(every))
+            shown.insert(0, provenance(every))
         return shown
 
 
@@ -142,7 +142,9 @@ def _facts(records: list[Record]) -> list[Cell]:
     ]
 
 
-def _provenance(records: list[Record]) -> nodes.paragraph:
+def provenance(records: Sequence[Record]) -> nodes.paragraph:
+    """Say how long these runs took, on what, and with which versions."""
+
     def distinct(key: str) -> str:
         return ", ".join(sorted({str(record.provenance[key]) for record in records}))
 

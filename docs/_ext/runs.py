@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 from sphinx.errors import ExtensionError
 
 from experiments.catalog import studies, study
+from experiments.equivalence import equivalences
 from experiments.records import ENGINE_VERSION, RecordError, Store, by_recipe
+from experiments.variants import apart, named
 from experiments.verdicts import ClaimVerdict, judge, select
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from experiments.equivalence import Equivalence
+    from experiments.recipe import Recipe
     from experiments.records import Record
     from experiments.study import Study
 
@@ -53,9 +57,24 @@ def claim_verdicts(store: Path) -> dict[str, ClaimVerdict]:
     }
 
 
-def stale(of: Study, records: Iterable[Record]) -> list[str]:
-    """Say of each record why it is no measurement of the study as it stands; [] if all are."""
-    digests = {recipe.digest for recipe in of.recipes}
+@cache
+def equivalences_of(store: Path) -> tuple[Equivalence, ...]:
+    """Return what was trained in both precisions, of all studies; raises as `runs_of`.
+
+    Of the variants, too, each has to be one of a recipe as the catalogue has it now.
+    """
+    return tuple(
+        found
+        for each in studies()
+        for found in equivalences(
+            each, [*_current(each.name, store), *_variants(each, apart(Store(store)).root)]
+        )
+    )
+
+
+def stale(recipes: Iterable[Recipe], records: Iterable[Record]) -> list[str]:
+    """Say of each record why it is no measurement of recipes as they stand; [] if all are."""
+    digests = {recipe.digest for recipe in recipes}
     found = []
     for record in records:
         name = f"{record.recipe.name}, seed {record.seed} ({record.key[:12]})"
@@ -68,16 +87,37 @@ def stale(of: Study, records: Iterable[Record]) -> list[str]:
 
 @cache
 def _current(name: str, store: Path) -> tuple[Record, ...]:
+    records = _read(name, store)
+    if found := stale(study(name).recipes, records):
+        raise _refused(found, store / name, f"run `python -m experiments run {name}`")
+    return records
+
+
+def _variants(of: Study, store: Path) -> tuple[Record, ...]:
+    """Return the records of the study's variants, which have a store of their own."""
+    records = _read(of.name, store)
+    recipes = {recipe.name: recipe for recipe in of.recipes}
+    meant = []
+    for name in {record.recipe.name for record in records}:
+        base, _, marks = name.partition("@")
+        if base in recipes and marks:
+            meant.append(named(recipes[base], marks))
+    if found := stale(meant, records):
+        raise _refused(found, store / of.name, "run these variants")
+    return records
+
+
+def _read(name: str, store: Path) -> tuple[Record, ...]:
     if not store.exists():  # nothing was run so far
         return ()
     try:
-        records = tuple(Store(store).records(name))
+        return tuple(Store(store).records(name))
     except RecordError as error:
         raise ExtensionError(str(error)) from error
-    if found := stale(study(name), records):
-        raise ExtensionError(
-            f"records of {name} are stale, so their figures would show something else than "
-            f"the catalogue says: delete them from {store / name} and run "
-            f"`python -m experiments run {name}` again:\n" + "\n".join(found)
-        )
-    return records
+
+
+def _refused(found: Sequence[str], folder: Path, remedy: str) -> ExtensionError:
+    return ExtensionError(
+        f"records of {folder.name} are stale, so their figures would show something else than "
+        f"the catalogue says: delete them from {folder} and {remedy} again:\n" + "\n".join(found)
+    )
