@@ -20,6 +20,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from experiments.errors import InputError
+from experiments.speed.side_by_side import SmallMapConv2d
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,10 +125,10 @@ class RaceNet(nn.Module):
             self.stem.requires_grad_(False)
         self.convolutions = nn.ModuleList()
         for before, width in pairwise((filters, *widths)):
-            side = 3 if self.convolutions else 2
-            self.convolutions.append(
-                nn.Conv2d(before, width, side, padding=(side - 1) // 2, bias=False)
-            )
+            if not self.convolutions:
+                self.convolutions.append(nn.Conv2d(before, width, 2, bias=False))
+            else:
+                self.convolutions.append(SmallMapConv2d(before, width, 3, padding=1, bias=False))
         self.norms = nn.ModuleList(_bias_norm(width) for width in widths)
         self.pooled = tuple(pooled)
         self.head = nn.Linear(widths[-1], classes)

@@ -23,8 +23,8 @@ class Settings:
     epochs
         Passes over the training images; part of one counts, in whole batches.
     batch
-        Images a step. A processor does not care how many it has to go through at once, as a GPU
-        does, so the batch is small and the steps are many.
+        Images a step. A processor does not need as many at once as a GPU to be busy, so the batch
+        is small and the steps are many.
     components
         Principal components of a patch that the stem keeps; it has twice as many filters.
     whitened
@@ -49,17 +49,17 @@ class Settings:
     """
 
     epochs: float = 2.25
-    batch: int = 128
+    batch: int = 256
     components: int = 24
     whitened: bool = True
     widths: tuple[int, ...] = (32, 64, 96, 96)
     pooled: tuple[bool, ...] = (True, True, False, False)
     small: float = 0.4
     optimiser: Optimiser = "muon"
-    rate: float = 0.15
+    rate: float = 0.2
     momentum: float = 0.6
-    bias_rate: float = 0.04
-    head_rate: float = 0.4
+    bias_rate: float = 0.05
+    head_rate: float = 0.5
     head_momentum: float = 0.85
     peak: float = 0.2
     smoothing: float = 0.15
