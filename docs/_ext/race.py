@@ -97,7 +97,7 @@ class ResultDirective(_RaceDirective):
 
 
 class CurveDirective(_RaceDirective):
-    """Draw seconds against accuracy, for every length of the whole recipe."""
+    """Draw seconds against accuracy, for the whole recipe, other lengths of it, and a wider one."""
 
     recipes = ("whole", *CURVE)
 
@@ -105,9 +105,8 @@ class CurveDirective(_RaceDirective):
         if not runs:
             return []
         alt = "Seconds of training against test accuracy. " + " ".join(
-            f"{race_pictures.epochs(results)} epochs: {found.median_seconds:.0f} s, "
-            f"{found.mean:.1%}."
-            for results in race_pictures.by_length(runs)
+            f"{name.replace('-', ' ')}: {found.median_seconds:.0f} s, {found.mean:.1%}."
+            for name, results in race_pictures.by_seconds(runs)
             for found in [summary(results, 6)]
         )
         return [
@@ -162,12 +161,12 @@ class WorkDirective(_RaceDirective):
             f"and {small:.1f} for a small one: {work / 1e12:.1f} million million in the whole run, "
             f"at {work / seconds / 1e9:.0f} GFLOP/s."
         )
-        for results in race_pictures.by_length(runs):
+        for _, results in race_pictures.by_seconds(runs):
             if summary(results, 1).above(TARGET):
                 needed = _operations(results[0].settings)
                 text += (
                     f" The aim is {AIM} s with one view; the shortest run that is above the target "
-                    f"with one view has {race_pictures.epochs(results)} epochs, and would have to "
+                    f"with one view has {results[0].settings.epochs:g} epochs, and would have to "
                     f"go at {needed / AIM / 1e9:.0f} GFLOP/s."
                 )
                 break
@@ -219,13 +218,14 @@ def _seeds(results: Sequence[Result]) -> nodes.container:
 
 
 def _lengths(runs: Runs) -> nodes.container:
-    head = ["epochs", "seeds", *(f"{n} view{'s' * (n > 1)}" for n in VIEWS), "seconds"]
+    head = ["recipe", "epochs", "seeds", *(f"{n} view{'s' * (n > 1)}" for n in VIEWS), "seconds"]
     rows: list[list[Cell]] = []
-    for results in race_pictures.by_length(runs):
+    for name, results in race_pictures.by_seconds(runs):
         each = [summary(results, n) for n in VIEWS]
         rows.append(
             [
-                race_pictures.epochs(results),
+                name.replace("-", " "),
+                f"{results[0].settings.epochs:g}",
                 str(each[0].seeds),
                 *(f"{found.mean:.2%}" for found in each),
                 f"{each[0].median_seconds:.1f}",
@@ -241,7 +241,8 @@ def _machine(results: Sequence[Result]) -> nodes.paragraph:
     threads = distinct("threads")
     return nodes.paragraph(
         "",
-        f"Measured on {distinct('hardware')}, {threads} thread{'s' * (threads != '1')}, float32; "
+        f"Measured on {distinct('hardware')}, {threads} thread{'s' * (threads != '1')}, "
+        f"{results[0].settings.precision}; "
         f"Python {distinct('python')}, PyTorch {distinct('torch')}.",
     )
 

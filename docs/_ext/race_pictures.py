@@ -108,7 +108,7 @@ def curve(palette: Palette, runs: Runs, target: float) -> Figure:
     figure = canvas(3.6)
     axes = figure.subplots()
     for views, color, marker, line in ((6, 0, "o", "-"), (1, 1, "s", "--")):
-        each = [summary(results, views) for results in by_length(runs)]
+        each = [summary(results, views) for _, results in by_seconds(runs)]
         axes.errorbar(
             [found.median_seconds for found in each],
             [100 * found.mean for found in each],
@@ -127,7 +127,7 @@ def curve(palette: Palette, runs: Runs, target: float) -> Figure:
         xytext=(4, 3),
         textcoords="offset points",
     )
-    seconds = [summary(results, 1).median_seconds for results in by_length(runs)]
+    seconds = [summary(results, 1).median_seconds for _, results in by_seconds(runs)]
     axes.set_xscale("log")
     axes.set_xticks(seconds, [f"{value:.0f}" for value in seconds], minor=False)
     axes.set_xticks([], minor=True)
@@ -137,14 +137,9 @@ def curve(palette: Palette, runs: Runs, target: float) -> Figure:
     return figure
 
 
-def by_length(runs: Runs) -> list[Sequence[Result]]:
-    """Return the results of each recipe, from the fewest epochs to the most."""
-    return sorted(runs.values(), key=lambda results: results[0].settings.epochs)
-
-
-def epochs(results: Sequence[Result]) -> str:
-    """Return the number of epochs of a recipe, as people write it."""
-    return f"{results[0].settings.epochs:g}"
+def by_seconds(runs: Runs) -> list[tuple[str, Sequence[Result]]]:
+    """Return each recipe and its results, from the shortest training to the longest."""
+    return sorted(runs.items(), key=lambda found: summary(found[1], 1).median_seconds)
 
 
 def _half_width(found: Summary) -> float:

@@ -1,7 +1,7 @@
 """Time to accuracy: a recipe of the project's own that reaches a test accuracy in few seconds.
 
 Claim: a mean test accuracy above 80.26 % on CIFAR-10 (six views of a test image, the whole 95 %
-interval); n = 5 seeds, two CPU threads, float32, PyTorch 2.13. The runs, with their seconds, are
+interval); n = 5 seeds, two CPU threads, bfloat16, PyTorch 2.13. The runs, with their seconds, are
 stored in ``docs/results/time-to-accuracy``; ``python -m experiments race`` repeats them.
 """
 

@@ -42,18 +42,22 @@ LADDER = {
         "as many pixels, all of them in images of full size",
     ),
     "without-small-batches": Entry(
-        replace(WHOLE, batch=512, rate=2 * WHOLE.rate, bias_rate=0.05, head_rate=0.5),
-        "batches of 512 at twice the rate",
+        replace(WHOLE, batch=2 * WHOLE.batch, rate=1.4 * WHOLE.rate),
+        "batches twice as large at 1.4 times the rate",
     ),
 }
 """The whole recipe, and what is lost without each idea."""
 
-LENGTHS = (1.0, 3.25)
+LENGTHS = (1.0, 3.25, 6.0)
 CURVE = {
     f"epochs-{epochs:g}": Entry(replace(WHOLE, epochs=epochs), f"{epochs:g} epochs")
     for epochs in LENGTHS
+} | {
+    "wide": Entry(
+        replace(WHOLE, widths=(64, 128, 192, 192), epochs=5.5), "twice the filters, 5.5 epochs"
+    )
 }
-"""The whole recipe at other lengths, for seconds against accuracy."""
+"""The whole recipe at other lengths, and a wider one, for seconds against accuracy."""
 
 RECIPES = LADDER | CURVE
 
