@@ -27,6 +27,7 @@ extensions = [
     "_ext.benches",
     "_ext.claims",
     "_ext.contradictions",
+    "_ext.cost",
     "_ext.measurements",
     "_ext.mutants",
     "_ext.operators",

@@ -6,7 +6,17 @@ import sys
 
 import typer
 
-from experiments.commands import compare, files, portrait, precision, race, results, run, status
+from experiments.commands import (
+    compare,
+    cost,
+    files,
+    portrait,
+    precision,
+    race,
+    results,
+    run,
+    status,
+)
 from experiments.errors import InputError, SweepError
 
 app = typer.Typer(
@@ -25,6 +35,7 @@ app.command()(results.report)
 app.command()(results.show)
 app.command()(compare.compare)
 app.command()(precision.precision)
+app.command()(cost.cost)
 app.command()(race.race)
 app.command()(files.figures)
 app.command()(files.export)

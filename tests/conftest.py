@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 import signal
@@ -18,7 +19,7 @@ from experiments.records import ENGINE_VERSION, Curves, Record, record_key
 from theory import __main__ as theory_cli
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import ModuleType
 
     from experiments.recipe import Recipe
@@ -148,3 +149,30 @@ def make_record() -> Callable[..., Record]:
         )
 
     return make
+
+
+@pytest.fixture
+def build_page(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Callable[[str, str, Path], str]]:
+    """Build a site of one page with one extension over a store; return its HTML, or raise."""
+    pytest.importorskip("sphinx", reason="the docs extra is not installed")
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "docs"))
+    testing = importlib.import_module("sphinx.testing.util")
+    source = tmp_path / "source"
+    source.mkdir()
+    apps = []
+
+    def build(page: str, extension: str, store: Path) -> str:
+        (source / "index.md").write_text(page, "utf-8")
+        (source / "conf.py").write_text(f"extensions = ['myst_parser', '{extension}']", "utf-8")
+        options = {"convlaws_records": str(store)}
+        apps.append(testing.SphinxTestApp("html", srcdir=source, confoverrides=options))
+        apps[-1].build()
+        assert apps[-1].warning.getvalue() == ""
+        html: str = (apps[-1].outdir / "index.html").read_text("utf-8")
+        return html
+
+    yield build
+    for app in apps:
+        app.cleanup()

@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
+from functools import partial
 
 import pytest
 from scipy import stats
@@ -295,27 +295,9 @@ PAGE = "# Page\n\n```{precision-differences}\n```\n\n```{precision-licences}\n``
 
 
 @pytest.fixture
-def page(monkeypatch, tmp_path):
+def page(build_page):
     """Build a site of one page that shows the study; return its HTML, or raise."""
-    pytest.importorskip("sphinx", reason="the docs extra is not installed")
-    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "docs"))
-    testing = importlib.import_module("sphinx.testing.util")
-    source = tmp_path / "source"
-    source.mkdir()
-    (source / "index.md").write_text(PAGE, "utf-8")
-    (source / "conf.py").write_text("extensions = ['myst_parser', '_ext.precision']", "utf-8")
-    apps = []
-
-    def build(store):
-        options = {"convlaws_records": str(store)}
-        apps.append(testing.SphinxTestApp("html", srcdir=source, confoverrides=options))
-        apps[0].build()
-        assert apps[0].warning.getvalue() == ""
-        return (apps[0].outdir / "index.html").read_text("utf-8")
-
-    yield build
-    for app in apps:
-        app.cleanup()
+    return partial(build_page, PAGE, "_ext.precision")
 
 
 @pytest.fixture

@@ -34,19 +34,19 @@ def runs_of(name: str, store: Path) -> Runs:
     sphinx.errors.ExtensionError
         If a record cannot be read, or is stale.
     """
-    return select(study(name), _current(name, store))
+    return select(study(name), current(name, store))
 
 
 @cache
 def records_of(name: str, store: Path) -> Mapping[str, Sequence[Record]]:
     """Return the records of the study of this name, by recipe, of all devices; as `runs_of`."""
-    return by_recipe(_current(name, store), study(name).recipes)
+    return by_recipe(current(name, store), study(name).recipes)
 
 
 @cache
 def verdicts_of(name: str, store: Path) -> tuple[ClaimVerdict, ...]:
     """Return the verdict on every claim of the study of this name; raises as `runs_of`."""
-    return judge(study(name), _current(name, store))
+    return judge(study(name), current(name, store))
 
 
 @cache
@@ -67,7 +67,7 @@ def equivalences_of(store: Path) -> tuple[Equivalence, ...]:
         found
         for each in studies()
         for found in equivalences(
-            each, [*_current(each.name, store), *_variants(each, apart(Store(store)).root)]
+            each, [*current(each.name, store), *_variants(each, apart(Store(store)).root)]
         )
     )
 
@@ -86,7 +86,8 @@ def stale(recipes: Iterable[Recipe], records: Iterable[Record]) -> list[str]:
 
 
 @cache
-def _current(name: str, store: Path) -> tuple[Record, ...]:
+def current(name: str, store: Path) -> tuple[Record, ...]:
+    """Return every record of the study of this name, in order of their files; as `runs_of`."""
     records = _read(name, store)
     if found := stale(study(name).recipes, records):
         raise _refused(found, store / name, f"run `python -m experiments run {name}`")
