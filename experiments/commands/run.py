@@ -16,10 +16,13 @@ from experiments.records import DEFAULT_STORE, Store
 from experiments.variants import home, variant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from experiments import executors
+    from experiments.layout import Layout
     from experiments.recipe import Recipe
     from experiments.study import Study
+    from experiments.sweep import Run
 
 
 class Precision(StrEnum):
@@ -35,6 +38,7 @@ class ExecutorName(StrEnum):
     serial = "serial"
     processes = "processes"
     dask = "dask"
+    auto = "auto"
 
 
 def run(
@@ -55,9 +59,10 @@ def run(
         float,
         typer.Option(metavar="F", help="Factor of every recipe's epochs: 0.1 for a rehearsal."),
     ] = 1.0,
-    executor: Annotated[ExecutorName, typer.Option(help="How to spread runs.")] = (
-        ExecutorName.serial
-    ),
+    executor: Annotated[
+        ExecutorName,
+        typer.Option(help="How to spread runs; auto measures what is fastest, once a machine."),
+    ] = ExecutorName.serial,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Worker processes; by default one a core.")
     ] = None,
@@ -90,10 +95,14 @@ def run(
 
         python -m experiments run nni-2023-ex1 --executor processes
 
+    How many processes, threads and runs as one program are fastest is measured by:
+
+        python -m experiments run nni-2023-ex1 --executor auto
+
     Records made with another precision or number of epochs than the catalogue says lie apart, in
     STORE/variants, and count for no verdict.
     """
-    from experiments import sweep  # PyTorch takes seconds to import
+    from experiments import layout, sweep  # PyTorch takes seconds to import
     from experiments.executors import available_cores, make_executor
 
     study = catalog.study(report)
@@ -101,17 +110,23 @@ def run(
         variant(recipe, precision=precision and precision.value, epochs_scale=epochs_scale)
         for recipe in lookup.recipes(study, recipes or [])
     ]
-    if executor is ExecutorName.processes:
+    by_layout = executor is ExecutorName.auto and device is common.Device.cpu
+    place: executors.ExecutorName = "serial"
+    if executor is ExecutorName.auto:
+        _leave_to_auto({"--workers": workers, "--threads": threads, "--fleet": fleet})
+    elif executor is ExecutorName.processes:
+        place = "processes"
         workers = workers or available_cores()
         threads = threads or max(1, available_cores() // workers)
     elif executor is ExecutorName.dask:
+        place = "dask"
         threads = threads or 1
         if device is common.Device.cuda and fleet is None:
             raise InputError(
                 "give --fleet N: how many runs are fastest together on the workers' GPUs is not "
                 "measured from here"
             )
-    with make_executor(executor.value, workers, scheduler) as pool:
+    with make_executor(place, workers, scheduler) as pool:
         runs = sweep.plan(
             study,
             range(seeds),
@@ -132,8 +147,12 @@ def run(
             soft_wrap=True,
         )
         try:
+            layouts = _layouts(todo, data_root) if by_layout else None
             with progress(todo, common.err):
-                sweep.sweep(todo, pool, fleet)
+                if layouts is None:
+                    sweep.sweep(todo, pool, fleet)
+                else:
+                    layout.carry_out(layouts)
         except KeyboardInterrupt:
             common.err.print(
                 "interrupted; finished runs are kept, the same command goes on from there"
@@ -143,6 +162,44 @@ def run(
         common.print_json(
             {"report": study.name, "store": str(store), "runs": len(runs), "ran": len(todo)}
         )
+
+
+def _leave_to_auto(settings: Mapping[str, int | None]) -> None:
+    """Refuse what the executor is to choose.
+
+    Raises
+    ------
+    InputError
+        If any of these has been chosen by hand.
+    """
+    given = [option for option, value in settings.items() if value is not None]
+    if given:
+        raise InputError(
+            f"--executor auto chooses {', '.join(settings)} itself; leave {' and '.join(given)} "
+            "out, or name an executor"
+        )
+
+
+def _layouts(runs: Sequence[Run], data_root: Path | None) -> dict[Run, Layout]:
+    """Return the layout of each run, and say it; what is not known of this machine is measured."""
+    from experiments.executors import available_cores
+    from experiments.layout import choose
+    from experiments.layout_cache import Kept
+    from experiments.layout_timing import timing
+
+    def say(line: str) -> None:
+        common.err.print(line, soft_wrap=True, markup=False, highlight=False)
+
+    if not runs:
+        return {}
+    cores = available_cores()
+    with common.err.status("measuring layouts") as status, timing(cores, data_root) as measure:
+
+        def measured(recipe: Recipe, layout: Layout) -> float:
+            status.update(f"measuring {recipe.network}, {layout}")
+            return measure(recipe, layout)
+
+        return choose(runs, cores, Kept(cores, say), measured, say)
 
 
 def _announce(study: Study, recipes: Sequence[Recipe], store: Store) -> None:
