@@ -120,7 +120,7 @@ def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
     kept = {key: machine_info[key] for key in ("machine", "python_version", "system")}
     kept["processor"] = processor()
     kept["cpus"] = machine_info["cpu"].get("count")
-    kept["bfloat16"] = _multiplies_bfloat16()
+    kept["bfloat16"] = multiplies_bfloat16()
     machine_info.clear()
     machine_info.update(kept)
 
