@@ -131,6 +131,4 @@ def _cost(recipe: Recipe, machine: Machine, runs: Sequence[Record]) -> Cost:
 
 def _images(run: Record) -> int:
     """Return how many images were trained on, each as often as it was seen."""
-    recipe = run.recipe
-    epoch = run.train_size if recipe.steps is None else recipe.steps * recipe.batch
-    return epoch * len(run.curves.train_loss)
+    return run.recipe.images_an_epoch(run.train_size) * len(run.curves.train_loss)

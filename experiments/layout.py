@@ -197,10 +197,8 @@ def _thread_counts(cores: int) -> Iterator[int]:
 
 def _images_seen(recipe: Recipe, data: Dataset) -> int:
     """Return how many images a run trains on, each counted as often as it is seen."""
-    if recipe.steps is not None:
-        return recipe.epochs * recipe.steps * recipe.batch
     examples = recipe.examples or len(data.train_labels) - recipe.validation
-    return recipe.epochs * examples
+    return recipe.epochs * recipe.images_an_epoch(examples)
 
 
 def _soonest(groups: Sequence[_Group]) -> list[Layout]:

@@ -193,6 +193,10 @@ class Recipe:
         """Return the recipe as JSON-ready data, its name included."""
         return dataclasses.asdict(self)
 
+    def images_an_epoch(self, train_size: int) -> int:
+        """Return how many images an epoch trains on, each counted as often as it is seen."""
+        return train_size if self.steps is None else self.steps * self.batch
+
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of everything but the name.
