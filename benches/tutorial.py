@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, Dataset
 
-from experiments.layers import FlattenChannelsLast
-from experiments.networks import TwoConv
+from experiments.networks.layers import FlattenChannelsLast
+from experiments.networks.two_layers import TwoConv
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

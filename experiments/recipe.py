@@ -96,8 +96,8 @@ class Recipe:
         The recipe's name within its study, unique there; part of its records' file names. Two
         recipes that differ in name alone have the same digest.
     network
-        A name known to :func:`experiments.networks.build`, or a line of layers such as
-        ``"conv32k5 relu max2 fc10"`` (:mod:`experiments.layers`).
+        A name known to :func:`experiments.networks.building.build`, or a line of layers such as
+        ``"conv32k5 relu max2 fc10"`` (:mod:`experiments.networks.layers`).
     dataset
         A name known to :func:`experiments.datasets.load`.
     optimizer
@@ -131,7 +131,7 @@ class Recipe:
         ``"pytorch"`` (its layers' default), ``"kaiming-uniform"`` (weights uniform with variance
         2 / fan-in, biases PyTorch's), ``"truncated-normal"`` (weights normal with standard
         deviation 0.1, cut at two of them, biases 0.1: TensorFlow's MNIST tutorial) or
-        ``"imagenet"`` (trained on ImageNet, :mod:`experiments.pretrained`; the last layer
+        ``"imagenet"`` (trained on ImageNet, :mod:`experiments.networks.pretrained`; the last layer
         PyTorch's).
     resize
         Side in pixels that images are brought to, with bilinear interpolation, before the network

@@ -15,10 +15,11 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from experiments import datasets, heartbeat, pretrained
+from experiments import datasets, heartbeat
 from experiments.errors import SweepError
 from experiments.executors import what_was_lost
 from experiments.fleet import Member, architecture, fastest_size, train_fleet
+from experiments.networks import pretrained
 from experiments.recipe import Recipe
 from experiments.records import Record, Store, record_key
 from experiments.study import Study

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from experiments import layers
 from experiments.catalog.nn4i_2023_a1 import NETWORKS, STUDY
+from experiments.networks import layers
 from tests.catalog_steps import assert_every_weight_moves
 from theory.ledger import claims
 

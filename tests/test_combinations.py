@@ -6,9 +6,7 @@ import math
 
 import pytest
 
-from experiments.combinations import median_of, trend
-from experiments.curve_shapes import turning_point
-from experiments.quantities import at_epoch, at_the_end
+from experiments.quantities import at_epoch, at_the_end, median_of, trend, turning_point
 from experiments.recipe import Optimizer, Recipe
 
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from experiments.curve_shapes import jumpiness, steps_to_reach, turning_point
+from experiments.quantities import jumpiness, steps_to_reach, turning_point
 from experiments.recipe import Optimizer, Recipe
 
 RECIPE = Recipe("net.sgd", "gap fc10", "cifar10", Optimizer("sgd", 0.01), epochs=5)

@@ -7,10 +7,9 @@ import sys
 
 import pytest
 
-from experiments import figures
 from experiments.catalog import study
 from experiments.export import export_tensorboard
-from experiments.gallery import write_figures
+from experiments.figures import gallery, write_figures
 
 STUDY = study("nni-2023-ex1")
 
@@ -63,15 +62,15 @@ def test_a_study_has_curves_accuracies_and_reported_numbers(tmp_path, make_recor
         for seed in range(2)
     ]
     drawn = {}
-    monkeypatch.setattr(figures, "draw_curves", lambda runs: runs)
-    monkeypatch.setattr(figures, "draw_final_accuracies", lambda runs: runs)
-    monkeypatch.setattr(figures, "draw_measured_against_reported", lambda found: found)
+    monkeypatch.setattr(gallery, "draw_curves", lambda runs: runs)
+    monkeypatch.setattr(gallery, "draw_final_accuracies", lambda runs: runs)
+    monkeypatch.setattr(gallery, "draw_measured_against_reported", lambda found: found)
 
     def save(figure, path):
         drawn[path.name] = figure
         return [path]
 
-    monkeypatch.setattr(figures, "save", save)
+    monkeypatch.setattr(gallery, "save", save)
     write_figures(STUDY, records, tmp_path / "new")
     assert list(drawn) == [
         "curves-sgd-momentum-1", "curves-sgd-momentum-2", "curves-adam-1", "curves-adam-2",

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from experiments import layers, networks
+from experiments import networks
+from experiments.networks import layers
 
 CIFAR, DIGIT = (3, 32, 32), (1, 28, 28)
 

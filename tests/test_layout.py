@@ -17,13 +17,24 @@ import pooch
 import pytest
 from torch import nn
 
-from experiments import datasets, executors, layout, layout_cache, layout_timing, sweep
+from experiments import datasets, executors, sweep
+from experiments import layout as layouts
 from experiments.errors import SweepError
 from experiments.executors import make_executor
 from experiments.fleet import architecture, networks
-from experiments.layout import Layout, carry_out, choose
-from experiments.layout_cache import PLACE, Kept, layouts_file
-from experiments.layout_timing import fleet_holds, timing
+from experiments.layout import (
+    Kept,
+    Layout,
+    cache,
+    carry_out,
+    choice,
+    choose,
+    layouts_file,
+    rates,
+    timing,
+)
+from experiments.layout.cache import PLACE
+from experiments.layout.rates import fleet_holds
 from experiments.recipe import Optimizer, Recipe
 from experiments.records import RecordError, Store
 from experiments.study import Study
@@ -203,9 +214,9 @@ def test_rates_of_something_else_count_for_nothing(tmp_path, monkeypatch, stale)
     cores, recipe = 2, FC
     match stale:
         case "torch":
-            monkeypatch.setattr(layout_cache.torch, "__version__", "0.1")
+            monkeypatch.setattr(cache.torch, "__version__", "0.1")
         case "processor":
-            monkeypatch.setattr(layout_cache, "processor", lambda: "an abacus")
+            monkeypatch.setattr(cache, "processor", lambda: "an abacus")
         case "cores":
             cores = 1
         case "architecture":
@@ -243,7 +254,7 @@ def test_a_file_that_cannot_be_written_is_said_once(tmp_path, file, monkeypatch)
     def full(path, content):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(layout_cache, "write_whole", full)
+    monkeypatch.setattr(cache, "write_whole", full)
     bench = Bench(TABLE)
     assert bench.choose(_runs(tmp_path, FC, GAP, seeds=2)) == ["2x1x2"] * 4
     assert len(bench.said) == 3
@@ -271,11 +282,11 @@ def test_rates_are_kept_in_the_users_cache(tmp_path, monkeypatch):
 
 
 def test_processes_begin_a_round_together(tmp_path, monkeypatch):
-    monkeypatch.setattr(layout_timing.os, "getpid", threading.get_ident)  # threads stand for them
+    monkeypatch.setattr(rates.os, "getpid", threading.get_ident)  # threads stand for them
     passed = []
 
     def come():
-        layout_timing._meet(tmp_path, "0-", 2)
+        rates._meet(tmp_path, "0-", 2)
         passed.append(True)
 
     first, second = threading.Thread(target=come), threading.Thread(target=come)
@@ -293,23 +304,23 @@ def test_who_waits_for_a_process_that_has_failed_gives_up(tmp_path):
     folder.mkdir()
     (failed := threading.Timer(0.05, shutil.rmtree, [folder])).start()
     with pytest.raises(FileNotFoundError):
-        layout_timing._meet(folder, "0-", 2)
+        rates._meet(folder, "0-", 2)
     failed.join()
 
 
 def test_every_round_begins_together_once_the_network_is_warm(tmp_path, monkeypatch):
     did = []
-    monkeypatch.setattr(layout_timing, "_meet", lambda _, place, workers: did.append(place))
-    monkeypatch.setattr(layout_timing, "_images_a_second", lambda *_: did.append("train"))
+    monkeypatch.setattr(rates, "_meet", lambda _, place, workers: did.append(place))
+    monkeypatch.setattr(rates, "_images_a_second", lambda *_: did.append("train"))
     recipe = architecture(FC)
-    layout_timing._rounds(recipe, (1, 8, 8), 10, Layout(2, 1), 0.1, tmp_path)
+    rates._rounds(recipe, (1, 8, 8), 10, Layout(2, 1), 0.1, tmp_path)
     assert did == ["train", "0-", "train", "1-", "train", "2-", "train"]
 
 
 def test_the_processes_count_together_in_their_best_round(monkeypatch):
     shares = iter([[1.0, 5.0, 2.0], [2.0, 3.0, 2.0]])
-    monkeypatch.setattr(layout_timing, "make_executor", lambda *_: make_executor("serial"))
-    monkeypatch.setattr(layout_timing, "_rounds", lambda *_: next(shares))
+    monkeypatch.setattr(rates, "make_executor", lambda *_: make_executor("serial"))
+    monkeypatch.setattr(rates, "_rounds", lambda *_: next(shares))
     with timing(2, None) as measure:
         assert measure(architecture(FC), Layout(2, 1)) == 8.0
 
@@ -319,7 +330,7 @@ def test_the_processes_count_together_in_their_best_round(monkeypatch):
 def test_images_of_all_members_count(monkeypatch, size, optimizer):
     """Red where the images of one member are taken for those of all."""
     ticks = iter(range(1000))
-    monkeypatch.setattr(layout_timing, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    monkeypatch.setattr(rates, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
     recipe = replace(
         architecture(FC),
         optimizer=Optimizer(optimizer, 1.0),
@@ -328,8 +339,8 @@ def test_images_of_all_members_count(monkeypatch, size, optimizer):
         validation=100,
         examples=50,
     )
-    step = layout_timing._step(recipe, size, layout_timing._sample((1, 8, 8), 10, recipe.batch))
-    assert layout_timing._images_a_second(step, size * recipe.batch, 2) == size * recipe.batch / 2
+    step = rates._step(recipe, size, rates._sample((1, 8, 8), 10, recipe.batch))
+    assert rates._images_a_second(step, size * recipe.batch, 2) == size * recipe.batch / 2
 
 
 def test_a_killed_process_ends_the_measurement_with_advice(monkeypatch):
@@ -338,7 +349,7 @@ def test_a_killed_process_ends_the_measurement_with_advice(monkeypatch):
 
     pool = make_executor("serial")
     monkeypatch.setattr(pool, "submit", broken)
-    monkeypatch.setattr(layout_timing, "make_executor", lambda *_: pool)
+    monkeypatch.setattr(rates, "make_executor", lambda *_: pool)
     with (
         timing(2, None) as measure,
         pytest.raises(SweepError, match=r"a worker process was killed.*--executor serial"),
@@ -369,10 +380,10 @@ def test_runs_of_one_layout_go_together(tmp_path, monkeypatch):
     """Each layout has one executor, and each run the threads of its layout."""
     made, swept = [], []
     monkeypatch.setattr(
-        layout, "make_executor", lambda *given: made.append(given) or make_executor("serial")
+        choice, "make_executor", lambda *given: made.append(given) or make_executor("serial")
     )
     monkeypatch.setattr(
-        layout, "sweep", lambda runs, _, fleet: swept.append(([r.threads for r in runs], fleet))
+        choice, "sweep", lambda runs, _, fleet: swept.append(([r.threads for r in runs], fleet))
     )
     runs = _runs(tmp_path, FC, GAP, seeds=2)
     layouts = [Layout(2, 1, 4), Layout(1, 2), Layout(2, 1, 4), Layout(2, 1)]
@@ -394,7 +405,7 @@ def test_one_layouts_failure_does_not_stop_the_others(tmp_path):
 
 def test_the_digits_are_trained_by_themselves(convlaws, tmp_path, file, monkeypatch):
     monkeypatch.setattr(executors, "available_cores", lambda: 2)
-    monkeypatch.setattr(layout_timing, "_ROUND_SECONDS", 0.02)
+    monkeypatch.setattr(rates, "_ROUND_SECONDS", 0.02)
     arguments = ("run", "digits", "--executor", "auto", "--seeds", 2, "--epochs-scale", 0.1)
     code, out, err = convlaws(*arguments, "--store", tmp_path)
     assert code == 0
@@ -412,7 +423,7 @@ def test_the_digits_are_trained_by_themselves(convlaws, tmp_path, file, monkeypa
     assert len(list(tmp_path.glob("variants/digits/*.json"))) == 8
     assert {len(rates) for rates in json.loads(file.read_text()).values()} == {4}
 
-    monkeypatch.setattr(layout, "choose", pytest.fail)
+    monkeypatch.setattr(layouts, "choose", pytest.fail)
     code, _, err = convlaws(*arguments, "--store", tmp_path)
     assert code == 0
     assert err.splitlines()[1].endswith("nothing is missing")
@@ -445,7 +456,7 @@ def test_on_cuda_runs_are_serial_and_fleets_measured_as_ever(convlaws, tmp_path,
     swept = []
     monkeypatch.setattr(sweep, "plan", lambda *_, **__: [])
     monkeypatch.setattr(sweep, "sweep", lambda runs, pool, fleet: swept.append((type(pool), fleet)))
-    monkeypatch.setattr(layout, "carry_out", pytest.fail)
+    monkeypatch.setattr(layouts, "carry_out", pytest.fail)
     arguments = ("run", "digits", "--executor", "auto", "--device", "cuda", "--store", tmp_path)
     assert convlaws(*arguments)[0] == 0
     assert swept == [(executors._SerialExecutor, None)]

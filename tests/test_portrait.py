@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from experiments import layers, networks, portrait
+from experiments import networks, portrait
+from experiments.networks import layers
 from experiments.portrait import COLUMNS, Portrait
 from experiments.records import Store
 

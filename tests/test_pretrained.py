@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from experiments import catalog, networks, pretrained, sweep
+from experiments import catalog, networks, sweep
 from experiments.datasets import DATA_VARIABLE, DataError
+from experiments.networks import pretrained
+from experiments.networks.resnet import ResNet18
 from experiments.recipe import Optimizer, Recipe
 from experiments.records import Store
-from experiments.resnet import ResNet18
 from experiments.training import train
 
 NAME = "resnet18-f37072fd.pth"

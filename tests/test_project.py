@@ -283,7 +283,7 @@ def test_only_what_is_downloaded_has_an_address():
     }
     assert {path for path, found in hosts.items() if found} == {
         "experiments/datasets.py",
-        "experiments/pretrained.py",
+        "experiments/networks/pretrained.py",
     }
 
 

@@ -8,7 +8,6 @@ import math
 import numpy as np
 import pytest
 
-from experiments.curve_shapes import loss_rise, turning_point
 from experiments.quantities import (
     absolute,
     at_epoch,
@@ -21,11 +20,13 @@ from experiments.quantities import (
     failed,
     final_train_accuracy,
     formatted,
+    loss_rise,
     parameters,
     seconds_an_epoch,
     size_of_test_set,
     size_of_training_set,
     steps_taken,
+    turning_point,
 )
 from experiments.recipe import Optimizer, Recipe
 

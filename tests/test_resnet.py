@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from experiments.resnet import BasicBlock, ResNet18
+from experiments.networks.resnet import BasicBlock, ResNet18
 
 
 def test_it_has_the_layers_of_the_table() -> None:

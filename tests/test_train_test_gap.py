@@ -6,9 +6,8 @@ import math
 
 import pytest
 
-from experiments.quantities import formatted
+from experiments.quantities import formatted, largest_lead, lead_begins
 from experiments.recipe import Optimizer, Recipe
-from experiments.train_test_gap import largest_lead, lead_begins
 
 RECIPE = Recipe("net.sgd", "gap fc10", "cifar10", Optimizer("sgd", 0.01), epochs=4)
 

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 from experiments.catalog import studies
-from experiments.curve_shapes import loss_rise, turning_point
 from experiments.quantities import (
     at_epoch,
     at_the_end,
     difference,
     epochs_with_finite_loss,
     final_train_accuracy,
+    loss_rise,
     parameters,
     seconds_an_epoch,
+    turning_point,
 )
 from experiments.recipe import Optimizer, Recipe
 from experiments.statements import Exactly, Reported, Within

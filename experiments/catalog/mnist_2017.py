@@ -36,13 +36,18 @@ How the claims are read, where the report leaves it open:
 
 from __future__ import annotations
 
-from experiments.combinations import trend
-from experiments.curve_shapes import jumpiness
-from experiments.quantities import at_the_end, difference, steps_taken
+from experiments.quantities import (
+    at_the_end,
+    difference,
+    jumpiness,
+    largest_lead,
+    lead_begins,
+    steps_taken,
+    trend,
+)
 from experiments.recipe import Optimizer, Recipe
 from experiments.statements import Exactly, Reported, Statement, Within
 from experiments.study import Study
-from experiments.train_test_gap import largest_lead, lead_begins
 
 COMPLETIONS = {
     "1000": "1,000 iterations",

@@ -35,16 +35,18 @@ How the claims are read, where the report leaves it open:
 
 from __future__ import annotations
 
-from experiments.combinations import median_of, trend
-from experiments.curve_shapes import loss_rise, turning_point
 from experiments.quantities import (
     Quantity,
     at_epoch,
     at_lowest_test_loss,
     difference,
+    loss_rise,
+    median_of,
     parameters,
     size_of_test_set,
     size_of_training_set,
+    trend,
+    turning_point,
 )
 from experiments.recipe import Optimizer, Recipe
 from experiments.statements import Exactly, Reported, Statement, Within

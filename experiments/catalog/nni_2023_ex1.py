@@ -26,12 +26,12 @@ from __future__ import annotations
 
 import math
 
-from experiments.curve_shapes import loss_rise
 from experiments.quantities import (
     at_epoch,
     difference,
     epochs_with_finite_loss,
     final_train_accuracy,
+    loss_rise,
     parameters,
 )
 from experiments.recipe import Optimizer, Recipe

@@ -50,7 +50,6 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
-from experiments.curve_shapes import jumpiness, loss_rise, steps_to_reach
 from experiments.quantities import (
     absolute,
     at_epoch,
@@ -58,7 +57,10 @@ from experiments.quantities import (
     difference,
     failed,
     final_train_accuracy,
+    jumpiness,
+    loss_rise,
     parameters,
+    steps_to_reach,
 )
 from experiments.recipe import Optimizer, Recipe
 from experiments.statements import Exactly, Reported, Statement, Within

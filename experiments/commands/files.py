@@ -41,7 +41,7 @@ def figures(
 
     DIR/REPORT gets the curves, the test accuracy of every recipe, and reported against measured.
     """
-    from experiments.gallery import write_figures  # so does Matplotlib
+    from experiments.figures import write_figures  # so does Matplotlib
 
     for study in common.studies(reports):
         paths = write_figures(study, Store(store).records(study.name), out / study.name)

@@ -183,9 +183,7 @@ def _leave_to_auto(settings: Mapping[str, int | None]) -> None:
 def _layouts(runs: Sequence[Run], data_root: Path | None) -> dict[Run, Layout]:
     """Return the layout of each run, and say it; what is not known of this machine is measured."""
     from experiments.executors import available_cores
-    from experiments.layout import choose
-    from experiments.layout_cache import Kept
-    from experiments.layout_timing import timing
+    from experiments.layout import Kept, choose, timing
 
     def say(line: str) -> None:
         common.err.print(line, soft_wrap=True, markup=False, highlight=False)

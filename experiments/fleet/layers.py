@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from experiments import layers, networks
 from experiments.errors import InputError
+from experiments.networks import layers, two_layers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -171,12 +171,13 @@ class Halves(layers.Halves):
 
 
 class LinearTwoConv(nn.Module):
-    """Conv – conv – FC as one affine map a member, as :class:`experiments.networks.LinearTwoConv`.
+    """Conv – conv – FC as one affine map a member.
 
-    The rows of each member's FC layer, as images, go back through its transposed convolutions.
+    As in :class:`experiments.networks.two_layers.LinearTwoConv`, the rows of each member's FC
+    layer go back, as images, through its transposed convolutions.
     """
 
-    def __init__(self, members: Sequence[networks.LinearTwoConv]) -> None:
+    def __init__(self, members: Sequence[two_layers.LinearTwoConv]) -> None:
         super().__init__()
         self.conv1 = Conv2d([member.conv1 for member in members])
         self.conv2 = Conv2d([member.conv2 for member in members])

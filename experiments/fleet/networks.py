@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from experiments import layers, networks, resnet
 from experiments.errors import InputError
 from experiments.fleet import layers as fused
+from experiments.networks import layers, resnet, two_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,7 +81,7 @@ _FUSED: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
     nn.BatchNorm2d: fused.BatchNorm,
     layers.FlattenChannelsLast: fused.Flatten,
     layers.GlobalAveragePooling: fused.GlobalAveragePooling,
-    networks.LinearTwoConv: fused.LinearTwoConv,
+    two_layers.LinearTwoConv: fused.LinearTwoConv,
 }
 
 
@@ -114,13 +114,13 @@ def _spelled_out(network: nn.Module) -> nn.Module:
     match network:
         case nn.Sequential():
             chain = list(network)
-        case networks.TwoConv():
+        case two_layers.TwoConv():
             pooled = [nn.MaxPool2d(2), nn.ReLU()]
             flat = layers.FlattenChannelsLast()
             chain = [network.conv1, *pooled, network.conv2, *pooled, flat, network.fc]
-        case networks.ConvFC():
+        case two_layers.ConvFC():
             chain = [network.conv1, nn.ReLU(), layers.FlattenChannelsLast(), network.fc]
-        case networks.ConvGAP():
+        case two_layers.ConvGAP():
             chain = [network.conv1, nn.ReLU(), layers.GlobalAveragePooling(), network.fc]
         case resnet.ResNet18():
             stem = [network.conv1, network.bn1, nn.ReLU(), network.pool]
@@ -146,4 +146,4 @@ def _starts_with_convolution(layer: nn.Module) -> bool:
     if isinstance(layer, nn.Sequential):
         rest = (part for part in layer if not isinstance(part, _CHANNEL_BY_CHANNEL))
         return _starts_with_convolution(next(rest, nn.Identity()))
-    return isinstance(layer, nn.Conv2d | networks.LinearTwoConv)
+    return isinstance(layer, nn.Conv2d | two_layers.LinearTwoConv)

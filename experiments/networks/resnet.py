@@ -1,7 +1,7 @@
 """ResNet-18: for images of 224x224 pixels, and, with another stem, for small ones.
 
 Its layers have torchvision's names, so that it can take the weights that torchvision distributes
-(:mod:`experiments.pretrained`).
+(:mod:`experiments.networks.pretrained`).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.errors import InputError
-from experiments.quantities import Quantity, Unit, combined
+from experiments.quantities.quantity import Quantity, Unit, combined
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

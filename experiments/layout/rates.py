@@ -31,7 +31,7 @@ from experiments.training import initialised, random_stream, reproducible, train
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from experiments.layout import Layout, Measure
+    from experiments.layout.choice import Layout, Measure
     from experiments.recipe import Recipe
 
 _ROUND_SECONDS = 0.2

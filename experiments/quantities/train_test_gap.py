@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.quantities import Quantity, formatted, of_each_run
+from experiments.quantities.formatting import formatted
+from experiments.quantities.quantity import Quantity, of_each_run
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from experiments import figures
 from experiments.errors import InputError
+from experiments.figures.plots import (
+    MOST_LABELS,
+    draw_curves,
+    draw_final_accuracies,
+    draw_measured_against_reported,
+)
+from experiments.figures.theme import save
 from experiments.verdicts import judge, select
 
 if TYPE_CHECKING:
@@ -58,23 +64,19 @@ def write_figures(study: Study, records: Iterable[Record], folder: Path) -> list
     drawings = {}
     for name in study.completions:
         roles = [role for role in study.roles if trained[role][name]]
-        for start in range(0, len(roles), figures.MOST_LABELS):
-            part = {
-                role: trained[role][name] for role in roles[start : start + figures.MOST_LABELS]
-            }
-            number = start // figures.MOST_LABELS + 1
-            drawings[f"curves-{name}-{number}"] = figures.draw_curves(part)
+        for start in range(0, len(roles), MOST_LABELS):
+            part = {role: trained[role][name] for role in roles[start : start + MOST_LABELS]}
+            number = start // MOST_LABELS + 1
+            drawings[f"curves-{name}-{number}"] = draw_curves(part)
     rows = {role: by_name for role, by_name in trained.items() if any(by_name.values())}
     if rows:
-        drawings["accuracies"] = figures.draw_final_accuracies(rows)
+        drawings["accuracies"] = draw_final_accuracies(rows)
     findings = [each for verdict in judge(study, records) for each in verdict.findings]
     if any(each.unit == "accuracy" and each.reported and each.interval for each in findings):
-        drawings["reported"] = figures.draw_measured_against_reported(findings)
+        drawings["reported"] = draw_measured_against_reported(findings)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return [
-            path for name, drawn in drawings.items() for path in figures.save(drawn, folder / name)
-        ]
+        return [path for name, drawn in drawings.items() for path in save(drawn, folder / name)]
     except OSError as error:
         raise InputError(
             f"cannot write figures to {folder}: {error.strerror}; name another folder"

@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.quantities import (
-    Metric,
-    Quantity,
-    Runs,
-    Unit,
-    curve_of,
-    formatted,
-    of_each_run,
-)
+from experiments.quantities.curve_values import curve_of
+from experiments.quantities.formatting import formatted
+from experiments.quantities.quantity import Metric, Quantity, Runs, Unit, of_each_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

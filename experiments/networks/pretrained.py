@@ -62,8 +62,8 @@ def start_from_imagenet(network: nn.Module, root: Path | str | None = None) -> N
     Parameters
     ----------
     network
-        A :class:`experiments.resnet.ResNet18` with the stem of 7x7, for three channels and with 64
-        filters; changed in place.
+        A :class:`experiments.networks.resnet.ResNet18` with the stem of 7x7, for three channels and
+        with 64 filters; changed in place.
     root
         As in :func:`find`.
 

@@ -1,8 +1,8 @@
 """Layouts: how many processes train at once, on how many threads each, in fleets of how many.
 
 Which is fastest depends on the network and on the machine, so each architecture among the missing
-runs is measured in every layout that fits (:mod:`experiments.layout_timing`), once for a machine
-(:mod:`experiments.layout_cache`). What is chosen in the end finishes all the missing runs soonest.
+runs is measured in every layout that fits (:mod:`experiments.layout.rates`), once for a machine
+(:mod:`experiments.layout.cache`). What is chosen in the end finishes all the missing runs soonest.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from experiments import datasets
 from experiments.executors import make_executor
 from experiments.fleet import architecture
-from experiments.layout_timing import fleet_holds
+from experiments.layout.rates import fleet_holds
 from experiments.sweep import Run, sweep
 
 if TYPE_CHECKING:
     from experiments.datasets import Dataset
-    from experiments.layout_cache import Kept
+    from experiments.layout.cache import Kept
     from experiments.recipe import Recipe
 
 _LEAST_GAIN = 1.05

@@ -1,0 +1,22 @@
+"""Figures, each in a light and a dark form, from records and findings."""
+
+from experiments.figures.gallery import write_figures
+from experiments.figures.plots import (
+    MOST_LABELS,
+    draw_curves,
+    draw_final_accuracies,
+    draw_measured_against_reported,
+)
+from experiments.figures.theme import THEMES, Palette, save, style
+
+__all__ = [
+    "MOST_LABELS",
+    "THEMES",
+    "Palette",
+    "draw_curves",
+    "draw_final_accuracies",
+    "draw_measured_against_reported",
+    "save",
+    "style",
+    "write_figures",
+]

@@ -1,0 +1,68 @@
+"""Quantities: what claims speak of, read off the records, one number for each seed."""
+
+from experiments.quantities.combinations import median_of, trend
+from experiments.quantities.curve_shapes import jumpiness, loss_rise, steps_to_reach, turning_point
+from experiments.quantities.curve_values import (
+    at_epoch,
+    at_lowest_test_loss,
+    at_lowest_validation_loss,
+    at_the_end,
+)
+from experiments.quantities.formatting import formatted, formatted_half_width, formatted_range
+from experiments.quantities.quantity import (
+    Metric,
+    Quantity,
+    Runs,
+    Unit,
+    absolute,
+    combined,
+    difference,
+    on_equal_machines,
+)
+from experiments.quantities.run_facts import (
+    best_train_accuracy,
+    epochs_with_finite_loss,
+    failed,
+    final_train_accuracy,
+    parameters,
+    seconds_an_epoch,
+    size_of_test_set,
+    size_of_training_set,
+    steps_taken,
+)
+from experiments.quantities.train_test_gap import largest_lead, lead_begins
+
+__all__ = [
+    "Metric",
+    "Quantity",
+    "Runs",
+    "Unit",
+    "absolute",
+    "at_epoch",
+    "at_lowest_test_loss",
+    "at_lowest_validation_loss",
+    "at_the_end",
+    "best_train_accuracy",
+    "combined",
+    "difference",
+    "epochs_with_finite_loss",
+    "failed",
+    "final_train_accuracy",
+    "formatted",
+    "formatted_half_width",
+    "formatted_range",
+    "jumpiness",
+    "largest_lead",
+    "lead_begins",
+    "loss_rise",
+    "median_of",
+    "on_equal_machines",
+    "parameters",
+    "seconds_an_epoch",
+    "size_of_test_set",
+    "size_of_training_set",
+    "steps_taken",
+    "steps_to_reach",
+    "trend",
+    "turning_point",
+]

@@ -1,0 +1,116 @@
+"""What a run comes to as a whole: its sizes, how long it went on, whether it learnt, its time."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING
+
+from experiments.quantities.quantity import Quantity, of_each_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from experiments.records import Record
+
+
+def parameters(role: str) -> Quantity:
+    """Return the number of trainable parameters."""
+    return _seedless("parameters", role, lambda record: record.parameters)
+
+
+def size_of_training_set(role: str) -> Quantity:
+    """Return the number of images that a run trains on."""
+    return _seedless("training images", role, lambda record: record.train_size)
+
+
+def size_of_test_set(role: str) -> Quantity:
+    """Return the number of images that a run is tested on."""
+    return _seedless("test images", role, lambda record: record.test_size)
+
+
+def steps_taken(role: str) -> Quantity:
+    """Return the number of updates until the run ended."""
+
+    def value(record: Record) -> float:
+        if record.diverged:
+            return math.nan
+        return float(steps_an_epoch(record) * len(record.curves.train_loss))
+
+    return of_each_run("steps", role, "count", value)
+
+
+def best_train_accuracy(role: str) -> Quantity:
+    """Return the accuracy on the training set of the weights that early stopping would keep."""
+
+    def value(record: Record) -> float:
+        accuracy = record.best_train_accuracy
+        return math.nan if accuracy is None else accuracy
+
+    return of_each_run(
+        "train accuracy", role, "accuracy", value, where=f"{role} at the lowest validation loss"
+    )
+
+
+def final_train_accuracy(role: str) -> Quantity:
+    """Return the accuracy of the final weights on the whole training set."""
+
+    def value(record: Record) -> float:
+        accuracy = record.final_train_accuracy
+        return math.nan if accuracy is None else accuracy
+
+    return of_each_run("train accuracy", role, "accuracy", value, where=f"{role}, final weights")
+
+
+def epochs_with_finite_loss(role: str) -> Quantity:
+    """Return the number of epochs of a run that did not diverge."""
+
+    def value(record: Record) -> float:
+        return math.nan if record.diverged else float(len(record.curves.train_loss))
+
+    return of_each_run("epochs with a finite loss", role, "count", value)
+
+
+def failed(role: str, epoch: int) -> Quantity:
+    """Return 1 for a run that learnt nothing by an epoch, else 0.
+
+    Its training loss is then not finite, or no lower than ln 10, that of guessing ten classes:
+    where the steps are too large, the loss either overflows or stays with units that have died.
+    """
+
+    def value(record: Record) -> float:
+        losses = record.curves.train_loss
+        return float(len(losses) < epoch or losses[epoch - 1] >= math.log(10))
+
+    return of_each_run(
+        "runs that learnt nothing",
+        role,
+        "count",
+        value,
+        where=f"{role} at epoch {epoch}",
+        last=epoch,
+    )
+
+
+def seconds_an_epoch(role: str) -> Quantity:
+    """Return the mean time that the updates of an epoch took, evaluation left out.
+
+    It depends on the machine: a difference counts only the seeds that ran on equal ones.
+    """
+
+    def value(record: Record) -> float:
+        if record.diverged:
+            return math.nan
+        return float(record.provenance["training_seconds"]) / len(record.curves.train_loss)
+
+    return of_each_run("training time of an epoch", role, "seconds", value, last=1)
+
+
+def steps_an_epoch(record: Record) -> int:
+    """Return the number of updates in an epoch of a record's run."""
+    return record.recipe.steps or math.ceil(record.train_size / record.recipe.batch)
+
+
+def _seedless(what: str, role: str, value: Callable[[Record], int]) -> Quantity:
+    quantity = of_each_run(what, role, "count", lambda record: float(value(record)))
+    return dataclasses.replace(quantity, seedless=True)
