@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from torch import nn
 
-from theory.diagnosis.calling import Operator, isolated
+from theory.diagnosis.calling import Operator
+from theory.diagnosis.isolation import isolated
 from theory.diagnosis.structure import Level, interpret
 from theory.diagnosis.tracing import trace
 

@@ -19,7 +19,7 @@ from theory import diagnose
 from theory.diagnosis import rounding
 from theory.testing import (
     OperatorTests,
-    agreement,
+    adjointness,
     assert_adjoint,
     assert_affine,
     assert_linear,
@@ -29,6 +29,7 @@ from theory.testing import (
     asserts,
     demands,
     replaying,
+    sameness,
 )
 from theory.testing.replaying import Counterexample, sides
 
@@ -201,6 +202,7 @@ ADJOINTS: dict[str, tuple[Callable[..., Any], Callable[..., Any], tuple[int, ...
     "not conjugated": (np.fft.fft, lambda y: np.fft.fft(y), (8,)),
     "offset": (circular, lambda y: circular_adjoint(y) + 1, (1, 6)),
     "nonlinear": (circular, lambda y: circular_adjoint(y).relu(), (1, 6)),
+    "far out": (lambda x: x, lambda y: y.clamp(max=1e4), (4,)),
     "one entry, barely": (
         lambda x: x[:70],
         lambda y: F.pad(y, (0, 20)) + 1e-12 * F.pad(y[37:38], (60, 29)),
@@ -307,7 +309,8 @@ def test_every_diagnosis_behind_an_agreement_keeps_to_the_budget(
         budgets.append(options.get("budget"))
         return diagnose(*arguments, **options)
 
-    monkeypatch.setattr(agreement, "diagnose", recorded)
+    for module in (sameness, adjointness):
+        monkeypatch.setattr(module, "diagnose", recorded)
     assert_same_operator(circular, circular, (1, 6), budget=64)
     assert_adjoint(circular, circular_adjoint, (1, 6), budget=64)
     assert budgets == [64] * 4
@@ -545,7 +548,7 @@ def _holds_and_differs() -> None:
     """Ask the agreements once what is right and once what is wrong, each in a hard case."""
     assert_adjoint(np.fft.fft, lambda y: np.fft.ifft(y) * len(y), (8,))
     assert_adjoint(rough, rough_back, (4,))
-    for name in ("scaled", "one entry, barely"):
+    for name in ("scaled", "one entry, barely", "far out"):
         test_what_is_not_the_adjoint_is_caught_and_replays(name)
     for name in ("beyond rounding", "one entry, barely", "far out"):
         test_what_differs_is_caught_and_replays(name)
@@ -580,7 +583,7 @@ MUTANTS: dict[str, tuple[Any, str, Any, Callable[[], None]]] = {
         _a_rectifier_is_caught,
     ),
     "the conjugate is dropped": (
-        agreement,
+        adjointness,
         "inner",
         lambda u, v: np.asarray(np.sum(u * v)),
         _holds_and_differs,
@@ -593,19 +596,25 @@ MUTANTS: dict[str, tuple[Any, str, Any, Callable[[], None]]] = {
         _holds_and_differs,
     ),
     "the basis is not exhausted": (
-        agreement,
+        sameness,
         "_unlike_on_basis",
         lambda a, b: None,
         _holds_and_differs,
     ),
     "the matrix is not compared": (
-        agreement._DotTest,
+        adjointness._DotTest,
         "entry",
         lambda self: None,
         _holds_and_differs,
     ),
-    "only small inputs are tried": (
-        agreement,
+    "only small inputs are compared": (
+        sameness,
+        "probes",
+        lambda shape, rng, bits: iter([np.zeros(shape), np.ones(shape)]),
+        _holds_and_differs,
+    ),
+    "only small inputs are multiplied": (
+        adjointness,
         "probes",
         lambda shape, rng, bits: iter([np.zeros(shape), np.ones(shape)]),
         _holds_and_differs,

@@ -18,8 +18,9 @@ from theory.commands.targets import (
     parsed_kwargs,
     parsed_shape,
 )
-from theory.diagnosis.calling import Operator, isolated
+from theory.diagnosis.calling import Operator
 from theory.diagnosis.equations import Boundary
+from theory.diagnosis.isolation import isolated
 from theory.testing import OperatorTests
 
 if TYPE_CHECKING:

@@ -25,7 +25,8 @@ from torch.fx.experimental.proxy_tensor import get_proxy_mode, get_proxy_slot, m
 from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._pytree import tree_leaves
 
-from theory.diagnosis.calling import computed, isolated, told
+from theory.diagnosis.errors import told
+from theory.diagnosis.isolation import computed, isolated
 from theory.diagnosis.sequences import single_steps
 
 if TYPE_CHECKING:

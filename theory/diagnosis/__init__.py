@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import torch
 
-from theory.diagnosis.calling import Operator, isolated
+from theory.diagnosis.calling import Operator
 from theory.diagnosis.circular import Circle
 from theory.diagnosis.determinism import Repetition
 from theory.diagnosis.equations import Boundary
 from theory.diagnosis.equivariance import Equivariance, Shifts
 from theory.diagnosis.findings import Certainty, Diagnosis, Finding
+from theory.diagnosis.inputs import probes
 from theory.diagnosis.interior import Interior
+from theory.diagnosis.isolation import isolated
 from theory.diagnosis.kernel import circular_kernel, interior_kernel
 from theory.diagnosis.linearity import both, judge_linearity
-from theory.diagnosis.search import BUDGET, Trials, probes
+from theory.diagnosis.search import BUDGET, Trials
 from theory.diagnosis.sequences import single_steps, told_of
 from theory.diagnosis.structure import Structure, interpret
 from theory.diagnosis.tracing import UntraceableError, trace

@@ -8,13 +8,9 @@ no double precision in any of these ways is tried in single precision.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
-import itertools
-import random
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,36 +18,16 @@ import numpy as np
 import torch
 from jaxtyping import Num
 
+from theory.diagnosis.errors import OperatorError, told
+from theory.diagnosis.isolation import isolated, private_copy
+
 Array = Num[np.ndarray, "..."]
+
 
 _NUMPY_TYPES: dict[torch.dtype, type[np.float32] | type[np.float64]] = {
     torch.float32: np.float32,
     torch.float64: np.float64,
 }
-
-
-class OperatorError(Exception):
-    """The operator gave no usable answer on one input: it raised, or its output changed shape."""
-
-
-@contextlib.contextmanager
-def isolated(seed: int) -> Iterator[None]:
-    """Seed every global random generator, silence warnings, and put all of it back afterwards."""
-    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002  the operator may draw from the global generator
-    torch.manual_seed(seed)
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
-        torch.set_rng_state(cpu)
-        if cuda:
-            torch.cuda.set_rng_state_all(cuda)
 
 
 @dataclass(frozen=True)
@@ -64,8 +40,14 @@ class _Convention:
 
 
 _BARE = _Convention("a bare tensor", torch.Tensor, batched=False)
+
+
 _BATCH = _Convention("a batch of tensors", torch.Tensor, batched=True)
+
+
 _BARE_NUMPY = _Convention("a bare numpy array", np.ndarray, batched=False)
+
+
 _BATCH_NUMPY = _Convention("a batch of numpy arrays", np.ndarray, batched=True)
 
 
@@ -141,7 +123,7 @@ class Operator:
     def _settle(self, op: Callable[..., Any], dtype: torch.dtype, batched: bool | None) -> None:
         """Find out how the operator is called in one precision."""
         self.dtype = dtype
-        self._pristine = _private_copy(op, dtype)
+        self._pristine = private_copy(op, self.name, dtype)
         is_module = isinstance(op, torch.nn.Module)
         self._convention, self.output_shape, output_type = self._probe(is_module, batched)
         types = [torch.finfo(t) for t in (dtype, output_type) if t.is_floating_point]
@@ -342,46 +324,6 @@ def _checked_axes(axes: Sequence[int] | None, shape: tuple[int, ...]) -> tuple[i
     return tuple(sorted(int(a) % rank - rank for a in axes))
 
 
-def _private_copy(op: Callable[..., Any], dtype: torch.dtype) -> Callable[..., Any]:
-    if isinstance(op, torch.nn.Module):
-        tensors = itertools.chain(op.named_parameters(), op.named_buffers())
-        lazy = [name for name, value in tensors if torch.nn.parameter.is_lazy(value)]
-        if lazy:
-            raise ValueError(
-                f"{_name(op)} has not decided the shape of {lazy[0]} yet: call it once first"
-            )
-    try:
-        private = copy.deepcopy(op, {id(each): each.detach().clone() for each in computed(op)})
-    except Exception as error:
-        raise ValueError(
-            f"{_name(op)} cannot be copied ({told(error)}), and would not come back as it was: "
-            "give a function that calls it"
-        ) from error
-    if not isinstance(private, torch.nn.Module):
-        return private
-    try:
-        if any(each.is_complex() for each in (*private.parameters(), *private.buffers())):
-            return private._apply(functools.partial(_in_precision, dtype))  # `to` keeps real parts
-        return private.to(dtype)
-    except (TypeError, RuntimeError) as error:
-        raise ValueError(f"{_name(op)} cannot be held in {dtype}: {told(error)}") from error
-
-
-def _in_precision(dtype: torch.dtype, tensor: torch.Tensor) -> torch.Tensor:
-    if tensor.is_complex():
-        return tensor.to(dtype.to_complex())
-    return tensor.to(dtype) if tensor.is_floating_point() else tensor
-
-
-def computed(op: object) -> Iterator[torch.Tensor]:
-    """Yield the tensors that a module has computed and keeps, which torch refuses to copy."""
-    modules = op.modules() if isinstance(op, torch.nn.Module) else []
-    for module in modules:
-        for value in vars(module).values():
-            if isinstance(value, torch.Tensor) and not value.is_leaf:
-                yield value
-
-
 def _device(op: Callable[..., Any]) -> torch.device:
     tensors = [*op.parameters(), *op.buffers()] if isinstance(op, torch.nn.Module) else []
     return tensors[0].device if tensors else torch.device("cpu")
@@ -415,9 +357,3 @@ def _holds_arrays(y: object) -> bool:
     if isinstance(y, list | tuple):
         return any(isinstance(e, torch.Tensor | np.ndarray) or _holds_arrays(e) for e in y)
     return False
-
-
-def told(error: BaseException) -> str:
-    """Return an exception as a few words on one line: the first paragraph of what it says."""
-    words = " ".join(str(error).strip().split("\n\n")[0].split())
-    return f"{type(error).__name__}: {words[:157] + '...' if len(words) > 160 else words}"

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from theory.diagnosis.calling import OperatorError, isolated
+from theory.diagnosis.errors import OperatorError
 from theory.diagnosis.findings import Finding
-from theory.diagnosis.search import probes
+from theory.diagnosis.inputs import probes
+from theory.diagnosis.isolation import isolated
 from theory.diagnosis.witnesses import Witness
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from theory.diagnosis.calling import Operator, isolated
+from theory.diagnosis.calling import Operator
+from theory.diagnosis.isolation import isolated
 from theory.signals import shift as shifted
 
 if TYPE_CHECKING:

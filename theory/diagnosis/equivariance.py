@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from theory.diagnosis.findings import Finding, words
-from theory.diagnosis.search import Trials, probes
+from theory.diagnosis.inputs import probes
+from theory.diagnosis.search import Trials
 from theory.signals import impulse, shift
 
 if TYPE_CHECKING:

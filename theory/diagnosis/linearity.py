@@ -15,7 +15,8 @@ import numpy as np
 
 from theory.diagnosis.equations import Equation
 from theory.diagnosis.findings import Finding
-from theory.diagnosis.search import CLEAR, SCALARS, Trials, pairs, probes
+from theory.diagnosis.inputs import pairs, probes
+from theory.diagnosis.search import CLEAR, SCALARS, Trials
 from theory.diagnosis.structure import Level, Structure
 
 if TYPE_CHECKING:

@@ -1,21 +1,22 @@
-"""The search for witnesses: which inputs are tried, in which order, and how a find is shrunk.
+"""The search for witnesses: responses, how far two of them differ, and what is made of a find.
 
-Small integers come first, then halves and quarters, then extremes, then large random numbers, so
-that the first find is already near the smallest. All sums and multiples of these inputs that the
-equations need are exact in floating point.
+Which inputs are tried is said in `theory.diagnosis.inputs`, how one that breaks a law is made small
+in `theory.diagnosis.shrinking`.
 """
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from theory.diagnosis.calling import Array, Operator, OperatorError
+from theory.diagnosis.calling import Array, Operator
+from theory.diagnosis.errors import OperatorError
+from theory.diagnosis.inputs import impulses
 from theory.diagnosis.rounding import Rounding
+from theory.diagnosis.shrinking import shrunk
 from theory.diagnosis.witnesses import Witness
 from theory.signals import impulse
 
@@ -24,19 +25,25 @@ if TYPE_CHECKING:
 
     from theory.diagnosis.equations import Equation
 
+
 BUDGET = 2**14
 """How many inputs any one question may try, unless told otherwise."""
 
+
 SCALARS = (-1.0, 2.0, 0.5, -3.0, 2.0**20)
+
 
 CLEAR = 2.0**10
 """A violation this many bounds large is beyond any doubt about the bound."""
 
+
 _REMEMBERED_VALUES = 2**24
 """Values of all responses that are remembered, or of the inputs where those are larger."""
 
+
 _CHECKED_TOGETHER = 128
 """Impulses whose responses in batches are checked by one single call."""
+
 
 _CACHED_VALUES = 2**16
 """Output values of one batch: more would leave the processor's cache, and are slower."""
@@ -229,135 +236,8 @@ class Trials:
         def accept(candidate: tuple[Array, ...]) -> bool:
             return next(questions) < self.budget and size(candidate) >= floor
 
-        return _shrink_magnitude(_shrink_support(inputs, accept), accept)
+        return shrunk(inputs, accept)
 
 
 def _described(x: Array) -> str:
     return f"an input with values from {x.min():g} to {x.max():g}"
-
-
-def impulses(shape: tuple[int, ...]) -> Iterator[Array]:
-    """Yield unit impulses at the first, second, middle and last cell."""
-    cells = int(np.prod(shape))
-    for at in dict.fromkeys([0, 1 % cells, cells // 2, cells - 1]):
-        yield impulse(shape, tuple(int(i) for i in np.unravel_index(at, shape)))
-
-
-def probes(shape: tuple[int, ...], rng: np.random.Generator, bits: int) -> Iterator[Array]:
-    """Yield inputs from small to extreme: impulses, edges, ramps, near-ties, fractions.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Their shape.
-    rng : numpy.random.Generator
-        For the random ones.
-    bits : int
-        Length of the significand, 24 or 53: sums of two inputs and small multiples stay exact.
-    """
-    zeros = np.zeros(shape)
-    cells = np.arange(zeros.size, dtype=float).reshape(shape)
-    yield zeros
-    for x in impulses(shape):
-        yield from (x, -x, 2 * x)
-    position = np.arange(shape[-1], dtype=float)
-    yield from (zeros + 1, zeros - 1)
-    yield from (zeros + (position < 2), zeros + (position >= shape[-1] // 2), zeros + position % 2)
-    yield from (cells, -cells, cells % 2 + cells % 2**10 * 2.0**-10)
-    for bound in (1, 3, 9):
-        yield rng.integers(-bound, bound, shape, endpoint=True).astype(float)
-    for x in impulses(shape):
-        yield from (x / 2, x / 4, 1.5 * x)
-    yield rng.integers(-9, 9, shape, endpoint=True) / 4
-    for x in impulses(shape):
-        yield 2.0**-20 * x
-    for extreme in (1e2, 1e4, 1e6):
-        for x in impulses(shape):
-            yield from (extreme * x, -extreme * x)
-        yield extreme * rng.integers(-3, 3, shape, endpoint=True)
-    for magnitude in (2 ** (bits // 3), 2 ** (bits - bits // 5)):
-        yield rng.integers(-magnitude, magnitude, shape, endpoint=True).astype(float)
-        yield rng.integers(-magnitude, magnitude, shape, endpoint=True) * 2.0 ** -(bits // 5)
-
-
-def pairs(
-    shape: tuple[int, ...], rng: np.random.Generator, bits: int
-) -> Iterator[tuple[Array, Array]]:
-    """Yield pairs to add: on one cell, on neighbouring cells, then every kind of probe."""
-    zeros = np.zeros(shape)
-    yield zeros, zeros
-    units = list(impulses(shape))
-    for x in units:
-        yield from ((x, -x), (x, x))
-    for x in units:
-        y = np.roll(x, 1)
-        yield from ((x, y), (x, -y))
-    previous = zeros
-    for x in probes(shape, rng, bits):
-        yield from ((x, -x), (x, x), (x, previous))
-        previous = x
-
-
-def _shrink_support(
-    inputs: tuple[Array, ...], accept: Callable[[tuple[Array, ...]], bool]
-) -> tuple[Array, ...]:
-    """Zero blocks of cells, halving the block, until no single cell can go."""
-    support = np.flatnonzero(np.any([x != 0 for x in inputs], axis=0))
-    block = len(support)
-    while block and len(support):
-        start = 0
-        while start < len(support):
-            candidate = tuple(_with(x, support[start : start + block], 0.0) for x in inputs)
-            if accept(candidate):
-                inputs = candidate
-                support = np.delete(support, slice(start, start + block))
-            else:
-                start += block
-        block //= 2
-    return inputs
-
-
-def _shrink_magnitude(
-    inputs: tuple[Array, ...], accept: Callable[[tuple[Array, ...]], bool]
-) -> tuple[Array, ...]:
-    """Replace each value by the smallest integer of its sign that keeps the violation."""
-    for which, x in enumerate(inputs):
-        for cell in np.flatnonzero(x):
-            build = functools.partial(_with_magnitude, inputs, which, int(cell))
-            value = abs(float(inputs[which].flat[cell]))
-            inputs = build(_smallest(value, build, accept))
-    return inputs
-
-
-def _with_magnitude(
-    inputs: tuple[Array, ...], which: int, cell: int, magnitude: float
-) -> tuple[Array, ...]:
-    """Return the inputs with one value of one of them scaled to a magnitude."""
-    x = inputs[which]
-    changed = _with(x, cell, float(np.copysign(magnitude, x.flat[cell])) if magnitude else 0.0)
-    return (*inputs[:which], changed, *inputs[which + 1 :])
-
-
-def _smallest(
-    magnitude: float,
-    build: Callable[[float], tuple[Array, ...]],
-    accept: Callable[[tuple[Array, ...]], bool],
-) -> float:
-    """Return 0, 1, or by bisection another integer below the magnitude, if it is accepted."""
-    for small in (0.0, 1.0):
-        if small < magnitude and accept(build(small)):
-            return small
-    below = 1.0
-    while (middle := float(np.floor((below + magnitude) / 2))) > below:
-        if accept(build(middle)):
-            magnitude = middle
-        else:
-            below = middle
-    return magnitude
-
-
-def _with(x: Array, cells: Array | int, value: float) -> Array:
-    """Return a copy of x with some cells, by flat index, replaced."""
-    changed = x.copy()
-    changed.flat[cells] = value
-    return changed

@@ -17,7 +17,8 @@ from torch._subclasses.functional_tensor import FunctionalTensorMode, dispatch_f
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
 
-from theory.diagnosis.calling import Array, Operator, OperatorError
+from theory.diagnosis.calling import Array, Operator
+from theory.diagnosis.errors import OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

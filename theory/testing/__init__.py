@@ -1,8 +1,8 @@
 """Asserts on operators for one's own test suite, and a battery of tests to inherit.
 
-Measuring is done by `theory.diagnose` and by `theory.testing.agreement`; what is here compares a
-measurement with what was expected. A failure shows the witness as Python to paste, in which `op` is
-the operator under test.
+Measuring is done by `theory.diagnose`, `theory.testing.sameness` and `theory.testing.adjointness`;
+what is here compares a measurement with what was expected. A failure shows the witness as Python to
+paste, in which `op` is the operator under test.
 
 >>> import torch
 >>> from theory.testing import assert_linear

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from theory.diagnosis import diagnose
-from theory.testing.agreement import adjointness, sameness
+from theory.testing.adjointness import adjointness
 from theory.testing.demands import Known, require, require_agreement, require_period
+from theory.testing.sameness import sameness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

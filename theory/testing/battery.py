@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from theory.diagnosis import diagnose
-from theory.diagnosis.calling import Operator, isolated
+from theory.diagnosis.calling import Operator
+from theory.diagnosis.isolation import isolated
 from theory.diagnosis.search import Trials
-from theory.testing.agreement import adjointness, sameness
+from theory.testing.adjointness import adjointness
 from theory.testing.demands import require, require_agreement, require_not, require_period
+from theory.testing.sameness import sameness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

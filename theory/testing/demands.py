@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast, get_args
 
 import numpy as np
 
-from theory.diagnosis.calling import Operator, isolated
+from theory.diagnosis.calling import Operator
 from theory.diagnosis.equations import Equation
 from theory.diagnosis.findings import Finding, words
-from theory.diagnosis.search import BUDGET, Trials, impulses, probes
+from theory.diagnosis.inputs import impulses, probes
+from theory.diagnosis.isolation import isolated
+from theory.diagnosis.search import BUDGET, Trials
 from theory.testing.replaying import Counterexample
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from theory.diagnosis.calling import isolated, operator_on
+from theory.diagnosis.calling import operator_on
 from theory.diagnosis.equations import Equation, Property
+from theory.diagnosis.isolation import isolated
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,84 @@
+"""No trace left behind: a copy of the operator, and the random generators put back as they were."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import itertools
+import random
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from theory.diagnosis.errors import told
+
+
+@contextlib.contextmanager
+def isolated(seed: int) -> Iterator[None]:
+    """Seed every global random generator, silence warnings, and put all of it back afterwards."""
+    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  the operator may draw from the global generator
+    torch.manual_seed(seed)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+        torch.set_rng_state(cpu)
+        if cuda:
+            torch.cuda.set_rng_state_all(cuda)
+
+
+def private_copy(op: Callable[..., Any], name: str, dtype: torch.dtype) -> Callable[..., Any]:
+    """Return a copy of an operator, its tensors in a precision, that shares nothing with it.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be copied, or not be held in that precision.
+    """
+    if isinstance(op, torch.nn.Module):
+        tensors = itertools.chain(op.named_parameters(), op.named_buffers())
+        lazy = [name for name, value in tensors if torch.nn.parameter.is_lazy(value)]
+        if lazy:
+            raise ValueError(
+                f"{name} has not decided the shape of {lazy[0]} yet: call it once first"
+            )
+    try:
+        private = copy.deepcopy(op, {id(each): each.detach().clone() for each in computed(op)})
+    except Exception as error:
+        raise ValueError(
+            f"{name} cannot be copied ({told(error)}), and would not come back as it was: "
+            "give a function that calls it"
+        ) from error
+    if not isinstance(private, torch.nn.Module):
+        return private
+    try:
+        if any(each.is_complex() for each in (*private.parameters(), *private.buffers())):
+            return private._apply(functools.partial(_in_precision, dtype))  # `to` keeps real parts
+        return private.to(dtype)
+    except (TypeError, RuntimeError) as error:
+        raise ValueError(f"{name} cannot be held in {dtype}: {told(error)}") from error
+
+
+def _in_precision(dtype: torch.dtype, tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.is_complex():
+        return tensor.to(dtype.to_complex())
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def computed(op: object) -> Iterator[torch.Tensor]:
+    """Yield the tensors that a module has computed and keeps, which torch refuses to copy."""
+    modules = op.modules() if isinstance(op, torch.nn.Module) else []
+    for module in modules:
+        for value in vars(module).values():
+            if isinstance(value, torch.Tensor) and not value.is_leaf:
+                yield value

@@ -1,0 +1,138 @@
+"""Whether two operators are the same, in shapes and in values.
+
+Small integers are tried first. What integer inputs give in integers is compared exactly; for the
+rest the bound of `theory.diagnosis.rounding` on each operator's output is carried through the
+comparison. Two affine operators are the same if f(0) and the response to every unit impulse are:
+where both are proved to be of that kind, the basis exhausts the question.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from theory.diagnosis import diagnose
+from theory.diagnosis.calling import Operator
+from theory.diagnosis.findings import Finding
+from theory.diagnosis.inputs import probes
+from theory.diagnosis.isolation import isolated
+from theory.diagnosis.search import BUDGET, Trials
+from theory.signals import impulse
+from theory.testing.agreement import Agreement, as_called
+from theory.testing.replaying import Counterexample, outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from theory.diagnosis.calling import Array
+
+
+def sameness(
+    a: Callable[..., Any],
+    b: Callable[..., Any],
+    shape: Sequence[int],
+    *,
+    batched: bool | None = None,
+    dtype: torch.dtype = torch.float64,
+    seed: int = 0,
+    budget: int = BUDGET,
+) -> Agreement:
+    """Find out whether two operators are the same function of inputs of one shape.
+
+    Parameters
+    ----------
+    a, b : callable
+        Modules or functions, called as `theory.diagnose` calls them.
+    shape, batched, dtype, seed, budget
+        As in `theory.diagnose`; `batched` is for both.
+
+    Returns
+    -------
+    Agreement
+        ``exhausted`` if both are proved affine and agree on a basis, else ``sampled`` at most.
+
+    Raises
+    ------
+    TypeError
+        If one of them is not callable.
+    ValueError
+        If one of them takes no input of this shape.
+    """
+    options: dict[str, Any] = {"batched": batched, "dtype": dtype, "seed": seed, "budget": budget}
+    with isolated(seed):
+        one, other = (Operator(op, shape, dtype, batched=batched) for op in (a, b))
+        if one.output_shape != other.output_shape:
+            sizes = f"outputs have shapes {one.output_shape} and {other.output_shape}"
+            return Agreement(Finding(False, "refuted", sizes))
+        left, right = Trials(one, budget), Trials(other, budget)
+        x = _unlike(left, right, np.random.default_rng(seed))
+    if x is not None:
+        return _told_apart(a, b, x, (one, other), batched)
+    if why := left.failure or right.failure:
+        return Agreement(Finding(None, "undecided", f"no difference found, but {why}"))
+    exhausts = math.prod(one.shape) <= budget and all(
+        diagnose(op, shape, **options).affine.certainty == "proved" for op in (a, b)
+    )
+    if not exhausts:
+        return Agreement(Finding(True, "sampled", "no input found that tells them apart"))
+    with isolated(seed):
+        x = _unlike_on_basis(left, right)
+    if x is not None:
+        return _told_apart(a, b, x, (one, other), batched)
+    reason = "f(0) and the response to every unit impulse are the same"
+    return Agreement(Finding(True, "exhausted", reason))
+
+
+def _told_apart(
+    a: Callable[..., Any],
+    b: Callable[..., Any],
+    x: Array,
+    operators: tuple[Operator, Operator],
+    batched: bool | None,
+) -> Agreement:
+    inputs = as_called((x,), operators)
+    return Agreement(
+        Finding(False, "refuted", "an input tells them apart"),
+        Counterexample(
+            "outputs",
+            ("a", "b"),
+            inputs,
+            {} if batched is None else {"batched": batched},
+            ("a(x)", "b(x)"),
+            *outputs(a, b, *inputs, batched=batched),
+        ),
+    )
+
+
+def _unlike(a: Trials, b: Trials, rng: np.random.Generator) -> Array | None:
+    """Return a small input on which two operators differ."""
+    for x in probes(a.operator.shape, rng, min(a.operator.significand, b.operator.significand)):
+        if _difference(a, b, x) > 1:
+            return a.shrink((x,), lambda inputs: _difference(a, b, inputs[0]))[0]
+    return None
+
+
+def _unlike_on_basis(a: Trials, b: Trials) -> Array | None:
+    """Return the first unit impulse that two affine operators answer differently."""
+    cells = list(np.ndindex(a.operator.shape))
+    for cell, one, other in zip(cells, a.columns(cells), b.columns(cells), strict=True):
+        if _excess(a, b, one, other, norm=1) > 1:
+            return impulse(a.operator.shape, cell)
+    return None
+
+
+def _difference(a: Trials, b: Trials, x: Array) -> float:
+    return _excess(a, b, a(x), b(x), float(np.abs(x).sum()))
+
+
+def _excess(a: Trials, b: Trials, left: Array, right: Array, norm: float) -> float:
+    """Return how many rounding bounds lie between the responses of two operators to one input."""
+    if np.array_equal(left, right, equal_nan=True):
+        return 0.0
+    if not (np.isfinite(left).all() and np.isfinite(right).all()):
+        return np.nan if a.failed(left) or b.failed(right) else np.inf
+    bound = sum(t.rounding.bound(left, right, norm, responses=1) for t in (a, b))
+    return float(np.abs(left - right).max()) / bound if bound else np.inf
