@@ -24,10 +24,11 @@ from benches.turns import Replay, Timed, take_turns
 from experiments import catalog
 from experiments.augmentation import Inputs
 from experiments.datasets import Dataset
+from experiments.device import reproducible
 from experiments.fleet import Member
 from experiments.fleet.step import WARM_UP_STEPS
 from experiments.fleet.training import FleetRun
-from experiments.training import initialised, reproducible, train_epoch
+from experiments.training import initialised, train_epoch
 
 if TYPE_CHECKING:
     from collections.abc import Callable

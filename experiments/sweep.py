@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from experiments import datasets, heartbeat
+from experiments.device import check_device
 from experiments.errors import SweepError
 from experiments.executors import what_was_lost
 from experiments.fleet import Member, architecture, fastest_size, train_fleet
@@ -23,7 +24,7 @@ from experiments.networks import pretrained
 from experiments.recipe import Recipe
 from experiments.records import Record, Store, record_key
 from experiments.study import Study
-from experiments.training import EpochCallback, TrainedCallback, check_device, train
+from experiments.training import EpochCallback, TrainedCallback, train
 from experiments.variants import home
 
 _ONE_AT_A_TIME = threading.Lock()

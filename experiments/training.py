@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Int64, UInt8
@@ -19,9 +18,9 @@ from experiments import datasets, networks
 from experiments.augmentation import Inputs, inputs_of
 from experiments.course import Course, Measured
 from experiments.datasets import Dataset
-from experiments.errors import InputError
+from experiments.device import autocast, check_device, full_precision, reproducible
 from experiments.provenance import provenance
-from experiments.recipe import Optimizer, Precision, Recipe
+from experiments.recipe import Optimizer, Recipe
 from experiments.records import ENGINE_VERSION, Record, record_key
 from experiments.sampling import LabelledImages, orders, split, stream_seed
 
@@ -103,7 +102,7 @@ def _train(
     )
     inputs = inputs_of(recipe, train_set[0])
     network = initialised(recipe, seed, inputs, data, data_root).to(device)
-    optimizer = _optimizer(recipe.optimizer, network)
+    optimizer = make_optimizer(recipe.optimizer, network)
     images, labels = inputs.padded(train_set[0]), train_set[1]
     order = orders(recipe, len(labels), random_stream(seed, "order"))
     random = random_stream(seed, "augmentation")
@@ -261,7 +260,8 @@ def random_stream(seed: int, purpose: str, device: str = "cpu") -> torch.Generat
     return torch.Generator(device).manual_seed(stream_seed(seed, purpose))
 
 
-def _optimizer(settings: Optimizer, network: nn.Module) -> torch.optim.Optimizer:
+def make_optimizer(settings: Optimizer, network: nn.Module) -> torch.optim.Optimizer:
+    """Return the optimiser that settings describe, for all weights of a network."""
     if settings.name == "adam":
         return torch.optim.Adam(
             network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
@@ -273,44 +273,3 @@ def _optimizer(settings: Optimizer, network: nn.Module) -> torch.optim.Optimizer
         weight_decay=settings.weight_decay,
         fused=True,
     )
-
-
-def autocast(precision: Precision, device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    """Return the context in which forward passes of a precision are computed."""
-    if precision == "bfloat16":
-        return torch.autocast(device.type, torch.bfloat16)
-    return contextlib.nullcontext()
-
-
-def full_precision(scores: Tensor) -> Tensor:
-    """Return scores in float32, in which losses are computed, or in float64 where they are."""
-    return scores.to(torch.promote_types(scores.dtype, torch.float32))
-
-
-def check_device(device: str) -> None:
-    """Raise a ValueError that says what to do if this device cannot be trained on."""
-    if device not in ("cpu", "cuda"):
-        raise InputError(f"device {device!r} is unknown; known: cpu, cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device 'cuda' was asked for, but PyTorch finds no GPU; use --device cpu")
-
-
-@contextlib.contextmanager
-def reproducible(threads: int | None) -> Iterator[None]:
-    """Let a run compute the same bits twice: on so many threads, and float32 meaning float32.
-
-    On CUDA only deterministic convolutions are used, and neither they nor matrix products round
-    their factors to TF32.
-    """
-    before = torch.get_num_threads(), torch.get_float32_matmul_precision()
-    if threads is not None:
-        torch.set_num_threads(threads)
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        ):
-            yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.set_float32_matmul_precision(before[1])

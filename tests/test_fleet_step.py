@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from experiments import datasets
 from experiments.augmentation import Inputs, inputs_of
+from experiments.device import reproducible
 from experiments.fleet import Member, fastest_size, feed
 from experiments.fleet import calibration as calibration_module
 from experiments.fleet import step as step_module
@@ -20,7 +21,7 @@ from experiments.fleet.feed import Stock, streams
 from experiments.fleet.step import Replayed
 from experiments.fleet.training import FleetRun
 from experiments.recipe import Optimizer, Recipe
-from experiments.training import EVALUATION_BATCH, random_stream, reproducible
+from experiments.training import EVALUATION_BATCH, random_stream
 
 RECIPE = Recipe(
     "x.adam",

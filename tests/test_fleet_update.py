@@ -58,7 +58,7 @@ def test_every_member_moves_by_its_own_settings(settings):
 
 def _alone(index, settings, parameters, gradients):
     network = torch.nn.ParameterList([each[index].clone() for each in parameters])
-    optimizer = training._optimizer(settings, network)
+    optimizer = training.make_optimizer(settings, network)
     for step, gradient in enumerate(gradients):
         for group in optimizer.param_groups:
             group["lr"] = settings.lr_at(step + 1, STEPS)

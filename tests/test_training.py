@@ -62,7 +62,7 @@ def test_steps_follow_the_update_rule_written_out(optimizer):
     x, target = torch.randn(8, 3, dtype=torch.float64), torch.randint(0, 2, (8,))
     weight = network.weight.detach().clone().requires_grad_()
     bias = network.bias.detach().clone()
-    stepper = training._optimizer(optimizer, network)
+    stepper = training.make_optimizer(optimizer, network)
     network.bias.requires_grad_(False)
     velocity = second = torch.zeros_like(weight)
     for step in range(1, 4):
@@ -164,7 +164,7 @@ def test_an_epoch_waits_for_its_measurements_alone():
     """Two numbers are read back at its end, however many steps it has."""
     data = datasets.load("digits")
     network = training.initialised(RECIPE, 0, Inputs(), data)
-    optimizer = training._optimizer(RECIPE.optimizer, network)
+    optimizer = training.make_optimizer(RECIPE.optimizer, network)
 
     class Reads(TorchDispatchMode):
         count = 0
@@ -377,7 +377,7 @@ def test_dropout_and_crops_are_drawn_by_the_seed():
 def test_weight_decay_pulls_the_weights_to_zero():
     network = nn.Linear(3, 2)
     before = network.weight.detach().clone()
-    stepper = training._optimizer(Optimizer("sgd", 0.5, weight_decay=0.25), network)
+    stepper = training.make_optimizer(Optimizer("sgd", 0.5, weight_decay=0.25), network)
     (0 * network(torch.zeros(1, 3))).sum().backward()
     stepper.step()
     assert torch.equal(network.weight, before - 0.5 * 0.25 * before)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from experiments import datasets
+from experiments.device import reproducible
 from experiments.fleet.training import FleetRun, Member, architecture
-from experiments.training import reproducible
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from experiments.training import autocast, full_precision
+from experiments.device import autocast, full_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

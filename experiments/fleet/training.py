@@ -10,6 +10,7 @@ import torch
 
 from experiments import datasets
 from experiments.course import Course
+from experiments.device import check_device, reproducible
 from experiments.errors import InputError
 from experiments.fleet.feed import Stock, streams
 from experiments.fleet.networks import Fleet
@@ -17,13 +18,7 @@ from experiments.fleet.step import Replayed, Step, evaluate, train_epoch
 from experiments.fleet.update import UpdateRule
 from experiments.provenance import provenance
 from experiments.recipe import Optimizer, Recipe
-from experiments.training import (
-    check_device,
-    initialised,
-    random_stream,
-    record_of,
-    reproducible,
-)
+from experiments.training import initialised, random_stream, record_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,12 +21,13 @@ import torch
 from experiments import datasets
 from experiments.augmentation import inputs_of
 from experiments.datasets import Dataset
+from experiments.device import reproducible
 from experiments.errors import InputError, SweepError
 from experiments.executors import make_executor
 from experiments.fleet import Fleet, Member
 from experiments.fleet.training import FleetRun
 from experiments.recipe import Optimizer
-from experiments.training import initialised, random_stream, reproducible, train_epoch
+from experiments.training import initialised, make_optimizer, random_stream, train_epoch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +40,6 @@ _ROUNDS = 3
 """What disturbs a round only makes it slower, so the fastest counts. One more warms up."""
 
 _POLL_SECONDS = 0.001
-_OPTIMISERS = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
 
 @contextmanager
@@ -143,7 +143,7 @@ def _step(recipe: Recipe, fleet: int, data: Dataset) -> Callable[[], object]:
     return partial(
         train_epoch,
         network,
-        _OPTIMISERS[optimizer.name](network.parameters(), lr=optimizer.lr, fused=True),
+        make_optimizer(optimizer, network),
         inputs.padded(data.train_images),
         data.train_labels,
         torch.arange(recipe.batch),

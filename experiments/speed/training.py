@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F  # noqa: N812
 
+from experiments.device import autocast, check_device, full_precision, reproducible
 from experiments.errors import InputError
 from experiments.provenance import provenance
 from experiments.sampling import stream_seed
@@ -21,7 +22,6 @@ from experiments.speed.network import RaceNet, whitening_filters
 from experiments.speed.results import Result
 from experiments.speed.schedule import appearances, triangle
 from experiments.speed.views import accuracies
-from experiments.training import autocast, check_device, full_precision, reproducible
 
 if TYPE_CHECKING:
     from collections.abc import Callable

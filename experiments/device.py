@@ -1,0 +1,54 @@
+"""The device that a run computes on: whether it is there, its precision, equal bits twice."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from experiments.errors import InputError
+from experiments.recipe import Precision
+
+
+def check_device(device: str) -> None:
+    """Raise a ValueError that says what to do if this device cannot be trained on."""
+    if device not in ("cpu", "cuda"):
+        raise InputError(f"device {device!r} is unknown; known: cpu, cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device 'cuda' was asked for, but PyTorch finds no GPU; use --device cpu")
+
+
+@contextlib.contextmanager
+def reproducible(threads: int | None) -> Iterator[None]:
+    """Let a run compute the same bits twice: on so many threads, and float32 meaning float32.
+
+    On CUDA only deterministic convolutions are used, and neither they nor matrix products round
+    their factors to TF32.
+    """
+    before = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        ):
+            yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.set_float32_matmul_precision(before[1])
+
+
+def autocast(precision: Precision, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Return the context in which forward passes of a precision are computed."""
+    if precision == "bfloat16":
+        return torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def full_precision(scores: Tensor) -> Tensor:
+    """Return scores in float32, in which losses are computed, or in float64 where they are."""
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))
