@@ -1,12 +1,14 @@
 """From the text that a recipe names its network by to the network itself, and its first weights.
 
-Two choices make the networks fast and change no result:
+Three choices make the networks fast and change no result:
 
 * Max-pooling comes before ReLU. Both are monotone, so ``relu(max(x)) = max(relu(x))`` and a
   quarter of the ReLUs remain.
 * Feature maps are flattened in memory order (channels last). The initial weights of a linear
   layer are independent and identically distributed, so a fixed permutation of its inputs changes
   neither the distribution of the initial network nor the training that follows.
+* A line of layers that are all affine is computed as the one affine map that it is
+  (:mod:`experiments.networks.affine`).
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from torch import nn
 
 from experiments.errors import InputError
 from experiments.networks import layers, pretrained
+from experiments.networks.affine import Affine, is_affine
 from experiments.networks.resnet import ResNet18
 from experiments.networks.two_layers import ConvFC, ConvGAP, LinearTwoConv, TwoConv
 from experiments.recipe import Initialisation
@@ -86,7 +89,7 @@ def build(
             f"network {name!r} gives scores of shape {scores}, expected {classes}; "
             f"let it end with fc{classes}"
         )
-    return network
+    return Affine(network, image_shape) if is_affine(network) else network
 
 
 @torch.no_grad()

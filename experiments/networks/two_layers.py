@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from experiments.networks.affine import back_through
 from experiments.networks.layers import FlattenChannelsLast, GlobalAveragePooling
 
 _flatten_channels_last = FlattenChannelsLast()
@@ -39,9 +40,8 @@ class TwoConv(nn.Module):
 class LinearTwoConv(nn.Module):
     """The same layers without ReLU and without pooling: conv – conv – FC.
 
-    Such a network is one affine map ``x -> A x + b``. ``A`` is found by sending the FC layer's
-    rows, as images, back through the transposed convolutions: that costs ``classes`` images a
-    step instead of a batch through the layers, and gives the same scores and gradients.
+    Such a network is one affine map, and computed as one: the FC layer's rows go back, as images,
+    through the transposed convolutions (:mod:`experiments.networks.affine`).
     """
 
     def __init__(self, channels: int, size: int, filters: int, classes: int, kernel: int) -> None:
@@ -60,9 +60,7 @@ class LinearTwoConv(nn.Module):
         rows = self.fc.weight.view(self._maps).contiguous(memory_format=torch.channels_last)
         offset: Tensor = self.fc.bias
         for layer in (self.conv2, self.conv1):
-            assert layer.bias is not None  # for the type checker: Conv2d has one by default
-            offset = offset + rows.sum((2, 3)) @ layer.bias
-            rows = F.conv_transpose2d(rows, layer.weight)
+            rows, offset = back_through(layer, rows, offset)
         return F.linear(x.flatten(1), rows.flatten(1), offset)
 
 
