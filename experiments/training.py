@@ -30,8 +30,9 @@ EpochCallback = Callable[[int], None]
 TrainedCallback = Callable[[nn.Module, Inputs], None]
 """Called with a trained network and the way to its inputs."""
 
-EVALUATION_BATCH = 1000
-"""Images that are evaluated at once, in the size that they are stored in."""
+_EVALUATED_ON_CPU, _EVALUATED_ON_GPU = 250, 1000
+"""Images that are evaluated at once, in the size that they are stored in. The maps of more would
+leave a processor's cache; fewer would leave a GPU idle."""
 
 _PLAIN = Inputs()
 
@@ -228,7 +229,7 @@ def evaluate(
     loss_sum = torch.zeros((), device=images.device, dtype=torch.float64)
     correct = torch.zeros((), device=images.device, dtype=torch.int64)
     network.eval()
-    at_once = inputs.fitting(EVALUATION_BATCH, images)
+    at_once = evaluated_at_once(inputs, images)
     for batch, target in zip(images.split(at_once), labels.split(at_once), strict=True):
         with autocast(recipe.precision, images.device):
             scores = full_precision(network(inputs.evaluation(batch)))
@@ -236,6 +237,12 @@ def evaluate(
         correct += (scores.argmax(1) == target).sum()
     network.train()
     return loss_sum.item() / len(labels), correct.item() / len(labels)
+
+
+def evaluated_at_once(inputs: Inputs, images: UInt8[Tensor, "n c h w"]) -> int:
+    """Return how many of a set's images are evaluated at once."""
+    most = _EVALUATED_ON_CPU if images.device.type == "cpu" else _EVALUATED_ON_GPU
+    return inputs.fitting(most, images)
 
 
 def initialised(

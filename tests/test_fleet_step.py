@@ -21,7 +21,7 @@ from experiments.fleet.feed import Stock, streams
 from experiments.fleet.step import Replayed
 from experiments.fleet.training import FleetRun
 from experiments.recipe import Optimizer, Recipe
-from experiments.training import EVALUATION_BATCH, random_stream
+from experiments.training import evaluated_at_once, random_stream
 
 RECIPE = Recipe(
     "x.adam",
@@ -180,7 +180,7 @@ def test_views_show_what_a_solo_run_sees(augmentation):
 
 
 def test_members_are_evaluated_on_no_more_images_than_fit(monkeypatch):
-    run = _run(dataclasses.replace(RECIPE, network="fc10", epochs=1, resize=16))
+    run = _run(dataclasses.replace(RECIPE, network="fc10", epochs=1, batch=16, resize=16))
     sizes, batch = [], Stock.batch
 
     def spy(stock, views):
@@ -190,7 +190,7 @@ def test_members_are_evaluated_on_no_more_images_than_fit(monkeypatch):
     monkeypatch.setattr(Stock, "batch", spy)
     run.train(None)
     images = datasets.load("digits").test_images
-    assert max(sizes) <= Inputs(resize=16).fitting(EVALUATION_BATCH, images) < 2 * len(images)
+    assert max(sizes) <= evaluated_at_once(Inputs(resize=16), images) < 2 * len(images)
 
 
 @pytest.mark.parametrize(

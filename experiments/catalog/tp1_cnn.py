@@ -75,7 +75,7 @@ _EPOCHS = 20
 _EARLY = 5
 _SMALL_BATCH_EPOCHS = 10  # four times as many steps an epoch as the baseline
 _LARGE_BATCH_STEPS = 98  # in an epoch of batches of 512
-_LARGE_BATCH_EPOCHS = 80  # as many steps in all as the baseline
+_LARGE_BATCH_EPOCHS = 40  # half as many steps in all as the baseline
 _LEARNING_RATE = 0.1
 
 _PLAIN = "conv32k5 relu max2 conv64k5 relu max2 conv64k5 relu max2 fc1000 relu"

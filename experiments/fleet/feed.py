@@ -15,7 +15,7 @@ import torch
 
 from experiments.augmentation import inputs_of
 from experiments.sampling import orders, split
-from experiments.training import EVALUATION_BATCH, random_stream
+from experiments.training import evaluated_at_once, random_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -145,7 +145,7 @@ class Stock:
         self._pixels = images.permute(0, 2, 3, 1).contiguous()
         self._labels = labels
         self._crop, self._resized = inputs[0].crop, inputs[0].resized
-        self.at_once = inputs[0].fitting(EVALUATION_BATCH, images)
+        self.at_once = evaluated_at_once(inputs[0], images)
         device, channels = images.device, images.shape[1]
         self._rows, self._columns = (
             torch.arange(self._crop or size, device=device)[:, None] for size in images.shape[2:]
