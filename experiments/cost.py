@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from experiments.records import by_recipe
+from experiments.records import RecordError, by_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,6 +46,10 @@ class Machine:
         return self.hardware + (threads if self.device == "cpu" else "") + fleet
 
 
+UNITS = {"cpu": "core-hours", "cuda": "GPU-hours"}
+"""What hours are of, by kind of device."""
+
+
 @dataclass(frozen=True)
 class Cost:
     """What the runs of one recipe took on one kind of machine.
@@ -62,7 +66,9 @@ class Cost:
         Their hours in sum: of one core on the CPU, of the card on CUDA. A member's time is its
         share of its fleet's.
     images_per_second
-        Median over the runs of training images a second; None where none was trained on.
+        Median of training images a second, over the runs that did not diverge: of those the epoch
+        that went wrong is in the seconds and not in the curves. None where none is left, or no
+        image was trained on.
     """
 
     recipe: Recipe
@@ -110,6 +116,9 @@ def hours(found: Iterable[Cost], device: str) -> float:
 
 def _machine(run: Record) -> Machine:
     made = run.provenance
+    for each in ("hardware", "threads", "wall_seconds", "training_seconds"):
+        if each not in made:
+            raise RecordError(f"{run.place} does not say its {each}; delete it and run again")
     return Machine(run.device, made["hardware"], made["threads"], made.get("fleet", 1))
 
 
@@ -118,7 +127,7 @@ def _cost(recipe: Recipe, machine: Machine, runs: Sequence[Record]) -> Cost:
     rates = [
         _images(run) / run.provenance["training_seconds"]
         for run in runs
-        if run.provenance["training_seconds"]
+        if run.provenance["training_seconds"] and not run.diverged
     ]
     return Cost(
         recipe=recipe,

@@ -17,6 +17,12 @@ def processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def model() -> str:
+    """Return the numbers by which makers tell apart processors that may share a name."""
+    kinds = ("cpu family", "model", "stepping", "CPU part", "CPU variant")
+    return "-".join(numbers[0] for kind in kinds if (numbers := _described(kind)))
+
+
 def multiplies_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 itself; others emulate it, which is slow."""
     described = _described("flags") + _described("Features")

@@ -32,12 +32,17 @@ def provenance(device: str, wall_seconds: float, training_seconds: float) -> dic
             else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
         ),
         "threads": torch.get_num_threads(),
-        "hardware": torch.cuda.get_device_name() if device == "cuda" else processor(),
+        "hardware": hardware(device),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
         "commit": _COMMIT,
     }
+
+
+def hardware(device: str) -> str:
+    """Return the name of what a device computes on."""
+    return torch.cuda.get_device_name() if device == "cuda" else processor()
 
 
 def _commit() -> str | None:

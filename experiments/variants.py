@@ -42,7 +42,7 @@ def variant(recipe: Recipe, *, precision: str | None = None, epochs_scale: float
     ValueError
         If the precision is unknown or the factor is not a positive number.
     """
-    if not (math.isfinite(epochs_scale) and epochs_scale > 0):
+    if not (math.isfinite(epochs_scale * max(1, recipe.epochs)) and epochs_scale > 0):
         raise InputError(f"epochs are scaled by a positive number, got {epochs_scale:g}")
     epochs = max(1, round(epochs_scale * recipe.epochs)) if recipe.epochs else 0
     precision = recipe.precision if precision is None else precision
@@ -62,17 +62,21 @@ def named(recipe: Recipe, marks: str) -> Recipe:
     Raises
     ------
     ValueError
-        If a mark is unknown.
+        If a mark is unknown, or there are two for one setting.
     """
     changes: dict[str, Any] = {}
     for mark in marks.split("@"):
+        change: dict[str, Any]
         if mark in get_args(Precision):
-            changes["precision"] = mark
-        elif match := _EPOCHS.fullmatch(mark):
-            changes["epochs"] = int(match[1])
+            change = {"precision": mark}
+        elif (match := _EPOCHS.fullmatch(mark)) and recipe.epochs:
+            change = {"epochs": int(match[1])}
         else:
-            known = ", ".join((*get_args(Precision), "epochs-<n>"))
+            known = ", ".join((*get_args(Precision), *["epochs-<n>"] * bool(recipe.epochs)))
             raise InputError(f"{recipe.name} has no variant {mark!r}; known: {known}")
+        if twice := changes.keys() & change:
+            raise InputError(f"{recipe.name}@{marks} names its {min(twice)} twice; leave one out")
+        changes |= change
     return _changed(recipe, changes)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from experiments.catalog import study
 from experiments.cost import costs, hours
-from experiments.records import Store
+from experiments.records import RecordError, Store
 
 DIGITS = study("digits")
 RECIPE, OTHER = DIGITS.recipes[:2]
@@ -51,9 +51,31 @@ def test_images_a_second_are_the_median_of_what_was_seen_in_training(run):
     assert each.images_per_second == RECIPE.epochs * 50_000 / 100
 
 
-def test_a_run_that_ended_early_saw_fewer_images(run):
-    (each,) = costs(DIGITS, [run(training=100, diverged_after=3)])
+def test_a_run_that_diverged_has_hours_and_no_images_a_second(run):
+    """The epoch that went wrong took time, and is in no curve."""
+    diverged = run(training=100, wall=3600, diverged_after=3)
+    (each,) = costs(DIGITS, [diverged])
+    assert (each.hours, each.images_per_second) == (1.0, None)
+    (both,) = costs(DIGITS, [diverged, run(seed=1, training=50)])
+    assert both.images_per_second == RECIPE.epochs * 50_000 / 50
+
+
+def test_a_run_that_patience_ended_saw_fewer_images(run):
+    patient = dataclasses.replace(RECIPE, patience=1, validation=10)
+    curves = dict.fromkeys(
+        ("train_loss", "train_accuracy", "test_loss", "test_accuracy"), [1.0] * 3
+    )
+    record = run(patient, training=100, **curves)
+    (each,) = costs(dataclasses.replace(DIGITS, recipes=(patient,), statements=()), [record])
     assert each.images_per_second == 3 * 50_000 / 100
+
+
+@pytest.mark.parametrize("what", ["hardware", "threads", "wall_seconds", "training_seconds"])
+def test_a_record_that_does_not_say_where_it_was_made_is_named(run, what):
+    record = run(training=100)
+    lacking = {name: value for name, value in record.provenance.items() if name != what}
+    with pytest.raises(RecordError, match=rf"two-conv.* does not say its {what}; delete it"):
+        costs(DIGITS, [dataclasses.replace(record, provenance=lacking)])
 
 
 def test_counted_steps_see_full_batches(run):

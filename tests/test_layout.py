@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 import pooch
 import pytest
+import torch
 from torch import nn
 
 from experiments import datasets, executors, sweep
@@ -156,6 +157,37 @@ def test_single_runs_of_several_networks_fill_the_processes_together(tmp_path):
     assert Bench(TABLE).choose(_runs(tmp_path, FC, GAP)) == ["2x1x1"] * 2
 
 
+def test_one_network_changes_its_layout_where_that_saves_time_for_all(tmp_path):
+    """Neither one layout for all nor the fastest for each is best.
+
+    Both fast in 2x1x1, but the long run alone would leave one process idle: on all cores it is
+    done sooner, and the short ones share the processes.
+    """
+    long = replace(GAP, epochs=LONG)
+    short = replace(FC, epochs=LONG)
+
+    def rate(recipe, layout):
+        return 1.31e4 if layout.workers == 2 else 1e4 if layout.threads == 2 else 7e3
+
+    runs = [*_runs(tmp_path, short, seeds=4), *_runs(tmp_path, long, seeds=1)]
+    assert Bench(rate).choose(runs) == ["2x1x1"] * 4 + ["1x2x1"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "images"),
+    [
+        ({}, 3 * 1347),
+        ({"examples": 100}, 3 * 100),
+        ({"validation": 37}, 3 * 1310),
+        ({"steps": 7, "batch": 10}, 3 * 70),
+    ],
+    ids=str,
+)
+def test_a_run_sees_so_many_images(changes, images):
+    recipe = replace(FC, epochs=3, **changes)
+    assert choice._images_seen(recipe, datasets.load("digits")) == images
+
+
 def test_each_network_has_its_own_layout(tmp_path):
     def rate(recipe, layout):
         best = Layout(1, 2) if recipe.network == "conv-gap" else Layout(2, 1, 4)
@@ -208,7 +240,9 @@ def test_more_missing_runs_than_were_measured_for_are_measured_anew(tmp_path):
     assert Bench({}).choose(_runs(tmp_path, FC)) == ["1x2x1"]
 
 
-@pytest.mark.parametrize("stale", ["torch", "processor", "cores", "architecture"])
+@pytest.mark.parametrize(
+    "stale", ["torch", "engine", "processor", "model", "cores", "architecture"]
+)
 def test_rates_of_something_else_count_for_nothing(tmp_path, monkeypatch, stale):
     Bench(lambda *_: 1e4).choose(_runs(tmp_path, FC))
     cores, recipe = 2, FC
@@ -217,6 +251,10 @@ def test_rates_of_something_else_count_for_nothing(tmp_path, monkeypatch, stale)
             monkeypatch.setattr(cache.torch, "__version__", "0.1")
         case "processor":
             monkeypatch.setattr(cache, "processor", lambda: "an abacus")
+        case "model":
+            monkeypatch.setattr(cache, "model", lambda: "of another year")
+        case "engine":
+            monkeypatch.setattr(cache, "ENGINE_VERSION", 0)
         case "cores":
             cores = 1
         case "architecture":
@@ -231,13 +269,14 @@ def test_rates_of_something_else_count_for_nothing(tmp_path, monkeypatch, stale)
     [
         (b"{", "it is not JSON"),
         (b"\xff", "it is not JSON"),
+        (b"[" * 100_000, "it is not JSON"),
         (b"[]", "it does not hold rates"),
         (b'{"a machine": {"a digest": 1.0}}', "it does not hold rates"),
         (b'{"a machine": {"a digest": {"1x2x1": "fast"}}}', "it holds 'fast', expected images"),
         (b'{"a machine": {"a digest": {"1x2x1": 0.0}}}', "it holds 0.0, expected images"),
         (b'{"a machine": {"a digest": {"1x2x1": NaN}}}', "it holds nan, expected images"),
     ],
-    ids=str,
+    ids=lambda given: str(given)[:40],
 )
 def test_a_damaged_file_is_said_and_replaced(tmp_path, file, content, why):
     file.parent.mkdir()
@@ -325,12 +364,32 @@ def test_the_processes_count_together_in_their_best_round(monkeypatch):
         assert measure(architecture(FC), Layout(2, 1)) == 8.0
 
 
+@pytest.mark.parametrize(("threads", "size"), [(1, 1), (2, 1), (1, 3)])
+def test_a_layout_is_measured_with_its_threads_and_all_of_its_members(
+    tmp_path, monkeypatch, threads, size
+):
+    """Red where the images of one member are taken for those of all."""
+    seen = []
+
+    def measured(step, images, seconds):
+        seen.append((images, torch.get_num_threads(), seconds))
+
+    monkeypatch.setattr(rates, "_images_a_second", measured)
+    recipe = architecture(FC)
+    rates._rounds(recipe, (1, 8, 8), 10, Layout(1, threads, size), 0.1, tmp_path)
+    assert seen == 4 * [(size * recipe.batch, threads, 0.1)]
+
+
+def test_images_a_second_are_those_of_the_steps_that_were_taken(monkeypatch):
+    ticks, steps = iter(range(1000)), []
+    monkeypatch.setattr(rates, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    assert rates._images_a_second(lambda: steps.append(1), 30, 4) == 3 * 30 / 4
+    assert len(steps) == 3
+
+
 @pytest.mark.parametrize("size", [1, 3])
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_images_of_all_members_count(monkeypatch, size, optimizer):
-    """Red where the images of one member are taken for those of all."""
-    ticks = iter(range(1000))
-    monkeypatch.setattr(rates, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+def test_a_step_can_be_measured_whatever_the_recipe(size, optimizer):
     recipe = replace(
         architecture(FC),
         optimizer=Optimizer(optimizer, 1.0),
@@ -340,7 +399,8 @@ def test_images_of_all_members_count(monkeypatch, size, optimizer):
         examples=50,
     )
     step = rates._step(recipe, size, rates._sample((1, 8, 8), 10, recipe.batch))
-    assert rates._images_a_second(step, size * recipe.batch, 2) == size * recipe.batch / 2
+    step()
+    step()
 
 
 def test_a_killed_process_ends_the_measurement_with_advice(monkeypatch):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -200,7 +200,7 @@ def whole_numbers(*shape, seed):
 def test_gradients_side_by_side_are_those_of_one_by_one(monkeypatch, size, images):
     """Whole numbers: every sum of the reference is one that bfloat16 rounds once, at the end."""
     x = whole_numbers(images, 4, *size, seed=0).requires_grad_()
-    layer = side_by_side.SmallMapConv2d(4, 6, 3, padding=1, bias=False)
+    layer = side_by_side.SmallMapConv2d(4, 6)
     layer.weight.data = whole_numbers(6, 4, 3, 3, seed=1).float()
     gradient = whole_numbers(images, 6, *size, seed=2)
     seen = []
@@ -241,7 +241,7 @@ def test_no_image_sees_its_neighbour():
 )
 def test_other_maps_take_the_plain_way(monkeypatch, images, width, dtype):
     monkeypatch.setattr(side_by_side, "_Convolution", None)
-    layer = side_by_side.SmallMapConv2d(2, 3, 3, padding=1, bias=False).to(dtype)
+    layer = side_by_side.SmallMapConv2d(2, 3).to(dtype)
     x = whole_numbers(images, 2, 2, width, seed=0).to(dtype)
     assert torch.equal(layer(x), torch.nn.functional.conv2d(x, layer.weight, padding=1))
 
@@ -351,20 +351,41 @@ def test_a_run_on_the_test_images_trains_on_all_training_images_and_no_other():
     assert truth is DATA.test_labels
 
 
-def test_the_test_images_change_nothing_in_training():
+def test_the_test_images_change_nothing_in_training(monkeypatch):
     """Planted: other test images, under which only what is measured may change."""
     seen = []
 
     def watch(step, steps):
         seen.append((step, steps))
 
+    def judged(network, images, labels, mean):
+        weights.append(torch.cat([each.detach().reshape(-1) for each in network.parameters()]))
+        tested.append(images)
+        return dict.fromkeys(speed.VIEWS, 0.5)
+
+    weights, tested = [], []
+    monkeypatch.setattr(training, "accuracies", judged)
     other = replace(DATA, test_images=255 - DATA.test_images)
-    first, second = (run(data=data, on_step=watch) for data in (DATA, other))
-    assert first.accuracy[1] > 0.9
-    assert (
-        second.accuracy[1] < 0.1
-    )  # the same weights, on negatives: each image looks the other way
+    for data in (DATA, other):
+        run(data=data, on_step=watch)
+    assert torch.equal(*weights)
+    assert torch.equal(tested[0], 255 - tested[1])
     assert seen == 2 * [(step, 24) for step in range(1, 25)]
+
+
+def test_runs_for_choosing_settings_share_no_random_numbers_with_the_others(monkeypatch):
+    named = []
+    plain = training.train
+
+    def watched(settings, train_set, classes, streams, on_step):
+        named.append(streams)
+        return plain(settings, train_set, classes, streams, on_step)
+
+    monkeypatch.setattr(training, "train", watched)
+    for split in ("test", "validation"):
+        for seed in (0, 1):
+            run(replace(TINY, epochs=0.25), seed, split=split)
+    assert len(set(named)) == 4
 
 
 def test_the_validation_split_divides_the_training_images_and_holds_no_test_image():
@@ -378,15 +399,103 @@ def test_the_validation_split_divides_the_training_images_and_holds_no_test_imag
     assert torch.equal(judged, speed.parts(marked, "validation")[1][0][:, 0, 0, 0])
 
 
-def test_testing_is_not_timed(monkeypatch):
-    def slow(*arguments):
-        time.sleep(0.25)
-        return {1: 0.5}
+def test_training_is_timed_and_testing_is_not(monkeypatch):
+    """By a clock that moves a second a step, an hour a test, and a day while data are read."""
+    clock = SimpleNamespace(now=0.0)
 
-    monkeypatch.setattr(training, "accuracies", slow)
-    result = run(replace(TINY, epochs=0.25))
-    # Each of the two times is rounded to a hundredth of a second.
-    assert result.provenance["wall_seconds"] - result.training_seconds >= 0.23
+    def taking(seconds, answer):
+        def take(*arguments):
+            clock.now += seconds
+            return answer
+
+        return take
+
+    clock.perf_counter = lambda: clock.now
+    clock.process_time = lambda: 2 * clock.now  # two threads
+    monkeypatch.setattr(training, "time", clock)
+    monkeypatch.setattr(training, "parts", taking(86_400, speed.parts(DATA, "test")))
+    monkeypatch.setattr(training, "accuracies", taking(3_600, dict.fromkeys(speed.VIEWS, 0.5)))
+    result = run(on_step=taking(1, None))
+    assert result.training_seconds == 24
+    assert result.processor_seconds == 48
+    assert result.provenance["wall_seconds"] == 24 + 3_600
+
+
+def test_the_first_steps_see_small_images_and_the_rest_whole_ones(monkeypatch):
+    seen = []
+    forward = network.RaceNet.forward
+
+    def watched(made, x):
+        seen.append(tuple(x.shape[2:]))
+        return forward(made, x)
+
+    monkeypatch.setattr(network.RaceNet, "forward", watched)
+    speed.train(TINY, TRAIN_SET, 2, "a")
+    assert seen == 6 * [(8, 8)] + 18 * [(16, 16)]
+
+
+def test_the_rate_grows_to_its_peak_and_shrinks_to_nothing():
+    heights = [schedule.triangle(progress, 0.25) for progress in (0, 0.125, 0.25, 0.625, 1)]
+    assert heights == [0, 0.5, 1, 0.5, 0]
+
+
+@pytest.mark.parametrize("optimiser", ["muon", "sgd"])
+def test_every_optimiser_follows_the_triangle(monkeypatch, optimiser):
+    settings = replace(TINY, optimiser=optimiser, peak=0.25)
+    made, rates = [], []
+    plain = training._optimisers
+    monkeypatch.setattr(training, "_optimisers", lambda *given: made.extend(plain(*given)) or made)
+    speed.train(
+        settings,
+        TRAIN_SET,
+        2,
+        "a",
+        lambda *_: rates.append([group["lr"] for each in made for group in each.param_groups]),
+    )
+    peaks = [settings.rate, settings.bias_rate, settings.head_rate]
+    for step, found in enumerate(rates):
+        height = schedule.triangle((step + 0.5) / 24, 0.25)
+        assert found == [pytest.approx(peak * height) for peak in peaks]
+
+
+def test_softened_labels_ask_for_a_little_of_every_class():
+    """After one step from one start the heads differ by what the other labels ask for."""
+    one_step = replace(TINY, epochs=32 / 256)
+    soft, hard = (
+        speed.train(replace(one_step, smoothing=smoothing), TRAIN_SET, 2, "a")[0].head.weight
+        for smoothing in (0.5, 0.0)
+    )
+    assert not torch.equal(soft, hard)
+
+
+class Knowing(torch.nn.Module):
+    """Tells class 1 by the row and column of an image's one bright pixel, where it knows them."""
+
+    def __init__(self, places):
+        super().__init__()
+        self.places = places
+
+    def forward(self, x):
+        """Score 1 for class 1 in the places it knows, and half of that for class 0 anywhere."""
+        bright = [tuple(image.sum(0).nonzero()[0].tolist()) for image in x]
+        return torch.tensor([[0.5, float(place in self.places)] for place in bright])
+
+
+@pytest.mark.parametrize(
+    ("places", "expected"),
+    [
+        ({(4, 3)}, {1: 1.0, 2: 0.0, 6: 0.0}),
+        ({(4, 3), (4, 4)}, {1: 1.0, 2: 1.0, 6: 0.0}),
+        ({(3, 2), (3, 5), (5, 4), (5, 3)}, {1: 0.0, 2: 0.0, 6: 1.0}),
+    ],
+    ids=["as it is", "in both hands", "shifted, in both hands"],
+)
+def test_views_are_both_hands_and_both_shifts(places, expected):
+    """A pixel in (4, 3) of 8x8 is in (4, 4) when mirrored, in (3, 2) and (5, 4) when shifted."""
+    images = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
+    images[:, :, 4, 3] = 1
+    found = speed.views.accuracies(Knowing(places), images, torch.ones(1).long(), torch.zeros(3))
+    assert found == expected
 
 
 @pytest.mark.parametrize(
@@ -457,6 +566,26 @@ def test_a_result_of_another_engine_does_not_count(tmp_path):
     assert results.find(path) is not None
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"accuracy": {}},
+        {"accuracy": {"1": 0.8, "2": 0.8, "6": 1.2}},
+        {"processor_seconds": "x"},
+        {"provenance": {"training_seconds": 1.0, "hardware": "made up"}},
+        {"provenance": {"training_seconds": 1.0, "threads": 1}},
+        {"provenance": {"training_seconds": "x", "threads": 1, "hardware": "made up"}},
+    ],
+    ids=str,
+)
+def test_a_result_that_lacks_something_is_named(tmp_path, damage):
+    path = tmp_path / "result.json"
+    speed.Results(tmp_path).write(path, made_up(0.8))
+    path.write_text(json.dumps(json.loads(path.read_text()) | damage))
+    with pytest.raises(RecordError, match=r"result .*result\.json cannot be read"):
+        speed.Results(tmp_path).read(path)
+
+
 @pytest.mark.parametrize("damage", ["", "{}", "[]", '{"settings": {"epochs": -1}}'])
 def test_a_damaged_result_is_named(tmp_path, damage):
     path = tmp_path / "result.json"
@@ -466,12 +595,14 @@ def test_a_damaged_result_is_named(tmp_path, damage):
 
 
 def test_the_target_is_reached_where_the_whole_interval_lies_above_it():
-    results = [made_up(0.80 + 0.01 * seed, seed) for seed in range(3)]
+    results = [made_up(0.80 + 0.01 * seed, seed) for seed in range(2)]
+    slow = {"training_seconds": 90.0, "hardware": "made up", "threads": 1}
+    results.append(made_up(0.82, 2, provenance=slow, processor_seconds=170.0))
     found = speed.summary(results, views=1)
     half = 4.302653 * 0.01 / 3**0.5  # t-quantile of two degrees of freedom
     assert found.mean == pytest.approx(0.81)
     assert found.interval.low == pytest.approx(0.81 - half, abs=1e-7)
-    assert found.median_seconds == 2.0
+    assert (found.median_seconds, found.median_processor_seconds) == (2.0, 2.0)
     assert found.above(0.81 - 1.01 * half)
     assert not found.above(0.81 - 0.99 * half)
     assert not speed.summary(results[:1], views=1).above(0.5)  # one seed has no interval
@@ -539,12 +670,39 @@ def test_results_of_other_threads_or_data_are_not_taken_for_what_was_asked(
     assert convlaws(*asked, "--threads", 1)[0] == 0
     assert convlaws(*asked)[0] == 0  # how many does not matter
     complaint = refused(*asked, "--threads", 2)
-    assert "holds results with 1 threads" in complaint
-    assert "to race with 2, name another --store" in complaint
+    assert "holds results with 1 thread, and seconds depend on them" in complaint
+    assert "to race with 2 threads, name another --store" in complaint
     monkeypatch.setattr(datasets, "load", lambda name, root: replace(DATA, fingerprint="other"))
     for more in (("--data-root", tmp_path), ("--seeds", 2)):
         assert "another version of CIFAR-10" in refused(*asked, *more)
     assert convlaws(*asked)[0] == 0  # nothing is loaded, and nothing compared
+
+
+@pytest.mark.usefixtures("toy")
+@pytest.mark.parametrize("other", ["threads", "machine"])
+def test_no_seed_is_trained_whose_seconds_cannot_be_compared(
+    convlaws, refused, tmp_path, monkeypatch, other
+):
+    asked = ("race", "--store", tmp_path)
+    assert convlaws(*asked, "--seeds", 1, "--threads", 1)[0] == 0
+    if other == "threads":
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+        more = ()
+    else:
+        monkeypatch.setattr("experiments.provenance.processor", lambda: "an abacus")
+        more = ("--threads", 1)
+    monkeypatch.setattr(training, "train", None)
+    complaint = refused(*asked, "--seeds", 2, *more)
+    way = "3 threads of" if other == "threads" else "1 thread of an abacus"
+    assert f"to race with {way}" in complaint
+    assert convlaws(*asked, "--seeds", 1)[0] == 0  # what is there can be shown anywhere
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_store_that_cannot_be_written_is_refused_before_the_race(refused, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(training, "train", None)
+    assert "cannot write" in refused("race", "--seeds", 1, "--store", tmp_path / "file" / "store")
 
 
 @pytest.mark.usefixtures("toy")
@@ -635,6 +793,27 @@ def test_the_page_shows_what_is_stored(page, stored):
     }
     for drawn in (page.race_pictures.ladder(lost), page.race_pictures.curve(runs, 0.8026)):
         assert drawn.axes
+
+
+def test_results_that_cannot_be_summarised_fail_the_page(page, stored):
+    other = {"training_seconds": 1.0, "hardware": "an abacus", "threads": 1}
+    kept = speed.Results(stored)
+    result = made_up(0.8, 7, settings=speed.WHOLE, provenance=other)
+    kept.write(kept.path("whole", speed.WHOLE, 7, "test", "cpu"), result)
+    page.runs_of.cache_clear()
+    with pytest.raises(page.ExtensionError, match="measured in different ways"):
+        page.runs_of(stored)
+
+
+def test_seconds_of_different_machines_are_not_compared_on_the_page(page, stored):
+    runs = dict(page.runs_of(stored))
+    name = "without-muon"
+    other = {"training_seconds": 1.0, "hardware": "an abacus", "threads": 1}
+    runs[name] = [replace(result, provenance=other) for result in runs[name]]
+    ladder = {name: runs[name] for name in ("whole", "without-muon", "without-smoothing")}
+    seconds = {each.label: each.seconds for each in page.race_pictures.losses(ladder)}
+    assert seconds["without muon"] is None
+    assert seconds["without smoothing"] is not None
 
 
 def test_a_stale_result_fails_the_page(page, stored):

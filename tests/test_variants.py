@@ -23,6 +23,7 @@ RECIPE = STUDY.recipe("conv-fc", "adam")
         ({"epochs_scale": 0.1}, "conv-fc.adam@epochs-2", 2, "float32"),
         ({"epochs_scale": 0.001}, "conv-fc.adam@epochs-1", 1, "float32"),
         ({"epochs_scale": 1.5}, "conv-fc.adam@epochs-30", 30, "float32"),
+        ({"epochs_scale": 0.13}, "conv-fc.adam@epochs-3", 3, "float32"),
         (
             {"precision": "bfloat16", "epochs_scale": 0.5},
             "conv-fc.adam@bfloat16@epochs-10",
@@ -49,7 +50,7 @@ def test_a_recipe_that_measures_the_initial_network_has_no_epochs_to_scale():
     assert variant(initial, epochs_scale=3) == initial
 
 
-@pytest.mark.parametrize("scale", [0, -1, float("nan"), float("inf")])
+@pytest.mark.parametrize("scale", [0, -1, float("nan"), float("inf"), 1e308])
 def test_an_impossible_scale_is_refused(scale):
     with pytest.raises(ValueError, match="epochs are scaled by a positive number, got"):
         variant(RECIPE, epochs_scale=scale)
@@ -64,6 +65,21 @@ def test_an_unknown_precision_is_refused():
 def test_an_unknown_mark_is_refused(marks):
     with pytest.raises(ValueError, match=r"conv-fc\.adam has no variant '.*'; known: .*epochs-<n>"):
         named(RECIPE, marks)
+
+
+@pytest.mark.parametrize(
+    ("marks", "setting"),
+    [("bfloat16@float32", "precision"), ("epochs-2@epochs-3", "epochs")],
+)
+def test_two_marks_for_one_setting_are_refused(marks, setting):
+    with pytest.raises(ValueError, match=f"conv-fc.adam@{marks} names its {setting} twice"):
+        named(RECIPE, marks)
+
+
+def test_a_recipe_that_measures_the_initial_network_has_no_variant_with_epochs():
+    initial = dataclasses.replace(RECIPE, epochs=0)
+    with pytest.raises(ValueError, match=r"no variant 'epochs-5'; known: float32, bfloat16$"):
+        named(initial, "epochs-5")
 
 
 @pytest.mark.parametrize("marks", ["float32", f"epochs-{RECIPE.epochs}", "float32@epochs-20"])

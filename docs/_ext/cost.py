@@ -12,7 +12,7 @@ from sphinx.util.docutils import SphinxDirective
 from _ext.runs import current
 from _ext.tables import Cell, table
 from experiments.catalog import studies
-from experiments.cost import Cost, costs, hours
+from experiments.cost import UNITS, Cost, costs, hours
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from sphinx.util.typing import ExtensionMetadata
 
     from experiments.study import Study
-
-_UNITS = {"cpu": "core-hours", "cuda": "GPU-hours"}
 
 
 class _CostDirective(SphinxDirective):
@@ -45,9 +43,9 @@ class SumDirective(_CostDirective):
         if not every:
             return [nodes.paragraph("", "Nothing was run so far.")]
         everything = [cost for _, found in every for cost in found]
-        used = [device for device in _UNITS if hours(everything, device)]
+        used = [device for device in UNITS if hours(everything, device)]
         rows = [_sums(study.name, found, used) for study, found in every]
-        head = ["report", "runs", *(_UNITS[device] for device in used)]
+        head = ["report", "runs", *(UNITS[device] for device in used)]
         return [table(head, [*rows, _sums("all", everything, used)])]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from _ext.style import canvas, styled
+from _ext.style import SHOWN_FROM, canvas, styled
 from experiments.equivalence import MARGIN
 
 if TYPE_CHECKING:
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from experiments.equivalence import Equivalence
     from experiments.figures import Palette
-
-FEWEST = 3
-"""Pairs from which on an interval is drawn: that of two is a dozen times as wide as they spread."""
 
 
 @styled
@@ -38,7 +35,7 @@ def differences(palette: Palette, found: Sequence[Equivalence]) -> Figure:
         color, marker = (palette.colors[0], "o") if each.licensed else (palette.colors[1], "s")
         points = [100 * value for value in each.differences]
         axes.plot(points, [row] * len(points), ".", color=color, alpha=0.5)
-        drawn = each.interval is not None and len(points) >= FEWEST
+        drawn = each.interval is not None and len(points) >= SHOWN_FROM
         axes.errorbar(
             100 * each.difference,
             row,

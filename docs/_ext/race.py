@@ -16,6 +16,7 @@ from _ext import race_pictures
 from _ext.chips import chip
 from _ext.pictures import picture
 from _ext.tables import Cell, table
+from experiments.errors import InputError
 from experiments.records import DEFAULT_STORE, RecordError
 from experiments.speed import CURVE, LADDER, RECIPES, TARGET, VIEWS, Results, summary
 from experiments.speed.network import PATCH, RaceNet
@@ -45,7 +46,8 @@ def runs_of(store: Path) -> Runs:
     Raises
     ------
     sphinx.errors.ExtensionError
-        If a result cannot be read, or its recipe is no longer one of the race.
+        If a result cannot be read, its recipe is no longer one of the race, or the results of one
+        recipe cannot be summarised.
     """
     names = {entry.settings: name for name, entry in RECIPES.items()}
     runs: dict[str, list[Result]] = {name: [] for name in RECIPES}
@@ -62,7 +64,13 @@ def runs_of(store: Path) -> Runs:
             )
         if result.device == "cpu":
             runs[names[result.settings]].append(result)
-    return {name: found for name, found in runs.items() if found}
+    found = {name: results for name, results in runs.items() if results}
+    try:
+        for results in found.values():
+            summary(results, 1)
+    except InputError as error:
+        raise ExtensionError(f"{store}: {error}") from error
+    return found
 
 
 class _RaceDirective(SphinxDirective):

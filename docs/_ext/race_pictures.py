@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from _ext.style import canvas, styled
+from _ext.style import SHOWN_FROM, canvas, styled
 from experiments.speed import LADDER, VIEWS, summary
 from experiments.statistics import mean_interval
 
@@ -22,16 +22,12 @@ if TYPE_CHECKING:
     Runs = Mapping[str, Sequence[Result]]
 
 
-FEWEST = 3
-"""Seeds from which on an interval is shown: that of two is a dozen times as wide as they spread."""
-
-
 @dataclass(frozen=True)
 class Loss:
     """What a recipe is short of the whole one, over the seeds that both have.
 
     ``gaps`` are the differences of accuracies, one a seed; ``seconds`` is the relative difference
-    of the median training time, None where only the test differs.
+    of the median training time, None where only the test differs or machines do.
     """
 
     label: str
@@ -47,7 +43,7 @@ class Loss:
     @property
     def interval(self) -> Interval | None:
         """The 95 % interval of the mean difference, where there are seeds enough."""
-        return mean_interval(self.gaps) if len(self.gaps) >= FEWEST else None
+        return mean_interval(self.gaps) if len(self.gaps) >= SHOWN_FROM else None
 
 
 def losses(runs: Runs, views: int = 6) -> list[Loss]:
@@ -67,14 +63,21 @@ def losses(runs: Runs, views: int = 6) -> list[Loss]:
         pairs = [(each, whole[each.seed]) for each in results if each.seed in whole]
         if name == "whole" or not pairs:
             continue
-        left, right = (
-            statistics.median(pair[side].training_seconds for pair in pairs) for side in (0, 1)
-        )
         gaps = [each.accuracy[views] - other.accuracy[views] for each, other in pairs]
-        found.append(
-            Loss(name.replace("-", " "), LADDER[name].purpose, gaps, seconds=left / right - 1)
-        )
+        label, purpose = name.replace("-", " "), LADDER[name].purpose
+        found.append(Loss(label, purpose, gaps, _slower(pairs)))
     return sorted(found, key=lambda loss: loss.mean)
+
+
+def _slower(pairs: Sequence[tuple[Result, Result]]) -> float | None:
+    """Return the relative difference of median training times, if all are of equal machines."""
+    made = (result.provenance for pair in pairs for result in pair)
+    if len({(each["hardware"], each["threads"]) for each in made}) > 1:
+        return None
+    left, right = (
+        statistics.median(pair[side].training_seconds for pair in pairs) for side in (0, 1)
+    )
+    return left / right - 1
 
 
 @styled
@@ -143,4 +146,4 @@ def by_seconds(runs: Runs) -> list[tuple[str, Sequence[Result]]]:
 
 
 def _half_width(found: Summary) -> float:
-    return found.interval.half_width if found.interval and found.seeds >= FEWEST else 0.0
+    return found.interval.half_width if found.interval and found.seeds >= SHOWN_FROM else 0.0

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _Given = ParamSpec("_Given")
 
+SHOWN_FROM = 3
+"""Seeds from which on an interval is drawn: that of two is a dozen times as wide as they spread."""
+
 
 def styled(draw: Callable[Concatenate[Palette, _Given], Figure]) -> Callable[_Given, Figure]:
     """Let a drawing have the project's look, and its palette as first argument."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from experiments.commands import common
-from experiments.cost import costs, hours
+from experiments.cost import UNITS, costs, hours
 from experiments.records import DEFAULT_STORE, Store
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from experiments.cost import Cost
     from experiments.study import Study
-
-_UNITS = {"cpu": "core-hours", "cuda": "GPU-hours"}
 
 
 def cost(
@@ -29,7 +27,8 @@ def cost(
     """Say what the stored runs took: hours for each report, and images a second for each recipe.
 
     Hours are those of whole runs, times their threads; images a second those of training alone.
-    Times of different machines are never mixed: each has a table of its own.
+    Times of different machines are never mixed: each has a table of its own. Runs at another
+    precision or length than the catalogue's are not counted.
     """
     every = [
         (study, costs(study, Store(store).records(study.name))) for study in common.studies(reports)
@@ -46,7 +45,7 @@ def cost(
 
 
 def _total(found: Sequence[Cost]) -> str:
-    sums = {unit: hours(found, device) for device, unit in _UNITS.items()}
+    sums = {unit: hours(found, device) for device, unit in UNITS.items()}
     counted = [f"{spent:.1f} {unit}" for unit, spent in sums.items() if spent]
     return ", ".join([f"{sum(each.runs for each in found)} runs", *counted])
 

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from experiments.commands import common
 from experiments.errors import InputError
-from experiments.records import DEFAULT_STORE
+from experiments.records import DEFAULT_STORE, Store
 
 if TYPE_CHECKING:
     from experiments.speed import Result, Settings, Split, Summary
@@ -101,15 +101,24 @@ def _run(
     store: Path,
 ) -> list[Result]:
     """Return the results of all seeds, after running those that the store does not hold."""
-    from experiments import datasets, speed  # PyTorch takes seconds to import
+    import torch  # takes seconds, as what follows does
+
+    from experiments import datasets, speed
+    from experiments.device import check_device
+    from experiments.provenance import hardware
 
     settings, kept = speed.recipe(recipe), speed.Results(store)
     paths = [kept.path(recipe, settings, seed, split, device) for seed in range(seeds)]
     results = {seed: found for seed, path in enumerate(paths) if (found := kept.find(path))}
     there, missing = list(results.values()), [s for s in range(seeds) if s not in results]
-    _check_threads(there, threads, store)
-    if missing and device == "cpu":
-        _warn_of_emulation(settings)
+    if missing:
+        check_device(device)
+        _check_way(there, hardware(device), threads or torch.get_num_threads(), store)
+        Store(store).check_writable()
+        if device == "cpu":
+            _warn_of_emulation(settings)
+    elif threads is not None:
+        _check_way(there, None, threads, store)
     if missing or data_root is not None:
         data = datasets.load("cifar10", data_root)
         if any(result.dataset_fingerprint != data.fingerprint for result in there):
@@ -147,13 +156,26 @@ def _warn_of_emulation(settings: Settings) -> None:
         )
 
 
-def _check_threads(results: list[Result], threads: int | None, store: Path) -> None:
-    used = {result.provenance["threads"] for result in results}
-    if threads is not None and used - {threads}:
+def _check_way(results: list[Result], machine: str | None, threads: int, store: Path) -> None:
+    """Refuse other threads than those of the stored results, and another machine if one is given.
+
+    Their seconds have no common median.
+    """
+    ways = {
+        (result.provenance["hardware"] if machine else None, result.provenance["threads"])
+        for result in results
+    }
+    if other := ways - {(machine, threads)}:
+        stored = " and ".join(sorted(_way(*each) for each in other))
         raise InputError(
-            f"{store} holds results with {', '.join(map(str, sorted(used)))} threads, and seconds "
-            f"depend on them; to race with {threads}, name another --store"
+            f"{store} holds results with {stored}, and seconds depend on them; to race with "
+            f"{_way(machine, threads)}, name another --store"
         )
+
+
+def _way(machine: str | None, threads: int) -> str:
+    count = f"{threads} thread{'s' * (threads > 1)}"
+    return f"{count} of {machine}" if machine else count
 
 
 def _progress() -> Progress:

@@ -147,6 +147,8 @@ def run(
             soft_wrap=True,
         )
         try:
+            for each in dict.fromkeys(run.store for run in todo):
+                each.check_writable()
             layouts = _layouts(todo, data_root) if by_layout else None
             with progress(todo, common.err):
                 if layouts is None:

@@ -1,6 +1,7 @@
 """What layouts were measured to be worth on this machine, kept in a file of the user's cache.
 
-A rate holds for one processor, number of cores, version of PyTorch and architecture. The file is a
+A rate holds for one processor, number of cores, version of PyTorch and of the training engine, and
+architecture. The file is a
 convenience: where it is damaged, or cannot be written, that is said and layouts are measured anew.
 """
 
@@ -17,7 +18,8 @@ import torch
 
 from experiments import downloads
 from experiments.atomic import write_whole
-from experiments.processor import processor
+from experiments.processor import model, processor
+from experiments.records import ENGINE_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,7 +55,9 @@ class Kept:
 
     def __init__(self, cores: int, say: Callable[[str], None], path: Path | None = None) -> None:
         self._path = path or layouts_file()
-        self._machine = f"{processor()}, {cores} cores, torch {torch.__version__}"
+        made = f"{processor()} {model()}".strip()
+        engine = f"torch {torch.__version__}, engine {ENGINE_VERSION}"
+        self._machine = f"{made}, {cores} cores, {engine}"
         self._say = say
         self._told = False
         try:
@@ -98,7 +102,7 @@ def _read(path: Path) -> _Content:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError("it is not JSON") from error
     try:
         return {

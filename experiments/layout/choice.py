@@ -2,7 +2,8 @@
 
 Which is fastest depends on the network and on the machine, so each architecture among the missing
 runs is measured in every layout that fits (:mod:`experiments.layout.rates`), once for a machine
-(:mod:`experiments.layout.cache`). What is chosen in the end finishes all the missing runs soonest.
+(:mod:`experiments.layout.cache`). What is chosen finishes the training of all missing runs soonest.
+Evaluation is not measured: it is taken to gain by a layout as training does.
 """
 
 from __future__ import annotations

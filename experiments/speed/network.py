@@ -128,7 +128,7 @@ class RaceNet(nn.Module):
             if not self.convolutions:
                 self.convolutions.append(nn.Conv2d(before, width, 2, bias=False))
             else:
-                self.convolutions.append(SmallMapConv2d(before, width, 3, padding=1, bias=False))
+                self.convolutions.append(SmallMapConv2d(before, width))
         self.norms = nn.ModuleList(_bias_norm(width) for width in widths)
         self.pooled = tuple(pooled)
         self.head = nn.Linear(widths[-1], classes)

@@ -13,6 +13,7 @@ from experiments.atomic import write_whole
 from experiments.errors import InputError
 from experiments.records import RecordError
 from experiments.speed.settings import Settings
+from experiments.speed.views import VIEWS
 from experiments.statistics import Interval, mean_interval
 
 if TYPE_CHECKING:
@@ -67,9 +68,14 @@ class Result:
         accuracy = {int(views): float(value) for views, value in data["accuracy"].items()}
         first = {"engine": 1}  # which did not write its number
         result = cls(**(first | data | {"settings": settings, "accuracy": accuracy}))
-        if not all(0 <= value <= 1 for value in accuracy.values()):
-            raise ValueError(f"an accuracy lies in [0, 1], got {accuracy}")
-        float(result.training_seconds)
+        if accuracy.keys() != VIEWS.keys() or not all(0 <= x <= 1 for x in accuracy.values()):
+            raise ValueError(f"an accuracy in [0, 1] for {[*VIEWS]} views, got {accuracy}")
+        made = result.provenance
+        numbers = (result.processor_seconds, result.training_seconds, made["threads"])
+        if not all(isinstance(each, int | float) for each in numbers):
+            raise ValueError(f"seconds and threads are numbers, got {numbers}")
+        if not isinstance(made["hardware"], str):
+            raise ValueError(f"hardware has a name, got {made['hardware']!r}")
         return result
 
 

@@ -26,7 +26,10 @@ _WIDEST = 8
 
 
 class SmallMapConv2d(nn.Conv2d):
-    """A convolution of stride 1 that keeps the size, and computes what `torch.nn.Conv2d` does."""
+    """A 3x3 convolution that keeps the size, without bias; computes what `torch.nn.Conv2d` does."""
+
+    def __init__(self, channels: int, filters: int) -> None:
+        super().__init__(channels, filters, 3, padding=1, bias=False)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n filters h w"]:
         """Return the cross-correlation of ``x`` with each filter."""
@@ -38,7 +41,7 @@ class SmallMapConv2d(nn.Conv2d):
         )
         if not slow or not torch.is_grad_enabled():
             return super().forward(x)
-        convolved: Tensor = _Convolution.apply(x, self.weight.to(x.dtype), self.padding)
+        convolved: Tensor = _Convolution.apply(x, self.weight.to(x.dtype))
         return convolved
 
 
@@ -46,34 +49,28 @@ class _Convolution(torch.autograd.Function):
     """The convolution, and its gradients by hand."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, padding: tuple[int, int]) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.padding = padding
-        return F.conv2d(x, weight, padding=padding)
+        return F.conv2d(x, weight, padding=1)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
         (gradient,) = gradients
         x, weight = ctx.saved_tensors
         of_x = of_weight = None
         if ctx.needs_input_grad[0]:
-            of_x = _backward(gradient, x, weight, ctx.padding, (True, False, False))[0]
+            of_x = _backward(gradient, x, weight, (True, False, False))[0]
         if ctx.needs_input_grad[1]:
-            gap = ctx.padding[1]
-            wide = side_by_side(gradient, gap), side_by_side(x, gap)
-            of_weight = _backward(*wide, weight, ctx.padding, (False, True, False))[1]
-        return of_x, of_weight, None
+            wide = side_by_side(gradient, 1), side_by_side(x, 1)
+            of_weight = _backward(*wide, weight, (False, True, False))[1]
+        return of_x, of_weight
 
 
 def _backward(
-    gradient: Tensor,
-    x: Tensor,
-    weight: Tensor,
-    padding: tuple[int, int],
-    which: tuple[bool, bool, bool],
+    gradient: Tensor, x: Tensor, weight: Tensor, which: tuple[bool, bool, bool]
 ) -> tuple[Tensor, Tensor, Tensor]:
     return torch.ops.aten.convolution_backward(
-        gradient, x, weight, None, [1, 1], padding, [1, 1], False, [0, 0], 1, which
+        gradient, x, weight, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, which
     )
 
 
