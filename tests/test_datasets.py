@@ -157,6 +157,15 @@ def test_mnist_is_read_by_its_headers(tmp_path):
     assert sorted(data.test_labels.tolist()) == list(range(10))
 
 
+@pytest.mark.parametrize("split", ["train", "t10k"])
+def test_a_changed_label_is_another_data_set(tmp_path, split):
+    original = datasets.load("mnist", _write_mnist(tmp_path / "a"))
+    count = {"train": 20, "t10k": 10}[split]
+    labels = struct.pack(">2I", 0x801, count) + bytes([9, *(i % 10 for i in range(1, count))])
+    changed = _write_mnist(tmp_path / "b", **{f"{split}_labels_idx1_ubyte": labels})
+    assert datasets.load("mnist", changed).fingerprint != original.fingerprint
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
