@@ -74,6 +74,20 @@ def test_the_seed_draws_the_examples() -> None:
     assert not torch.equal(first, other)
 
 
+def test_the_streams_are_those_of_the_stored_records() -> None:
+    """Another stream is another engine: the results move, though no record's key would."""
+    assert sampling.stream_seed(0, "order") == 5_231_958_647_509_549_229
+    assert sampling.stream_seed(1, "init") == 5_267_816_590_608_909_949
+    data = datasets.load("digits")
+    drawn = torch.randperm(
+        len(data.train_labels),
+        generator=torch.Generator().manual_seed(sampling.stream_seed(2, "split")),
+    )
+    train, held_out = sampling.split(_recipe(examples=50, validation=20), 2, data)
+    assert torch.equal(train[0], data.train_images[drawn[:50]])
+    assert torch.equal(held_out[0], data.train_images[drawn[-20:]])
+
+
 @pytest.mark.parametrize(
     "changes", [{"validation": 1347}, {"examples": 1348}, {"examples": 1300, "validation": 48}]
 )
