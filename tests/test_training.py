@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -40,6 +41,14 @@ def test_the_callers_random_state_and_threads_are_left_alone():
 
 def test_another_seed_gives_another_record():
     assert _train(seed=1).curves != _train(seed=0).curves
+
+
+def test_another_seed_starts_from_other_weights():
+    data = datasets.load("digits")
+    first, again, other = (training.initialised(RECIPE, s, Inputs(), data) for s in (0, 0, 1))
+    for name, weights in first.state_dict().items():
+        assert torch.equal(weights, again.state_dict()[name])
+        assert not torch.equal(weights, other.state_dict()[name])
 
 
 def test_fewer_epochs_are_a_prefix_bit_for_bit():
@@ -241,6 +250,44 @@ def test_bfloat16_rounds_the_forward_pass_and_no_more():
     assert all(p.dtype == torch.float32 for p in network.parameters())
 
 
+def test_training_and_evaluation_are_in_the_recipes_precision_and_losses_are_not():
+    seen = []
+
+    class Spy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(1, 10)
+
+        def forward(self, x):
+            scores = self.layer(x.flatten(1))
+            seen.append(scores.dtype)
+            return scores
+
+    network, labels = Spy(), torch.zeros(4, dtype=torch.int64)
+    images = torch.zeros(4, 1, 1, 1, dtype=torch.uint8)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    for precision in ("float32", "bfloat16"):
+        recipe = dataclasses.replace(RECIPE, precision=precision)
+        training.train_epoch(network, optimizer, images, labels, torch.arange(4), recipe)
+        training.evaluate(network, images, labels, recipe)
+    assert seen == [torch.float32] * 2 + [torch.bfloat16] * 2
+    assert training.full_precision(torch.zeros(1, dtype=torch.bfloat16)).dtype == torch.float32
+    assert training.full_precision(torch.zeros(1, dtype=torch.float64)).dtype == torch.float64
+
+
+def test_float32_means_float32_and_only_deterministic_convolutions_are_used():
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        with training.reproducible(None):
+            assert torch.get_float32_matmul_precision() == "highest"
+            cudnn = torch.backends.cudnn
+            assert (cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32) == (True, False, False)
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def test_every_existing_record_keeps_its_key():
     """A digest covers what a recipe says and no setting at its default, present or future."""
     recipe = Recipe("x.sgd", "two-conv", "cifar10", Optimizer("sgd", 0.01), epochs=30, filters=20)
@@ -302,6 +349,24 @@ def test_a_loss_that_stays_the_same_does_not_improve():
         assert course.finished == finished
 
 
+def test_patience_does_not_outlast_the_epochs():
+    course = Course(dataclasses.replace(RECIPE, validation=10, patience=5, epochs=2))
+    for finished in (False, True):
+        course.add((1.0, 0.5), (1.0, 0.5), (1.0, 0.5), dict)
+        assert course.finished == finished
+
+
+@pytest.mark.parametrize("lost", ["trained", "tested", "validated"])
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_lost_on_any_images_is_divergence(lost, loss):
+    course = Course(dataclasses.replace(RECIPE, validation=10))
+    measured = dict.fromkeys(("trained", "tested", "validated"), (1.0, 0.5)) | {lost: (loss, 0.1)}
+    course.add(**measured, state=dict)
+    assert course.diverged
+    assert course.finished
+    assert course.curves.train_loss == []
+
+
 def test_the_best_weights_are_those_of_the_lowest_validation_loss(monkeypatch):
     scores = iter([3.0, 1.0, 2.0, 2.0, 2.0])  # validation losses; epoch 2 has the lowest
     evaluate, states, measured = training.evaluate, [], []
@@ -321,6 +386,35 @@ def test_the_best_weights_are_those_of_the_lowest_validation_loss(monkeypatch):
     (_, last), (weights, best) = measured  # the training set: with the last, then the best weights
     assert all(torch.equal(weights[name], states[1][name]) for name in weights)
     assert (record.final_train_accuracy, record.best_train_accuracy) == (last, best)
+
+
+def test_the_final_accuracy_is_of_the_last_weights_and_the_network_handed_on_has_the_best(
+    monkeypatch,
+):
+    scores = iter([1.0, 2.0, 2.0])
+    evaluate, states, measured, handed_on = training.evaluate, [], [], []
+
+    def copied(network):
+        return {name: value.clone() for name, value in network.state_dict().items()}
+
+    def planned(network, images, *rest):
+        state = copied(network)
+        if len(images) == 300:
+            states.append(state)
+            return next(scores), 0.5
+        if len(images) == 100:
+            measured.append(state)
+        return evaluate(network, images, *rest)
+
+    monkeypatch.setattr(training, "evaluate", planned)
+    recipe = dataclasses.replace(RECIPE, examples=100, validation=300, patience=2, epochs=9)
+    _train(recipe, on_trained=lambda network, _: handed_on.append(copied(network)))
+    best, _, last = states
+    for name in best:
+        assert torch.equal(measured[0][name], last[name])
+        assert torch.equal(measured[1][name], best[name])
+        assert torch.equal(handed_on[0][name], best[name])
+        assert not torch.equal(best[name], last[name])
 
 
 def test_of_equal_validation_losses_the_first_is_the_lowest(monkeypatch):
@@ -381,6 +475,26 @@ def test_weight_decay_pulls_the_weights_to_zero():
     (0 * network(torch.zeros(1, 3))).sum().backward()
     stepper.step()
     assert torch.equal(network.weight, before - 0.5 * 0.25 * before)
+
+
+def test_the_training_time_is_that_of_the_updates_alone(monkeypatch):
+    """What an epoch's seconds are taken from; every look at this clock takes a second."""
+    now = [0.0]
+
+    def perf_counter():
+        now[0] += 1.0
+        return now[0]
+
+    def slow(*arguments):
+        now[0] += 100.0
+        return evaluate(*arguments)
+
+    evaluate = training.evaluate
+    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=perf_counter))
+    monkeypatch.setattr(training, "evaluate", slow)
+    made = _train().provenance
+    assert made["training_seconds"] == RECIPE.epochs
+    assert made["wall_seconds"] > 100 * RECIPE.epochs
 
 
 def test_progress_is_told_after_each_epoch():
