@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from experiments import datasets, sampling, training
+from experiments import datasets, device, sampling, training
 from experiments.augmentation import Inputs
 from experiments.course import Course
 from experiments.recipe import Optimizer, Recipe
@@ -271,15 +271,15 @@ def test_training_and_evaluation_are_in_the_recipes_precision_and_losses_are_not
         training.train_epoch(network, optimizer, images, labels, torch.arange(4), recipe)
         training.evaluate(network, images, labels, recipe)
     assert seen == [torch.float32] * 2 + [torch.bfloat16] * 2
-    assert training.full_precision(torch.zeros(1, dtype=torch.bfloat16)).dtype == torch.float32
-    assert training.full_precision(torch.zeros(1, dtype=torch.float64)).dtype == torch.float64
+    assert device.full_precision(torch.zeros(1, dtype=torch.bfloat16)).dtype == torch.float32
+    assert device.full_precision(torch.zeros(1, dtype=torch.float64)).dtype == torch.float64
 
 
 def test_float32_means_float32_and_only_deterministic_convolutions_are_used():
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high")
     try:
-        with training.reproducible(None):
+        with device.reproducible(None):
             assert torch.get_float32_matmul_precision() == "highest"
             cudnn = torch.backends.cudnn
             assert (cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32) == (True, False, False)
