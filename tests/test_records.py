@@ -13,6 +13,7 @@ from experiments import provenance, records
 from experiments.recipe import Optimizer, Recipe
 from experiments.records import Curves, Record, RecordError, Store, record_key
 
+NAN = float("nan")
 RECIPE = Recipe("small.adam", "conv-fc", "digits", Optimizer("adam", 0.003), epochs=2, filters=2)
 
 
@@ -58,24 +59,40 @@ def test_every_field_of_a_record_is_stored(tmp_path):
     assert stored == dataclasses.asdict(record)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"filters": 3},
-        {"network": "conv-gap"},
-        {"optimizer": Optimizer("adam", 0.001)},
-        {"optimizer": Optimizer("sgd", 0.003)},
-        {"epochs": 3},
-        {"batch": 64},
-        {"precision": "bfloat16"},
-        {"dataset": "mnist"},
-    ],
-    ids=str,
+CHANGES = (
+    {"filters": 3},
+    {"network": "conv-gap"},
+    {"optimizer": Optimizer("adam", 0.001)},
+    {"optimizer": Optimizer("sgd", 0.003)},
+    {"optimizer": Optimizer("sgd", 0.001, momentum=0.9)},
+    {"optimizer": Optimizer("sgd", 0.001, weight_decay=0.1)},
+    {"optimizer": Optimizer("sgd", 0.001, schedule="cosine")},
+    {"epochs": 3},
+    {"batch": 64},
+    {"precision": "bfloat16"},
+    {"dataset": "mnist"},
+    {"steps": 5},
+    {"examples": 5},
+    {"validation": 5},
+    {"validation": 5, "patience": 2},
+    {"augmentation": "flip"},
+    {"scaling": "unit"},
+    {"initialisation": "kaiming-uniform"},
+    {"resize": 16},
 )
-def test_each_setting_changes_the_key(change):
-    assert record_key(dataclasses.replace(RECIPE, **change), 0, "d", "cpu") != record_key(
-        RECIPE, 0, "d", "cpu"
-    )
+
+
+def test_each_setting_changes_the_key():
+    every = [RECIPE, *(dataclasses.replace(RECIPE, **change) for change in CHANGES)]
+    assert len({record_key(recipe, 0, "d", "cpu") for recipe in every}) == len(every)
+
+
+def test_no_setting_is_left_out_above():
+    recipe = {field.name for field in dataclasses.fields(Recipe)} - {"name"}
+    assert set().union(*CHANGES) == recipe
+    optimizers = [change["optimizer"] for change in CHANGES if "optimizer" in change]
+    for setting in dataclasses.fields(Optimizer):
+        assert len({getattr(each, setting.name) for each in optimizers}) > 1, setting.name
 
 
 def test_seed_data_device_and_engine_change_the_key_and_the_name_does_not():
@@ -118,6 +135,7 @@ def test_a_setting_added_later_leaves_old_digests_alone():
         {"curves": dataclasses.asdict(Curves([1.0], [1.0], [1.0], [1.0]))},
         {"curves": dataclasses.asdict(Curves([1.0, 2.0], [1.0], [1.0, 2.0], [1.0, 2.0]))},
         {"curves": dataclasses.asdict(Curves([1.0, "2"], [1.0, 2.0], [1.0, 2.0], [1.0, 2.0]))},
+        {"curves": dataclasses.asdict(Curves([1.0, NAN], [1.0, 2.0], [1.0, 2.0], [1.0, 2.0]))},
         {"surprise": 1},
     ],
     ids=str,
@@ -126,6 +144,14 @@ def test_an_edited_record_is_refused(tmp_path, change):
     path = Store(tmp_path).write(make_record())
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(RecordError, match="not a complete record"):
+        Store(tmp_path).read(path)
+
+
+def test_a_record_that_has_lost_its_validation_curves_is_refused(tmp_path):
+    recipe = dataclasses.replace(RECIPE, validation=5)
+    key = record_key(recipe, 0, "data", "cpu")
+    path = Store(tmp_path).write(make_record(recipe=recipe, key=key))
+    with pytest.raises(RecordError, match=r"the curves have \[0, 2\] epochs, expected 2"):
         Store(tmp_path).read(path)
 
 
