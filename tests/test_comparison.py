@@ -46,6 +46,14 @@ def test_the_interval_is_that_of_a_paired_t_test(runs):
     assert of(found, "test loss, last").larger is None
 
 
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_pair_with_a_run_that_diverged_is_left_out_and_named(runs, make_record, lost):
+    both = [runs(FIRST, ACCURACIES["first"]), runs(SECOND, ACCURACIES["second"])]
+    both[lost][1] = make_record((FIRST, SECOND)[lost], 1, diverged_after=1)
+    found = compare(*both)
+    assert (found.seeds, found.diverged) == ((0, 2, 3), (1,))
+
+
 def test_only_pairs_count(runs):
     first, second = runs(FIRST, ACCURACIES["first"]), runs(SECOND, ACCURACIES["second"])
     found = compare(first[1:], second[:3])

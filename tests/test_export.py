@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import sys
 
@@ -40,6 +41,18 @@ def test_tensorboard_reads_every_curve_back(tmp_path, make_record, tensorboard):
     assert [(point.step, point.value) for point in points] == list(enumerate(losses, 1))
     assert [point.value for point in short.Scalars("accuracy/test")] == [0.25, 0.25]
     assert all(len(list(folder.iterdir())) == 1 for folder in folders)
+
+
+def test_validation_is_not_exported_as_the_test(tmp_path, make_record, tensorboard):
+    recipe = STUDY.recipe("linear-6", "adam")
+    record = make_record(recipe, 0, study=STUDY.name, test_accuracy=0.25, diverged_after=1)
+    held_out = {"validation_loss": [0.5], "validation_accuracy": [0.75]}
+    record = dataclasses.replace(record, curves=dataclasses.replace(record.curves, **held_out))
+    export_tensorboard([record], tmp_path)
+    (folder,) = (tmp_path / STUDY.name).iterdir()
+    points = tensorboard.EventAccumulator(str(folder)).Reload()
+    found = {name: points.Scalars(name)[0].value for name in points.Tags()["scalars"]}
+    assert (found["accuracy/test"], found["accuracy/validation"]) == (0.25, 0.75)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, make_record, tensorboard):

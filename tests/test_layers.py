@@ -93,6 +93,20 @@ def test_a_skip_adds_its_input() -> None:
     assert torch.equal(projected(x), projected[0].projection(x) + projected[0].body(x))
 
 
+def test_dropout_and_batch_normalisation_are_as_the_line_and_pytorch_say() -> None:
+    dropout, *_ = _built("drop0.25 fc10")
+    assert dropout.p == 0.25
+    maps, _, _, features = _built("bn fc4 bn")
+    for layer, plain in ((maps, nn.BatchNorm2d(3)), (features, nn.BatchNorm1d(4))):
+        assert layer.extra_repr() == plain.extra_repr()
+
+
+def test_the_upper_half_comes_first() -> None:
+    network = _built("halves(fc5)", (1, 56, 28))
+    x = torch.randn(3, 1, 56, 28, dtype=torch.float64)
+    assert torch.equal(network(x)[:, :5], network[0].body(x[:, :, :28]))
+
+
 def test_halves_share_their_weights() -> None:
     network = _built("halves(conv2k3 relu fc5)", (1, 56, 28))
     x = torch.randn(3, 1, 56, 28, dtype=torch.float64)

@@ -48,6 +48,24 @@ def test_each_metric_reads_its_own_curve(make_record, metric) -> None:
     assert at_epoch(metric, "wide", 2).values({"wide": {0: run}}) == {0: 0.125}
 
 
+@pytest.mark.parametrize("metric", ["train_loss", "test_accuracy", "validation_accuracy"])
+def test_the_kept_epoch_is_that_of_the_lowest_validation_loss(make_record, metric) -> None:
+    """Neither the highest accuracy nor the lowest of another loss chooses it."""
+    falling, rising = [0.4, 0.3, 0.2, 0.1], [0.1, 0.2, 0.3, 0.4]
+    run = make_record(WIDE, 0, train_loss=falling, test_loss=falling, test_accuracy=rising)
+    held_out = {"validation_loss": [2.0, 1.0, 3.0, 4.0], "validation_accuracy": rising}
+    run = dataclasses.replace(run, curves=dataclasses.replace(run.curves, **held_out))
+    quantity = at_lowest_validation_loss(metric, "wide")
+    assert quantity.values({"wide": {0: run}}) == {0: 0.3 if metric == "train_loss" else 0.2}
+    assert quantity.of_test_set is (metric == "test_accuracy")
+    lost = dataclasses.replace(run, diverged=True)
+    assert math.isnan(quantity.values({"wide": {0: lost}})[0])
+
+
+def test_a_quantity_without_its_sign_is_known_as_well_as_with_it() -> None:
+    assert absolute(turning_point("wide", 4)).grid == turning_point("wide", 4).grid == 1
+
+
 def test_the_final_training_accuracy_is_not_the_running_mean(make_record) -> None:
     run = make_record(WIDE, 0, train_accuracy=0.6, final_train_accuracy=0.75)
     assert final_train_accuracy("wide").values({"wide": {0: run}}) == {0: 0.75}

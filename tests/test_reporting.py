@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -108,6 +109,36 @@ def test_a_row_states_both_error_bars_the_prediction_and_the_reported_value(make
     )
 
 
+def test_each_interval_of_an_entry_is_its_own(make_record) -> None:
+    """What decides, the seeds' and the test set's; and the verdict of the part and of the claim."""
+    recipe = STUDY.recipe("filters-20-lr-0.001", "adam")
+    runs = [
+        make_record(recipe, seed, test_accuracy=accuracy)
+        for seed, accuracy in enumerate([0.69, 0.70, 0.71])
+    ]
+    verdicts = judge(STUDY, runs)
+    found = [(claim, finding) for claim in verdicts for finding in claim.findings]
+    entries = report_data(verdicts)
+    for entry, (claim, finding) in zip(entries, found, strict=True):
+        assert (entry["verdict"], entry["claim_verdict"]) == (finding.verdict, claim.verdict)
+        for name in ("interval", "seed_interval", "test_set_interval"):
+            interval = getattr(finding, name)
+            assert entry[name] == (None if interval is None else [interval.low, interval.high])
+    entry = next(each for each in entries if each["interval"] and each["test_set_interval"])
+    assert len({str(entry[f"{kind}interval"]) for kind in ("", "seed_", "test_set_")}) == 3
+
+
+def test_a_run_shows_its_last_test_accuracy_and_the_loss_of_its_final_weights(make_record) -> None:
+    recipe = STUDY.recipe("linear-6", "adam")
+    falling = [0.9 - 0.01 * epoch for epoch in range(recipe.epochs)]
+    run = make_record(recipe, 0, train_loss=3.0, test_accuracy=falling, final_train_loss=1.234)
+    text = rendered(recipe_summary(STUDY, recipe, [run]))
+    assert f"{100 * falling[-1]:.1f} %" in text
+    assert "90.0 %" not in text
+    assert "1.234" in text
+    assert "3.000" not in text
+
+
 def test_what_is_missing_is_said_once_with_the_command(records) -> None:
     present = [r for r in records if r.recipe.name != "conv-gap.sgd"]
     text = rendered(report_table(STUDY, judge(STUDY, present)))
@@ -146,6 +177,18 @@ def test_the_tally_counts_every_claim_once(records) -> None:
     (header,) = [i for i, line in enumerate(text.splitlines()) if line.startswith("completion ")]
     for line in text.splitlines()[header + 1 : header + 4]:
         assert sum(int(number) for number in line.split()[-4:]) == len(STUDY.claims)
+
+
+def test_the_tally_counts_the_verdicts_of_each_completion(records) -> None:
+    verdicts = judge(STUDY, records)
+    text = rendered(report_table(STUDY, verdicts))
+    tables = text[text.index("\ncompletion ") :].splitlines()
+    for line in tables[2 : 2 + len(STUDY.completions)]:
+        name, *_ = line.split()
+        counted = [int(number) for number in line.split()[-4:]]
+        given = Counter(claim.by_completion[name] for claim in verdicts)
+        kinds = ("reproduced", "not_reproduced", "undecided", "not_run")
+        assert counted == [given[kind] for kind in kinds]
 
 
 def test_one_entry_for_each_part_and_completion(records) -> None:

@@ -29,6 +29,7 @@ def test_the_largest_lead_is_that_of_train_over_test(make_record) -> None:
         ([0.75, 0.75, 0.75, 0.75], 0.25),  # from the first epoch on
         ([0.25, 0.75, 0.75, 0.75], 0.5),
         ([0.75, 0.25, 0.75, 0.75], 0.75),  # it must stay ahead
+        ([0.25, 0.75, 0.25, 0.75], 1.0),
         ([0.75, 0.75, 0.75, 0.5], 1.25),  # it does not at the end
         ([0.625, 0.75, 0.75, 0.75], 0.5),  # as much as the lead is not more than it
     ],

@@ -21,7 +21,7 @@ from experiments.quantities import (
 )
 from experiments.recipe import Optimizer, Recipe
 from experiments.statements import Exactly, Reported, Within
-from experiments.statistics import prediction_interval
+from experiments.statistics import prediction_interval, two_test_sets_sd
 from experiments.study import Study
 from experiments.verdicts import ClaimVerdict, judge, select
 from theory.ledger.claims import claims
@@ -95,6 +95,36 @@ def test_a_number_is_held_against_the_prediction_not_the_mean(wide) -> None:
     claim = judged(SEVENTY, wide(0.715 + 0.005 * SPREAD))
     assert 0.70 not in claim.findings[0].seed_interval
     assert claim.verdict == "reproduced"
+
+
+def test_what_is_measured_is_the_mean_and_no_median(wide) -> None:
+    (finding,) = judged(SEVENTY, wide([0.70, 0.70, 0.70, 0.74])).findings
+    assert finding.measured == pytest.approx(0.71)
+
+
+def test_another_test_set_is_as_large_as_this_one_and_as_hard_as_the_mean(wide) -> None:
+    values = [0.60, 0.50, 0.52, 0.54]
+    (finding,) = judged(SEVENTY, wide(values, test_size=100)).findings
+    expected = prediction_interval(values, noise_sd=two_test_sets_sd(0.54, 100))
+    assert finding.interval.low == pytest.approx(expected.low, rel=1e-12)
+    assert finding.interval.high == pytest.approx(expected.high, rel=1e-12)
+
+
+def test_a_reported_epoch_is_known_to_an_epoch(make_record) -> None:
+    """Four runs that turn in one epoch do not fix a fifth to it."""
+    losses = [2.0, 1.5, 1.0, 1.2]
+    records = [make_record(recipe("wide", "slow"), seed, test_loss=losses) for seed in SEEDS]
+    statement = Reported("toy-turn", turning_point("wide", 4), 3, half_unit=0.5, resolution=2.0)
+    (finding,) = judged(statement, records).findings
+    expected = prediction_interval([3.0] * 4, grid=1.0)
+    assert expected.half_width > 0
+    assert finding.interval.half_width == pytest.approx(expected.half_width)
+
+
+def test_error_bars_that_reach_beyond_one_do_not_confirm_for_being_cut_there(wide) -> None:
+    (finding,) = judged(Reported("toy-acc", ACCURACY, 0.97), wide(0.97 + 0.0165 * SPREAD)).findings
+    assert finding.interval.half_width < 0.05
+    assert finding.verdict == "undecided"
 
 
 def test_agreement_with_anything_decides_nothing(wide) -> None:
