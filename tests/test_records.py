@@ -64,6 +64,7 @@ CHANGES = (
     {"network": "conv-gap"},
     {"optimizer": Optimizer("adam", 0.001)},
     {"optimizer": Optimizer("sgd", 0.003)},
+    {"optimizer": Optimizer("sgd", 0.001)},
     {"optimizer": Optimizer("sgd", 0.001, momentum=0.9)},
     {"optimizer": Optimizer("sgd", 0.001, weight_decay=0.1)},
     {"optimizer": Optimizer("sgd", 0.001, schedule="cosine")},
