@@ -170,6 +170,19 @@ def test_a_damaged_record_is_named(tmp_path, content):
         list(Store(tmp_path).records("test"))
 
 
+def test_a_record_that_is_being_written_is_none_yet(tmp_path, monkeypatch):
+    """What a kill at this moment would leave behind is no record."""
+    store, seen, replace = Store(tmp_path), [], os.replace
+
+    def watched(temporary, path):
+        seen.append((len(os.listdir(path.parent)), list(store.records("test"))))
+        replace(temporary, path)
+
+    monkeypatch.setattr(os, "replace", watched)
+    store.write(make_record())
+    assert seen == [(1, [])]
+
+
 def test_a_store_that_does_not_exist_says_what_to_do(tmp_path):
     with pytest.raises(RecordError, match=r"does not exist; name another with --store"):
         list(Store(tmp_path / "none").records("test"))

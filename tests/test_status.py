@@ -155,6 +155,14 @@ def test_a_heartbeat_lasts_as_long_as_the_run(tmp_path):
     assert list(file.parent.iterdir()) == []
 
 
+def test_a_heartbeat_whose_writer_was_killed_halfway_is_not_listed_twice(tmp_path):
+    store = Store(tmp_path)
+    file = heartbeat.path(store, "key")
+    with heartbeat.beating(file, study="s", recipe="r", seed=0, device="cpu"):
+        file.with_name(f".{file.name}.1").write_bytes(file.read_bytes())
+        assert len(heartbeat.alive(store)) == 1
+
+
 def test_a_heartbeat_that_grows_old_is_of_a_killed_run(tmp_path):
     store = Store(tmp_path)
     file = heartbeat.path(store, "key")
