@@ -217,6 +217,12 @@ def missing(runs: Iterable[Run]) -> list[Run]:
     return [run for run in runs if not run.record_path.is_file()]
 
 
+def check_stores(runs: Iterable[Run]) -> None:
+    """Raise a RecordError if a record of one of the runs could not be written."""
+    for store in dict.fromkeys(run.store for run in runs):
+        store.check_writable()
+
+
 def batches(runs: Iterable[Run], fleet: int | None = None) -> list[Batch]:
     """Return the batches that runs are carried out in, in the order of their first runs.
 
@@ -271,8 +277,7 @@ def sweep(runs: Sequence[Run], executor: Executor, fleet: int | None = None) -> 
     """
     failure: Exception | None = None
     futures: list[Future[None]] = []
-    for store in dict.fromkeys(run.store for run in runs):
-        store.check_writable()
+    check_stores(runs)
     try:
         futures.extend(executor.submit(batch.execute) for batch in batches(runs, fleet))
         for future in as_completed(futures):

@@ -71,8 +71,7 @@ def losses(runs: Runs, views: int = 6) -> list[Loss]:
 
 def _slower(pairs: Sequence[tuple[Result, Result]]) -> float | None:
     """Return the relative difference of median training times, if all are of equal machines."""
-    made = (result.provenance for pair in pairs for result in pair)
-    if len({(each["hardware"], each["threads"]) for each in made}) > 1:
+    if len({result.machine for pair in pairs for result in pair}) > 1:
         return None
     left, right = (
         statistics.median(pair[side].training_seconds for pair in pairs) for side in (0, 1)

@@ -161,10 +161,7 @@ def _check_way(results: list[Result], machine: str | None, threads: int, store: 
 
     Their seconds have no common median.
     """
-    ways = {
-        (result.provenance["hardware"] if machine else None, result.provenance["threads"])
-        for result in results
-    }
+    ways = {result.machine if machine else (None, result.machine[1]) for result in results}
     if other := ways - {(machine, threads)}:
         stored = " and ".join(sorted(_way(*each) for each in other))
         raise InputError(

@@ -147,8 +147,6 @@ def run(
             soft_wrap=True,
         )
         try:
-            for each in dict.fromkeys(run.store for run in todo):
-                each.check_writable()
             layouts = _layouts(todo, data_root) if by_layout else None
             with progress(todo, common.err):
                 if layouts is None:
@@ -186,12 +184,14 @@ def _layouts(runs: Sequence[Run], data_root: Path | None) -> dict[Run, Layout]:
     """Return the layout of each run, and say it; what is not known of this machine is measured."""
     from experiments.executors import available_cores
     from experiments.layout import Kept, choose, timing
+    from experiments.sweep import check_stores
 
     def say(line: str) -> None:
         common.err.print(line, soft_wrap=True, markup=False, highlight=False)
 
     if not runs:
         return {}
+    check_stores(runs)
     cores = available_cores()
     with common.err.status("measuring layouts") as status, timing(cores, data_root) as measure:
 

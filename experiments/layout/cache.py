@@ -1,8 +1,8 @@
 """What layouts were measured to be worth on this machine, kept in a file of the user's cache.
 
 A rate holds for one processor, number of cores, version of PyTorch and of the training engine, and
-architecture. The file is a
-convenience: where it is damaged, or cannot be written, that is said and layouts are measured anew.
+architecture. The file is a convenience: where it is damaged, or cannot be written, that is said and
+layouts are measured anew.
 """
 
 from __future__ import annotations

@@ -54,6 +54,11 @@ class Result:
         """Seconds of training, by the clock on the wall."""
         return self.provenance["training_seconds"]
 
+    @property
+    def machine(self) -> tuple[str, int]:
+        """What it ran on, and with how many threads: seconds are compared where both are equal."""
+        return self.provenance["hardware"], self.provenance["threads"]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON-ready data."""
         return dataclasses.asdict(self) | {
@@ -164,7 +169,9 @@ def summary(results: Sequence[Result], views: int) -> Summary:
     same = {(r.settings, r.split, r.device, r.dataset_fingerprint) for r in results}
     if len(same) > 1 or len({r.seed for r in results}) < len(results):
         raise InputError("only different seeds of one recipe on the same images have one mean")
-    machines = {f"{r.provenance['hardware']}, {r.provenance['threads']} threads" for r in results}
+    machines = {
+        f"{hardware}, {threads} threads" for hardware, threads in (r.machine for r in results)
+    }
     if len(machines) > 1:
         raise InputError(
             f"their seconds were measured in different ways ({'; '.join(sorted(machines))}); name "
