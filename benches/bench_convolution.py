@@ -2,8 +2,9 @@
 
 Every method gives the full convolution of n float64 samples with k taps that lie in memory in the
 form that its library wants. The samples are small integers: a direct sum is exact, and compared
-with equality; an FFT is held to the bound on its rounding error. One call is timed, with all that
-it does anew each time: padding, twiddle factors, choosing an algorithm.
+with equality; an FFT is held to the bound on its rounding error. (Of the largest convolutions a
+thousand outputs are compared.) One call is timed, with all that it does anew each time: padding,
+twiddle factors, choosing an algorithm. The methods take turns.
 
 What this does not tell: which method is fastest on many short signals at once, in two dimensions,
 or on a GPU.
@@ -22,22 +23,42 @@ import pytest
 import torch
 from scipy import fft, signal
 
-from benches.pace import rounds_within, skip_unless_feasible
+from benches.pace import skip_unless_feasible
+from benches.peers import Entrant, Field
+from benches.probe import probe
+from benches.turns import Replay
 from theory.convolution import convolve, rounding_bound
+from theory.method_choice import fastest_convolution
+from theory.method_costs import SHIPPED, machine_costs
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor
 
-    from benches.conftest import Measure, Probe
+    from benches.conftest import Measure
 
 # 32 KiB, 1 MiB and 2 MiB, where first and second caches end, are 2^12, 2^17 and 2^18 samples.
 SIZES = {
     "smoke": [(2**8, 16)],
-    "default": [(2**p, k) for k in (16, 256, 4096) for p in range(8, 19, 2) if k <= 2**p],
-    "full": [(2**p, 2**q) for q in range(2, 15, 2) for p in range(8, 19) if q <= p],
+    "default": [
+        *((2**p, k) for k in (3, 256, 4096) for p in range(6, 21, 2) if 2 * k <= 2**p),
+        *((2**p, 2**p // 2) for p in (8, 12, 16, 20)),
+    ],
+    "full": [
+        *((2**p, k) for k in (3, 16, 64, 256, 1024, 4096) for p in range(6, 21) if 2 * k <= 2**p),
+        *((2**p, 2**p // 2) for p in range(6, 21)),
+    ],
 }
 """Samples and taps."""
+
+MOST_PRODUCTS = {"smoke": 2**30, "default": 2**30, "full": 2**33}
+"""A sum of more products is left out without trying a part of it, which would take as long."""
+
+CHECKED_OUTPUTS = 1000
+"""Compared with the exact ones, spread over all, where all would be more than `MOST_CHECKED`."""
+
+MOST_CHECKED = 2**28
+"""Products."""
 
 LONGEST_CALL = {"smoke": 5.0, "default": 0.5, "full": 5.0}
 """Seconds; a method is left out where one call would take longer."""
@@ -46,7 +67,9 @@ LARGEST_CALL = 4
 """GiB; a method is left out where one call would take more memory."""
 
 BUDGET = {"default": 0.12, "full": 1.0}
-"""Seconds for the rounds of one bench, of which there are at least three."""
+"""Seconds for the rounds of one method, of which there are at least three."""
+
+CLOCK = Replay()
 
 
 @dataclass(frozen=True)
@@ -149,27 +172,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Using a non-tuple sequence:UserWarning")  # fft_conv_pytorch
-def test_convolution(
-    n: int, k: int, name: str, scale: str, probe: Callable[..., Probe], measure: Measure
-) -> None:
+@pytest.mark.benchmark(timer=CLOCK)
+def test_convolution(n: int, k: int, name: str, scale: str, measure: Measure) -> None:
+    timed = _field(n, k, scale)[name]
     method = METHODS[name]
-    if method.requires and importlib.util.find_spec(method.requires) is None:
-        pytest.skip(f"{method.requires} is not installed: it comes with the extra 'peers'")
-    x, h = _factors(n, k)
-    _skip_unless_feasible(name, x, h, LONGEST_CALL[scale], probe)
-
-    call = method.prepare(x, h)
-    first = probe(call)
-    _check(name, np.asarray(first.result).ravel(), x, h)
-    rounds, iterations = rounds_within(BUDGET.get(scale), first.seconds)
     measure(
-        call,
+        CLOCK.replayed(timed.seconds),
         group=f"convolution, n = {n}, k = {k}",
-        rounds=rounds,
-        iterations=iterations,
+        rounds=len(timed.seconds),
         # what the definition asks for; what an FFT does depends on its factors and twiddles
         flops=2 * n * k if method.algorithm == "direct" else None,
-        peak_memory_bytes=first.peak_memory_bytes,
+        peak_memory_bytes=timed.peak_memory_bytes,
         bytes=8 * (n + k + n + k - 1),
         method=name,
         library=method.library,
@@ -177,7 +190,35 @@ def test_convolution(
         precision=method.precision,
         samples=n,
         taps=k,
+        **(_choices(n, k) if name == "theory auto" else {}),
     )
+
+
+@cache
+def _field(n: int, k: int, scale: str) -> Field:
+    """Time the methods that compute the right thing, in turns."""
+    x, h = _factors(n, k)
+
+    def enter(name: str) -> Entrant:
+        method = METHODS[name]
+        if method.requires and importlib.util.find_spec(method.requires) is None:
+            pytest.skip(f"{method.requires} is not installed: it comes with the extra 'peers'")
+        _skip_unless_feasible(name, x, h, longest=LONGEST_CALL[scale], most=MOST_PRODUCTS[scale])
+        call = method.prepare(x, h)
+        first = probe(call)
+        _check(name, np.asarray(first.result).ravel(), x, h)
+        return Entrant(call, first)
+
+    return Field(METHODS, enter, BUDGET.get(scale))
+
+
+def _choices(n: int, k: int) -> dict[str, Any]:
+    """Return what our own "auto" chooses by the costs in use, and what by those it ships with."""
+    return {
+        "chosen": fastest_convolution((n,), (k,)),
+        "chosen_as_shipped": fastest_convolution((n,), (k,), costs=SHIPPED),
+        "costs": "shipped" if machine_costs() == SHIPPED else "of this machine",
+    }
 
 
 @cache
@@ -188,19 +229,32 @@ def _factors(n: int, k: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray,
 
 
 @cache
-def _exact(n: int, k: int) -> Int[np.ndarray, " m"]:
-    x, h = _factors(n, k)
-    return np.convolve(x.astype(np.int64), h.astype(np.int64))
+def _exact(n: int, k: int) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " m"]]:
+    """Return outputs that are checked, and what they are exactly."""
+    x, h = (factor.astype(np.int64) for factor in _factors(n, k))
+    if n * k <= MOST_CHECKED:
+        return np.arange(n + k - 1), np.convolve(x, h)
+    rng = np.random.default_rng((n, k, 1))
+    chosen = np.sort(rng.choice(n + k - 1, CHECKED_OUTPUTS, replace=False))
+    framed = np.pad(x, k - 1)
+    return chosen, np.array([framed[i : i + k] @ h[::-1] for i in chosen])
 
 
 def _skip_unless_feasible(
-    name: str, x: np.ndarray, h: np.ndarray, longest: float, probe: Callable[..., Probe]
+    name: str,
+    x: np.ndarray,
+    h: np.ndarray,
+    *,
+    longest: float,
+    most: int,
 ) -> None:
     """Skip if one call would take too long or too much, judging by a part of the signal.
 
     No method's time and memory grow more slowly than in proportion to the signal, fixed costs
     aside, which at a 64th of the signal are too small to matter.
     """
+    if METHODS[name].algorithm == "direct" and len(x) * len(h) > most:
+        pytest.skip(f"{name}, n = {len(x)}, k = {len(h)}: a sum of {len(x) * len(h):.1g} products")
     part = max(len(h), len(x) // 64)
     skip_unless_feasible(
         METHODS[name].prepare(x[:part], h),
@@ -208,15 +262,15 @@ def _skip_unless_feasible(
         f"{name}, n = {len(x)}, k = {len(h)}",
         longest=longest,
         largest=LARGEST_CALL,
-        probe=probe,
     )
 
 
 def _check(name: str, y: np.ndarray, x: np.ndarray, h: np.ndarray) -> None:
     """Compare with the exact convolution, to within the rounding that the method is allowed."""
-    exact = _exact(len(x), len(h))
-    assert y.shape == exact.shape, f"{name} gives {y.shape} outputs, expected {exact.shape}"
-    error = np.abs(y - exact).max()
+    outputs = (len(x) + len(h) - 1,)
+    assert y.shape == outputs, f"{name} gives {y.shape} outputs, expected {outputs}"
+    chosen, exact = _exact(len(x), len(h))
+    error = np.abs(y[chosen] - exact).max()
     bound = _bound(METHODS[name], x, h)
     assert error <= bound, f"{name} is off by {error:.2g}; rounding explains {bound:.2g} at most"
 

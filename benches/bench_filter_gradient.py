@@ -3,7 +3,8 @@
 Every method gives the gradient of a valid cross-correlation for the taps of its kernel, one signal
 and one filter in float64. The samples are small integers: a sum is exact, and compared with
 equality; an FFT is held to the bound on its rounding error. One call is timed, with all that it
-does anew each time. Autograd's time is that of the backward pass for the weight alone.
+does anew each time; the methods take turns. Autograd's time is that of the backward pass for the
+weight alone.
 
 What this does not tell: which method is fastest for many channels, on images, or on a GPU.
 """
@@ -20,21 +21,25 @@ import pytest
 import torch
 from scipy import linalg
 
-from benches.pace import rounds_within, skip_unless_feasible
+from benches.pace import skip_unless_feasible
+from benches.peers import Entrant, Field
+from benches.probe import probe
+from benches.turns import Replay
 from theory.gradients import Method as OwnMethod
 from theory.gradients import filter_gradient, filter_gradient_bound
+from theory.method_choice import fastest_filter_gradient
+from theory.method_costs import SHIPPED, machine_costs
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
     from benches.conftest import Measure
-    from benches.probe import Probe
 
 SIZES = {
     "smoke": [(2**8, 16)],
     "default": [
         *((2**12, m) for m in (16, 128, 2**11)),
-        *((2**p, m) for p in (16, 18) for m in (128, 1024)),
+        *((2**p, m) for p in (16, 18, 20) for m in (128, 1024)),
     ],
     "full": [
         (2**p, m) for p in range(10, 21, 2) for m in (16, 128, 1024, 2**p // 2) if 2 * m <= 2**p
@@ -49,7 +54,9 @@ LARGEST_CALL = 2
 """GiB; a method is left out where one call would take more memory."""
 
 BUDGET = {"default": 0.2, "full": 1.0}
-"""Seconds for the rounds of one bench, of which there are at least three."""
+"""Seconds for the rounds of one method, of which there are at least three."""
+
+CLOCK = Replay()
 
 
 @dataclass(frozen=True)
@@ -122,33 +129,51 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     )
 
 
-def test_filter_gradient(
-    n: int, m: int, name: str, scale: str, probe: Callable[..., Probe], measure: Measure
-) -> None:
-    method = METHODS[name]
-    x, g = _factors(n, m)
-    _skip_unless_feasible(name, x, g, LONGEST_CALL[scale], probe)
-
-    call = method.prepare(x, g)
-    first = probe(call)
-    _check(name, np.asarray(first.result).ravel(), x, g)
-    rounds, iterations = rounds_within(BUDGET.get(scale), first.seconds)
+@pytest.mark.benchmark(timer=CLOCK)
+def test_filter_gradient(n: int, m: int, name: str, scale: str, measure: Measure) -> None:
+    timed = _field(n, m, scale)[name]
+    method, outputs = METHODS[name], n - m + 1
     measure(
-        call,
+        CLOCK.replayed(timed.seconds),
         group=f"filter gradient, n = {n}, m = {m}",
-        rounds=rounds,
-        iterations=iterations,
+        rounds=len(timed.seconds),
         # what the definition asks for; what an FFT does depends on its factors and twiddles
-        flops=2 * len(g) * m if method.algorithm in ("direct", "matrix") else None,
-        peak_memory_bytes=first.peak_memory_bytes,
-        bytes=8 * (n + len(g) + m),
+        flops=2 * outputs * m if method.algorithm in ("direct", "matrix") else None,
+        peak_memory_bytes=timed.peak_memory_bytes,
+        bytes=8 * (n + outputs + m),
         method=name,
         library=method.library,
         algorithm=method.algorithm,
         precision="float64",
         samples=n,
         taps=m,
+        **(_choices(n, m) if name == "theory auto" else {}),
     )
+
+
+@cache
+def _field(n: int, m: int, scale: str) -> Field:
+    """Time the methods that compute the right thing, in turns."""
+    x, g = _factors(n, m)
+
+    def enter(name: str) -> Entrant:
+        _skip_unless_feasible(name, x, g, LONGEST_CALL[scale])
+        call = METHODS[name].prepare(x, g)
+        first = probe(call)
+        _check(name, np.asarray(first.result).ravel(), x, g)
+        return Entrant(call, first)
+
+    return Field(METHODS, enter, BUDGET.get(scale))
+
+
+def _choices(n: int, m: int) -> dict[str, Any]:
+    """Return what our own "auto" chooses by the costs in use, and what by those it ships with."""
+    shapes = (1, 1, n), (1, 1, n - m + 1)
+    return {
+        "chosen": fastest_filter_gradient(*shapes),
+        "chosen_as_shipped": fastest_filter_gradient(*shapes, costs=SHIPPED),
+        "costs": "shipped" if machine_costs() == SHIPPED else "of this machine",
+    }
 
 
 @cache
@@ -166,9 +191,7 @@ def _exact(n: int, m: int) -> Float[np.ndarray, " taps"]:
     return np.array([x[k : k + len(g)] @ g for k in range(m)])
 
 
-def _skip_unless_feasible(
-    name: str, x: np.ndarray, g: np.ndarray, longest: float, probe: Callable[..., Probe]
-) -> None:
+def _skip_unless_feasible(name: str, x: np.ndarray, g: np.ndarray, longest: float) -> None:
     """Skip if one call would take too long or too much, judging by a part of the signal.
 
     For so many taps no method's time and memory grow more slowly than in proportion to the signal,
@@ -182,7 +205,6 @@ def _skip_unless_feasible(
         f"{name}, n = {n}, m = {taps}",
         longest=longest,
         largest=LARGEST_CALL,
-        probe=probe,
     )
 
 

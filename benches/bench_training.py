@@ -12,58 +12,36 @@ workers are up before the clock starts: an epoch pays for them once, and so woul
 from __future__ import annotations
 
 import math
-import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from benches.ladder import LADDER, TUTORIAL, Rung, epoch_of, network_of
+from benches.ladder import LADDER, TUTORIAL, Rung, epoch_of
 from benches.probe import probe
 from benches.turns import Replay, Timed, take_turns
 from benches.tutorial import loader_workers
-from experiments import catalog, datasets
-from experiments.recipe import Recipe
+from benches.workload import NETWORKS, engine_network, flops_per_image, training_images
 
 if TYPE_CHECKING:
     from jaxtyping import Int64, UInt8
 
     from benches.conftest import Measure
+    from experiments.recipe import Recipe
 
-
-@dataclass(frozen=True)
-class Bench:
-    """A network of the reports.
-
-    Parameters
-    ----------
-    recipe
-        How it is trained.
-    batches
-        How many are timed in a round of the default run: a fifth of a second of the tutorial's
-        loop, more or less, and at least two, for its workers to fetch ahead.
-    """
-
-    recipe: Recipe
-    batches: int
-
-
-def _recipe(study: str, role: str, completion: str) -> Recipe:
-    return catalog.study(study).recipe(role, completion)
-
-
-NETWORKS = {
-    "3-filters": Bench(_recipe("nni-2023-ex1", "filters-3-lr-0.01", "sgd-momentum"), 16),
-    "20-filters": Bench(_recipe("nni-2023-ex1", "filters-20-lr-0.001", "sgd-momentum"), 8),
-    "assignment-3": Bench(_recipe("assignment-3", "task-2", "sgd"), 2),
-    "batch-norm": Bench(_recipe("assignment-3", "batch-norm", "sgd"), 2),
-    "tp1-cnn": Bench(_recipe("tp1-cnn", "baseline", "sgd"), 2),
-    "mnist-2017": Bench(_recipe("mnist-2017", "baseline", "20000"), 2),
+BATCHES = {
+    "3-filters": 16,
+    "20-filters": 8,
+    "assignment-3": 2,
+    "batch-norm": 2,
+    "tp1-cnn": 2,
+    "mnist-2017": 2,
 }
+"""How many are timed in a round of the default run: a fifth of a second of the tutorial's loop,
+more or less, and at least two, for its workers to fetch ahead."""
 
 ROUNDS = {"smoke": 1, "default": 8, "full": 8}
 """Eight against eight are the fewest by which a rank test tells a change among 300 benches."""
@@ -102,11 +80,11 @@ def test_training(
         group=f"training, {network}, {device}",
         rounds=len(ladder[rung].seconds),
         device=device,
-        flops=_flops_per_image(network) * len(images),
+        flops=flops_per_image(network) * len(images),
         peak_memory_bytes=ladder[rung].peak_memory_bytes,
         bytes=images.nbytes + labels.nbytes,
         network=network,
-        parameters=sum(weight.numel() for weight in _network(network).parameters()),
+        parameters=sum(weight.numel() for weight in engine_network(network).parameters()),
         rung=rung,
         images=len(images),
         batch=recipe.batch,
@@ -139,26 +117,12 @@ def _slice(
     network: str, scale: str
 ) -> tuple[Recipe, UInt8[Tensor, "n c h w"], Int64[Tensor, " n"], str]:
     """Return recipe, images and labels, and where they come from."""
-    recipe = NETWORKS[network].recipe
+    recipe = NETWORKS[network]
     if scale == "smoke":
         recipe = replace(recipe, batch=CHECKED_BATCH)
-        return recipe, *_images(recipe, 2 * CHECKED_BATCH, real=False)
-    batches = LENGTH[scale] * NETWORKS[network].batches
-    return recipe, *_images(recipe, batches * recipe.batch, real=True)
-
-
-def _images(
-    recipe: Recipe, n: int, *, real: bool
-) -> tuple[UInt8[Tensor, "n c h w"], Int64[Tensor, " n"], str]:
-    """Return images, channels last in memory, labels, and where they come from."""
-    if real and os.environ.get(datasets.DATA_VARIABLE):
-        data = datasets.load(recipe.dataset)
-        return data.train_images[:n], data.train_labels[:n], recipe.dataset
-    size, channels = (28, 1) if recipe.dataset == "mnist" else (32, 3)
-    rng = torch.Generator().manual_seed(0)
-    pixels = torch.randint(256, (n, size, size, channels), dtype=torch.uint8, generator=rng)
-    labels = torch.randint(10, (n,), generator=rng)
-    return pixels.permute(0, 3, 1, 2), labels, "random bytes"
+        return recipe, *training_images(recipe, 2 * CHECKED_BATCH, real=False)
+    batches = LENGTH[scale] * BATCHES[network]
+    return recipe, *training_images(recipe, batches * recipe.batch)
 
 
 @cache
@@ -177,9 +141,9 @@ def _fault(network: str, rung: str, device: str) -> str | None:
 
 @cache
 def _mean_loss(network: str, rung: Rung, device: str) -> float:
-    recipe = NETWORKS[network].recipe
+    recipe = NETWORKS[network]
     recipe = replace(recipe, batch=CHECKED_BATCH)
-    images, labels, _ = _images(recipe, CHECKED_BATCH, real=False)
+    images, labels, _ = training_images(recipe, CHECKED_BATCH, real=False)
     images, labels = images.repeat(2, 1, 1, 1), labels.repeat(2)
     if recipe.optimizer.name == "sgd":
         recipe = replace(recipe, optimizer=replace(recipe.optimizer, lr=CHECKED_RATE))
@@ -197,7 +161,7 @@ def _tolerance(network: str, rung: Rung, device: str) -> float:
     products in float32 as its layers have inputs. Where the hardware rounds factors to a shorter
     format, each layer adds three such roundings: input, weight, output. Both losses may err.
     """
-    layers = [m for m in _network(network).modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    layers = [m for m in engine_network(network).modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     products = sum(layer.weight[0].numel() for layer in layers)
     relative = math.sqrt(products) * torch.finfo(torch.float32).eps / 2
     if rung.bfloat16:
@@ -205,20 +169,3 @@ def _tolerance(network: str, rung: Rung, device: str) -> float:
     elif device == "cuda":
         relative += math.sqrt(3 * len(layers)) * 2**-11  # TF32, cuDNN's default
     return 2 * relative
-
-
-@cache
-def _network(network: str) -> nn.Module:
-    recipe = NETWORKS[network].recipe
-    shape = _images(recipe, 1, real=False)[0].shape[1:]
-    return network_of(LADDER["+ fused optimiser"], recipe, shape, "cpu").eval()
-
-
-@cache
-def _flops_per_image(network: str) -> int:
-    """Floating-point operations, forward and backward, of convolutions and products."""
-    recipe = NETWORKS[network].recipe
-    shape = _images(recipe, 1, real=False)[0].shape
-    with FlopCounterMode(display=False) as counter:
-        _network(network)(torch.zeros(shape)).sum().backward()
-    return counter.get_total_flops()

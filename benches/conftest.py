@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import platform
+import time
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
@@ -100,8 +101,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used at all")
 
 
-def pytest_sessionstart() -> None:
+_STARTED = pytest.StashKey[float]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
     """Let a run without a single measurement end in peace: each bench has said why."""
+    session.config.stash[_STARTED] = time.monotonic()
     warnings.filterwarnings("ignore", "Not saving anything, no benchmarks have been run")
 
 
@@ -132,12 +137,17 @@ def pytest_benchmark_update_commit_info(commit_info: dict[str, Any]) -> None:
     commit_info.update(kept)
 
 
-def pytest_benchmark_update_json(output_json: dict[str, Any]) -> None:
-    """Keep what figures and comparisons need; add how times grow with the size."""
+def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
+    """Keep what figures and comparisons need; add how times grow with the size.
+
+    And how much was asked for, and how long it took: seconds since the session started.
+    """
     for bench in output_json["benchmarks"]:
         stats = bench["stats"]
         bench["stats"] = {name: stats[name] for name in _STATISTICS} | {"data": kept(stats["data"])}
         del bench["options"], bench["param"]
+    output_json["scale"] = config.getoption("scale")
+    output_json["seconds"] = round(time.monotonic() - config.stash[_STARTED], 1)
     output_json["scaling"] = scaling.fits(output_json["benchmarks"])
 
 

@@ -1,4 +1,4 @@
-"""Pace: how often a bench makes its call, and whether it makes it at all."""
+"""Pace: how many calls make a round, and whether a call is made at all."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benches.probe import probe
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from benches.probe import Probe
 
 SHORTEST_ROUND = 0.001
 """Seconds; shorter calls are timed several in a row, for the sake of the clock."""
@@ -17,20 +17,9 @@ SHORTEST_ROUND = 0.001
 FEWEST_ROUNDS = 3
 
 
-def rounds_within(budget: float | None, seconds: float) -> tuple[int, int]:
-    """Return how many rounds to time, and of how many calls each.
-
-    Parameters
-    ----------
-    budget
-        Seconds for all rounds, of which there are at least three; None for one call alone.
-    seconds
-        What one call takes.
-    """
-    if budget is None:
-        return 1, 1
-    iterations = max(1, round(SHORTEST_ROUND / seconds))
-    return max(FEWEST_ROUNDS, round(budget / (iterations * seconds))), iterations
+def repeats(seconds: float) -> int:
+    """Return how many calls in a row make a round, of a call that takes so many seconds."""
+    return max(1, round(SHORTEST_ROUND / seconds))
 
 
 def skip_unless_feasible(
@@ -40,7 +29,6 @@ def skip_unless_feasible(
     *,
     longest: float,
     largest: float,
-    probe: Callable[..., Probe],
 ) -> None:
     """Skip this bench if its call would take too long or too much, judging by a part of it.
 
@@ -54,8 +42,6 @@ def skip_unless_feasible(
         Which method, at which size; for the reason.
     longest, largest
         Seconds, and GiB of memory, that one call may take.
-    probe
-        As the fixture of this name.
     """
     probe(part)  # the first call of a library pays for its set-up
     tries = [probe(part) for _ in range(3)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from _ext.style import styled
-from bench_results import chosen, gains, speed, values
+from bench_results import chosen, gains, speed, times, values
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -222,7 +222,8 @@ def draw_choices(palette: Palette, benches: list[Bench]) -> Figure:
 def choices(benches: list[Bench]) -> dict[str, dict[tuple[int, int], float]]:
     """Return by choosing method its time over that of the fastest method, by samples and taps.
 
-    The fastest is sought among those that compute in the same precision, itself included.
+    The fastest is sought among those that compute in the same precision, itself included. All took
+    turns: the ratio is the median of those of the rounds.
     """
     found: dict[str, dict[tuple[int, int], float]] = {}
     for bench in benches:
@@ -231,9 +232,8 @@ def choices(benches: list[Bench]) -> dict[str, dict[tuple[int, int], float]]:
             continue
         size = {"samples": facts["samples"], "taps": facts["taps"]}
         peers = chosen(benches, precision=facts["precision"], device=facts["device"], **size)
-        fastest = min(peer["stats"]["median"] for peer in peers)
         ratios = found.setdefault(facts["method"], {})
-        ratios[facts["samples"], facts["taps"]] = bench["stats"]["median"] / fastest
+        ratios[facts["samples"], facts["taps"]] = max(times(bench, peer) for peer in peers)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -92,6 +93,19 @@ def gains(bench: Bench, base: Bench) -> list[float]:
     more = bench["extra_info"]["images"] / base["extra_info"]["images"]
     pairs = zip(base["stats"]["data"], bench["stats"]["data"], strict=True)
     return [more * before / after for before, after in pairs]
+
+
+def times(bench: Bench, peer: Bench) -> float:
+    """Return how many times as long as a peer a bench took, in the median of their rounds."""
+    pairs = zip(bench["stats"]["data"], peer["stats"]["data"], strict=True)
+    return statistics.median(one / other for one, other in pairs)
+
+
+def fastest_product(results: Results, device: str, precision: str) -> float | None:
+    """Return the GFLOP/s of the fastest matrix product on a device, if one was measured there."""
+    products = of(results, "gemm", ("gflops", "precision"))
+    same = chosen(products, device=device, precision=precision)
+    return max((product["extra_info"]["gflops"] for product in same), default=None)
 
 
 def conditions(results: Results, benches: list[Bench]) -> str:

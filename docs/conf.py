@@ -28,6 +28,7 @@ extensions = [
     "_ext.claims",
     "_ext.contradictions",
     "_ext.cost",
+    "_ext.goals",
     "_ext.measurements",
     "_ext.mutants",
     "_ext.operators",

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
 import bench_figures
 import bench_results
 from _ext import benches as bench_page
+from speed_goals import GOALS
 from sphinx.errors import ExtensionError
 from sphinx.testing.util import SphinxTestApp
 
@@ -92,11 +93,11 @@ def build_page(tmp_path):
     """Build a site of one page; return what a reader reads."""
     apps = []
 
-    def run(page):
+    def run(page, extension="_ext.benches"):
         source = tmp_path / "source"
         source.mkdir()
         (source / "index.md").write_text(f"# Page\n\n{page}", "utf-8")
-        (source / "conf.py").write_text("extensions = ['myst_parser', '_ext.benches']", "utf-8")
+        (source / "conf.py").write_text(f"extensions = ['myst_parser', '{extension}']", "utf-8")
         app = SphinxTestApp("html", srcdir=source)
         apps.append(app)
         app.build()
@@ -217,12 +218,12 @@ FITTED = {
 
 def test_the_page_shows_what_is_stored(build_page, store):
     gemm = bench("gemm, float32, cpu", 1.0, precision="float32", gflops=200.0, library="NumPy")
-    store(results(*training("3-filters"), *CONVOLUTION, gemm, scaling=[FITTED]))
+    rungs = [*RUNGS, "+ fused optimiser"]
+    store(results(*training("3-filters", rungs), *CONVOLUTION, gemm, scaling=[FITTED]))
     page = build_page("```{bench} training\n```\n\n```{bench} convolution\n```\n")
     assert "tutorial loop (images/s) 1,000" in page
     assert "resident bytes 2.00×" in page
-    assert "aim, with bfloat16 2.69×" in page
-    assert "of a matrix product’s 200 GFLOP/s 75%" in page
+    assert "“+ fused optimiser”, of a float32 matrix product’s 200 GFLOP/s 100%" in page
     assert "“+ bfloat16” was not measured" in page
     assert "c: 1.50 in the median, 1.50 at worst" in page
     assert "c 1.02 (0.98 to 1.06)" in page
@@ -255,4 +256,26 @@ def test_every_bench_stands_on_the_page():
     files = {path.name for path in (root / "benches").glob("bench_*.py")}
     assert set(re.findall(r"`(bench_\w+\.py)`", page)) == files
     shown = re.findall(r"^```\{bench\} (.+)$", page, flags=re.MULTILINE)
-    assert set(shown) == {*bench_page.LADDERS, *bench_page.CURVES}
+    assert set(shown) == {*bench_page.LADDERS, *bench_page.CURVES, bench_page.STEP}
+
+
+def test_every_chapter_of_goals_stands_on_their_page():
+    page = (Path(bench_page.__file__).resolve().parents[1] / "goals.md").read_text("utf-8")
+    assert re.findall(r"^```\{goals\} (.+)$", page, flags=re.MULTILINE) == list(GOALS)
+
+
+def test_goals_are_shown_reached_not_reached_and_not_run(build_page, store):
+    gemm = bench("gemm, float32, cpu", 1.0, precision="bfloat16", gflops=80.0, library="PyTorch")
+    ladder = training("3-filters", ["tutorial loop", "a", "+ bfloat16"])
+    store(results(*ladder, *training("tp1-cnn", ["tutorial loop", "+ bfloat16"]), gemm))
+    page = build_page("```{goals} training\n```\n", "_ext.goals")
+    assert "3-filters, beside the tutorial’s loop 2.69× 3.00× reached" in page
+    assert "tp1-cnn, beside the tutorial’s loop 5.0× 2.00× not reached It takes 250 GFLOP/s" in page
+    assert "80.26 % on CIFAR-10 1 s of training – not run yet It needs a GPU." in page
+    assert "mnist-2017, beside the tutorial’s loop 3.6× – not run yet It is not in" in page
+
+
+def test_unknown_goals_fail_the_build(build_page, store):
+    store(results(*training("3-filters")))
+    with pytest.raises(ExtensionError, match="no goals of 'weather'; known: training"):
+        build_page("```{goals} weather\n```\n", "_ext.goals")

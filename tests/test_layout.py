@@ -356,11 +356,15 @@ def test_every_round_begins_together_once_the_network_is_warm(tmp_path, monkeypa
     assert did == ["train", "0-", "train", "1-", "train", "2-", "train"]
 
 
+def _data_of(recipe):
+    return datasets.load(recipe.dataset)
+
+
 def test_the_processes_count_together_in_their_best_round(monkeypatch):
     shares = iter([[1.0, 5.0, 2.0], [2.0, 3.0, 2.0]])
     monkeypatch.setattr(rates, "make_executor", lambda *_: make_executor("serial"))
     monkeypatch.setattr(rates, "_rounds", lambda *_: next(shares))
-    with timing(2, None) as measure:
+    with timing(2, _data_of) as measure:
         assert measure(architecture(FC), Layout(2, 1)) == 8.0
 
 
@@ -411,7 +415,7 @@ def test_a_killed_process_ends_the_measurement_with_advice(monkeypatch):
     monkeypatch.setattr(pool, "submit", broken)
     monkeypatch.setattr(rates, "make_executor", lambda *_: pool)
     with (
-        timing(2, None) as measure,
+        timing(2, _data_of) as measure,
         pytest.raises(SweepError, match=r"a worker process was killed.*--executor serial"),
     ):
         measure(architecture(FC), Layout(2, 1))

@@ -7,6 +7,7 @@ has nothing else to do.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from scipy.optimize import nnls
 from theory.convolution_plan import plan
 from theory.direct_convolution import by_sum
 from theory.fast_convolution import block_cells, by_fft, by_overlap_add
-from theory.method_choice import fastest_filter_gradient, sum_parts
+from theory.method_choice import block_seconds, fastest_filter_gradient, sum_parts
 from theory.method_costs import KNOTS, Costs, costs_file, machine_costs, write
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ Shape = tuple[int, ...]
 _IN_REGISTERS = [(2**6, 3), (2**9, 9), (2**12, 3), (2**12, 9), (2**14, 20), (2**15, 40)]
 _BY_DOTS = [(2**6, 16), (2**6, 32), (2**9, 64), (2**10, 128), (2**12, 64), (2**12, 256)]
 _IN_A_PLANE = [(4, 2), (32, 3), (64, 8), (128, 5), (512, 3)]
+_BLOCKS_IN_A_PLANE = (512, 3)
+
+_CELLS_IN_BLOCKS = 3 * 2**13
+"""Of short blocks there are so many that all of them together have these cells."""
 
 _SECONDS = 0.06
 """For each measurement, of at least two rounds."""
@@ -67,14 +72,16 @@ def measured() -> Costs:
     along_one_axis = [((n,), (k,)) for n, k in _IN_REGISTERS + _BY_DOTS]
     in_a_plane = [((n, n), (k, k)) for n, k in _IN_A_PLANE]
     fft, blocks = (_seconds(method, (2,), (1,)) for method in (by_fft, by_overlap_add))
-    return Costs(
+    costs = Costs(
         **_fitted(along_one_axis),
         **_fitted(in_a_plane),
         fft=fft,
         fft_cell=tuple(_per_cell_of_fft(cells, fft) for cells in KNOTS),
         blocks=blocks,
         block_cell=tuple(_per_cell_of_blocks(cells, blocks) for cells in KNOTS),
+        plane=1.0,
     )
+    return replace(costs, plane=_plane(costs))
 
 
 def _fitted(sizes: Sequence[tuple[Shape, Shape]]) -> dict[str, float]:
@@ -95,9 +102,18 @@ def _per_cell_of_fft(cells: int, fixed: float) -> float:
 def _per_cell_of_blocks(cells: int, fixed: float) -> float:
     kernels = (cells // part for part in (8, 4, 2))
     k = next(k for k in kernels if block_cells((k,), (4 * cells,)) == (cells,))
-    blocks = max(4, KNOTS[3] // cells)
+    blocks = max(4, _CELLS_IN_BLOCKS // cells)
     n = blocks * (cells - k + 1)
-    return max(0.0, _seconds(by_overlap_add, (n,), (k,)) - fixed) / (blocks * cells)
+    return max(0.0, _seconds(by_overlap_add, (n,), (k,)) - fixed) / ((blocks + 0.5) * cells)
+
+
+def _plane(costs: Costs) -> float:
+    """Return how many times as much blocks in a plane take as such a machine would expect."""
+    (n, k), full = _BLOCKS_IN_A_PLANE, sum(_BLOCKS_IN_A_PLANE) - 1
+    cells = block_cells((k, k), (full, full))
+    blocks = (-(-n // (cells[0] - k + 1))) ** 2
+    expected = (blocks + 0.5) * block_seconds(cells, costs)
+    return max(0.0, _seconds(by_overlap_add, (n, n), (k, k)) - costs.blocks) / expected
 
 
 def _seconds(method: Callable[[np.ndarray, np.ndarray], np.ndarray], n: Shape, k: Shape) -> float:

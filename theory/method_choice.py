@@ -18,11 +18,13 @@ from theory.method_costs import KNOTS, machine_costs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from theory.method_costs import Costs
+
 Shape = tuple[int, ...]
 
 
 def fastest_convolution(
-    n: Shape, k: Shape, *, valid: bool = False
+    n: Shape, k: Shape, *, valid: bool = False, costs: Costs | None = None
 ) -> Literal["direct", "fft", "overlap-add"]:
     """Return the method of `theory.convolution.convolve` that should be the fastest.
 
@@ -32,8 +34,10 @@ def fastest_convolution(
         Cells per axis of signal and kernel.
     valid : bool, optional
         Whether only the outputs of mode ``valid`` are asked for.
+    costs : Costs, optional
+        What the parts of a method cost; by default on this machine.
     """
-    costs = machine_costs()
+    costs = costs or machine_costs()
     direct = costs.of(sum_parts(n, k, valid=valid))
     if direct <= costs.fft:
         return "direct"
@@ -43,9 +47,8 @@ def fastest_convolution(
     whole = math.prod(whole_cells(full))
     fft = costs.fft + whole * _interpolated(costs.fft_cell, whole)
     cells = block_cells(k, full)
-    block = math.prod(cells)
     blocks = math.prod(-(-a // (f - b + 1)) for a, b, f in zip(n, k, cells, strict=True))
-    added = costs.blocks + blocks * block * _interpolated(costs.block_cell, block)
+    added = costs.blocks + (blocks + 0.5) * block_seconds(cells, costs)
     if direct <= min(fft, added):
         return "direct"
     return "fft" if fft <= added else "overlap-add"
@@ -53,7 +56,7 @@ def fastest_convolution(
 
 @lru_cache(maxsize=4096)
 def fastest_filter_gradient(
-    x: Shape, g: Shape, *, by_taps: bool = False
+    x: Shape, g: Shape, *, by_taps: bool = False, costs: Costs | None = None
 ) -> Literal["direct", "fft", "blocked-fft"]:
     """Return the method of `theory.gradients.filter_gradient` that should be the fastest.
 
@@ -63,8 +66,10 @@ def fastest_filter_gradient(
         The shapes ``(batch, channels, *n)`` and ``(batch, filters, *m)``.
     by_taps : bool, optional
         Whether the sum makes one pass for each tap, as it does for tensors.
+    costs : Costs, optional
+        What the parts of a method cost; by default on this machine.
     """
-    costs = machine_costs()
+    costs = costs or machine_costs()
     (batch, channels, *n), (_, filters, *m) = x, g
     taps = tuple(a - b + 1 for a, b in zip(n, m, strict=True))
     pairs = batch * channels * filters
@@ -81,13 +86,25 @@ def fastest_filter_gradient(
     circle = whole * _interpolated(costs.fft_cell, whole)
     fft = costs.fft + (forward + inverse) / 3 * circle
     cells = block_cells(taps, n)
-    block = math.prod(cells)
     blocks = math.prod(-(-b // (f - k + 1)) for b, f, k in zip(m, cells, taps, strict=True))
-    window = block * _interpolated(costs.block_cell, block)
-    blocked = costs.blocks + (blocks * forward + inverse) / 2 * window
+    blocked = costs.blocks + (blocks * forward + inverse) / 2 * block_seconds(cells, costs)
     if direct <= min(fft, blocked):
         return "direct"
     return "fft" if fft <= blocked else "blocked-fft"
+
+
+def block_seconds(cells: Shape, costs: Costs) -> float:
+    """Return what one block takes, there and back.
+
+    Parameters
+    ----------
+    cells : tuple of int
+        Cells per axis of its transform.
+    costs : Costs
+        What the parts of a method cost.
+    """
+    block = math.prod(cells)
+    return block * _interpolated(costs.block_cell, block) * (costs.plane if len(cells) > 1 else 1)
 
 
 def sum_parts(n: Shape, k: Shape, *, valid: bool = False) -> dict[str, int]:
@@ -109,7 +126,7 @@ def sum_parts(n: Shape, k: Shape, *, valid: bool = False) -> dict[str, int]:
 
 
 def _interpolated(per_cell: Sequence[float], cells: int) -> float:
-    """Seconds for a cell, between the two knots beside the cells; knots lie as octaves do."""
+    """Seconds for a cell, between the two knots beside the cells, which lie an octave apart."""
     at = math.log(cells / KNOTS[0]) / math.log(KNOTS[1] / KNOTS[0])
     at = min(max(at, 0.0), len(KNOTS) - 1.0)
     before = min(int(at), len(KNOTS) - 2)

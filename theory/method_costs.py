@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 PLACE = "CONVLAWS_METHOD_COSTS"
 """Environment variable that names the file, if it is not to be in the user's cache."""
 
-KNOTS = tuple(3 * 2**power for power in (4, 7, 10, 13, 16, 19))
-"""Cells for which the cost of a transform is known: no powers of 2, which are the fastest."""
+KNOTS = tuple(3 * 2**power for power in range(4, 20))
+"""Cells for which the cost of a transform is known: no powers of 2, which are the fastest. Where a
+cache ends, the cost of a cell doubles from one to the next."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,10 @@ class Costs:
     fft, fft_cell
         One convolution by transforms; and each cell of them, where there are as many as `KNOTS`.
     blocks, block_cell
-        One convolution by blocks; and each cell of them all, for blocks of `KNOTS` cells.
+        One convolution by blocks; and each cell of them all, for blocks of `KNOTS` cells, with the
+        kernel's own as half of one: it is transformed once, theirs there and back.
+    plane
+        How many times as much a cell of blocks with several axes costs.
     """
 
     call: float
@@ -62,6 +66,7 @@ class Costs:
     fft_cell: tuple[float, ...]
     blocks: float
     block_cell: tuple[float, ...]
+    plane: float
 
     def of(self, parts: Mapping[str, float]) -> float:
         """Return the seconds of so many parts of each name."""
@@ -77,11 +82,19 @@ SHIPPED = Costs(
     tap=7.7e-6,
     tap_cell=1.9e-9,
     fft=2.7e-5,
-    fft_cell=(9.7e-8, 2.8e-8, 1.9e-8, 2.3e-8, 6.8e-8, 1.7e-7),
+    fft_cell=(
+        *(9.7e-08, 7.4e-08, 5.1e-08, 2.8e-08, 2.5e-08, 2.2e-08, 1.9e-08, 2.0e-08),
+        *(2.2e-08, 2.3e-08, 3.8e-08, 5.3e-08, 6.8e-08, 1.0e-07, 1.4e-07, 1.7e-07),
+    ),
     blocks=6.3e-5,
-    block_cell=(1.3e-8, 1.2e-8, 1.6e-8, 2.7e-8, 6.2e-8, 1.3e-7),
+    block_cell=(
+        *(1.3e-08, 1.3e-08, 1.2e-08, 1.2e-08, 1.3e-08, 1.4e-08, 1.5e-08, 1.8e-08),
+        *(2.1e-08, 2.4e-08, 3.4e-08, 4.5e-08, 5.5e-08, 7.5e-08, 9.5e-08, 1.2e-07),
+    ),
+    plane=2.4,
 )
-"""Costs of one core with AVX-512, as `theory.calibration.calibrate` found them."""
+"""Costs of one core with AVX-512, as `theory.calibration.calibrate` found them; those of a cell at
+every third of `KNOTS`, with straight lines between, and ``plane`` from another machine."""
 
 
 @cache

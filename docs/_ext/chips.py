@@ -15,6 +15,8 @@ LABELS = {
     "not_run": "not run yet",
     "licensed": "licensed",
     "not_licensed": "not licensed",
+    "reached": "reached",
+    "not_reached": "not reached",
 }
 
 

@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from _ext.race_pictures import Runs
     from experiments.speed import Result, Settings
 
-AIM = 6
-"""Seconds of training that the project is after, with one view."""
-
 _IMAGES = 50_000
 """Training images of CIFAR-10."""
 
@@ -153,36 +150,25 @@ class LadderDirective(_RaceDirective):
 
 
 class WorkDirective(_RaceDirective):
-    """Say how many operations the runs take, how many a second that was, and what the aim needs."""
-
-    recipes = ("whole", *CURVE)
+    """Say how many operations a run takes, and how many a second that was."""
 
     def show(self, runs: Runs) -> list[nodes.Node]:
         if "whole" not in runs:
             return []
         found = summary(runs["whole"], 6)
         settings = runs["whole"][0].settings
-        seconds, work = found.median_seconds, _operations(settings)
+        seconds, work = found.median_seconds, operations(settings)
         whole, small = (_flops(settings, side) / 1e6 for side in (32, 16))
         text = (
             f"A training step takes {whole:.1f} million floating-point operations for an image, "
             f"and {small:.1f} for a small one: {work / 1e12:.1f} million million in the whole run, "
             f"at {work / seconds / 1e9:.0f} GFLOP/s."
         )
-        for _, results in race_pictures.by_seconds(runs):
-            if summary(results, 1).above(TARGET):
-                needed = _operations(results[0].settings)
-                text += (
-                    f" The aim is {AIM} s with one view; the shortest run that is above the target "
-                    f"with one view has {results[0].settings.epochs:g} epochs, and would have to "
-                    f"go at {needed / AIM / 1e9:.0f} GFLOP/s."
-                )
-                break
         return [nodes.paragraph("", text)]
 
 
-def _operations(settings: Settings) -> float:
-    """Return the operations of a whole run, of convolutions and products."""
+def operations(settings: Settings) -> float:
+    """Return the floating-point operations of a whole run, of convolutions and products."""
     whole, small = (_flops(settings, side) for side in (32, 16))
     return settings.epochs * _IMAGES * (whole + settings.small * (small - whole))
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from experiments import executors
+    from experiments.datasets import Dataset
     from experiments.layout import Layout
     from experiments.recipe import Recipe
     from experiments.study import Study
@@ -182,9 +183,13 @@ def _leave_to_auto(settings: Mapping[str, int | None]) -> None:
 
 def _layouts(runs: Sequence[Run], data_root: Path | None) -> dict[Run, Layout]:
     """Return the layout of each run, and say it; what is not known of this machine is measured."""
+    from experiments import datasets
     from experiments.executors import available_cores
     from experiments.layout import Kept, choose, timing
     from experiments.sweep import check_stores
+
+    def data_of(recipe: Recipe) -> Dataset:
+        return datasets.load(recipe.dataset, data_root)
 
     def say(line: str) -> None:
         common.err.print(line, soft_wrap=True, markup=False, highlight=False)
@@ -193,7 +198,7 @@ def _layouts(runs: Sequence[Run], data_root: Path | None) -> dict[Run, Layout]:
         return {}
     check_stores(runs)
     cores = available_cores()
-    with common.err.status("measuring layouts") as status, timing(cores, data_root) as measure:
+    with common.err.status("measuring layouts") as status, timing(cores, data_of) as measure:
 
         def measured(recipe: Recipe, layout: Layout) -> float:
             status.update(f"measuring {recipe.network}, {layout}")

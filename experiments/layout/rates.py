@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from experiments import datasets
 from experiments.augmentation import inputs_of
 from experiments.datasets import Dataset
 from experiments.device import reproducible
@@ -43,7 +42,7 @@ _POLL_SECONDS = 0.001
 
 
 @contextmanager
-def timing(cores: int, data_root: Path | None) -> Iterator[Measure]:
+def timing(cores: int, data_of: Callable[[Recipe], Dataset]) -> Iterator[Measure]:
     """Yield what measures the images a second of an architecture in a layout.
 
     Worker processes start when they are needed, and stay until the block ends.
@@ -52,8 +51,9 @@ def timing(cores: int, data_root: Path | None) -> Iterator[Measure]:
     ----------
     cores
         How many processes there are at most.
-    data_root
-        Folder of the data sets, whose image sizes are taken.
+    data_of
+        Returns the data that a recipe is trained on, of which only the shape of the images and the
+        number of classes are taken.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def timing(cores: int, data_root: Path | None) -> Iterator[Measure]:
     with make_executor("processes", cores) as pool:
 
         def rate(recipe: Recipe, layout: Layout) -> float:
-            data = datasets.load(recipe.dataset, data_root)
+            data = data_of(recipe)
             seen = data.image_shape, data.classes
             job = partial(_rounds, recipe, *seen, layout, _ROUND_SECONDS)
             # A worker that waits for one that has failed gives up when the folder is gone.

@@ -1,0 +1,130 @@
+"""A step: where does its time go.
+
+The last rungs of the training ladder, and a fleet, under PyTorch's profiler: which share of a step
+do convolutions take, matrix products, pooling, the optimiser, and what no operator takes. The
+profiler adds a few microseconds to each operator, so the seconds are longer than those of the
+other benches; the shares of small steps are a little too large for what has many operators.
+
+What this does not tell: what a kernel waits for, arithmetic or memory.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from benches.kernels import profiled
+from benches.ladder import LADDER, epoch_of
+from benches.probe import probe
+from benches.turns import Replay
+from benches.workload import NETWORKS, flops_per_image, training_bytes, training_images
+from experiments.datasets import Dataset
+from experiments.device import reproducible
+from experiments.fleet import Member
+from experiments.fleet.step import WARM_UP_STEPS
+from experiments.fleet.training import FleetRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benches.conftest import Measure
+
+FLOAT32, BFLOAT16 = "+ fused optimiser", "+ bfloat16"
+MEMBERS = 8
+FLEET = f"a fleet of {MEMBERS} rates"
+"""Beside the engine's last rungs of the ladder, which train one network."""
+
+CASES = [
+    *((network, way) for network in NETWORKS for way in (FLOAT32, BFLOAT16)),
+    ("3-filters", FLEET),
+]
+"""The fleet is of the network whose step is mostly overhead."""
+
+STEPS = {"smoke": 1, "default": 2, "full": 8}
+ROUNDS = {"smoke": 1, "default": 5, "full": 20}
+
+CLOCK = Replay()
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the rounds took, which shares each of them had, and the memory of the first call."""
+
+    seconds: list[float]
+    shares: list[dict[str, float]]
+    peak_memory_bytes: int | None
+
+
+@pytest.mark.benchmark(timer=CLOCK)
+@pytest.mark.parametrize(("network", "way"), CASES)
+@pytest.mark.parametrize("device", ["cpu", "cuda"], indirect=True)
+def test_step(
+    network: str, way: str, device: str, scale: str, bfloat16_hardware: bool, measure: Measure
+) -> None:
+    if way == BFLOAT16 and device == "cpu" and scale == "default" and not bfloat16_hardware:
+        pytest.skip("this processor only emulates bfloat16, which is slow: run it with --full")
+    found = _profile(network, way, device, scale)
+    images = _images(network, way, scale)
+    measure(
+        CLOCK.replayed(found.seconds),
+        group=f"step, {network}, {device}",
+        rounds=len(found.seconds),
+        device=device,
+        flops=flops_per_image(network) * images,
+        peak_memory_bytes=found.peak_memory_bytes,
+        bytes=images * training_bytes(NETWORKS[network]),
+        network=network,
+        way=way,
+        images=images,
+        batch=NETWORKS[network].batch,
+        shares=_middle(found),
+        source="random bytes",
+    )
+
+
+@cache
+def _profile(network: str, way: str, device: str, scale: str) -> Profile:
+    """Profile some steps in each round."""
+    call = _fleet(network, device, scale) if way == FLEET else _solo(network, way, device, scale)
+    with reproducible(None):
+        warm = probe(call, device)
+        if device == "cuda":
+            for _ in range(math.ceil(WARM_UP_STEPS / STEPS[scale])):
+                call()
+        rounds = [profiled(call, device) for _ in range(ROUNDS[scale])]
+    seconds, found = zip(*rounds, strict=True)
+    return Profile(list(seconds), list(found), warm.peak_memory_bytes)
+
+
+def _middle(found: Profile) -> dict[str, float]:
+    """Return the shares of the round whose time is the median."""
+    order = sorted(range(len(found.seconds)), key=found.seconds.__getitem__)
+    return found.shares[order[len(order) // 2]]
+
+
+def _images(network: str, way: str, scale: str) -> int:
+    """Return how many images a round trains on, each counted for every network that sees it."""
+    return (MEMBERS if way == FLEET else 1) * STEPS[scale] * NETWORKS[network].batch
+
+
+def _solo(network: str, way: str, device: str, scale: str) -> Callable[[], Any]:
+    recipe = NETWORKS[network]
+    images, labels, _ = training_images(recipe, _images(network, way, scale), real=False)
+    return epoch_of(LADDER[way], recipe, images, labels, device)
+
+
+def _fleet(network: str, device: str, scale: str) -> Callable[[], Any]:
+    recipe = NETWORKS[network]
+    images, labels, source = training_images(recipe, STEPS[scale] * recipe.batch, real=False)
+    data = Dataset(source, images, labels, images[:1], labels[:1], 10, "")
+    rates = [recipe.optimizer.lr / (1 + index) for index in range(MEMBERS)]
+    crew = FleetRun(
+        [Member(replace(recipe, optimizer=replace(recipe.optimizer, lr=r)), 0) for r in rates],
+        data,
+        device,
+    )
+    return partial(crew.train_on, crew.draw().to(device))

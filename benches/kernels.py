@@ -1,0 +1,86 @@
+"""Where the time of a step goes: what PyTorch's profiler saw, by kinds of work."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+REST = "no operator"
+"""What passes outside of operators: Python, autograd's engine, and the profiler itself."""
+
+OTHER = "other operators"
+
+_KINDS = {
+    "convolutions": r"conv(?!ert)",
+    "matrix products": r"mm$|mm_$|bmm|linear|matmul",
+    "pooling": r"pool",
+    "activations": r"relu|elu|clamp|threshold|dropout|bernoulli",
+    "normalisation": r"_norm",
+    "optimiser": r"_fused_|_foreach_|optimizer\.",
+    "copies": r"copy|fill|zero|index|gather|select|cat$|clone|contiguous|stack|convert",
+}
+"""What the names of the operators of each kind contain; the first that fits counts."""
+
+KINDS = (*_KINDS, OTHER, REST)
+
+
+def kind_of(operator: str) -> str:
+    """Return the kind of work that an operator does, by its name, such as ``aten::addmm``."""
+    name = operator.lower().removeprefix("aten::")
+    return next((kind for kind, part in _KINDS.items() if re.search(part, name)), OTHER)
+
+
+def shares(seconds: Mapping[str, float], wall: float) -> dict[str, float]:
+    """Return the share of each kind of work in a time.
+
+    Parameters
+    ----------
+    seconds
+        What each operator took, by its name, without those that it called.
+    wall
+        Seconds of the whole; what operators leave of it is `REST`.
+
+    Raises
+    ------
+    ValueError
+        If operators took longer than the whole: the times are of several threads, or overlap.
+    """
+    spent = sum(seconds.values())
+    if spent > 1.01 * wall:  # both clocks start and stop, one after the other
+        raise ValueError(f"operators took {spent:.4f} s of {wall:.4f} s")
+    found = dict.fromkeys(KINDS, 0.0)
+    for operator, each in seconds.items():
+        found[kind_of(operator)] += each
+    found[REST] = max(0.0, wall - spent)
+    return {kind: each / sum(found.values()) for kind, each in found.items()}
+
+
+def profiled(call: Callable[[], Any], device: str) -> tuple[float, dict[str, float]]:
+    """Return the seconds of a call, and the share of each kind of work in them.
+
+    On the CPU an operator's time is that in which the calling thread waits for all threads; on a
+    GPU it is that of its kernels.
+    """
+    activities = [ProfilerActivity.CPU]
+    if device == "cuda":
+        activities.append(ProfilerActivity.CUDA)
+    with profile(activities=activities) as profiler:
+        started = time.perf_counter()
+        call()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        wall = time.perf_counter() - started
+    return wall, shares(_seconds(profiler.key_averages(), device), wall)
+
+
+def _seconds(events: Iterable[Any], device: str) -> dict[str, float]:
+    """Return what each operator took by itself."""
+    time_of = "self_device_time_total" if device == "cuda" else "self_cpu_time_total"
+    return {event.key: getattr(event, time_of) / 1e6 for event in events}

@@ -1,0 +1,257 @@
+"""What became of each goal of speed, by the stored JSON of a bench run and results of the race."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import bench_results
+from bench_figures import choices
+from bench_results import chosen, gains, times
+
+from experiments.speed import TARGET, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bench_results import Results
+
+    from experiments.speed import Result
+
+LAST_RUNGS = {"float32": "+ fused optimiser", "bfloat16": "+ bfloat16"}
+"""The engine's rung of the training ladder in each precision."""
+
+_TUTORIAL = "tutorial loop"
+_FLEET = "a fleet of 8 rates"
+_ARITHMETIC = ("convolutions", "matrix products")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What was measured.
+
+    Parameters
+    ----------
+    results
+        A bench run.
+    race
+        The results of the race on the CPU, by the name of their recipe.
+    work
+        From the results of one recipe of the race to the floating-point operations of its training.
+    """
+
+    results: Results
+    race: Mapping[str, Sequence[Result]]
+    work: Callable[[Sequence[Result]], float]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a goal.
+
+    Parameters
+    ----------
+    measured
+        The figure, as text.
+    reached
+        Whether it is as good as the goal.
+    distance
+        What stands in the way, where something does.
+    """
+
+    measured: str
+    reached: bool
+    distance: str = ""
+
+
+def training(network: str, aim: float, sources: Sources) -> Outcome | None:
+    """Hold the engine's last rung against the tutorial's loop."""
+    ladder = bench_results.of(sources.results, "training", ("network", "rung", "gflops"))
+    ladder = chosen(ladder, network=network, device="cpu")
+    rungs = {bench["extra_info"]["rung"]: bench for bench in ladder}
+    rung, base = rungs.get(LAST_RUNGS["bfloat16"]), rungs.get(_TUTORIAL)
+    if rung is None or base is None:
+        return None
+    ratio = statistics.median(gains(rung, base))
+    needed = aim * base["extra_info"]["gflops"]
+    ceiling = bench_results.fastest_product(sources.results, "cpu", "bfloat16")
+    distance = _share_of_product(needed, ceiling, "bfloat16")
+    if ceiling is None or needed < ceiling:
+        distance += _where(sources, network, LAST_RUNGS["bfloat16"], ratio)
+    return Outcome(f"{ratio:.2f}×", ratio >= aim, distance)
+
+
+def fleet(aim: float, sources: Sources) -> Outcome | None:
+    """Hold the fastest fleet of the network with 3 filters against one network alone."""
+    crews = bench_results.of(sources.results, "fleet", ("network", "crew", "gflops"))
+    crews = chosen(crews, network="3-filters", device="cpu")
+    alone = chosen(crews, crew="alone")
+    if not alone or len(crews) < 2:
+        return None
+    ratio, crew = max(
+        (statistics.median(gains(bench, alone[0])), bench["extra_info"]["crew"]) for bench in crews
+    )
+    needed = aim * alone[0]["extra_info"]["gflops"]
+    ceiling = bench_results.fastest_product(sources.results, "cpu", "float32")
+    distance = _share_of_product(needed, ceiling, "float32")
+    distance += _where(sources, "3-filters", _FLEET, ratio)
+    return Outcome(f"{ratio:.2f}× ({crew})", ratio >= aim, distance)
+
+
+def _share_of_product(needed: float, ceiling: float | None, precision: str) -> str:
+    if ceiling is None:
+        return ""
+    return (
+        f"It takes {needed:,.0f} GFLOP/s, {needed / ceiling:.0%} of the fastest product of "
+        f"matrices in {precision}."
+    )
+
+
+def _where(sources: Sources, network: str, way: str, ratio: float) -> str:
+    """Say which kinds of work take most of a step, and how fast it would be without the others."""
+    steps = bench_results.of(sources.results, "step", ("network", "way", "shares"))
+    found = chosen(steps, network=network, way=way, device="cpu")
+    if not found:
+        return ""
+    shares = found[0]["extra_info"]["shares"]
+    alone = sum(shares[kind] for kind in _ARITHMETIC)
+    others = sorted(
+        ((share, kind) for kind, share in shares.items() if kind not in _ARITHMETIC), reverse=True
+    )
+    return (
+        f" Convolutions and products take {alone:.0%} of a step; if all else took no time, it "
+        f"would be {ratio / alone:.1f}×. Next come {others[0][1]} ({others[0][0]:.0%}) and "
+        f"{others[1][1]} ({others[1][0]:.0%})."
+    )
+
+
+def choosing(
+    question: str, aim: float, statistic: Callable[..., float], sources: Sources
+) -> Outcome | None:
+    """Hold our chooser against the fastest of all methods."""
+    ratios = choices(bench_results.of(sources.results, question, ("algorithm", "samples", "taps")))
+    cells = ratios.get("theory auto")
+    return _at_most(cells, aim, statistic) if cells else None
+
+
+def shipped(question: str, aim: float, sources: Sources) -> Outcome | None:
+    """Hold what the chooser would choose by the costs that it ships with against the fastest."""
+    benches = bench_results.of(sources.results, question, ("algorithm", "samples", "taps"))
+    cells = {}
+    for bench in chosen(benches, method="theory auto"):
+        facts = bench["extra_info"]
+        size = {"samples": facts["samples"], "taps": facts["taps"]}
+        peers = chosen(benches, precision=facts["precision"], device=facts["device"], **size)
+        taken = bench
+        if facts["chosen"] != facts["chosen_as_shipped"]:
+            own = chosen(peers, method=f"theory {facts['chosen_as_shipped']}")
+            if not own:  # left out, because one call takes too long
+                return Outcome("not measured at every size", reached=False)
+            taken = own[0]
+        cells[facts["samples"], facts["taps"]] = max(times(taken, peer) for peer in peers)
+    return _at_most(cells, aim, statistics.median) if cells else None
+
+
+def _at_most(
+    cells: Mapping[tuple[int, int], float], aim: float, statistic: Callable[..., float]
+) -> Outcome:
+    found = statistic(cells.values())
+    worst = max(cells, key=cells.__getitem__)
+    where = f"Worst with {worst[0]:,} samples and {worst[1]:,} taps: {cells[worst]:.2f}."
+    return Outcome(f"{found:.2f} over {len(cells)} sizes", found <= aim, where)
+
+
+def blocked(samples: int, taps: int, aim: float, sources: Sources) -> Outcome | None:
+    """Hold the filter gradient by blocks against the one by one transform of the whole signal."""
+    benches = bench_results.of(sources.results, "filter gradient", ("method", "samples", "taps"))
+    at = {
+        bench["extra_info"]["method"]: bench
+        for bench in chosen(benches, samples=samples, taps=taps)
+    }
+    if not {"theory fft", "theory blocked-fft", "scipy matmul_toeplitz"} <= at.keys():
+        return None
+    whole, blocks = at["theory fft"], at["theory blocked-fft"]
+    peer = at["scipy matmul_toeplitz"]
+    ratio = times(whole, blocks)
+    return Outcome(
+        f"{ratio:.2f}×",
+        ratio >= aim,
+        f"Our transform of the whole takes {times(whole, peer):.0%} of the time of SciPy’s "
+        f"Toeplitz product, the blocks {times(blocks, peer):.0%}.",
+    )
+
+
+def spectrum(aim: float, sources: Sources) -> Outcome | None:
+    """Time all singular values of the largest layer."""
+    benches = bench_results.of(sources.results, "spectrum", ("method", "channels", "cells"))
+    at = {
+        bench["extra_info"]["method"]: bench["stats"]["median"]
+        for bench in chosen(benches, channels=64, cells=32 * 32)
+    }
+    ours, one = at.get("theory"), at.get("theory, one thread")
+    if ours is None or one is None:
+        return None
+    full = at["full spectrum, NumPy"]
+    return Outcome(
+        f"{ours * 1000:.0f} ms, {full / ours:.1f} times as fast as the full spectrum in NumPy",
+        ours <= aim,
+        f"One thread takes {one * 1000:.0f} ms; two at twice its rate would take "
+        f"{one * 500:.0f} ms.",
+    )
+
+
+def race(views: int, sources: Sources) -> Outcome | None:
+    """Say whether the race's recipe is above the target, its whole interval, and how fast."""
+    results = sources.race.get("whole")
+    if not results:
+        return None
+    found = summary(results, views)
+    text = f"{found.mean:.2%} in {found.median_seconds:.1f} s"
+    return Outcome(text, found.above(TARGET))
+
+
+def single_view(aim: float, sources: Sources) -> Outcome | None:
+    """Find the fastest recipe that is above the target with one view of each image."""
+    above = [
+        (found.median_seconds, results)
+        for results in sources.race.values()
+        for found in [summary(results, 1)]
+        if found.above(TARGET)
+    ]
+    if not above:
+        return Outcome("no recipe is above the target", reached=False) if sources.race else None
+    seconds, results = min(above, key=lambda each: each[0])
+    needed = sources.work(results) / aim / 1e9
+    ceiling = bench_results.fastest_product(sources.results, "cpu", "bfloat16")
+    return Outcome(
+        f"{seconds:.1f} s", seconds <= aim, _share_of_product(needed, ceiling, "bfloat16")
+    )
+
+
+def most_accurate(aim: float, accuracy: float, sources: Sources) -> Outcome | None:
+    """Find the most accurate recipe that takes no longer."""
+    within = [
+        (found.mean, found.median_seconds, results)
+        for results in sources.race.values()
+        for found in [summary(results, 6)]
+        if found.median_seconds <= aim
+    ]
+    if not within:
+        return None
+    mean, seconds, results = max(within, key=lambda each: each[0])
+    rate = sources.work(results) / seconds / 1e9
+    ceiling = bench_results.fastest_product(sources.results, "cpu", "bfloat16")
+    share = "" if ceiling is None else f", {rate / ceiling:.0%} of the fastest product of matrices"
+    return Outcome(
+        f"{mean:.2%} in {seconds:.1f} s", mean >= accuracy, f"It ran at {rate:,.0f} GFLOP/s{share}."
+    )
+
+
+def default_run(aim: float, sources: Sources) -> Outcome | None:
+    """Say how long the stored run took."""
+    if sources.results.get("scale") != "default":
+        return None
+    seconds = sources.results["seconds"]
+    return Outcome(f"{seconds / 60:.1f} minutes", seconds <= aim)

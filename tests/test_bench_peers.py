@@ -1,0 +1,65 @@
+"""Peers in turns on trial: who may not take part says why, and the others are timed alike."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+peers = importlib.import_module("benches.peers")
+probe = importlib.import_module("benches.probe")
+
+
+def entrant(call, seconds=0.01):
+    return peers.Entrant(call, probe.Probe(None, seconds, 7))
+
+
+def test_peers_take_turns_as_often_as_each_other():
+    order = []
+    field = peers.Field(
+        "ab",
+        lambda name: entrant(lambda: order.append(name), {"a": 0.01, "b": 0.02}[name]),
+        budget=0.06,
+    )
+    assert order == ["a", "b"] * 4  # 4 rounds of 0.03 s are what 2 budgets of 0.06 s pay for
+    assert len(field["a"].seconds) == len(field["b"].seconds) == 4
+    assert field["a"].peak_memory_bytes == 7
+
+
+def test_short_calls_are_repeated_in_a_round_and_the_time_is_that_of_one(monkeypatch):
+    calls = []
+    monkeypatch.setattr(peers, "take_turns", lambda calls, **_: _made(calls))
+    field = peers.Field("a", lambda _: entrant(lambda: calls.append(1), 0.0002), 1.0)
+    assert len(calls) == 5
+    assert field["a"].seconds == [0.2]
+
+
+def _made(calls):
+    for call in calls.values():
+        call()
+    return {name: [1.0] for name in calls}
+
+
+def test_the_fewest_rounds_are_three_and_without_a_budget_one():
+    for budget, rounds in ((1e-9, 3), (None, 1)):
+        field = peers.Field("a", lambda _: entrant(lambda: None), budget)
+        assert len(field["a"].seconds) == rounds
+
+
+def test_who_may_not_take_part_says_why_and_stops_no_one_else():
+    def enter(name):
+        if name == "slow":
+            pytest.skip("one call takes an hour")
+        if name == "broken":
+            raise ZeroDivisionError
+        assert name != "wrong", "wrong is off by 1"
+        return entrant(lambda: None)
+
+    field = peers.Field(("wrong", "slow", "broken", "right"), enter, None)
+    assert len(field["right"].seconds) == 1
+    with pytest.raises(AssertionError, match="wrong is off by 1"):
+        field["wrong"]
+    with pytest.raises(pytest.skip.Exception, match="an hour"):
+        field["slow"]
+    with pytest.raises(ZeroDivisionError):
+        field["broken"]

@@ -1,0 +1,92 @@
+"""The profile of a step on trial: every operator counts once, for the kind of work that it does."""
+
+from __future__ import annotations
+
+import importlib
+import time
+
+import pytest
+import torch
+
+kernels = importlib.import_module("benches.kernels")
+bench_step = importlib.import_module("benches.bench_step")
+
+
+@pytest.mark.parametrize(
+    ("operator", "kind"),
+    [
+        ("aten::mkldnn_convolution", "convolutions"),
+        ("aten::convolution_backward", "convolutions"),
+        ("aten::cudnn_convolution", "convolutions"),
+        ("aten::addmm", "matrix products"),
+        ("aten::mm", "matrix products"),
+        ("aten::baddbmm", "matrix products"),
+        ("aten::max_pool2d_with_indices_backward", "pooling"),
+        ("aten::native_batch_norm_backward", "normalisation"),
+        ("aten::clamp_min", "activations"),
+        ("aten::threshold_backward", "activations"),
+        ("aten::bernoulli_", "activations"),
+        ("aten::_fused_sgd_", "optimiser"),
+        ("Optimizer.step#Adam.step", "optimiser"),
+        ("aten::copy_", "copies"),
+        ("aten::fill_", "copies"),
+        ("aten::index", "copies"),
+        ("aten::_log_softmax", "other operators"),
+        ("aten::add_", "other operators"),
+        ("aten::convert_type", "copies"),
+    ],
+)
+def test_an_operator_is_known_by_its_name(operator, kind):
+    assert kernels.kind_of(operator) == kind
+
+
+def test_shares_are_of_the_whole_and_what_is_left_is_no_operator():
+    found = kernels.shares({"aten::mm": 1.0, "aten::addmm": 2.0, "aten::relu": 3.0}, 10.0)
+    assert found["matrix products"] == pytest.approx(0.3)
+    assert found["activations"] == pytest.approx(0.3)
+    assert found[kernels.REST] == pytest.approx(0.4)
+    assert tuple(found) == kernels.KINDS
+    assert sum(found.values()) == pytest.approx(1)
+
+
+def test_clocks_that_differ_a_little_still_give_shares_of_one():
+    found = kernels.shares({"aten::mm": 1.005}, 1.0)
+    assert found["matrix products"] == pytest.approx(1)
+    assert found[kernels.REST] == 0
+
+
+def test_times_that_overlap_are_refused():
+    with pytest.raises(ValueError, match=r"operators took 1\.5000 s of 1\.0000 s"):
+        kernels.shares({"aten::mm": 1.5}, 1.0)
+
+
+def test_an_operator_does_not_count_what_it_calls():
+    """Red where the times of an operator and of those inside it are added up."""
+    a, weight = torch.rand(8, 3, 32, 32), torch.rand(4, 3, 3, 3, requires_grad=True)
+    wall, found = kernels.profiled(lambda: torch.conv2d(a, weight).sum().backward(), "cpu")
+    assert wall > 0
+    assert sum(found.values()) == pytest.approx(1)
+    assert found["convolutions"] > 0
+    assert found["pooling"] == 0
+
+
+def test_what_python_does_is_no_operator():
+    def call():
+        torch.ones(4) @ torch.ones(4)
+        time.sleep(0.2)
+
+    wall, found = kernels.profiled(call, "cpu")
+    assert wall >= 0.2
+    assert found[kernels.REST] * wall >= 0.19
+
+
+def test_the_shares_are_those_of_the_median_round():
+    profile = bench_step.Profile([3.0, 1.0, 2.0], [{"a": 3}, {"a": 1}, {"a": 2}], None)
+    assert bench_step._middle(profile) == {"a": 2}
+
+
+@pytest.mark.parametrize(("network", "way"), [bench_step.CASES[0], bench_step.CASES[-1]])
+def test_every_network_that_sees_an_image_counts_it(network, way):
+    members = bench_step.MEMBERS if way == bench_step.FLEET else 1
+    batch = bench_step.NETWORKS[network].batch
+    assert bench_step._images(network, way, "smoke") == members * batch

@@ -1,0 +1,243 @@
+"""The goals of speed on trial: each says what was measured, whether it is enough, and why not."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("sphinx", reason="the docs extra is not installed")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
+
+import goal_outcomes as outcomes
+import speed_goals
+from bench_shares import draw_shares
+
+SHARES = {"convolutions": 0.4, "matrix products": 0.1, "pooling": 0.3, "copies": 0.2}
+
+
+def bench(group, *seconds, **facts):
+    return {
+        "group": group,
+        "extra_info": {"device": "cpu", "images": 100, "hardware": "", **facts},
+        "stats": {"median": statistics.median(seconds), "data": list(seconds)},
+    }
+
+
+def sources(*benches, race=None, work=1e12, **more):
+    results = {"benchmarks": list(benches), **more}
+    return outcomes.Sources(results, race or {}, lambda _: work)
+
+
+def ladder(ratio, gflops=10.0):
+    known = {"network": "net", "gflops": gflops}
+    return (
+        bench("training, net, cpu", ratio, ratio, rung="tutorial loop", **known),
+        bench("training, net, cpu", 1.0, 1.0, rung="+ bfloat16", **known),
+    )
+
+
+def product(gflops, precision="bfloat16"):
+    return bench("gemm, x", 1.0, gflops=gflops, precision=precision)
+
+
+def step(way="+ bfloat16", network="net"):
+    return bench("step, net, cpu", 1.0, network=network, way=way, shares=SHARES)
+
+
+# Training
+
+
+def test_a_goal_that_is_reached_is_said_to_be():
+    found = outcomes.training("net", 3.0, sources(*ladder(3.0)))
+    assert (found.measured, found.reached) == ("3.00×", True)
+    assert not outcomes.training("net", 3.01, sources(*ladder(3.0))).reached
+
+
+def test_the_ratio_is_that_of_rounds_that_took_turns():
+    """Red where medians are compared: the machine was slow in two rounds of one, one of another."""
+    slow, fast = ladder(2.0)
+    slow["stats"]["data"], fast["stats"]["data"] = [2.0, 20.0, 20.0], [1.0, 10.0, 1.0]
+    assert outcomes.training("net", 2.0, sources(slow, fast)).measured == "2.00×"
+
+
+def test_a_goal_beyond_the_machine_is_told_from_one_within():
+    beyond = outcomes.training("net", 5.0, sources(*ladder(2.0), product(25.0), step()))
+    assert beyond.distance == (
+        "It takes 50 GFLOP/s, 200% of the fastest product of matrices in bfloat16."
+    )
+    within = outcomes.training("net", 5.0, sources(*ladder(2.0), product(100.0), step()))
+    assert within.distance == (
+        "It takes 50 GFLOP/s, 50% of the fastest product of matrices in bfloat16. Convolutions "
+        "and products take 50% of a step; if all else took no time, it would be 4.0×. Next come "
+        "pooling (30%) and copies (20%)."
+    )
+
+
+def test_without_bfloat16_units_nothing_is_said_of_the_last_rung():
+    assert outcomes.training("net", 5.0, sources(ladder(2.0)[0])) is None
+
+
+def test_the_fastest_fleet_counts_for_each_of_its_members():
+    known = {"network": "3-filters", "gflops": 10.0}
+    alone = bench("fleet, x", 1.0, crew="alone", **known)
+    two = bench("fleet, x", 1.0, crew="2 rates", **known)
+    two["extra_info"]["images"] = 200
+    eight = bench("fleet, x", 4.0, crew="8 rates", **known)
+    eight["extra_info"]["images"] = 800 * 2
+    found = outcomes.fleet(10, sources(alone, two, eight, product(200.0, "float32")))
+    assert found.measured == "4.00× (8 rates)"
+    assert found.distance.startswith("It takes 100 GFLOP/s, 50% of the fastest product")
+
+
+# Signals
+
+
+def method(name, *seconds, samples=64, taps=3, algorithm="fft", **facts):
+    return bench(
+        "convolution, n",
+        *seconds,
+        method=name,
+        algorithm=algorithm,
+        precision="float64",
+        samples=samples,
+        taps=taps,
+        **facts,
+    )
+
+
+def chooser(*seconds, shipped="fft", **facts):
+    return method(
+        "theory auto", *seconds, algorithm="auto", chosen="fft", chosen_as_shipped=shipped, **facts
+    )
+
+
+def test_choosing_is_held_against_the_fastest_of_all_at_each_size():
+    found = sources(
+        *(method("peer", 1.0), chooser(1.2), method("theory fft", 1.1)),
+        *(method("peer", 2.0, taps=9), chooser(2.0, taps=9), method("theory fft", 2.0, taps=9)),
+    )
+    median = outcomes.choosing("convolution", 1.05, statistics.median, found)
+    worst = outcomes.choosing("convolution", 1.5, max, found)
+    assert (median.measured, median.reached) == ("1.10 over 2 sizes", False)
+    assert (worst.measured, worst.reached) == ("1.20 over 2 sizes", True)
+    assert worst.distance == "Worst with 64 samples and 3 taps: 1.20."
+
+
+def test_what_the_shipped_costs_choose_is_another_method_or_the_same():
+    peers = method("peer", 1.0), method("theory fft", 1.1), method("theory direct", 3.0)
+    same = outcomes.shipped("convolution", 1.25, sources(*peers, chooser(1.2)))
+    other = outcomes.shipped("convolution", 1.25, sources(*peers, chooser(1.2, shipped="direct")))
+    absent = outcomes.shipped(
+        "convolution", 1.25, sources(*peers, chooser(1.2, shipped="overlap-add"))
+    )
+    assert (same.measured, same.reached) == ("1.20 over 1 sizes", True)
+    assert (other.measured, other.reached) == ("3.00 over 1 sizes", False)
+    assert (absent.measured, absent.reached) == ("not measured at every size", False)
+
+
+def test_blocks_are_held_against_one_transform_and_both_against_a_peer():
+    def gradient(name, seconds):
+        return bench("filter gradient, n", seconds, method=name, samples=64, taps=3)
+
+    found = sources(
+        gradient("theory fft", 3.0),
+        gradient("theory blocked-fft", 1.0),
+        gradient("scipy matmul_toeplitz", 4.0),
+    )
+    outcome = outcomes.blocked(64, 3, 3, found)
+    assert (outcome.measured, outcome.reached) == ("3.00×", True)
+    assert "75% of the time" in outcome.distance
+    assert "the blocks 25%" in outcome.distance
+    assert outcomes.blocked(128, 3, 3, found) is None
+
+
+def test_singular_values_are_timed_for_the_layer_of_the_goal():
+    def values(name, seconds, channels=64):
+        return bench("spectrum, x", seconds, method=name, channels=channels, cells=1024)
+
+    found = sources(
+        values("theory", 0.1),
+        values("theory", 0.001, channels=4),
+        values("theory, one thread", 0.18),
+        values("full spectrum, NumPy", 0.4),
+    )
+    outcome = outcomes.spectrum(0.075, found)
+    assert outcome.measured == "100 ms, 4.0 times as fast as the full spectrum in NumPy"
+    assert outcome.distance.endswith("two at twice its rate would take 90 ms.")
+    assert not outcome.reached
+    assert outcomes.spectrum(0.1, found).reached
+
+
+# The race and the benches
+
+
+@pytest.fixture
+def race(monkeypatch):
+    """Let a recipe's summary be made up: mean of six views and of one, seconds."""
+
+    def summary(results, views):
+        mean = results.six if views == 6 else results.one
+        return SimpleNamespace(
+            mean=mean, median_seconds=results.seconds, above=lambda target: mean > target
+        )
+
+    monkeypatch.setattr(outcomes, "summary", summary)
+    return {
+        name: SimpleNamespace(six=six, one=one, seconds=seconds)
+        for name, six, one, seconds in (
+            ("whole", 0.81, 0.79, 10.0),
+            ("longer", 0.84, 0.82, 30.0),
+            ("longest", 0.87, 0.86, 60.0),
+            ("beyond", 0.95, 0.94, 100.0),
+        )
+    }
+
+
+def test_the_race_is_above_its_target_or_not(race):
+    assert outcomes.race(6, sources(race=race)) == outcomes.Outcome("81.00% in 10.0 s", True)
+    assert not outcomes.race(1, sources(race=race)).reached
+    assert outcomes.race(6, sources()) is None
+
+
+def test_with_one_view_the_fastest_recipe_above_the_target_counts(race):
+    found = outcomes.single_view(6, sources(product(500.0), race=race, work=6e12))
+    assert (found.measured, found.reached) == ("30.0 s", False)
+    assert found.distance.startswith("It takes 1,000 GFLOP/s, 200% of")
+    assert outcomes.single_view(30, sources(race=race)).reached
+
+
+def test_the_most_accurate_recipe_within_the_time_counts(race):
+    found = outcomes.most_accurate(75, 0.9, sources(product(500.0), race=race, work=6e12))
+    assert (found.measured, found.reached) == ("87.00% in 60.0 s", False)
+    assert found.distance == "It ran at 100 GFLOP/s, 20% of the fastest product of matrices."
+    assert outcomes.most_accurate(100, 0.9, sources(race=race)).reached
+
+
+def test_only_a_default_run_says_how_long_a_default_run_takes():
+    assert outcomes.default_run(240, sources(scale="default", seconds=200.0)) == outcomes.Outcome(
+        "3.3 minutes", True
+    )
+    assert not outcomes.default_run(240, sources(scale="default", seconds=241.0)).reached
+    assert outcomes.default_run(240, sources(scale="full", seconds=200.0)) is None
+
+
+def test_every_goal_of_a_gpu_says_that_it_needs_one_and_every_other_is_measured():
+    for goals in speed_goals.GOALS.values():
+        for goal in goals:
+            assert (goal.need == "") == (goal.outcome is not speed_goals.Goal.outcome), goal.what
+            assert goal.outcome(sources()) is None
+
+
+def test_the_bars_of_a_step_add_up_to_the_whole():
+    figure = draw_shares([step(), step(network="other")])
+    (axes,) = figure.axes
+    ends = {}
+    for bar in axes.patches:
+        row = round(bar.get_y() + bar.get_height() / 2)
+        ends[row] = max(ends.get(row, 0), bar.get_x() + bar.get_width())
+    assert ends == pytest.approx({0: 1.0, 1: 1.0})
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(SHARES)
