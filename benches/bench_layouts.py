@@ -27,8 +27,13 @@ from experiments.fleet import architecture
 from experiments.layout import Layout, timing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from benches.conftest import Measure
+    from experiments.layout import Measure as MeasureLayout
     from experiments.recipe import Recipe
+
+    Rates = Callable[[str], dict[str, list[float]]]
 
 ROUNDS = {"smoke": 1, "default": 3, "full": 8}
 """The rate of each is the best of three that `experiments.layout` measures."""
@@ -55,12 +60,19 @@ CASES = [
 CLOCK = Replay()
 
 
+@pytest.fixture(scope="module")
+def rates(scale: str) -> Iterator[Rates]:
+    """Return what measures all layouts of a network; its processes stay for the next network."""
+    with timing(CORES, _data) as measured:
+        yield cache(partial(_rates, measured, scale))
+
+
 @pytest.mark.benchmark(timer=CLOCK)
 @pytest.mark.parametrize(("network", "name"), CASES)
-def test_layout(network: str, name: str, scale: str, measure: Measure) -> None:
+def test_layout(network: str, name: str, rates: Rates, measure: Measure) -> None:
     layout = LAYOUTS[name]
     images = layout.workers * layout.fleet * NETWORKS[network].batch
-    seconds = [images / rate for rate in _rates(network, scale)[name]]
+    seconds = [images / rate for rate in rates(network)[name]]
     measure(
         CLOCK.replayed(seconds),
         group=f"layouts, {network}, cpu",
@@ -79,19 +91,17 @@ def test_layout(network: str, name: str, scale: str, measure: Measure) -> None:
     )
 
 
-@cache
-def _rates(network: str, scale: str) -> dict[str, list[float]]:
+def _rates(measured: MeasureLayout, scale: str, network: str) -> dict[str, list[float]]:
     """Return the images a second of each round of each layout, a round being one turn of each."""
     recipe = architecture(NETWORKS[network])
-    rates: dict[str, list[float]] = {name: [] for each, name in CASES if each == network}
-    with timing(CORES, _data) as measure:
+    found: dict[str, list[float]] = {name: [] for each, name in CASES if each == network}
 
-        def turn(name: str) -> None:
-            rates[name].append(measure(recipe, LAYOUTS[name]))
+    def turn(name: str) -> None:
+        found[name].append(measured(recipe, LAYOUTS[name]))
 
-        calls = {name: partial(turn, name) for name in rates}
-        take_turns(calls, rounds=ROUNDS[scale], device="cpu")
-    return rates
+    calls = {name: partial(turn, name) for name in found}
+    take_turns(calls, rounds=ROUNDS[scale], device="cpu")
+    return found
 
 
 def _data(recipe: Recipe) -> Dataset:

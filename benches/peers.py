@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benches.pace import FEWEST_ROUNDS, repeats
+from benches.probe import probe
 from benches.turns import Timed, take_turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from benches.probe import Probe
+
+_MOSTLY_WORK = 0.01
+"""Seconds from which on the first call is about as fast as others."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,13 @@ class Entrant:
 
     call: Callable[[], Any]
     first: Probe
+
+    @property
+    def warm_seconds(self) -> float:
+        """What a call takes after the first one, which fills caches, where that may matter."""
+        if self.first.seconds > _MOSTLY_WORK:
+            return self.first.seconds
+        return min(self.first.seconds, *(probe(self.call).seconds for _ in range(3)))
 
 
 class Field:
@@ -54,21 +65,19 @@ class Field:
                 entrants[name] = enter(name)
             except (Exception, pytest.skip.Exception) as reason:
                 self._reasons[name] = reason
-        turns = {
-            name: 1 if budget is None else repeats(entrant.first.seconds)
-            for name, entrant in entrants.items()
-        }
-        one_round = sum(turns[name] * entrants[name].first.seconds for name in entrants)
+        seconds = {name: entrant.warm_seconds for name, entrant in entrants.items()}
+        turns = {name: 1 if budget is None else repeats(each) for name, each in seconds.items()}
+        one_round = sum(turns[name] * seconds[name] for name in entrants)
         rounds = (
             1
             if budget is None or not entrants
             else max(FEWEST_ROUNDS, round(budget * len(entrants) / one_round))
         )
         calls = {name: _repeated(entrants[name].call, turns[name]) for name in entrants}
-        seconds = take_turns(calls, rounds=rounds, device="cpu")
+        timed = take_turns(calls, rounds=rounds, device="cpu")
         self._timed = {
             name: Timed(
-                [each / turns[name] for each in seconds[name]],
+                [each / turns[name] for each in timed[name]],
                 entrants[name].first.peak_memory_bytes,
             )
             for name in entrants

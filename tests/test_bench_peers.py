@@ -10,6 +10,12 @@ peers = importlib.import_module("benches.peers")
 probe = importlib.import_module("benches.probe")
 
 
+@pytest.fixture(autouse=True)
+def no_warm_calls(monkeypatch):
+    """Let what a call takes be made up."""
+    monkeypatch.setattr(peers.Entrant, "warm_seconds", property(lambda each: each.first.seconds))
+
+
 def entrant(call, seconds=0.01):
     return peers.Entrant(call, probe.Probe(None, seconds, 7))
 
@@ -63,3 +69,11 @@ def test_who_may_not_take_part_says_why_and_stops_no_one_else():
         field["slow"]
     with pytest.raises(ZeroDivisionError):
         field["broken"]
+
+
+def test_how_often_a_call_is_repeated_is_told_by_a_warm_one(monkeypatch):
+    monkeypatch.undo()
+    warm = iter([0.003, 0.001, 0.002])
+    monkeypatch.setattr(peers, "probe", lambda _: probe.Probe(None, next(warm), None))
+    assert entrant(None, 0.009).warm_seconds == 0.001
+    assert entrant(None, 0.02).warm_seconds == 0.02  # no call is made again
