@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from _ext.style import styled
-from bench_results import chosen, gains, speed, times, values
-from matplotlib.colors import LogNorm
+from bench_results import chosen, gains, speed, values
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
 
 if TYPE_CHECKING:
     from _ext.style import Palette
@@ -68,6 +66,15 @@ class Curves:
         named = (*self.size, self.line, self.color, self.style, self.panel)
         return tuple(fact for fact in named if fact)
 
+    def panels(self, benches: list[Bench]) -> list[Any]:
+        """Return the values of the panels in which there are several sizes to join by a line."""
+        if self.panel is None:
+            return [None]
+        sizes: dict[Any, set[int]] = {}
+        for bench in benches:
+            sizes.setdefault(bench["extra_info"][self.panel], set()).add(self.size_of(bench))
+        return sorted(value for value, found in sizes.items() if len(found) > 1)
+
     def size_of(self, bench: Bench) -> int:
         """Return how large a bench's problem is."""
         return math.prod(bench["extra_info"][fact] for fact in self.size)
@@ -84,7 +91,7 @@ def draw_curves(palette: Palette, benches: list[Bench], curves: Curves) -> Figur
     curves
         What is drawn against what.
     """
-    panels = sorted(values(benches, curves.panel)) if curves.panel else [None]
+    panels = curves.panels(benches)
     colors = dict(zip(values(benches, curves.color), cycle(palette.colors), strict=False))
     styles = dict(zip(values(benches, curves.style), cycle(_STYLES), strict=False))
     rows, columns = math.ceil(len(panels) / _COLUMNS), min(len(panels), _COLUMNS)
@@ -176,65 +183,6 @@ def draw_ladder(palette: Palette, benches: list[Bench], ladder: Ladder) -> Figur
     grid[0].set_xlim(right=1.3 * grid[0].get_xlim()[1])
     figure.supxlabel(ladder.label, fontsize="medium", color=palette.ink)
     return figure
-
-
-@styled
-def draw_choices(palette: Palette, benches: list[Bench]) -> Figure:
-    """Draw how much slower the methods that choose for themselves are than the best of all.
-
-    Parameters
-    ----------
-    benches
-        Of convolution or filter gradient.
-    """
-    methods = choices(benches)
-    samples, taps = (sorted(values(benches, fact)) for fact in ("samples", "taps"))
-    shade = LogNorm(1, 8, clip=True)
-    figure = Figure(figsize=(7.2, len(methods) * (0.35 * len(taps) + 1.2)), layout="constrained")
-    grid = figure.subplots(len(methods), squeeze=False).ravel()
-    for axes, (method, ratios) in zip(grid, methods.items(), strict=True):
-        cells = np.array([[ratios.get((n, k), np.nan) for n in samples] for k in taps])
-        for (row, column), ratio in np.ndenumerate(cells):
-            if not np.isnan(ratio):
-                shaded = ratio > 4
-                corner = (column - 0.5, row - 0.5)
-                color, alpha = palette.colors[1], float(shade(ratio))
-                axes.add_patch(Rectangle(corner, 1, 1, facecolor=color, alpha=alpha, linewidth=0))
-                axes.text(
-                    column,
-                    row,
-                    f"{ratio:.2f}",
-                    ha="center",
-                    va="center",
-                    fontsize="small",
-                    color=palette.paper if shaded else palette.ink,
-                )
-        axes.set_xticks(range(len(samples)), [f"$2^{{{math.log2(n):g}}}$" for n in samples])
-        axes.set_yticks(range(len(taps)), [str(k) for k in taps])
-        axes.set(title=method, ylabel="taps")
-        axes.set(xlim=(-0.5, len(samples) - 0.5), ylim=(len(taps) - 0.5, -0.5))
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-    grid[-1].set_xlabel("samples")
-    return figure
-
-
-def choices(benches: list[Bench]) -> dict[str, dict[tuple[int, int], float]]:
-    """Return by choosing method its time over that of the fastest method, by samples and taps.
-
-    The fastest is sought among those that compute in the same precision, itself included. All took
-    turns: the ratio is the median of those of the rounds.
-    """
-    found: dict[str, dict[tuple[int, int], float]] = {}
-    for bench in benches:
-        facts = bench["extra_info"]
-        if facts["algorithm"] != "auto":
-            continue
-        size = {"samples": facts["samples"], "taps": facts["taps"]}
-        peers = chosen(benches, precision=facts["precision"], device=facts["device"], **size)
-        ratios = found.setdefault(facts["method"], {})
-        ratios[facts["samples"], facts["taps"]] = max(times(bench, peer) for peer in peers)
-    return found
 
 
 def _keys(

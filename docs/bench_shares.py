@@ -69,5 +69,5 @@ def draw_shares(palette: Palette, benches: list[Bench]) -> Figure:
     axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     axes.set_xlabel("share of a step")
     axes.tick_params(axis="y", length=0)
-    figure.legend(handles=keys, loc="outside lower center", ncols=5, handlelength=1.5)
+    figure.legend(handles=keys, loc="outside lower center", ncols=4, handlelength=1.5)
     return figure

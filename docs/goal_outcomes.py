@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import bench_results
-from bench_figures import choices
+from bench_choices import choices
 from bench_results import chosen, gains, times
 
 from experiments.speed import TARGET, summary

@@ -13,8 +13,10 @@ import pytest
 pytest.importorskip("sphinx", reason="the docs extra is not installed")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
 
+import bench_choices
 import bench_figures
 import bench_results
+from _ext import bench_curves
 from _ext import benches as bench_page
 from speed_goals import GOALS
 from sphinx.errors import ExtensionError
@@ -185,6 +187,13 @@ def test_curves_have_a_panel_for_each_value_and_a_line_for_each_method():
     assert [label.get_text() for label in key.get_texts()] == ["SciPy", "direct", "fft", "auto"]
 
 
+def test_a_panel_needs_a_second_size():
+    lonely = [convolution(method, "fft", 1.0, 256, 128) for method in ("a", "b")]
+    (curves,) = bench_page.CURVES["convolution"]
+    figure = bench_figures.draw_curves(CONVOLUTION + lonely, curves)
+    assert [axes.get_title("left") for axes in figure.axes] == ["16 taps", "64 taps"]
+
+
 def test_a_choice_is_held_against_the_fastest_of_its_precision():
     peers = [
         convolution("slow", "direct", 4.0),
@@ -193,13 +202,13 @@ def test_a_choice_is_held_against_the_fastest_of_its_precision():
         convolution("chooser", "auto", 3.0),
         convolution("elsewhere", "fft", 0.5, samples=512),
     ]
-    assert bench_figures.choices(peers) == {"chooser": {(256, 16): 1.5}}
+    assert bench_choices.choices(peers) == {"chooser": {(256, 16): 1.5}}
     alone = [convolution("chooser", "auto", 1.0), convolution("slow", "fft", 2.0)]
-    assert bench_figures.choices(alone) == {"chooser": {(256, 16): 1.0}}
+    assert bench_choices.choices(alone) == {"chooser": {(256, 16): 1.0}}
 
 
 def test_choices_are_drawn_cell_by_cell():
-    figure = bench_figures.draw_choices(CONVOLUTION)
+    figure = bench_choices.draw_choices(CONVOLUTION)
     (axes,) = figure.axes
     assert axes.get_title("left") == "c"
     assert [cell.get_text() for cell in axes.texts] == ["1.50"] * 4
@@ -279,3 +288,33 @@ def test_unknown_goals_fail_the_build(build_page, store):
     store(results(*training("3-filters")))
     with pytest.raises(ExtensionError, match="no goals of 'weather'; known: training"):
         build_page("```{goals} weather\n```\n", "_ext.goals")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (58e-6, "58.0 µs"),
+        (0.0187, "18.7 ms"),
+        (1.5, "1.50 s"),
+        (9.996e-4, "1,000 µs"),
+        (120, "120 s"),
+    ],
+)
+def test_a_time_has_three_digits_in_the_unit_that_suits_it(seconds, text):
+    assert bench_curves._duration(seconds) == text
+
+
+def test_times_are_tabulated_by_method_and_size_where_sizes_are_few(build_page, store):
+    few = [
+        convolution(method, "fft", seconds * samples, samples, 16) | {"group": "filter gradient, n"}
+        for samples in (256, 1024)
+        for method, seconds in (("a", 2e-6), ("b", 4e-6))
+        if (samples, method) != (1024, "b")
+    ]
+    store(results(*few))
+    page = build_page("```{bench} filter gradient\n```\n")
+    assert "method 256 samples; 16 taps 1,024 samples; 16 taps" in page
+    assert "a 512 µs 2.05 ms b 1.02 ms –" in page
+    many = [convolution("a", "fft", 1.0, 2**power, 16) for power in range(3, 13)]
+    store(results(*many))
+    assert bench_curves._times_table(many, bench_curves.CURVES["convolution"][0]) is None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from typing import TYPE_CHECKING
 
 import bench_figures
 import bench_results
+from bench_choices import choices, draw_choices
 from bench_figures import Curves
 from bench_results import chosen
 from docutils import nodes
@@ -15,8 +17,12 @@ from _ext.bench_picture import bench_picture
 from _ext.tables import Cell, table
 
 if TYPE_CHECKING:
-    from bench_results import Results
+    from bench_results import Bench, Results
     from sphinx.environment import BuildEnvironment
+
+
+_MOST_COLUMNS = 9
+"""Sizes up to which times are tabulated."""
 
 
 def _methods(size: tuple[str, ...], label: str, **where: int) -> Curves:
@@ -75,13 +81,56 @@ def _curves(
         caption="Time of one call: median over the rounds, band: middle half.",
         alt=f"Time of one call against the {curves.label}. {_exponents_alt(exponents)}",
     )
+    shown: list[nodes.Node] = [figure]
+    if times := _times_table(benches, curves):
+        shown += [nodes.paragraph("", "Median time of one call:"), times]
     if not exponents:
-        return [figure]
+        return shown
     text = (
         f"Exponents p of seconds ∝ sizeᵖ, where the size is {curves.label}, fitted to the largest "
         "sizes, with their 95 % intervals:"
     )
-    return [figure, nodes.paragraph("", text), _exponents_table(exponents, curves)]
+    return [*shown, nodes.paragraph("", text), _exponents_table(exponents, curves)]
+
+
+def _times_table(benches: list[Bench], curves: Curves) -> nodes.container | None:
+    """Return a row for each line and a column for each size, unless those are too many."""
+    facts = (*dict.fromkeys(curves.size), *([curves.panel] if curves.panel else []))
+    sizes = sorted({tuple(bench["extra_info"][fact] for fact in facts) for bench in benches})
+    if len(sizes) > _MOST_COLUMNS:
+        return None
+    by = {
+        (
+            bench["extra_info"][curves.line],
+            tuple(bench["extra_info"][fact] for fact in facts),
+        ): bench
+        for bench in benches
+    }
+    heads = [
+        "; ".join(f"{value:,} {fact}" for fact, value in zip(facts, size, strict=True))
+        for size in sizes
+    ]
+    rows: list[list[Cell]] = [
+        [
+            line,
+            *(
+                _duration(by[line, size]["stats"]["median"]) if (line, size) in by else "–"
+                for size in sizes
+            ),
+        ]
+        for line in bench_results.values(benches, curves.line)
+    ]
+    return table([curves.line, *heads], rows)
+
+
+def _duration(seconds: float) -> str:
+    """Return a time with three digits, in the unit that suits it."""
+    unit, size = next(
+        ((unit, size) for unit, size in (("s", 1.0), ("ms", 1e-3)) if seconds >= size),
+        ("µs", 1e-6),
+    )
+    digits = max(0, 2 - math.floor(math.log10(seconds / size)))
+    return f"{seconds / size:,.{digits}f} {unit}"
 
 
 def _exponents_table(exponents: list[Results], curves: Curves) -> nodes.container:
@@ -110,7 +159,7 @@ def _exponents_alt(exponents: list[Results]) -> str:
 def _choices(env: BuildEnvironment, results: Results, question: str) -> list[nodes.Node]:
     facts = ("algorithm", "precision", "samples", "taps", "method", "device")
     benches = bench_results.of(results, question, facts)
-    ratios = bench_figures.choices(benches)
+    ratios = choices(benches)
     if not ratios:
         return []
     found = "; ".join(
@@ -123,7 +172,7 @@ def _choices(env: BuildEnvironment, results: Results, question: str) -> list[nod
             env,
             results,
             f"{question}-choices",
-            bench_figures.draw_choices(benches),
+            draw_choices(benches),
             benches,
             caption="What choosing costs: the time of a method that chooses by itself over that of "
             f"the fastest of all at that size, its own choosing included. {found}.",

@@ -1,4 +1,4 @@
-"""Where the time of a step goes: a picture and a table for each device."""
+"""Where the time of a step goes: a picture for each device."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from bench_results import chosen, values
 from bench_shares import draw_shares, rows_of
 
 from _ext.bench_picture import bench_picture
-from _ext.tables import Cell, table
 
 if TYPE_CHECKING:
     from bench_results import Results
@@ -51,8 +50,4 @@ def steps(env: BuildEnvironment, results: Results) -> list[nodes.Node]:
                 alt=f"Shares of a step on {device}. {alt}",
             )
         )
-        cells: list[list[Cell]] = [
-            [name, *(f"{shares[kind]:.0%}" for kind in kinds)] for name, shares in rows
-        ]
-        shown.append(table(["", *kinds], cells))
     return shown
