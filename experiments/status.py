@@ -1,9 +1,9 @@
 """Status: which runs of a study are done, in progress or missing, and how long the rest will take.
 
 A run takes as long as the earlier runs of its own recipe did. For a recipe without records its role
-under the other completions stands in, step for step: the network and the data are the same, only
-the optimiser or the like is not. Where a role has never been run there is no estimate, and that is
-said, for networks differ in cost by orders of magnitude.
+under the other completions stands in, step for step and evaluation for evaluation: the network and
+the data are the same, only the optimiser or the like is not. Where a role has never been run there
+is no estimate, and that is said, for networks differ in cost by orders of magnitude.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from experiments.records import by_recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from experiments.heartbeat import Heartbeat
     from experiments.recipe import Recipe
@@ -153,21 +153,28 @@ def _estimate(
 ) -> tuple[float | None, Basis | None]:
     """Return the expected wall time of one run of a recipe, and whose records say so."""
     if own := records[recipe.name]:
-        return fmean(_wall_seconds(own)), "recipe"
+        return fmean(float(record.provenance["wall_seconds"]) for record in own), "recipe"
     role, _, _ = recipe.name.rpartition(".")
-    # Of the steps in the recipe: that some runs stop early will go for this one too.
-    paces = [
-        fmean(_wall_seconds(relatives)) / _steps(relatives[0].recipe)
+    expected = [
+        fmean(_stretched(record, recipe) for record in relatives)
         for completion in study.completions
         if (relatives := records[f"{role}.{completion}"])
     ]
-    return (fmean(paces) * _steps(recipe), "role") if paces else (None, None)
+    return (fmean(expected), "role") if expected else (None, None)
+
+
+def _stretched(record: Record, recipe: Recipe) -> float:
+    """Return what a run would take that trains and evaluates at the pace of a record's.
+
+    Steps and epochs are those in the recipes: that some runs stop early will go for this one too.
+    """
+    training = float(record.provenance["training_seconds"])
+    rest = float(record.provenance["wall_seconds"]) - training
+    longer = _steps(recipe) / _steps(record.recipe)
+    more_often = max(recipe.epochs, 1) / max(record.recipe.epochs, 1)
+    return longer * training + more_often * rest
 
 
 def _steps(recipe: Recipe) -> int:
     """Return the length of a run in steps, or in passes where the recipes of its role count so."""
     return max(recipe.epochs, 1) * (recipe.steps or 1)
-
-
-def _wall_seconds(records: Sequence[Record]) -> list[float]:
-    return [float(record.provenance["wall_seconds"]) for record in records]

@@ -137,7 +137,7 @@ def make_record() -> Callable[..., Record]:
             "test_size": 10_000,
             "final_train_loss": None if diverged else 1.0,
             "final_train_accuracy": None if diverged else 0.5,
-            "provenance": {"wall_seconds": 1.0},
+            "provenance": {"wall_seconds": 1.0, "training_seconds": 1.0},
         } | fields
         return Record(
             key=record_key(recipe, seed, settings["dataset_fingerprint"], settings["device"]),

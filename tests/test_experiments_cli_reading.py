@@ -34,7 +34,7 @@ def store(tmp_path, make_record):
         accuracy = (0.4 if role == "conv-gap" else 0.6) + 0.03 * seed
         record = make_record(
             NNI.recipe(role, completion), seed, study=NNI.name, test_accuracy=accuracy,
-            provenance={"wall_seconds": 3600.0},
+            provenance={"wall_seconds": 3600.0, "training_seconds": 3600.0},
         )  # fmt: skip
         Store(tmp_path).write(record)
     for seed in (0, 1):
