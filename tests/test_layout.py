@@ -421,6 +421,30 @@ def test_a_killed_process_ends_the_measurement_with_advice(monkeypatch):
         measure(architecture(FC), Layout(2, 1))
 
 
+# What layouts are worth
+
+
+@pytest.mark.parametrize(("alone", "last"), [(50.0, 0.2), (20.0, 0.4)])
+def test_the_last_fleet_takes_no_longer_than_its_members_or_a_full_one(alone, last):
+    """Five runs in fleets of four: the fifth trains alone, or as slowly as a full fleet."""
+    rates = {Layout(1, 1, 4): 100.0, Layout(1, 1): alone}
+    group = choice._Group([None] * 5, 10, rates)
+    assert group.batches(Layout(1, 1, 4)) == pytest.approx([0.4, last])
+
+
+@pytest.mark.parametrize(("rate", "measured"), [(30.0, 1), (50.0, 2)])
+def test_a_step_is_long_if_all_processes_take_long_for_one_each(rate, measured):
+    """Two processes with batches of 10: at 30 images a second a step of both takes 0.67 s."""
+    asked = []
+
+    def found(layout):
+        asked.append(layout)
+        return rate
+
+    choice._worth_it(10, 2, 8, 2, found)
+    assert len([layout for layout in asked if layout.workers == 2]) == measured
+
+
 # What is carried out
 
 
