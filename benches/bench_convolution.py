@@ -24,12 +24,11 @@ import torch
 from scipy import fft, signal
 
 from benches.pace import skip_unless_feasible
-from benches.peers import Entrant, Field
+from benches.peers import Entrant, Field, choices
 from benches.probe import probe
 from benches.turns import Replay
 from theory.convolution import convolve, rounding_bound
 from theory.method_choice import fastest_convolution
-from theory.method_costs import SHIPPED, machine_costs
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -213,12 +212,7 @@ def _field(n: int, k: int, scale: str) -> Field:
 
 
 def _choices(n: int, k: int) -> dict[str, Any]:
-    """Return what our own "auto" chooses by the costs in use, and what by those it ships with."""
-    return {
-        "chosen": fastest_convolution((n,), (k,)),
-        "chosen_as_shipped": fastest_convolution((n,), (k,), costs=SHIPPED),
-        "costs": "shipped" if machine_costs() == SHIPPED else "of this machine",
-    }
+    return choices(lambda costs: fastest_convolution((n,), (k,), costs=costs))
 
 
 @cache

@@ -22,13 +22,12 @@ import torch
 from scipy import linalg
 
 from benches.pace import skip_unless_feasible
-from benches.peers import Entrant, Field
+from benches.peers import Entrant, Field, choices
 from benches.probe import probe
 from benches.turns import Replay
 from theory.gradients import Method as OwnMethod
 from theory.gradients import filter_gradient, filter_gradient_bound
 from theory.method_choice import fastest_filter_gradient
-from theory.method_costs import SHIPPED, machine_costs
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -167,13 +166,8 @@ def _field(n: int, m: int, scale: str) -> Field:
 
 
 def _choices(n: int, m: int) -> dict[str, Any]:
-    """Return what our own "auto" chooses by the costs in use, and what by those it ships with."""
     shapes = (1, 1, n), (1, 1, n - m + 1)
-    return {
-        "chosen": fastest_filter_gradient(*shapes),
-        "chosen_as_shipped": fastest_filter_gradient(*shapes, costs=SHIPPED),
-        "costs": "shipped" if machine_costs() == SHIPPED else "of this machine",
-    }
+    return choices(lambda costs: fastest_filter_gradient(*shapes, costs=costs))
 
 
 @cache

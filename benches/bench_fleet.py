@@ -17,11 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
+from benches import workload
 from benches.probe import probe
 from benches.turns import Replay, Timed, take_turns
-from experiments import catalog
+from benches.workload import (
+    engine_network,
+    flops_per_image,
+    members_of_rates,
+    training_images,
+)
 from experiments.augmentation import Inputs
 from experiments.datasets import Dataset
 from experiments.device import reproducible
@@ -34,15 +39,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxtyping import Int64
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from benches.conftest import Measure
 
-_STUDY = catalog.study("nni-2023-ex1")
-NETWORKS = {
-    "3-filters": _STUDY.recipe("filters-3-lr-0.01", "sgd-momentum"),
-    "20-filters": _STUDY.recipe("filters-20-lr-0.001", "sgd-momentum"),
-}
+NETWORKS = {name: workload.NETWORKS[name] for name in ("3-filters", "20-filters")}
 SIZES = {"smoke": (2,), "default": (2, 4, 8), "full": (1, 2, 4, 8, 16)}
 STEPS = {"smoke": 1, "default": 2, "full": 16}
 ROUNDS = {"smoke": 1, "default": 8, "full": 8}
@@ -69,10 +70,7 @@ def _members(network: str, crew: str) -> tuple[Member, ...]:
     size, kind = crew.split()
     if kind == "seeds":
         return tuple(Member(recipe, seed) for seed in range(int(size)))
-    rates = (recipe.optimizer.lr / (1 + index) for index in range(int(size)))
-    return tuple(
-        Member(replace(recipe, optimizer=replace(recipe.optimizer, lr=rate)), 0) for rate in rates
-    )
+    return tuple(members_of_rates(recipe, int(size)))
 
 
 def _crews(scale: str) -> list[str]:
@@ -97,7 +95,7 @@ def test_fleet(network: str, crew: str, device: str, scale: str, measure: Measur
         group=f"fleet, {network}, {device}",
         rounds=len(timed.seconds),
         device=device,
-        flops=_flops_per_image(network) * images,
+        flops=flops_per_image(network) * images,
         peak_memory_bytes=timed.peak_memory_bytes,
         bytes=_data().train_images.nbytes + _data().train_labels.nbytes,
         network=network,
@@ -177,28 +175,13 @@ def _tolerance(network: str) -> float:
     (Higham and Mary, SIAM J. Sci. Comput. 41, 2019). A score goes through as many products as its
     layers have inputs, and both losses may err.
     """
-    products = sum(p[0].numel() for p in _network(network).parameters() if p.ndim > 1)
+    products = sum(p[0].numel() for p in engine_network(network).parameters() if p.ndim > 1)
     return 2 * math.sqrt(products) * torch.finfo(torch.float32).eps / 2
-
-
-@cache
-def _network(network: str) -> nn.Module:
-    return initialised(NETWORKS[network], 0, Inputs(), _data())
 
 
 @cache
 def _data() -> Dataset:
     """Return as many random images as the longest run takes, channels last in memory."""
-    n = STEPS["full"] * max(recipe.batch for recipe in NETWORKS.values())
-    rng = torch.Generator().manual_seed(0)
-    pixels = torch.randint(256, (n, 32, 32, 3), dtype=torch.uint8, generator=rng)
-    images, labels = pixels.permute(0, 3, 1, 2), torch.randint(10, (n,), generator=rng)
-    return Dataset("random bytes", images, labels, images[:1], labels[:1], 10, "")
-
-
-@cache
-def _flops_per_image(network: str) -> int:
-    """Floating-point operations, forward and backward, of convolutions and products."""
-    with FlopCounterMode(display=False) as counter:
-        _network(network)(torch.zeros(1, 3, 32, 32)).sum().backward()
-    return counter.get_total_flops()
+    recipe = max(NETWORKS.values(), key=lambda each: each.batch)
+    images, labels, source = training_images(recipe, STEPS["full"] * recipe.batch, real=False)
+    return Dataset(source, images, labels, images[:1], labels[:1], 10, "")

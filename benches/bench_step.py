@@ -11,7 +11,7 @@ What this does not tell: what a kernel waits for, arithmetic or memory.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +21,15 @@ from benches.kernels import profiled
 from benches.ladder import LADDER, epoch_of
 from benches.probe import probe
 from benches.turns import Replay
-from benches.workload import NETWORKS, flops_per_image, training_bytes, training_images
+from benches.workload import (
+    NETWORKS,
+    flops_per_image,
+    members_of_rates,
+    training_bytes,
+    training_images,
+)
 from experiments.datasets import Dataset
 from experiments.device import reproducible
-from experiments.fleet import Member
 from experiments.fleet.step import WARM_UP_STEPS
 from experiments.fleet.training import FleetRun
 
@@ -121,10 +126,5 @@ def _fleet(network: str, device: str, scale: str) -> Callable[[], Any]:
     recipe = NETWORKS[network]
     images, labels, source = training_images(recipe, STEPS[scale] * recipe.batch, real=False)
     data = Dataset(source, images, labels, images[:1], labels[:1], 10, "")
-    rates = [recipe.optimizer.lr / (1 + index) for index in range(MEMBERS)]
-    crew = FleetRun(
-        [Member(replace(recipe, optimizer=replace(recipe.optimizer, lr=r)), 0) for r in rates],
-        data,
-        device,
-    )
+    crew = FleetRun(members_of_rates(recipe, MEMBERS), data, device)
     return partial(crew.train_on, crew.draw().to(device))

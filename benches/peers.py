@@ -15,11 +15,13 @@ import pytest
 from benches.pace import FEWEST_ROUNDS, repeats
 from benches.probe import probe
 from benches.turns import Timed, take_turns
+from theory.method_costs import SHIPPED, machine_costs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from benches.probe import Probe
+    from theory.method_costs import Costs
 
 _MOSTLY_WORK = 0.01
 """Seconds from which on the first call is about as fast as others."""
@@ -32,9 +34,8 @@ class Entrant:
     call: Callable[[], Any]
     first: Probe
 
-    @property
     def warm_seconds(self) -> float:
-        """What a call takes after the first one, which fills caches, where that may matter."""
+        """Return what a call takes after the first one, which fills caches, where that matters."""
         if self.first.seconds > _MOSTLY_WORK:
             return self.first.seconds
         return min(self.first.seconds, *(probe(self.call).seconds for _ in range(3)))
@@ -65,7 +66,7 @@ class Field:
                 entrants[name] = enter(name)
             except (Exception, pytest.skip.Exception) as reason:
                 self._reasons[name] = reason
-        seconds = {name: entrant.warm_seconds for name, entrant in entrants.items()}
+        seconds = {name: entrant.warm_seconds() for name, entrant in entrants.items()}
         turns = {name: 1 if budget is None else repeats(each) for name, each in seconds.items()}
         one_round = sum(turns[name] * seconds[name] for name in entrants)
         rounds = (
@@ -94,6 +95,16 @@ class Field:
         if name in self._reasons:
             raise self._reasons[name]
         return self._timed[name]
+
+
+def choices(choose: Callable[[Costs], str]) -> dict[str, Any]:
+    """Return what a chooser of ours chooses by the costs in use, and by those it ships with."""
+    costs = machine_costs()
+    return {
+        "chosen": choose(costs),
+        "chosen_as_shipped": choose(SHIPPED),
+        "costs": "shipped" if costs == SHIPPED else "of this machine",
+    }
 
 
 def _repeated(call: Callable[[], Any], times: int) -> Callable[[], None]:

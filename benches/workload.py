@@ -6,6 +6,7 @@ The time does not depend on the pixels: without ``CONVLAWS_DATA`` they are rando
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benches.ladder import LADDER, network_of
 from experiments import catalog, datasets
+from experiments.fleet import Member
 
 if TYPE_CHECKING:
     from jaxtyping import Int64, UInt8
@@ -66,6 +68,13 @@ def training_bytes(recipe: Recipe) -> int:
     """Return how many bytes an image and its label are, as they lie in memory."""
     images, labels, _ = training_images(recipe, 1, real=False)
     return images.nbytes + labels.nbytes
+
+
+def members_of_rates(recipe: Recipe, size: int) -> list[Member]:
+    """Return so many members of one seed: the recipe's learning rate, a half of it, a third, …."""
+    optimizer = recipe.optimizer
+    rates = (optimizer.lr / (1 + index) for index in range(size))
+    return [Member(replace(recipe, optimizer=replace(optimizer, lr=rate)), 0) for rate in rates]
 
 
 @cache

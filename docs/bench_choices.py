@@ -59,18 +59,27 @@ def draw_choices(palette: Palette, benches: list[Bench]) -> Figure:
 
 
 def choices(benches: list[Bench]) -> dict[str, dict[tuple[int, int], float]]:
-    """Return by choosing method its time over that of the fastest method, by samples and taps.
+    """Return by choosing method its time over that of the fastest method, by samples and taps."""
+    found: dict[str, dict[tuple[int, int], float]] = {}
+    for bench in benches:
+        facts = bench["extra_info"]
+        if facts["algorithm"] == "auto":
+            ratios = found.setdefault(facts["method"], {})
+            ratios[facts["samples"], facts["taps"]] = behind(bench, benches)
+    return found
+
+
+def behind(bench: Bench, benches: list[Bench]) -> float:
+    """Return how many times as long as the fastest method of its size a bench takes.
 
     The fastest is sought among those that compute in the same precision, itself included. All took
     turns: the ratio is the median of those of the rounds.
     """
-    found: dict[str, dict[tuple[int, int], float]] = {}
-    for bench in benches:
-        facts = bench["extra_info"]
-        if facts["algorithm"] != "auto":
-            continue
-        size = {"samples": facts["samples"], "taps": facts["taps"]}
-        peers = chosen(benches, precision=facts["precision"], device=facts["device"], **size)
-        ratios = found.setdefault(facts["method"], {})
-        ratios[facts["samples"], facts["taps"]] = max(times(bench, peer) for peer in peers)
-    return found
+    return max(times(bench, peer) for peer in peers_of(bench, benches))
+
+
+def peers_of(bench: Bench, benches: list[Bench]) -> list[Bench]:
+    """Return the benches of the same size, precision and device, itself included."""
+    facts = bench["extra_info"]
+    alike = {fact: facts[fact] for fact in ("samples", "taps", "precision", "device")}
+    return chosen(benches, **alike)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import bench_results
-from bench_choices import choices
+from bench_choices import behind, choices, peers_of
 from bench_results import chosen, gains, times
 
 from experiments.speed import TARGET, summary
@@ -134,15 +134,14 @@ def shipped(question: str, aim: float, sources: Sources) -> Outcome | None:
     cells = {}
     for bench in chosen(benches, method="theory auto"):
         facts = bench["extra_info"]
-        size = {"samples": facts["samples"], "taps": facts["taps"]}
-        peers = chosen(benches, precision=facts["precision"], device=facts["device"], **size)
         taken = bench
         if facts["chosen"] != facts["chosen_as_shipped"]:
-            own = chosen(peers, method=f"theory {facts['chosen_as_shipped']}")
+            method = f"theory {facts['chosen_as_shipped']}"
+            own = chosen(peers_of(bench, benches), method=method)
             if not own:  # left out, because one call takes too long
                 return Outcome("not measured at every size", reached=False)
             taken = own[0]
-        cells[facts["samples"], facts["taps"]] = max(times(taken, peer) for peer in peers)
+        cells[facts["samples"], facts["taps"]] = behind(taken, benches)
     return _at_most(cells, aim, statistics.median) if cells else None
 
 

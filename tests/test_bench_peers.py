@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 
 import pytest
+
+from theory.method_costs import SHIPPED
 
 peers = importlib.import_module("benches.peers")
 probe = importlib.import_module("benches.probe")
@@ -13,7 +16,7 @@ probe = importlib.import_module("benches.probe")
 @pytest.fixture(autouse=True)
 def no_warm_calls(monkeypatch):
     """Let what a call takes be made up."""
-    monkeypatch.setattr(peers.Entrant, "warm_seconds", property(lambda each: each.first.seconds))
+    monkeypatch.setattr(peers.Entrant, "warm_seconds", lambda each: each.first.seconds)
 
 
 def entrant(call, seconds=0.01):
@@ -75,5 +78,18 @@ def test_how_often_a_call_is_repeated_is_told_by_a_warm_one(monkeypatch):
     monkeypatch.undo()
     warm = iter([0.003, 0.001, 0.002])
     monkeypatch.setattr(peers, "probe", lambda _: probe.Probe(None, next(warm), None))
-    assert entrant(None, 0.009).warm_seconds == 0.001
-    assert entrant(None, 0.02).warm_seconds == 0.02  # no call is made again
+    assert entrant(None, 0.009).warm_seconds() == 0.001
+    assert entrant(None, 0.02).warm_seconds() == 0.02  # no call is made again
+
+
+def test_what_is_chosen_by_the_costs_in_use_is_told_from_what_the_shipped_ones_choose(monkeypatch):
+    dear = replace(SHIPPED, call=1.0)
+    names = {SHIPPED: "direct", dear: "fft"}
+    monkeypatch.setattr(peers, "machine_costs", lambda: dear)
+    assert peers.choices(names.__getitem__) == {
+        "chosen": "fft",
+        "chosen_as_shipped": "direct",
+        "costs": "of this machine",
+    }
+    monkeypatch.setattr(peers, "machine_costs", lambda: SHIPPED)
+    assert peers.choices(names.__getitem__)["costs"] == "shipped"

@@ -17,7 +17,7 @@ from scipy.optimize import nnls
 from theory.convolution_plan import plan
 from theory.direct_convolution import by_sum
 from theory.fast_convolution import block_cells, by_fft, by_overlap_add
-from theory.method_choice import block_seconds, fastest_filter_gradient, sum_parts
+from theory.method_choice import fastest_filter_gradient, overlap_add_seconds, sum_parts
 from theory.method_costs import KNOTS, Costs, costs_file, machine_costs, write
 
 if TYPE_CHECKING:
@@ -109,11 +109,9 @@ def _per_cell_of_blocks(cells: int, fixed: float) -> float:
 
 def _plane(costs: Costs) -> float:
     """Return how many times as much blocks in a plane take as such a machine would expect."""
-    (n, k), full = _BLOCKS_IN_A_PLANE, sum(_BLOCKS_IN_A_PLANE) - 1
-    cells = block_cells((k, k), (full, full))
-    blocks = (-(-n // (cells[0] - k + 1))) ** 2
-    expected = (blocks + 0.5) * block_seconds(cells, costs)
-    return max(0.0, _seconds(by_overlap_add, (n, n), (k, k)) - costs.blocks) / expected
+    n, k = ((cells, cells) for cells in _BLOCKS_IN_A_PLANE)
+    expected = overlap_add_seconds(n, k, costs) - costs.blocks
+    return max(0.0, _seconds(by_overlap_add, n, k) - costs.blocks) / expected
 
 
 def _seconds(method: Callable[[np.ndarray, np.ndarray], np.ndarray], n: Shape, k: Shape) -> float:

@@ -46,9 +46,7 @@ def fastest_convolution(
         n, k = k, n
     whole = math.prod(whole_cells(full))
     fft = costs.fft + whole * _interpolated(costs.fft_cell, whole)
-    cells = block_cells(k, full)
-    blocks = math.prod(-(-a // (f - b + 1)) for a, b, f in zip(n, k, cells, strict=True))
-    added = costs.blocks + (blocks + 0.5) * block_seconds(cells, costs)
+    added = overlap_add_seconds(n, k, costs)
     if direct <= min(fft, added):
         return "direct"
     return "fft" if fft <= added else "overlap-add"
@@ -87,24 +85,25 @@ def fastest_filter_gradient(
     fft = costs.fft + (forward + inverse) / 3 * circle
     cells = block_cells(taps, n)
     blocks = math.prod(-(-b // (f - k + 1)) for b, f, k in zip(m, cells, taps, strict=True))
-    blocked = costs.blocks + (blocks * forward + inverse) / 2 * block_seconds(cells, costs)
+    blocked = costs.blocks + (blocks * forward + inverse) / 2 * _block_seconds(cells, costs)
     if direct <= min(fft, blocked):
         return "direct"
     return "fft" if fft <= blocked else "blocked-fft"
 
 
-def block_seconds(cells: Shape, costs: Costs) -> float:
-    """Return what one block takes, there and back.
+def overlap_add_seconds(n: Shape, k: Shape, costs: Costs) -> float:
+    """Return what a convolution by blocks takes.
 
     Parameters
     ----------
-    cells : tuple of int
-        Cells per axis of its transform.
+    n, k : tuple of int
+        Cells per axis of the longer and of the shorter factor.
     costs : Costs
         What the parts of a method cost.
     """
-    block = math.prod(cells)
-    return block * _interpolated(costs.block_cell, block) * (costs.plane if len(cells) > 1 else 1)
+    cells = block_cells(k, tuple(a + b - 1 for a, b in zip(n, k, strict=True)))
+    blocks = math.prod(-(-a // (f - b + 1)) for a, b, f in zip(n, k, cells, strict=True))
+    return costs.blocks + (blocks + 0.5) * _block_seconds(cells, costs)
 
 
 def sum_parts(n: Shape, k: Shape, *, valid: bool = False) -> dict[str, int]:
@@ -123,6 +122,12 @@ def sum_parts(n: Shape, k: Shape, *, valid: bool = False) -> dict[str, int]:
     if taps <= UNROLLED_TAPS or (pieces > 1 and not valid):
         return {"call": pieces, "unrolled_output": pieces * outputs, "unrolled_product": products}
     return {"call": pieces, "output": pieces * outputs, "product": products}
+
+
+def _block_seconds(cells: Shape, costs: Costs) -> float:
+    """Return what one block of these cells per axis takes, there and back."""
+    block = math.prod(cells)
+    return block * _interpolated(costs.block_cell, block) * (costs.plane if len(cells) > 1 else 1)
 
 
 def _interpolated(per_cell: Sequence[float], cells: int) -> float:
