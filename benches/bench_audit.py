@@ -20,6 +20,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benches.pace import rounds_within
 from theory import audit
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ DEPTHS = {"smoke": [2], "default": [2, 8, 32], "full": [2, 4, 8, 16, 32, 64, 128
 """Convolutions, each followed by ReLU."""
 
 BUDGET = {"smoke": 0.0, "default": 0.5, "full": 2.0}
-"""Seconds for the rounds of one bench, of which there are at least three but for ``smoke``."""
+"""Seconds for the rounds of one bench."""
 
 CHANNELS, CELLS = 16, 32
 
@@ -109,11 +110,10 @@ def test_audit(
     first = probe(lambda: counter.macs(network))
     exact = depth * 9 * CHANNELS**2 * CELLS**2
     assert first.result == exact, f"{name} counts {first.result} MACs, expected {exact}"
-    rounds = 1 if scale == "smoke" else max(3, min(50, round(BUDGET[scale] / first.seconds)))
     measure(
         lambda: counter.macs(network),
         group=f"audit, depth {depth}",
-        rounds=rounds,
+        rounds=rounds_within(BUDGET[scale], first.seconds),
         peak_memory_bytes=first.peak_memory_bytes,
         bytes=sum(weight.nbytes for weight in network.parameters()),
         method=name,

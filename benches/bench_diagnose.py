@@ -20,6 +20,7 @@ import pytest
 import torch
 from torch import nn
 
+from benches.pace import FEWEST_ROUNDS
 from theory import diagnose
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ CASES = {
 }
 """Convolutions in a row, filters of each, and cells along both axes of three channels."""
 
-ROUNDS = {"smoke": 1, "default": 3, "full": 5}
+ROUNDS = {"smoke": 1, "default": FEWEST_ROUNDS, "full": FEWEST_ROUNDS}
 
 FULL_SECONDS = 10.0
 

@@ -19,6 +19,7 @@ import pytest
 import torch
 
 from benches import workload
+from benches.pace import FEWEST_ROUNDS
 from benches.probe import probe
 from benches.turns import Replay, Timed, take_turns
 from benches.workload import (
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 NETWORKS = {name: workload.NETWORKS[name] for name in ("3-filters", "20-filters")}
 SIZES = {"smoke": (2,), "default": (2, 4, 8), "full": (1, 2, 4, 8, 16)}
 STEPS = {"smoke": 1, "default": 2, "full": 16}
-ROUNDS = {"smoke": 1, "default": 8, "full": 8}
+ROUNDS = {"smoke": 1, "default": FEWEST_ROUNDS, "full": FEWEST_ROUNDS}
 
 FULL_SECONDS = 30.0
 """For each bench of a full run, on two cores."""

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
+from benches.pace import FEWEST_ROUNDS
+
 if TYPE_CHECKING:
     from benches.conftest import Measure
     from benches.probe import Probe
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 SIZES = {"smoke": 64, "default": 2048, "full": 4096}
 """Rows and columns on the CPU."""
 
-ROUNDS = {"smoke": 1, "default": 8, "full": 16}
+ROUNDS = {"smoke": 1, "default": FEWEST_ROUNDS, "full": 16}
 
 TIMES_LARGER_ON_CUDA = 4
 

@@ -24,6 +24,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from benches.pace import rounds_within
 from theory.gram_iteration import gram_bound
 from theory.layer_matrix import layer_matrix
 from theory.spectrum import operator_norm, singular_values
@@ -42,7 +43,7 @@ SIZES = {
 """Channels, and cells along both axes."""
 
 BUDGET = {"smoke": 0.0, "default": 0.6, "full": 4.0}
-"""Seconds for the rounds of one bench, of which there are at least three but for ``smoke``."""
+"""Seconds for the rounds of one bench."""
 
 FULL_SECONDS = 8.0
 
@@ -182,12 +183,11 @@ def _measure(
     **facts: Any,
 ) -> None:
     channels, n, name = case
-    rounds = 1 if scale == "smoke" else max(3, min(50, round(BUDGET[scale] / first.seconds)))
     layer = _layer(channels)
     measure(
         lambda: method.call(layer, n),
         group=f"{question}, {channels} channels, {n} x {n}",
-        rounds=rounds,
+        rounds=rounds_within(BUDGET[scale], first.seconds),
         peak_memory_bytes=first.peak_memory_bytes,
         bytes=layer.weight.nbytes + 8 * channels * n**2,
         method=name,

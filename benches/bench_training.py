@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from benches.ladder import LADDER, TUTORIAL, Rung, epoch_of
+from benches.pace import FEWEST_ROUNDS
 from benches.probe import probe
 from benches.turns import Replay, Timed, take_turns
 from benches.tutorial import loader_workers
@@ -43,8 +44,7 @@ BATCHES = {
 """How many are timed in a round of the default run: a fifth of a second of the tutorial's loop,
 more or less, and at least two, for its workers to fetch ahead."""
 
-ROUNDS = {"smoke": 1, "default": 8, "full": 8}
-"""Eight against eight are the fewest by which a rank test tells a change among 300 benches."""
+ROUNDS = {"smoke": 1, "default": FEWEST_ROUNDS, "full": FEWEST_ROUNDS}
 
 LENGTH = {"default": 1, "full": 8}
 """Rounds take so many times the batches above; in a smoke run, two small ones."""

@@ -14,7 +14,19 @@ if TYPE_CHECKING:
 SHORTEST_ROUND = 0.001
 """Seconds; shorter calls are timed several in a row, for the sake of the clock."""
 
-FEWEST_ROUNDS = 3
+FEWEST_ROUNDS = 9
+"""Nine against nine are the fewest by which a rank test tells a change among a thousand benches."""
+
+
+MOST_ROUNDS = 50
+
+
+def rounds_within(budget: float, seconds: float) -> int:
+    """Return how many rounds of so many seconds are made within a budget; one if there is none.
+
+    They are `FEWEST_ROUNDS` at least, whatever that takes, and `MOST_ROUNDS` at most.
+    """
+    return max(FEWEST_ROUNDS, min(MOST_ROUNDS, round(budget / seconds))) if budget else 1
 
 
 def repeats(seconds: float) -> int:

@@ -52,8 +52,8 @@ class Field:
         Returns the call of a peer after checking its answer. A peer for which it raises, or skips,
         takes no part, and stops no other.
     budget
-        Seconds for all rounds of each peer, of which there are at least three; None for one call of
-        each.
+        Seconds for all rounds of each peer, of which there are `FEWEST_ROUNDS` at least; None for
+        one call of each.
     """
 
     def __init__(

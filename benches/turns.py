@@ -1,4 +1,4 @@
-"""Taking turns: peers timed round by round, one after the other, then reported one by one.
+"""Taking turns: peers timed round by round in changing order, then reported one by one.
 
 A machine that is slow for a second is then slow for all of them. pytest-benchmark times one peer
 at a time, but lets a bench bring its own clock: `Replay` is one that shows times measured before.
@@ -6,6 +6,7 @@ at a time, but lets a bench bring its own clock: `Replay` is one that shows time
 
 from __future__ import annotations
 
+import random
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -66,12 +67,17 @@ class Timed:
 def take_turns(
     calls: Mapping[str, Callable[[], Any]], *, rounds: int, device: str
 ) -> dict[str, list[float]]:
-    """Return the seconds of each round of each call; a round is one call of each in turn."""
+    """Return the seconds of each round of each call; a round is one call of each.
+
+    Every round has an order of its own, drawn with a fixed seed: who always came right after its
+    like would find the caches filled for it.
+    """
+    waited = {name: finished(call, device) for name, call in calls.items()}
     seconds: dict[str, list[float]] = {name: [] for name in calls}
+    order = random.Random(0)
     for _ in range(rounds):
-        for name, call in calls.items():
-            waited = finished(call, device)
+        for name in order.sample(list(calls), len(calls)):
             started = time.perf_counter()
-            waited()
+            waited[name]()
             seconds[name].append(time.perf_counter() - started)
     return seconds

@@ -10,7 +10,10 @@ import pytest
 from theory.method_costs import SHIPPED
 
 peers = importlib.import_module("benches.peers")
+pace = importlib.import_module("benches.pace")
 probe = importlib.import_module("benches.probe")
+rank_test = importlib.import_module("benches.rank_test")
+comparison = importlib.import_module("benches.comparison")
 
 
 @pytest.fixture(autouse=True)
@@ -28,10 +31,10 @@ def test_peers_take_turns_as_often_as_each_other():
     field = peers.Field(
         "ab",
         lambda name: entrant(lambda: order.append(name), {"a": 0.01, "b": 0.02}[name]),
-        budget=0.06,
+        budget=0.15,
     )
-    assert order == ["a", "b"] * 4  # 4 rounds of 0.03 s are what 2 budgets of 0.06 s pay for
-    assert len(field["a"].seconds) == len(field["b"].seconds) == 4
+    assert sorted(order) == ["a"] * 10 + ["b"] * 10  # rounds of 0.03 s for 2 budgets of 0.15 s
+    assert len(field["a"].seconds) == len(field["b"].seconds) == 10
     assert field["a"].peak_memory_bytes == 7
 
 
@@ -49,8 +52,9 @@ def _made(calls):
     return {name: [1.0] for name in calls}
 
 
-def test_the_fewest_rounds_are_three_and_without_a_budget_one():
-    for budget, rounds in ((1e-9, 3), (None, 1)):
+def test_the_fewest_rounds_can_be_compared_and_without_a_budget_one_is_made():
+    assert 2 * rank_test.smallest_p_value(9, 9) < comparison.SIGNIFICANCE / 1000
+    for budget, rounds in ((1e-9, 9), (None, 1)):
         field = peers.Field("a", lambda _: entrant(lambda: None), budget)
         assert len(field["a"].seconds) == rounds
 
@@ -93,3 +97,9 @@ def test_what_is_chosen_by_the_costs_in_use_is_told_from_what_the_shipped_ones_c
     }
     monkeypatch.setattr(peers, "machine_costs", lambda: SHIPPED)
     assert peers.choices(names.__getitem__)["costs"] == "shipped"
+
+
+def test_a_budget_pays_for_rounds_that_can_be_compared_and_for_no_more_than_are_of_use():
+    found = [pace.rounds_within(0.5, seconds) for seconds in (1.0, 0.025, 1e-6)]
+    assert found == [9, 20, 50]
+    assert pace.rounds_within(0.0, 1.0) == 1

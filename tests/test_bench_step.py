@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.autograd import DeviceType
 
 kernels = importlib.import_module("benches.kernels")
 bench_step = importlib.import_module("benches.bench_step")
@@ -70,6 +72,24 @@ def test_an_operator_does_not_count_what_it_calls():
     assert found["pooling"] == 0
 
 
+def test_a_kernel_counts_once_as_the_work_of_the_operator_that_launched_it():
+    """Red where the times of operators and those of their kernels are added up."""
+
+    def event(key, device_type):
+        return SimpleNamespace(key=key, device_type=device_type, self_device_time_total=2e6)
+
+    launched = event("aten::cudnn_convolution", DeviceType.CPU)
+    kernel = event("sm90_xmma_fprop_implicit_gemm", DeviceType.CUDA)
+    assert kernels._seconds([launched, kernel], "cuda") == {"aten::cudnn_convolution": 2.0}
+
+
+def test_the_profile_says_how_much_it_slowed_the_steps(monkeypatch):
+    monkeypatch.setattr(bench_step, "profiled", lambda *_: (1e9, {"no operator": 1.0}))
+    found = bench_step._profile.__wrapped__("3-filters", bench_step.FLOAT32, "cpu", "smoke")
+    assert found.seconds == [1e9]
+    assert 0 < found.plain_seconds[0] < 1e9
+
+
 def test_what_python_does_is_no_operator():
     def call():
         torch.ones(4) @ torch.ones(4)
@@ -81,7 +101,7 @@ def test_what_python_does_is_no_operator():
 
 
 def test_the_shares_are_those_of_the_median_round():
-    profile = bench_step.Profile([3.0, 1.0, 2.0], [{"a": 3}, {"a": 1}, {"a": 2}], None)
+    profile = bench_step.Profile([3.0, 1.0, 2.0], [1.0] * 3, [{"a": 3}, {"a": 1}, {"a": 2}], None)
     assert bench_step._middle(profile) == {"a": 2}
 
 

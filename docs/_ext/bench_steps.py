@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 STEP = "step"
 """The question, as the bench calls it."""
 
-_FACTS = ("network", "way", "shares", "device")
+_FACTS = ("network", "way", "shares", "slowdown", "device")
 
 
 def steps(env: BuildEnvironment, results: Results) -> list[nodes.Node]:
@@ -35,6 +35,7 @@ def steps(env: BuildEnvironment, results: Results) -> list[nodes.Node]:
         measured = chosen(benches, device=device)
         rows = rows_of(measured)
         kinds = list(rows[0][1])
+        slowdowns = values(measured, "slowdown")
         alt = " ".join(
             f"{name}: {', '.join(f'{kind} {shares[kind]:.0%}' for kind in kinds)}."
             for name, shares in rows
@@ -46,7 +47,11 @@ def steps(env: BuildEnvironment, results: Results) -> list[nodes.Node]:
                 f"{STEP}-{device}",
                 draw_shares(measured),
                 measured,
-                caption="Shares of the time of a step, in the round of median time.",
+                caption=(
+                    "Shares of the time of a step, in the round of median time. Under the profiler "
+                    f"steps took {min(slowdowns):.2f} to {max(slowdowns):.2f} times as long as "
+                    "without it."
+                ),
                 alt=f"Shares of a step on {device}. {alt}",
             )
         )
