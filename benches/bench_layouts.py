@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Rates = Callable[[str], dict[str, list[float]]]
 
 ROUNDS = {"smoke": 1, "default": 3, "full": 8}
-"""The rate of each is the best of three that `experiments.layout` measures."""
+"""The rate of a layout in each is the best of three that `experiments.layout` measures."""
 
 FULL_SECONDS = 12.0
 

@@ -11,6 +11,8 @@ import platform
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -26,6 +28,8 @@ from benches.turns import finished
 from experiments.processor import multiplies_bfloat16, processor
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
     from pytest_benchmark.fixture import BenchmarkFixture
 
 FULL_SECONDS = 3.0
@@ -101,13 +105,50 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used at all")
 
 
-_STARTED = pytest.StashKey[float]()
+@dataclass
+class _Run:
+    """What is known of this run: when it started (s), and which benches are left to be tried."""
+
+    session: pytest.Session
+    started: float
+    left: int = 0
+    partial: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether every bench was tried and none failed."""
+        return not self.partial and self.left == 0 and self.session.testsfailed == 0
+
+
+_RUN = pytest.StashKey[_Run]()
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Let a run without a single measurement end in peace: each bench has said why."""
-    session.config.stash[_STARTED] = time.monotonic()
+    session.config.stash[_RUN] = _Run(session, time.monotonic())
     warnings.filterwarnings("ignore", "Not saving anything, no benchmarks have been run")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note how many benches there are to try, and whether some were not asked for."""
+    run = session.config.stash[_RUN]
+    run.left = len(session.items)
+    here = {path.name for path in Path(__file__).parent.glob("bench_*.py")}
+    chosen = any("::" in argument for argument in session.config.args)
+    run.partial |= chosen or not here <= {item.path.name for item in session.items}
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Note that a part of the benches was left out, as by ``-k``."""
+    items[0].config.stash[_RUN].partial = True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Count the benches that were tried."""
+    result = yield
+    item.config.stash[_RUN].left -= 1
+    return result
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> str | None:
@@ -140,14 +181,15 @@ def pytest_benchmark_update_commit_info(commit_info: dict[str, Any]) -> None:
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
     """Keep what figures and comparisons need; add how times grow with the size.
 
-    And how much was asked for, and how long it took: seconds since the session started.
+    And how much was asked for, whether all of that was run, and the seconds it took.
     """
     for bench in output_json["benchmarks"]:
         stats = bench["stats"]
         bench["stats"] = {name: stats[name] for name in _STATISTICS} | {"data": kept(stats["data"])}
         del bench["options"], bench["param"]
     output_json["scale"] = config.getoption("scale")
-    output_json["seconds"] = round(time.monotonic() - config.stash[_STARTED], 1)
+    output_json["whole"] = config.stash[_RUN].whole
+    output_json["seconds"] = round(time.monotonic() - config.stash[_RUN].started, 1)
     output_json["scaling"] = scaling.fits(output_json["benchmarks"])
 
 

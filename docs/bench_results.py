@@ -60,6 +60,11 @@ def of(results: Results, question: str, facts: Iterable[str] = ()) -> list[Bench
         If one lacks a fact: it was measured before the bench wrote it down.
     """
     benches = [b for b in results["benchmarks"] if b["group"].partition(",")[0] == question]
+    return knowing(benches, question, facts)
+
+
+def knowing(benches: list[Bench], question: str, facts: Iterable[str]) -> list[Bench]:
+    """Return the benches of a question, each of which has to know these facts; raises as `of`."""
     for bench in benches:
         for fact in facts:
             if fact not in bench["extra_info"]:

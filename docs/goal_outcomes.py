@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
     from bench_results import Results
 
-    from experiments.speed import Result
+    from experiments.speed import Result, Summary
 
 LAST_RUNGS = {"float32": "+ fused optimiser", "bfloat16": "+ bfloat16"}
 """The engine's rung of the training ladder in each precision."""
 
-_TUTORIAL = "tutorial loop"
-_FLEET = "a fleet of 8 rates"
+TUTORIAL = "tutorial loop"
+
+FLEET = "a fleet of 8 rates"
+"""The fleet whose step is profiled."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def training(network: str, aim: float, sources: Sources) -> Outcome | None:
     ladder = bench_results.of(sources.results, "training", ("network", "rung", "gflops"))
     ladder = chosen(ladder, network=network, device="cpu")
     rungs = {bench["extra_info"]["rung"]: bench for bench in ladder}
-    rung, base = rungs.get(LAST_RUNGS["bfloat16"]), rungs.get(_TUTORIAL)
+    rung, base = rungs.get(LAST_RUNGS["bfloat16"]), rungs.get(TUTORIAL)
     if rung is None or base is None:
         return None
     ratio = statistics.median(gains(rung, base))
@@ -89,14 +91,15 @@ def fleet(aim: float, sources: Sources) -> Outcome | None:
     alone = chosen(crews, crew="alone")
     if not alone or len(crews) < 2:
         return None
-    ratio, crew = max(
-        (statistics.median(gains(bench, alone[0])), bench["extra_info"]["crew"]) for bench in crews
-    )
+    ratios = {
+        bench["extra_info"]["crew"]: statistics.median(gains(bench, alone[0])) for bench in crews
+    }
+    crew = max(ratios, key=ratios.__getitem__)
     needed = aim * alone[0]["extra_info"]["gflops"]
     ceiling = bench_results.fastest_product(sources.results, "cpu", "float32")
     distance = _share_of_product(needed, ceiling, "float32")
-    distance += _where(sources, "3-filters", _FLEET)
-    return Outcome(f"{ratio:.2f}× ({crew})", ratio >= aim, distance)
+    distance += _where(sources, "3-filters", FLEET)
+    return Outcome(f"{ratios[crew]:.2f}× ({crew})", ratios[crew] >= aim, distance)
 
 
 def _share_of_product(needed: float, ceiling: float | None, precision: str) -> str:
@@ -116,11 +119,11 @@ def _where(sources: Sources, network: str, way: str) -> str:
         return ""
     shares = found[0]["extra_info"]["shares"]
     most = sorted(((share, kind) for kind, share in shares.items()), reverse=True)[:4]
-    return f" Of a profiled step: {', '.join(f'{kind} {share:.0%}' for share, kind in most)}."
+    return f" Of a step of {way}: {', '.join(f'{kind} {share:.0%}' for share, kind in most)}."
 
 
 def choosing(
-    question: str, aim: float, statistic: Callable[..., float], sources: Sources
+    question: str, statistic: Callable[..., float], aim: float, sources: Sources
 ) -> Outcome | None:
     """Hold our chooser against the fastest of all methods."""
     ratios = choices(bench_results.of(sources.results, question, ("algorithm", "samples", "taps")))
@@ -132,15 +135,16 @@ def shipped(question: str, aim: float, sources: Sources) -> Outcome | None:
     """Hold what the chooser would choose by the costs that it ships with against the fastest."""
     benches = bench_results.of(sources.results, question, ("algorithm", "samples", "taps"))
     cells = {}
-    for bench in chosen(benches, method="theory auto"):
+    own = chosen(benches, method="theory auto")
+    for bench in bench_results.knowing(own, question, ("chosen", "chosen_as_shipped")):
         facts = bench["extra_info"]
         taken = bench
         if facts["chosen"] != facts["chosen_as_shipped"]:
             method = f"theory {facts['chosen_as_shipped']}"
-            own = chosen(peers_of(bench, benches), method=method)
-            if not own:  # left out, because one call takes too long
+            named = chosen(peers_of(bench, benches), method=method)
+            if not named:  # left out, because one call takes too long
                 return Outcome("not measured at every size", reached=False)
-            taken = own[0]
+            taken = named[0]
         cells[facts["samples"], facts["taps"]] = behind(taken, benches)
     return _at_most(cells, aim, statistics.median) if cells else None
 
@@ -151,7 +155,8 @@ def _at_most(
     found = statistic(cells.values())
     worst = max(cells, key=cells.__getitem__)
     where = f"Worst with {worst[0]:,} samples and {worst[1]:,} taps: {cells[worst]:.2f}."
-    return Outcome(f"{found:.2f} over {len(cells)} sizes", found <= aim, where)
+    sizes = f"{len(cells)} size{'s' * (len(cells) > 1)}"
+    return Outcome(f"{found:.2f} over {sizes}", found <= aim, where)
 
 
 def blocked(samples: int, taps: int, aim: float, sources: Sources) -> Outcome | None:
@@ -182,9 +187,9 @@ def spectrum(aim: float, sources: Sources) -> Outcome | None:
         for bench in chosen(benches, channels=64, cells=32 * 32)
     }
     ours, one = at.get("theory"), at.get("theory, one thread")
-    if ours is None or one is None:
-        return None
     peers = {name: each for name, each in at.items() if not name.startswith("theory")}
+    if ours is None or one is None or not peers:
+        return None
     best = min(peers, key=peers.__getitem__)
     return Outcome(
         f"{ours * 1000:.0f} ms",
@@ -194,14 +199,13 @@ def spectrum(aim: float, sources: Sources) -> Outcome | None:
     )
 
 
-def race(views: int, sources: Sources) -> Outcome | None:
+def race(views: int, aim: float, sources: Sources) -> Outcome | None:
     """Say whether the race's recipe is above the target, its whole interval, and how fast."""
     results = sources.race.get("whole")
     if not results:
         return None
     found = summary(results, views)
-    text = f"{found.mean:.2%} in {found.median_seconds:.1f} s"
-    return Outcome(text, found.above(TARGET))
+    return Outcome(_accuracy(found), found.above(aim))
 
 
 def single_view(aim: float, sources: Sources) -> Outcome | None:
@@ -216,40 +220,56 @@ def single_view(aim: float, sources: Sources) -> Outcome | None:
         return Outcome("no recipe is above the target", reached=False) if sources.race else None
     seconds, results = min(above, key=lambda each: each[0])
     needed = sources.work(results) / aim / 1e9
-    ceiling = bench_results.fastest_product(sources.results, "cpu", "bfloat16")
-    share = "" if ceiling is None else f", {needed / ceiling:.0%} of the product of matrices"
     return Outcome(
         f"{seconds:.1f} s",
         seconds <= aim,
         f"The fastest recipe whose whole interval is above would have to run at {needed:,.0f} "
-        f"GFLOP/s{share}.",
+        f"GFLOP/s{_share_there(sources, results, needed)}.",
     )
 
 
-def most_accurate(aim: float, accuracy: float, sources: Sources) -> Outcome | None:
-    """Find the most accurate recipe that takes no longer."""
+def most_accurate(limit: float, aim: float, sources: Sources) -> Outcome | None:
+    """Find the most accurate recipe that takes no longer than a limit (s)."""
     within = [
-        (found.mean, found.median_seconds, results)
+        (found, results)
         for results in sources.race.values()
         for found in [summary(results, 6)]
-        if found.median_seconds <= aim
+        if found.median_seconds <= limit
     ]
     if not within:
         return None
-    mean, seconds, results = max(within, key=lambda each: each[0])
-    rate = sources.work(results) / seconds / 1e9
-    ceiling = bench_results.fastest_product(sources.results, "cpu", "bfloat16")
-    share = "" if ceiling is None else f", {rate / ceiling:.0%} of the fastest product of matrices"
+    best, results = max(within, key=lambda each: each[0].mean)
+    rate = sources.work(results) / best.median_seconds / 1e9
     return Outcome(
-        f"{mean:.2%} in {seconds:.1f} s",
-        mean >= accuracy,
-        f"{100 * (accuracy - mean):.1f} points are missing. It ran at {rate:,.0f} GFLOP/s{share}.",
+        _accuracy(best),
+        best.mean >= aim,
+        f"{100 * (aim - best.mean):.1f} points are missing. It ran at {rate:,.0f} GFLOP/s"
+        f"{_share_there(sources, results, rate)}.",
     )
 
 
+def _accuracy(found: Summary) -> str:
+    spread = "" if found.interval is None else f" ± {100 * found.interval.half_width:.2f}"
+    return f"{100 * found.mean:.2f}{spread} % in {found.median_seconds:.1f} s"
+
+
+def _share_there(sources: Sources, results: Sequence[Result], rate: float) -> str:
+    """Say how much of the fastest matrix product a rate is, where both are of one machine."""
+    ceiling = bench_results.fastest_product(sources.results, "cpu", "bfloat16")
+    benched = sources.results.get("machine_info", {}).get("processor")
+    if ceiling is None or {result.machine[0] for result in results} != {benched}:
+        return ""
+    return f", {rate / ceiling:.0%} of the fastest product of matrices in bfloat16"
+
+
 def default_run(aim: float, sources: Sources) -> Outcome | None:
-    """Say how long the stored run took."""
-    if sources.results.get("scale") != "default":
+    """Say how long the stored run took, if it was one of all benches on two cores."""
+    results = sources.results
+    if (
+        results.get("scale") != "default"
+        or not results.get("whole")
+        or results["machine_info"]["cpus"] != 2
+    ):
         return None
-    seconds = sources.results["seconds"]
+    seconds = results["seconds"]
     return Outcome(f"{seconds / 60:.1f} minutes", seconds <= aim)

@@ -29,7 +29,7 @@ OF_GEMM = {"library", "precision", "size"}
 OF_FLEET = {"network", "crew", "members", "images", "images_per_second", "batch", "source"}
 OF_SPECTRUM = {"method", "library", "precision", "channels", "cells"}
 OF_STEP = {
-    *("network", "way", "shares", "images", "images_per_second", "batch", "source"),
+    *("network", "way", "shares", "slowdown", "images", "images_per_second", "batch", "source"),
 }
 OF_LAYOUTS = {
     *("network", "layout", "workers", "threads_each", "members"),
@@ -185,6 +185,14 @@ def test_a_run_leaves_every_fact_of_every_bench(smoke):
         for facts in of("convolution", results)
     )
     assert all(facts["gflops"] > 0 for facts in of("training", results) + of("gemm", results))
+
+
+def test_a_run_says_whether_it_was_one_of_all_benches(smoke, tmp_path):
+    assert json.loads(smoke.read_text())["whole"] is True
+    for part in (["-k", "gemm and float32"], ["--ignore-glob=*/bench_[!g]*.py"]):
+        run = run_benches(*part, root=tmp_path)
+        assert run.returncode == 0, run.stdout
+        assert json.loads((tmp_path / ".benchmarks" / "smoke.json").read_text())["whole"] is False
 
 
 def test_peers_stand_side_by_side(smoke):

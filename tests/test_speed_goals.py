@@ -6,15 +6,26 @@ import statistics
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
 
 pytest.importorskip("sphinx", reason="the docs extra is not installed")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
 
+import bench_results
 import goal_outcomes as outcomes
 import speed_goals
+from _ext.goals import _stored
 from bench_shares import draw_shares
+
+from benches.bench_step import FLEET
+from benches.ladder import LADDER
+from benches.workload import NETWORKS
+from experiments.speed import RECIPES, Results
+from experiments.statistics import Interval
+
+ROOT = Path(__file__).resolve().parents[1]
 
 SHARES = {"convolutions": 0.4, "matrix products": 0.1, "pooling": 0.3, "copies": 0.2}
 
@@ -28,7 +39,8 @@ def bench(group, *seconds, **facts):
 
 
 def sources(*benches, race=None, work=1e12, **more):
-    results = {"benchmarks": list(benches), **more}
+    known = {"machine_info": {"processor": "a processor", "cpus": 2}}
+    results = {"benchmarks": list(benches), **known, **more}
     return outcomes.Sources(results, race or {}, lambda _: work)
 
 
@@ -71,8 +83,8 @@ def test_a_goal_beyond_the_machine_is_told_from_one_within():
     )
     within = outcomes.training("net", 5.0, sources(*ladder(2.0), product(100.0), step()))
     assert within.distance == (
-        "It takes 50 GFLOP/s, 50% of the fastest product of matrices in bfloat16. Of a profiled "
-        "step: convolutions 40%, pooling 30%, copies 20%, matrix products 10%."
+        "It takes 50 GFLOP/s, 50% of the fastest product of matrices in bfloat16. Of a step of "
+        "+ bfloat16: convolutions 40%, pooling 30%, copies 20%, matrix products 10%."
     )
 
 
@@ -119,8 +131,8 @@ def test_choosing_is_held_against_the_fastest_of_all_at_each_size():
         *(method("peer", 1.0), chooser(1.2), method("theory fft", 1.1)),
         *(method("peer", 2.0, taps=9), chooser(2.0, taps=9), method("theory fft", 2.0, taps=9)),
     )
-    median = outcomes.choosing("convolution", 1.05, statistics.median, found)
-    worst = outcomes.choosing("convolution", 1.5, max, found)
+    median = outcomes.choosing("convolution", statistics.median, 1.05, found)
+    worst = outcomes.choosing("convolution", max, 1.5, found)
     assert (median.measured, median.reached) == ("1.10 over 2 sizes", False)
     assert (worst.measured, worst.reached) == ("1.20 over 2 sizes", True)
     assert worst.distance == "Worst with 64 samples and 3 taps: 1.20."
@@ -133,8 +145,8 @@ def test_what_the_shipped_costs_choose_is_another_method_or_the_same():
     absent = outcomes.shipped(
         "convolution", 1.25, sources(*peers, chooser(1.2, shipped="overlap-add"))
     )
-    assert (same.measured, same.reached) == ("1.20 over 1 sizes", True)
-    assert (other.measured, other.reached) == ("3.00 over 1 sizes", False)
+    assert (same.measured, same.reached) == ("1.20 over 1 size", True)
+    assert (other.measured, other.reached) == ("3.00 over 1 size", False)
     assert (absent.measured, absent.reached) == ("not measured at every size", False)
 
 
@@ -178,6 +190,18 @@ def test_singular_values_are_timed_for_the_layer_of_the_goal():
 # The race and the benches
 
 
+class Run(NamedTuple):
+    """A recipe of the race with a single result, which is itself."""
+
+    six: float
+    one: float
+    seconds: float
+    machine = ("a processor", 2)
+
+    def __iter__(self):
+        yield self
+
+
 @pytest.fixture
 def race(monkeypatch):
     """Let a recipe's summary be made up: mean of six views and of one, seconds."""
@@ -185,12 +209,15 @@ def race(monkeypatch):
     def summary(results, views):
         mean = results.six if views == 6 else results.one
         return SimpleNamespace(
-            mean=mean, median_seconds=results.seconds, above=lambda target: mean > target
+            mean=mean,
+            interval=Interval(mean - 0.002, mean + 0.002),
+            median_seconds=results.seconds,
+            above=lambda target: mean > target,
         )
 
     monkeypatch.setattr(outcomes, "summary", summary)
     return {
-        name: SimpleNamespace(six=six, one=one, seconds=seconds)
+        name: Run(six, one, seconds)
         for name, six, one, seconds in (
             ("whole", 0.81, 0.79, 10.0),
             ("longer", 0.84, 0.82, 30.0),
@@ -201,9 +228,11 @@ def race(monkeypatch):
 
 
 def test_the_race_is_above_its_target_or_not(race):
-    assert outcomes.race(6, sources(race=race)) == outcomes.Outcome("81.00% in 10.0 s", True)
-    assert not outcomes.race(1, sources(race=race)).reached
-    assert outcomes.race(6, sources()) is None
+    assert outcomes.race(6, 0.8026, sources(race=race)) == outcomes.Outcome(
+        "81.00 ± 0.20 % in 10.0 s", True
+    )
+    assert not outcomes.race(1, 0.8026, sources(race=race)).reached
+    assert outcomes.race(6, 0.8026, sources()) is None
 
 
 def test_with_one_view_the_fastest_recipe_above_the_target_counts(race):
@@ -211,33 +240,95 @@ def test_with_one_view_the_fastest_recipe_above_the_target_counts(race):
     assert (found.measured, found.reached) == ("30.0 s", False)
     assert found.distance == (
         "The fastest recipe whose whole interval is above would have to run at 1,000 GFLOP/s, 200% "
-        "of the product of matrices."
+        "of the fastest product of matrices in bfloat16."
     )
     assert outcomes.single_view(30, sources(race=race)).reached
 
 
 def test_the_most_accurate_recipe_within_the_time_counts(race):
     found = outcomes.most_accurate(75, 0.9, sources(product(500.0), race=race, work=6e12))
-    assert (found.measured, found.reached) == ("87.00% in 60.0 s", False)
+    assert (found.measured, found.reached) == ("87.00 ± 0.20 % in 60.0 s", False)
     assert found.distance == (
-        "3.0 points are missing. It ran at 100 GFLOP/s, 20% of the fastest product of matrices."
+        "3.0 points are missing. It ran at 100 GFLOP/s, 20% of the fastest product of matrices in "
+        "bfloat16."
     )
     assert outcomes.most_accurate(100, 0.9, sources(race=race)).reached
 
 
 def test_only_a_default_run_says_how_long_a_default_run_takes():
-    assert outcomes.default_run(240, sources(scale="default", seconds=200.0)) == outcomes.Outcome(
-        "3.3 minutes", True
-    )
-    assert not outcomes.default_run(240, sources(scale="default", seconds=241.0)).reached
-    assert outcomes.default_run(240, sources(scale="full", seconds=200.0)) is None
+    def took(seconds, scale="default", whole=True, cpus=2):
+        run = sources(scale=scale, seconds=seconds, whole=whole, machine_info={"cpus": cpus})
+        return outcomes.default_run(240, run)
+
+    assert took(200.0) == outcomes.Outcome("3.3 minutes", True)
+    assert not took(241.0).reached
+    assert took(200.0, scale="full") is None
+    assert took(200.0, whole=False) is None
+    assert took(200.0, cpus=16) is None
 
 
 def test_every_goal_of_a_gpu_says_that_it_needs_one_and_every_other_is_measured():
     for goals in speed_goals.GOALS.values():
         for goal in goals:
             assert (goal.need == "") == (goal.outcome is not speed_goals.Goal.outcome), goal.what
-            assert goal.outcome(sources()) is None
+            assert goal.outcome(goal.aim, sources()) is None
+
+
+def test_every_goal_without_a_need_has_an_outcome_in_the_stored_run():
+    results = bench_results.load(ROOT / "docs" / "results" / "bench.json")
+    store = ROOT / "docs" / "results"
+    names = {entry.settings: name for name, entry in RECIPES.items()}
+    race = {}
+    for result in Results(store).all():
+        race.setdefault(names[result.settings], []).append(result)
+    stored = outcomes.Sources(results, race, lambda _: 1e12)
+    for goals in speed_goals.GOALS.values():
+        for goal in goals:
+            assert goal.need or goal.outcome(goal.aim, stored) is not None, goal.what
+
+
+def test_the_names_that_goals_ask_for_are_those_of_the_benches():
+    assert outcomes.TUTORIAL in LADDER
+    assert set(outcomes.LAST_RUNGS.values()) <= LADDER.keys()
+    assert outcomes.FLEET == FLEET
+    assert speed_goals._LAST_RUNG.keys() == NETWORKS.keys()
+
+
+def test_facts_that_an_older_run_lacks_are_named():
+    stale = chooser(1.2)
+    del stale["extra_info"]["chosen_as_shipped"]
+    with pytest.raises(ValueError, match="lack the fact 'chosen_as_shipped'"):
+        outcomes.shipped("convolution", 1.25, sources(stale))
+
+
+def test_a_layer_that_was_timed_without_peers_says_nothing():
+    ours = [
+        bench("spectrum, x", 1.0, method=name, channels=64, cells=1024)
+        for name in ("theory", "theory, one thread")
+    ]
+    assert outcomes.spectrum(0.075, sources(*ours)) is None
+
+
+def test_the_race_is_held_against_products_on_its_own_processor_only(race):
+    elsewhere = sources(product(500.0), race=race, machine_info={"processor": "another", "cpus": 2})
+    assert outcomes.single_view(6, elsewhere).distance.endswith("at 167 GFLOP/s.")
+
+
+def test_goals_are_shown_before_there_is_a_run(tmp_path):
+    unmeasured = outcomes.Sources(_stored(tmp_path / "none.json"), {}, lambda _: 1e12)
+    for goals in speed_goals.GOALS.values():
+        assert [goal.outcome(goal.aim, unmeasured) for goal in goals] == [None] * len(goals)
+
+
+def test_an_aim_is_said_in_its_unit():
+    said = {
+        goal.what: goal.said(goal.aim) for goals in speed_goals.GOALS.values() for goal in goals
+    }
+    assert said["mnist-2017, beside the tutorial’s loop"] == "3.6×"
+    assert said["all singular values, 64 to 64 channels, 32×32"] == "75 ms"
+    assert said["a default run on two cores"] == "4 minutes"
+    assert said["accuracy above which the whole interval lies, 6 views"] == "80.26 %"
+    assert said["the same with one view of each image"] == "6 s"
 
 
 def test_the_bars_of_a_step_add_up_to_the_whole():

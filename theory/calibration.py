@@ -1,6 +1,6 @@
 """Measure what the parts of the methods cost on this machine, and keep it for `method="auto"`.
 
-Nothing calibrates by itself. Call `calibrate` once, which takes a few seconds, while the machine
+Nothing calibrates by itself. Call `calibrate` once, which takes about ten seconds, while the machine
 has nothing else to do.
 """
 

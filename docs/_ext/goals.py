@@ -18,6 +18,7 @@ from _ext.race import operations, runs_of
 from _ext.tables import Cell, table
 
 if TYPE_CHECKING:
+    from bench_results import Results
     from speed_goals import Goal
     from sphinx.application import Sphinx
     from sphinx.util.typing import ExtensionMetadata
@@ -36,7 +37,7 @@ class GoalsDirective(SphinxDirective):
             raise ExtensionError(f"no goals of {chapter!r}; known: {', '.join(GOALS)}")
         race = runs_of(Path(self.config.convlaws_race))
         try:
-            results = bench_results.load(benches.STORED)
+            results = _stored(benches.STORED)
             sources = Sources(results, race, lambda found: operations(found[0].settings))
             rows = [_row(goal, sources) for goal in GOALS[chapter]]
         except (OSError, ValueError) as error:
@@ -44,14 +45,20 @@ class GoalsDirective(SphinxDirective):
         return [table(["what", "goal", "measured", "", "how far away, and why"], rows)]
 
 
+def _stored(path: Path) -> Results:
+    """Return the stored results; none of any bench where there was no run yet."""
+    return bench_results.load(path) if path.exists() else {"benchmarks": []}
+
+
 def _row(goal: Goal, sources: Sources) -> list[Cell]:
-    found = goal.outcome(sources)
+    found = goal.outcome(goal.aim, sources)
+    aim = goal.said(goal.aim)
     if found is None:
         why = f"It needs {goal.need}." if goal.need else "It is not in the stored run."
-        return [goal.what, goal.aim, "–", chip("not_run"), why]
+        return [goal.what, aim, "–", chip("not_run"), why]
     verdict = chip("reached" if found.reached else "not_reached")
     why = "" if found.reached else found.distance
-    return [goal.what, goal.aim, found.measured, verdict, why]
+    return [goal.what, aim, found.measured, verdict, why]
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
