@@ -65,7 +65,7 @@ LONGEST_CALL = {"smoke": 5.0, "default": 0.2, "full": 5.0}
 LARGEST_CALL = 4
 """GiB; a method is left out where one call would take more memory."""
 
-BUDGET = {"default": 0.12, "full": 1.0}
+BUDGET = {"default": 0.08, "full": 1.0}
 """Seconds for the rounds of one method, of which there are a few at least."""
 
 CLOCK = Replay()

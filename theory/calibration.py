@@ -1,7 +1,7 @@
 """Measure what the parts of the methods cost on this machine, and keep it for `method="auto"`.
 
-Nothing calibrates by itself. Call `calibrate` once, which takes about ten seconds, while the machine
-has nothing else to do.
+Nothing calibrates by itself. Call `calibrate` once, for about ten seconds in which the machine has
+nothing else to do.
 """
 
 from __future__ import annotations
