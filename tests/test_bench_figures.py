@@ -279,8 +279,8 @@ def test_goals_are_shown_reached_not_reached_and_not_run(build_page, store):
     store(results(*ladder, *training("tp1-cnn", ["tutorial loop", "+ bfloat16"]), gemm))
     page = build_page("```{goals} training\n```\n", "_ext.goals")
     assert "3-filters, beside the tutorial’s loop 2.69× 3.00× reached" in page
-    assert "tp1-cnn, beside the tutorial’s loop 5.0× 2.00× not reached It takes 250 GFLOP/s" in page
-    assert "80.26 % on CIFAR-10 1 s of training – not run yet It needs a GPU." in page
+    assert "tp1-cnn, beside the tutorial’s loop 5× 2.00× not reached It takes 250 GFLOP/s" in page
+    assert "training to 80.26 % on CIFAR-10 1 s – not run yet It needs a GPU." in page
     assert "mnist-2017, beside the tutorial’s loop 3.6× – not run yet It is not in" in page
 
 
