@@ -226,11 +226,14 @@ def test_a_wrong_call_is_explained(convlaws, arguments):
     assert "Usage" in err
 
 
-def test_ctrl_c_keeps_what_is_finished(tmp_path):
-    """The second seed is interrupted; the first one's record stays and no traceback is shown."""
+@pytest.mark.parametrize(
+    ("sent", "executor"), [(signal.SIGINT, "serial"), (signal.SIGTERM, "processes")]
+)
+def test_ctrl_c_and_sigterm_keep_what_is_finished(tmp_path, sent, executor):
+    """A later seed is interrupted; the first one's record stays and no traceback is shown."""
     command = [sys.executable, "-m", "experiments", "run", "digits", "two-conv", "--seeds", "50"]
     process = subprocess.Popen(
-        [*command, "--threads", "1", "--store", str(tmp_path)],
+        [*command, "--threads", "1", "--store", str(tmp_path), "--executor", executor],
         cwd=_ROOT,
         env={key: value for key, value in os.environ.items() if key != DATA_VARIABLE},
         stderr=subprocess.PIPE,
@@ -239,11 +242,12 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
     deadline = time.monotonic() + 240
     while not list(tmp_path.glob("digits/*.json")) and time.monotonic() < deadline:
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + sent
     assert "interrupted; finished runs are kept" in errors
     assert "Traceback" not in errors
+    assert "leaked" not in errors
     assert 1 <= len(list(tmp_path.glob("digits/*.json"))) < 50
     assert not list(tmp_path.rglob("*.partial"))
 

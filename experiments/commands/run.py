@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +18,7 @@ from experiments.records import DEFAULT_STORE, Store
 from experiments.variants import home, variant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from experiments import executors
     from experiments.datasets import Dataset
@@ -149,20 +151,35 @@ def run(
         )
         try:
             layouts = _layouts(todo, data_root) if by_layout else None
-            with progress(todo, common.err):
+            with _ended_by_sigterm_too(), progress(todo, common.err):
                 if layouts is None:
                     sweep.sweep(todo, pool, fleet)
                 else:
                     layout.carry_out(layouts)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             common.err.print(
                 "interrupted; finished runs are kept, the same command goes on from there"
             )
-            raise typer.Exit(130) from None
+            number = interrupt.args[0] if interrupt.args else signal.SIGINT
+            raise typer.Exit(128 + number) from None
     if as_json:
         common.print_json(
             {"report": study.name, "store": str(store), "runs": len(runs), "ran": len(todo)}
         )
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm_too() -> Iterator[None]:
+    """Let SIGTERM, with which batch systems end a job, end the runs as Ctrl-C does."""
+
+    def end(number: int, _: object) -> None:
+        raise KeyboardInterrupt(number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _leave_to_auto(settings: Mapping[str, int | None]) -> None:
