@@ -328,7 +328,7 @@ def test_an_aim_is_said_in_its_unit():
     assert said["all singular values, 64 to 64 channels, 32×32"] == "75 ms"
     assert said["a default run on two cores"] == "4 minutes"
     assert said["accuracy above which the whole interval lies, 6 views"] == "80.26 %"
-    assert said["the same with one view of each image"] == "6 s"
+    assert said["training until the whole interval lies above that, 1 view"] == "6 s"
 
 
 def test_the_bars_of_a_step_add_up_to_the_whole():
