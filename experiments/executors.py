@@ -117,10 +117,17 @@ class _ProcessExecutor(ProcessPoolExecutor):
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> bool | None:
-        if exc_type is not None:  # a run in progress may have hours to go
-            for worker in list((self._processes or {}).values()):
-                worker.terminate()
-        return super().__exit__(exc_type, exc_value, traceback)
+        if exc_type is None:
+            return super().__exit__(exc_type, exc_value, traceback)
+        workers, manager = [*(self._processes or {}).values()], self._executor_manager_thread
+        # Told first, the thread that manages the workers does not take their end for a crash, of
+        # which it would inform futures that are cancelled already.
+        self.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:  # a run in progress may have hours to go
+            worker.terminate()
+        if manager is not None:
+            manager.join()
+        return None
 
 
 class _DaskExecutor(Executor):

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -386,6 +387,20 @@ def test_an_interrupt_ends_workers_at_once(tmp_path, slow_sweep, whole_group):
     assert errors.count("Traceback") <= 1  # the script's own KeyboardInterrupt; no worker's
     _wait_until_gone(workers)
     assert _epochs_recorded(tmp_path) == [1]
+
+
+def test_ended_workers_are_not_taken_for_a_crash(monkeypatch):
+    """Red where workers end before their manager knows why: it fails futures that are cancelled."""
+    unhandled = []
+    monkeypatch.setattr(threading, "excepthook", unhandled.append)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt), make_executor("processes", 2) as pool:
+            pool.submit(abs, -2).result()  # a worker is there
+            waiting = [pool.submit(time.sleep, 60) for _ in range(20)]
+            for future in waiting:
+                future.cancel()
+            raise KeyboardInterrupt
+    assert unhandled == []
 
 
 @linux

@@ -150,12 +150,13 @@ def run(
             soft_wrap=True,
         )
         try:
-            layouts = _layouts(todo, data_root) if by_layout else None
-            with _ended_by_sigterm_too(), progress(todo, common.err):
-                if layouts is None:
-                    sweep.sweep(todo, pool, fleet)
-                else:
-                    layout.carry_out(layouts)
+            with _ended_by_sigterm_too():
+                layouts = _layouts(todo, data_root) if by_layout else None
+                with progress(todo, common.err):
+                    if layouts is None:
+                        sweep.sweep(todo, pool, fleet)
+                    else:
+                        layout.carry_out(layouts)
         except KeyboardInterrupt as interrupt:
             common.err.print(
                 "interrupted; finished runs are kept, the same command goes on from there"
