@@ -1,4 +1,4 @@
-"""Auditing a network: what does it cost against depth, and what do other counters cost.
+"""Auditing a network: what does it cost against depth and size, and what do other counters cost.
 
 A row of convolutions of 3 x 3 and ReLUs, all without bias: there torchinfo, fvcore and torch's own
 counter of operations mean the same by a MAC, and have to count the same. They count and print
@@ -27,13 +27,20 @@ if TYPE_CHECKING:
     from benches.conftest import Measure
     from benches.probe import Probe
 
-DEPTHS = {"smoke": [2], "default": [2, 8, 32], "full": [2, 4, 8, 16, 32, 64, 128]}
-"""Convolutions, each followed by ReLU."""
+CASES = {
+    "smoke": [(2, 8)],
+    "default": [(2, 32), (8, 32), (32, 32), (8, 8), (8, 128)],
+    "full": [
+        *((depth, 32) for depth in (2, 4, 8, 16, 32, 64, 128)),
+        *((8, n) for n in (8, 16, 64, 128, 256)),
+    ],
+}
+"""Convolutions, each followed by ReLU, and cells along both axes."""
 
-BUDGET = {"smoke": 0.0, "default": 0.5, "full": 2.0}
+BUDGET = {"smoke": 0.0, "default": 0.25, "full": 2.0}
 """Seconds for the rounds of one bench."""
 
-CHANNELS, CELLS = 16, 32
+CHANNELS = 16
 
 
 @dataclass(frozen=True)
@@ -45,36 +52,36 @@ class Counter:
     library
         Whose it is.
     macs
-        From a network to its count for one input.
+        From a network and the cells along an axis to its count for one input.
     requires
         The module that must be installed.
     """
 
     library: str
-    macs: Callable[[nn.Module], int]
+    macs: Callable[[nn.Module, int], int]
     requires: str | None = None
 
 
-def _audit(network: nn.Module) -> int:
-    return audit(network, (CHANNELS, CELLS, CELLS)).macs
+def _audit(network: nn.Module, n: int) -> int:
+    return audit(network, (CHANNELS, n, n)).macs
 
 
-def _torch(network: nn.Module) -> int:
+def _torch(network: nn.Module, n: int) -> int:
     with FlopCounterMode(display=False) as counted, torch.no_grad():
-        network(_input())
+        network(_input(n))
     return counted.get_total_flops() // 2  # a multiply-add is two there
 
 
-def _torchinfo(network: nn.Module) -> int:
+def _torchinfo(network: nn.Module, n: int) -> int:
     import torchinfo
 
-    return torchinfo.summary(network, input_data=_input(), verbose=0).total_mult_adds
+    return torchinfo.summary(network, input_data=_input(n), verbose=0).total_mult_adds
 
 
-def _fvcore(network: nn.Module) -> int:
+def _fvcore(network: nn.Module, n: int) -> int:
     from fvcore.nn import FlopCountAnalysis
 
-    analysis = FlopCountAnalysis(network, _input())
+    analysis = FlopCountAnalysis(network, _input(n))
     return int(analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).total())
 
 
@@ -87,12 +94,12 @@ COUNTERS = {
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run every counter at one depth before going on to the next."""
+    """Run every counter on one network before going on to the next."""
     metafunc.parametrize(
-        ("depth", "name"),
+        ("depth", "n", "name"),
         [
-            pytest.param(depth, name, id=f"depth={depth}, {name}")
-            for depth in DEPTHS[metafunc.config.getoption("scale")]
+            pytest.param(depth, n, name, id=f"depth={depth}, n={n}, {name}")
+            for depth, n in CASES[metafunc.config.getoption("scale")]
             for name in COUNTERS
         ],
     )
@@ -100,25 +107,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.jit, which fvcore traces with
 def test_audit(
-    depth: int, name: str, scale: str, probe: Callable[..., Probe], measure: Measure
+    depth: int, n: int, name: str, scale: str, probe: Callable[..., Probe], measure: Measure
 ) -> None:
     counter = COUNTERS[name]
     if counter.requires and importlib.util.find_spec(counter.requires) is None:
         pytest.skip(f"{counter.requires} is not installed: it comes with the extra 'peers'")
     network = _network(depth)
-    counter.macs(network)  # the first call imports
-    first = probe(lambda: counter.macs(network))
-    exact = depth * 9 * CHANNELS**2 * CELLS**2
+    counter.macs(network, n)  # the first call imports
+    first = probe(lambda: counter.macs(network, n))
+    exact = depth * 9 * CHANNELS**2 * n**2
     assert first.result == exact, f"{name} counts {first.result} MACs, expected {exact}"
     measure(
-        lambda: counter.macs(network),
-        group=f"audit, depth {depth}",
+        lambda: counter.macs(network, n),
+        group=f"audit, depth {depth}, {n} x {n}",
         rounds=rounds_within(BUDGET[scale], first.seconds),
         peak_memory_bytes=first.peak_memory_bytes,
         bytes=sum(weight.nbytes for weight in network.parameters()),
         method=name,
         library=counter.library,
         depth=depth,
+        cells=n**2,
         macs=exact,
     )
 
@@ -130,5 +138,5 @@ def _network(depth: int) -> nn.Sequential:
     return nn.Sequential(*layers).eval()
 
 
-def _input() -> torch.Tensor:
-    return torch.zeros(1, CHANNELS, CELLS, CELLS)
+def _input(n: int) -> torch.Tensor:
+    return torch.zeros(1, CHANNELS, n, n)

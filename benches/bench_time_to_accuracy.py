@@ -21,7 +21,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benches.ladder import LADDER, epoch_of
-from benches.turns import Replay, finished
+from benches.turns import Replay, finished, take_turns
 from experiments import catalog, speed
 
 if TYPE_CHECKING:
@@ -80,13 +80,18 @@ def _seconds(device: str, scale: str) -> dict[str, list[float]]:
     seconds: dict[str, list[float]] = {name: [] for name in NAMES}
     engine = _engine(images[: speed.WHOLE.batch], labels[: speed.WHOLE.batch], device)
     engine()  # fills caches
-    for _ in range(ROUNDS[scale]):
-        for name, settings in RACE.items():
-            seconds[name] += _steps(settings, images, labels, device)
+
+    def race(name: str) -> None:
+        seconds[name] += _steps(RACE[name], images, labels, device)
+
+    def engine_steps() -> None:
         for _ in range(STEPS[scale]):
             started = time.perf_counter()
             engine()
             seconds[ENGINE_NAME].append(time.perf_counter() - started)
+
+    calls = {name: partial(race, name) for name in RACE} | {ENGINE_NAME: engine_steps}
+    take_turns(calls, rounds=ROUNDS[scale], device=device)
     return seconds
 
 

@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -236,6 +237,8 @@ def measure(benchmark: BenchmarkFixture) -> Measure:
     ) -> None:
         benchmark.group = group
         benchmark.pedantic(finished(call, device), rounds=rounds, iterations=iterations)
+        if facts.get("library", "theory") != "theory":  # ours is what the commit says
+            facts["library_version"] = _version(facts["library"])
         benchmark.extra_info.update(
             **facts,
             device=device,
@@ -254,6 +257,10 @@ def measure(benchmark: BenchmarkFixture) -> Measure:
                 benchmark.extra_info["images_per_second"] = facts["images"] / seconds
 
     return run
+
+
+def _version(library: str) -> str:
+    return metadata.version("torch" if library == "PyTorch" else library)
 
 
 def _skips(bench: pytest.Function) -> bool:

@@ -49,7 +49,10 @@ CURVES = {
         _methods(("cells",), "cells of the input", filters=16),
         _methods(("depth",), "convolutions in a row", filters=4),
     ],
-    "audit": [_methods(("depth",), "convolutions in a row")],
+    "audit": [
+        _methods(("depth",), "convolutions in a row", cells=32**2),
+        _methods(("cells",), "cells of a map", depth=8),
+    ],
 }
 """The questions that are answered by time against size."""
 
