@@ -42,6 +42,9 @@ _COLUMNS = {
     "claimed": 18,
     "verdict": 15,
 }
+SEEDS_TO_DECIDE = 5
+"""Whoever wants to rely on a verdict has at least so many behind it."""
+
 _NOTE = (
     "measured: mean over n seeds ± 95 % t-interval over seeds, and for a test accuracy ± 95 % "
     "binomial interval of the test set. next run: 95 % prediction interval for one further run, "
@@ -68,16 +71,18 @@ def report_table(
     claims = [part for verdict in verdicts for part in _claim(verdict)]
     tally: list[RenderableType] = [_tally(study, verdicts), Text()]
     missing = _not_run(study, verdicts, store)
-    return Group(title, Text(), *claims, *tally, *missing, Text(_NOTE, "dim"))
+    few = _by_few_seeds(study, verdicts)
+    return Group(title, Text(), *claims, *tally, *missing, *few, Text(_NOTE, "dim"))
 
 
 def report_data(verdicts: Sequence[ClaimVerdict]) -> list[dict[str, Any]]:
     """Return one JSON-ready entry for each part of each claim under each completion.
 
-    ``interval`` is the one that decided the verdict, ``claim_verdict`` the verdict of the whole
-    claim. Accuracies are fractions of 1, losses are in nats; null stands for what is not known.
+    ``interval`` is the one that decided the verdict; ``claim_verdict`` is that of the whole claim,
+    ``claim_reason`` why, and ``deciding_seeds`` how many seeds it rests on. Accuracies are
+    fractions of 1, losses are in nats; null stands for what is not known.
     """
-    return [_entry(finding, claim.verdict) for claim in verdicts for finding in claim.findings]
+    return [_entry(finding, claim) for claim in verdicts for finding in claim.findings]
 
 
 def how_to_run(study: Study, store: Path = DEFAULT_STORE, recipe: Recipe | None = None) -> str:
@@ -134,14 +139,14 @@ def recipe_summary(
 def _claim(claim: ClaimVerdict) -> list[RenderableType]:
     lines: list[RenderableType] = [Text(claim.claim, "bold")]
     overall = Text.assemble("  → ", _verdict(claim.verdict))
-    if claim.needs or claim.verdict != "not_run":
+    if claim.needs or claim.verdict != "not_run":  # which records are missing is said at the end
         overall.append(f" ({claim.reason})", "dim")
     if claim.verdict != "not_run":
         parts: dict[str, list[Finding]] = {}
         for finding in claim.findings:
-            parts.setdefault(finding.quantity, []).append(finding)
-        for index, (quantity, findings) in enumerate(parts.items()):
-            lines += [Text(f"  {quantity}", "italic"), _part(findings, show_header=index == 0)]
+            parts.setdefault(finding.what, []).append(finding)
+        for index, (what, findings) in enumerate(parts.items()):
+            lines += [Text(f"  {what}", "italic"), _part(findings, show_header=index == 0)]
             lines += [
                 Text(f"    {finding.completion}: {finding.reason}", "dim")
                 for finding in findings
@@ -207,13 +212,28 @@ def _not_run(study: Study, verdicts: Sequence[ClaimVerdict], store: Path) -> lis
     return [Text(advice, "yellow"), Text()]
 
 
-def _entry(finding: Finding, claim_verdict: Verdict) -> dict[str, Any]:
+def _by_few_seeds(study: Study, verdicts: Sequence[ClaimVerdict]) -> list[Text]:
+    few = [
+        f"{claim.claim.removeprefix(f'{study.name}-')} ({seeds})"
+        for claim in verdicts
+        if (seeds := claim.deciding_seeds) is not None and seeds < SEEDS_TO_DECIDE
+    ]
+    if not few:
+        return []
+    told = f"decided by fewer than {SEEDS_TO_DECIDE} seeds, so far: {', '.join(few)}"
+    return [Text(told, "yellow"), Text()]
+
+
+def _entry(finding: Finding, claim: ClaimVerdict) -> dict[str, Any]:
     return {
         "claim": finding.claim,
-        "claim_verdict": claim_verdict,
+        "claim_verdict": claim.verdict,
+        "claim_reason": claim.reason,
+        "deciding_seeds": claim.deciding_seeds,
         "verdict": finding.verdict,
         "reason": finding.reason,
         "completion": finding.completion,
+        "reading": finding.reading,
         "quantity": finding.quantity,
         "unit": finding.unit,
         "expected": finding.expected,

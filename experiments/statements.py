@@ -1,7 +1,9 @@
 """A claim as a statement about a measured quantity, and what decides it.
 
 A statement is written beside the recipes, before the runs. A claim with several parts has several
-statements. Each is judged on the values of all seeds under one completion:
+statements. Where a report leaves open what it measured, and not only what it ran, a part has
+several readings, each a statement with a name. Each is judged on the values of all seeds under one
+completion:
 
 ``reproduced`` or ``not_reproduced``
     The error bars leave no doubt.
@@ -18,7 +20,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -44,10 +46,19 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Statement(ABC):
-    """One part of a claim: what is measured, and (in the subclass) what is said about it."""
+    """One part of a claim: what is measured, and (in the subclass) what is said about it.
+
+    Parameters
+    ----------
+    claim, quantity
+        Whose part it is, and what is measured.
+    reading
+        The name of a reading of the claim; a part without one belongs to all of them.
+    """
 
     claim: str
     quantity: Quantity
+    reading: str = field(default="", kw_only=True)
 
     @property
     def reported(self) -> float | None:

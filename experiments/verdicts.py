@@ -26,8 +26,8 @@ class Finding:
 
     Parameters
     ----------
-    claim, completion
-        What was judged, and under which completion.
+    claim, completion, reading
+        What was judged, under which completion, and in which reading; "" where it is part of all.
     quantity, unit
         What was measured; accuracies are fractions of 1, losses are in nats.
     expected
@@ -50,12 +50,15 @@ class Finding:
         The recipes without a record; the verdict is then ``not_run``.
     need
         What a run of those needs, where a study runs them only on request; else empty.
+    seedless
+        Whether the quantity is the same for every seed.
     records
         The files behind the measurement, relative to the store.
     """
 
     claim: str
     completion: str
+    reading: str
     quantity: str
     unit: Unit
     expected: str
@@ -69,7 +72,13 @@ class Finding:
     reason: str
     missing: tuple[str, ...]
     need: str
+    seedless: bool
     records: tuple[str, ...]
+
+    @property
+    def what(self) -> str:
+        """What was measured, and in which reading, for people."""
+        return f"{self.quantity} (reading: {self.reading})" if self.reading else self.quantity
 
     @property
     def next_run(self) -> str:
@@ -81,30 +90,40 @@ class Finding:
 
 @dataclass(frozen=True)
 class ClaimVerdict:
-    """A claim's verdict over all completions, and the findings behind it.
+    """A claim's verdict over all completions and readings, and the findings behind it.
 
-    ``reproduced`` if under some one completion every part is; ``not_reproduced`` if under every
-    completion some part is refuted; ``not_run`` if no completion has its runs; else ``undecided``.
+    ``reproduced`` if in some reading under some completion every part is; ``not_reproduced`` if in
+    every reading under every completion some part is refuted; ``not_run`` if there are no runs for
+    any; else ``undecided``.
     """
 
     claim: str
     findings: tuple[Finding, ...]
 
     @property
+    def by_reading(self) -> dict[tuple[str, str], Verdict]:
+        """The conjunction of the claim's parts under each completion in each reading."""
+        completions = dict.fromkeys(finding.completion for finding in self.findings)
+        return {
+            (completion, reading): _conjunction(
+                [part.verdict for part in self._parts(completion, reading)]
+            )
+            for completion in completions
+            for reading in self._readings
+        }
+
+    @property
     def by_completion(self) -> dict[str, Verdict]:
-        """The conjunction of the claim's parts under each completion."""
-        parts: dict[str, list[Verdict]] = {}
-        for finding in self.findings:
-            parts.setdefault(finding.completion, []).append(finding.verdict)
-        return {completion: _conjunction(verdicts) for completion, verdicts in parts.items()}
+        """The claim's verdict under each completion, whichever its reading."""
+        verdicts: dict[str, list[Verdict]] = {}
+        for (completion, _), verdict in self.by_reading.items():
+            verdicts.setdefault(completion, []).append(verdict)
+        return {completion: _disjunction(each) for completion, each in verdicts.items()}
 
     @property
     def verdict(self) -> Verdict:
         """The claim's verdict."""
-        verdicts = set(self.by_completion.values())
-        if "reproduced" in verdicts:
-            return "reproduced"
-        return verdicts.pop() if len(verdicts) == 1 else "undecided"
+        return _disjunction(list(self.by_reading.values()))
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -113,20 +132,67 @@ class ClaimVerdict:
 
     @property
     def reason(self) -> str:
-        """Which completions came out how; what runs that are made on request need."""
+        """Which completions came out how; what was not run, or what runs on request need."""
         if self.needs:
             return f"needs {'; '.join(self.needs)}"
-        groups: dict[Verdict, list[str]] = {}
-        for completion, verdict in self.by_completion.items():
-            groups.setdefault(verdict, []).append(completion)
-        if len(self.by_completion) == 1:
+        if self.verdict == "not_run":
+            missing = dict.fromkeys(name for finding in self.findings for name in finding.missing)
+            return f"no records of {', '.join(missing)}"
+        groups: dict[Verdict, dict[str, list[str]]] = {}
+        for (completion, reading), verdict in self.by_reading.items():
+            groups.setdefault(verdict, {}).setdefault(completion, []).append(reading)
+        if len(self.by_reading) == 1:
             return "under the one completion there is"
         if len(groups) == 1:
-            return "under every completion"
-        return "; ".join(
-            f"{verdict.replace('_', ' ')} under {', '.join(completions)}"
-            for verdict, completions in groups.items()
+            return "under every completion" + " in every reading" * any(self._readings)
+        told = (
+            (verdict, ", ".join(self._named(*one) for one in each.items()))
+            for verdict, each in groups.items()
         )
+        return "; ".join(f"{verdict.replace('_', ' ')} under {names}" for verdict, names in told)
+
+    @property
+    def deciding_seeds(self) -> int | None:
+        """How many seeds the verdict rests on; None where it is open, or no seed changes it.
+
+        Of what reproduces the claim, the way with most seeds counts, and of its parts the one with
+        fewest; of what refutes it, each part that would be enough, and the way with fewest.
+        """
+        if self.verdict not in ("reproduced", "not_reproduced"):
+            return None
+        fewest = min if self.verdict == "reproduced" else max
+        seeds = [
+            fewest(found)
+            for way, verdict in self.by_reading.items()
+            if verdict == self.verdict
+            for found in [
+                [
+                    len(part.seeds)
+                    for part in self._parts(*way)
+                    if part.verdict == self.verdict and not part.seedless
+                ]
+            ]
+            if found
+        ]
+        return (max if self.verdict == "reproduced" else min)(seeds, default=None)
+
+    def _parts(self, completion: str, reading: str) -> list[Finding]:
+        return [
+            finding
+            for finding in self.findings
+            if finding.completion == completion and finding.reading in ("", reading)
+        ]
+
+    @property
+    def _readings(self) -> list[str]:
+        named = dict.fromkeys(finding.reading for finding in self.findings if finding.reading)
+        return [*named] or [""]
+
+    def _named(self, completion: str, readings: Sequence[str]) -> str:
+        """Name a completion, and readings of it unless they are all there are."""
+        if len(readings) == len(self._readings):
+            return completion
+        return f"{completion} ({', '.join(readings)})"
 
 
 def judge(study: Study, records: Iterable[Record]) -> tuple[ClaimVerdict, ...]:
@@ -192,7 +258,8 @@ def _find(
     used = [runs[role][seed] for role in quantity.reads for seed in values]
     test_images = used[0].test_size if used else 0
     if missing:
-        judgement = Judgement("not_run", None, f"no records of {', '.join(missing)}")
+        needs = f"; needs {need}" if need else ""
+        judgement = Judgement("not_run", None, f"no records of {', '.join(missing)}{needs}")
     else:
         judgement = statement.judge(list(values.values()), test_images)
     measured = float(np.mean(list(values.values()))) if values else math.nan
@@ -200,6 +267,7 @@ def _find(
     return Finding(
         claim=statement.claim,
         completion=completion,
+        reading=statement.reading,
         quantity=str(quantity),
         unit=quantity.unit,
         expected=statement.expected,
@@ -215,8 +283,15 @@ def _find(
         reason=judgement.reason,
         missing=missing,
         need=need,
+        seedless=quantity.seedless,
         records=tuple(record.place.as_posix() for record in used),
     )
+
+
+def _disjunction(verdicts: Sequence[Verdict]) -> Verdict:
+    if "reproduced" in verdicts:
+        return "reproduced"
+    return verdicts[0] if len(set(verdicts)) == 1 else "undecided"
 
 
 def _conjunction(verdicts: Sequence[Verdict]) -> Verdict:

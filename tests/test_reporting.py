@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import re
@@ -387,3 +388,25 @@ def test_more_labels_than_colours_are_refused(make_record) -> None:
 def test_a_label_without_records_is_named() -> None:
     with pytest.raises(ValueError, match="no records to draw for 'linear'"):
         figures.draw_curves({"linear": []})
+
+
+def test_verdicts_by_few_seeds_are_listed(records):
+    """Three seeds decide what they decide; with two more of each nothing is listed."""
+    text = rendered(report_table(STUDY, judge(STUDY, records)))
+    decided = [claim for claim in judge(STUDY, records) if claim.deciding_seeds is not None]
+    assert decided
+    assert {claim.deciding_seeds for claim in decided} <= {2, 3}
+    assert "decided by fewer than 5 seeds, so far:" in text
+    more = [dataclasses.replace(record, seed=record.seed + 3) for record in records]
+    whole = judge(STUDY, records + more)
+    assert "decided by fewer" not in rendered(report_table(STUDY, whole))
+    entries = report_data(whole)
+    assert {entry["deciding_seeds"] for entry in entries} <= {None, 5, 6}
+    assert all(entry["claim_reason"] for entry in entries)
+
+
+def test_what_is_not_run_says_what_it_needs_to_programs_too():
+    lacking = study("assignment-3")
+    reasons = {entry["claim"]: entry["reason"] for entry in report_data(judge(lacking, []))}
+    assert "needs a GPU" in reasons["assignment-3-4a-accuracy"]
+    assert reasons["assignment-3-3e-best"] == "no records of best.sgd"

@@ -393,13 +393,17 @@ def test_ended_workers_are_not_taken_for_a_crash(monkeypatch):
     """Red where workers end before their manager knows why: it fails futures that are cancelled."""
     unhandled = []
     monkeypatch.setattr(threading, "excepthook", unhandled.append)
-    for _ in range(3):
-        with pytest.raises(KeyboardInterrupt), make_executor("processes", 2) as pool:
+
+    def interrupted():
+        with make_executor("processes", 2) as pool:
             pool.submit(abs, -2).result()  # a worker is there
-            waiting = [pool.submit(time.sleep, 60) for _ in range(20)]
-            for future in waiting:
+            for future in [pool.submit(time.sleep, 60) for _ in range(20)]:
                 future.cancel()
             raise KeyboardInterrupt
+
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
     assert unhandled == []
 
 

@@ -113,7 +113,7 @@ def _measured(findings: Sequence[Finding], completions: int) -> nodes.container:
     rows: list[list[Cell]] = []
     for index, finding in enumerate(findings):
         cells = [finding.completion, *(column[index] for column in columns.values())]
-        first = [spanning(finding.quantity, completions)] if index % completions == 0 else []
+        first = [spanning(finding.what, completions)] if index % completions == 0 else []
         rows.append([*first, *cells, chip(finding.verdict)])
     return table(["measured", "under", *columns, "verdict"], rows, classes=["measured"])
 

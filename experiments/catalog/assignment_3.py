@@ -11,7 +11,9 @@ been no lower in three half-epochs in a row than before them.
 How the claims are read, where the report leaves it open:
 
 * The accuracies are those of the weights that early stopping keeps, of the lowest validation loss.
-  The training accuracy is then that on all 45,000 images, not flipped.
+  The training accuracy is then that on all 45,000 images, not flipped. In a second reading, those
+  of the networks of tasks 2 and 3 are of the last weights. (It was added after their runs had been
+  seen; changes are compared by the weights that are kept.)
 * How long training takes is the number of steps until it stops. What the report calls 7 epochs is
   its 5265 steps, in the eighth; a run of 5 epochs and one of 10 are told apart.
 * The setup of task 3 works if its networks fit the training images better than guessing does.
@@ -50,6 +52,7 @@ from experiments.quantities import (
     at_the_end,
     best_train_accuracy,
     difference,
+    final_train_accuracy,
     parameters,
     seconds_an_epoch,
     steps_taken,
@@ -163,9 +166,17 @@ def _divergence(role: str) -> Quantity:
 def _accuracies(
     claim: str, role: str, train: float, validation: float, test: float
 ) -> list[Statement]:
+    kept, last = "weights kept", "last weights"
     return [
-        Reported(claim, quantity(role), value, half_unit=0)
-        for quantity, value in ((_train, train), (_validation, validation), (_test, test))
+        Reported(claim, quantity, value, half_unit=0, reading=reading)
+        for reading, quantity, value in (
+            (kept, _train(role), train),
+            (kept, _validation(role), validation),
+            (kept, _test(role), test),
+            (last, final_train_accuracy(role), train),
+            (last, at_the_end("validation_accuracy", role), validation),
+            (last, at_the_end("test_accuracy", role), test),
+        )
     ]
 
 
