@@ -119,7 +119,8 @@ class _ProcessExecutor(ProcessPoolExecutor):
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> bool | None:
         if exc_type is None:
             return super().__exit__(exc_type, exc_value, traceback)
-        workers, manager = [*(self._processes or {}).values()], self._executor_manager_thread
+        workers = [*(self._processes or {}).values()]
+        manager: Any = self._executor_manager_thread
         # Told first, the thread that manages the workers does not take their end for a crash, of
         # which it would inform futures that are cancelled already.
         self.shutdown(wait=False, cancel_futures=True)

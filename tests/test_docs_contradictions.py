@@ -12,7 +12,8 @@ import pytest
 pytest.importorskip("sphinx", reason="the docs extra is not installed")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
 
-from _ext.contradictions import CONTRADICTIONS, draw, measurements
+from _ext.contradictions import Measurement, conclusion, draw, measurements
+from _ext.questions import CONTRADICTIONS, Contradiction, Side
 from sphinx.testing.util import SphinxTestApp
 
 from experiments.catalog import study
@@ -20,7 +21,7 @@ from experiments.figures import THEMES
 from experiments.records import Store
 from theory.ledger import claims
 
-LINEAR = CONTRADICTIONS["linear"]
+LINEAR = CONTRADICTIONS["linear"].sides
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def store(tmp_path, make_record):
 
 
 def test_every_side_can_be_measured_by_its_study() -> None:
-    for sides in CONTRADICTIONS.values():
+    for sides in (asked.sides for asked in CONTRADICTIONS.values()):
         assert len({side.report for side in sides}) > 1
         assert len({side.quantity.unit for side in sides}) == 1
         for side in sides:
@@ -53,14 +54,14 @@ def test_every_side_can_be_measured_by_its_study() -> None:
 
 def test_reported_numbers_are_those_of_the_ledger() -> None:
     ledger = claims()
-    (_, tp1), (nni, nn4i, _) = CONTRADICTIONS["batch-normalisation"], LINEAR
+    (_, tp1), (nni, nn4i, _) = CONTRADICTIONS["batch-normalisation"].sides, LINEAR
     before = ledger["tp1-cnn-q29-dropout"].reported["test"]
     assert tp1.reported == ledger["tp1-cnn-q34-bn"].reported["test"] - before
     linear = ledger["nni-2023-ex1-q2-linear-acc-37"].reported
     assert nni.reported == linear["nonlinear"] - linear["linear"]
     assert nn4i.reported == ledger["nn4i-2023-a1-q2-drop-15"].reported["drop"]
     few = ledger["mnist-2017-q4b-reduced"].reported
-    assert CONTRADICTIONS["size"][0].reported == few["baseline"] - few["test"]
+    assert CONTRADICTIONS["size"].sides[0].reported == few["baseline"] - few["test"]
 
 
 def test_sides_are_measured_from_records_and_name_what_is_missing(store) -> None:
@@ -130,3 +131,45 @@ def test_the_page_is_built_with_and_without_records(store, tmp_path) -> None:
     assert html.count("<img") == len(THEMES)
     assert "+50.0 pp" in html
     assert "python -m experiments run mnist-2017" in re.sub(r"<[^>]*>", "", html)
+
+
+def _concluded(*measured: tuple[str, str, tuple[float, ...]]) -> str:
+    """Conclude from the values of sides, each given by its report and what it measures."""
+    quantity = LINEAR[0].quantity
+    sides = [
+        Measurement(Side(report, what, quantity, ""), "sgd", values, ())
+        for report, what, values in measured
+    ]
+    return conclusion(Contradiction((), "it helps", "it hurts"), sides)
+
+
+UP, DOWN, FLAT = (0.1, 0.11, 0.12), (-0.1, -0.11, -0.12), (-0.1, 0.0, 0.1)
+
+
+def test_a_question_is_open_while_a_side_was_not_run_or_lost() -> None:
+    told = _concluded(
+        ("a", "x", UP), ("b", "x", ()), ("c", "x", (0.1, math.nan)), ("d", "x", UP[:1])
+    )
+    assert told == (
+        "It helps in a (sgd); it is open in b (sgd), c (sgd), d (sgd). This does not settle it yet."
+    )
+
+
+def test_differences_of_both_signs_stand_each_where_it_was_measured() -> None:
+    told = _concluded(("a", "x", UP), ("b", "x", DOWN))
+    assert told == (
+        "It helps in a (sgd); it hurts in b (sgd). Both stand, each where it was measured."
+    )
+
+
+def test_no_difference_is_shown_where_the_intervals_reach_to_zero() -> None:
+    told = _concluded(("a", "x", FLAT), ("b", "x", FLAT))
+    assert told == "No difference is seen in a (sgd), b (sgd). Neither is shown."
+
+
+def test_parts_of_one_report_are_told_apart_and_agreement_is_said() -> None:
+    told = _concluded(("a", "x", UP), ("a", "y", FLAT))
+    assert told == (
+        "It helps in a (sgd: x); no difference is seen in a (sgd: y). Nothing that was measured "
+        "contradicts it."
+    )

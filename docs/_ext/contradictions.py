@@ -14,18 +14,11 @@ from sphinx.util.docutils import SphinxDirective
 
 from _ext.chips import chip
 from _ext.pictures import picture
+from _ext.questions import CONTRADICTIONS
 from _ext.runs import records_of
 from _ext.style import canvas, styled
 from experiments.catalog import study
-from experiments.quantities import (
-    at_epoch,
-    at_lowest_test_loss,
-    at_lowest_validation_loss,
-    at_the_end,
-    difference,
-    formatted,
-    formatted_range,
-)
+from experiments.quantities import formatted, formatted_range
 from experiments.reporting import how_to_run
 from experiments.statistics import mean_interval
 from experiments.verdicts import on_one_device
@@ -36,34 +29,9 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.util.typing import ExtensionMetadata
 
+    from _ext.questions import Contradiction, Side
     from experiments.figures import Palette
-    from experiments.quantities import Quantity
     from experiments.statistics import Interval
-
-
-@dataclass(frozen=True)
-class Side:
-    """What one report says on the question.
-
-    Parameters
-    ----------
-    report
-        Its id, which is also the name of its study.
-    what
-        What is measured, for people.
-    quantity
-        What is measured: a test accuracy, or a difference of two.
-    claimed
-        What the report says of it, for people.
-    reported
-        The report's number, if it gives one; a fraction of 1.
-    """
-
-    report: str
-    what: str
-    quantity: Quantity
-    claimed: str
-    reported: float | None = None
 
 
 @dataclass(frozen=True)
@@ -119,123 +87,41 @@ class Measurement:
         return f"{mean} ({place}, {seeds} seeds)"
 
 
-def _early_stopped(role: str) -> Quantity:
-    return at_lowest_validation_loss("test_accuracy", role)
+def conclusion(asked: Contradiction, measured: list[Measurement]) -> str:
+    """Say what the measured differences decide, setting by setting, and whether that settles it.
 
-
-def _best_of(epochs: int, role: str) -> Quantity:
-    return at_lowest_test_loss("test_accuracy", role, epochs)
-
-
-def _after_20(role: str) -> Quantity:
-    return at_epoch("test_accuracy", role, 20)
-
-
-def _at_the_end(role: str) -> Quantity:
-    return at_the_end("test_accuracy", role)
-
-
-CONTRADICTIONS: dict[str, tuple[Side, ...]] = {
-    "batch-normalisation": (
-        Side(
-            "assignment-3",
-            "with − without it",
-            difference(_early_stopped("batch-norm"), _early_stopped("task-2")),
-            "slightly higher",
-        ),
-        Side(
-            "tp1-cnn",
-            "with − without it, on the last rung",
-            difference(_after_20("batch-norm"), _after_20("dropout")),
-            "78 % instead of 80.22 %",
-            0.78 - 0.8022,
-        ),
-    ),
-    "depth": (
-        Side(
-            "nn4i-2023-a1",
-            "four stages − one",
-            difference(_best_of(8, "stages-4"), _best_of(8, "stages-1")),
-            "higher",
-        ),
-        Side(
-            "nn4i-2023-a1",
-            "blocks of three convolutions − of one",
-            difference(_best_of(5, "block-3x3"), _best_of(5, "block-3x1")),
-            "higher",
-        ),
-        Side(
-            "assignment-3",
-            "stages of two convolutions − of one",
-            difference(_early_stopped("double-conv"), _early_stopped("task-2")),
-            "not higher",
-        ),
-    ),
-    "linear": (
-        Side(
-            "nni-2023-ex1",
-            "with − without nonlinearities",
-            difference(_after_20("filters-20-lr-0.001"), _after_20("linear-20")),
-            "70 % and 37 %",
-            0.70 - 0.37,
-        ),
-        Side(
-            "nn4i-2023-a1",
-            "with − without nonlinearities",
-            difference(_best_of(5, "block-3x3"), _best_of(5, "linear-large")),
-            "a 15 % drop",
-            0.15,
-        ),
-        Side(
-            "mnist-2017",
-            "with − without nonlinearities (MNIST)",
-            difference(_at_the_end("baseline"), _at_the_end("linear")),
-            "higher",
-        ),
-    ),
-    "size": (
-        Side(
-            "mnist-2017",
-            "3,274,634 − 963,438 parameters, 250 examples",
-            difference(_at_the_end("examples-250"), _at_the_end("reduced-250")),
-            "88.95 % and 90.6 %",
-            0.8895 - 0.906,
-        ),
-        Side(
-            "nn4i-2023-a1",
-            "1,147,466 − 288,554 parameters, 50,000 examples",
-            difference(_best_of(8, "stages-3"), _best_of(8, "stages-3-narrow")),
-            "a small improvement",
-        ),
-    ),
-    "sixty-thousand": (
-        Side(
-            "nn4i-2023-a1",
-            "one convolution, 61,618 parameters",
-            _best_of(8, "conv-fc"),
-            "very poor, for so few parameters",
-        ),
-        Side(
-            "nn4i-2023-a1",
-            "two convolutions, 46,590 parameters",
-            _best_of(8, "fewer-parameters"),
-            "nothing, for it is the network of nni-2023-ex1",
-        ),
-        Side(
-            "nni-2023-ex1",
-            "two convolutions, 46,590 parameters",
-            _after_20("filters-20-lr-0.001"),
-            "70 %",
-            0.70,
-        ),
-        Side(
-            "nni-2023-ex1",
-            "one convolution, 158,330 parameters",
-            at_epoch("test_accuracy", "conv-fc", 30),
-            "worse than two convolutions",
-        ),
-    ),
-}
+    Parameters
+    ----------
+    asked
+        The question.
+    measured
+        The differences that decide it.
+    """
+    places: dict[str, list[str]] = {asked.above: [], asked.below: [], "no difference is seen": []}
+    still_open = "it is open"
+    places[still_open] = []
+    for each in measured:
+        interval = each.interval if each.known else None
+        told = "no difference is seen"
+        if interval is None:
+            told = still_open
+        elif interval.low > 0:
+            told = asked.above
+        elif interval.high < 0:
+            told = asked.below
+        alike = [other.side.what for other in measured if other.side.report == each.side.report]
+        what = f": {each.side.what}" if len(set(alike)) > 1 else ""
+        places[told].append(f"{each.side.report} ({each.completion}{what})")
+    parts = "; ".join(f"{told} in {', '.join(where)}" for told, where in places.items() if where)
+    if places[asked.above] and places[asked.below]:
+        verdict = "Both stand, each where it was measured."
+    elif places[still_open]:
+        verdict = "This does not settle it yet."
+    elif places[asked.above] or places[asked.below]:
+        verdict = "Nothing that was measured contradicts it."
+    else:
+        verdict = "Neither is shown."
+    return f"{parts[:1].upper()}{parts[1:]}. {verdict}"
 
 
 def measurements(sides: tuple[Side, ...], store: Path) -> list[Measurement]:
@@ -308,12 +194,14 @@ class ContradictionDirective(SphinxDirective):
         if name not in CONTRADICTIONS:
             raise self.error(f"no contradiction {name!r}; known: {', '.join(CONTRADICTIONS)}")
         store = Path(self.config.convlaws_records)
-        measured = measurements(CONTRADICTIONS[name], store)
+        asked = CONTRADICTIONS[name]
+        measured = measurements(asked.sides, store)
+        decided = measurements(asked.decides, store) if asked.decides else measured
         shown: list[nodes.Node] = []
         if any(each.known for each in measured):
             alt = " ".join(f"{each.label}: {each}." for each in measured)
             shown.append(picture(self.env, f"contradiction-{name}", draw(measured), alt))
-        shown.append(_list(measured))
+        shown += [_list(measured), nodes.paragraph("", conclusion(asked, decided))]
         for report in dict.fromkeys(each.side.report for each in measured):
             missing = [
                 recipe for each in measured if each.side.report == report for recipe in each.missing
