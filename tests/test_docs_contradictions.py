@@ -116,7 +116,10 @@ def test_the_picture_has_a_row_for_each_measurement(store) -> None:
 def test_the_page_is_built_with_and_without_records(store, tmp_path) -> None:
     source = tmp_path / "source"
     source.mkdir()
-    page = "# Page\n\n```{contradiction} linear\n```\n\n```{contradiction} depth\n```\n"
+    page = "# Page\n\n" + "".join(
+        f"```{asked}\n```\n\n"
+        for asked in ("{contradiction} linear", "{contradiction} depth", "{changes} assignment-3")
+    )
     (source / "index.md").write_text(page, "utf-8")
     extensions = "extensions = ['myst_parser', '_ext.contradictions']"
     (source / "conf.py").write_text(extensions, "utf-8")
@@ -130,6 +133,8 @@ def test_the_page_is_built_with_and_without_records(store, tmp_path) -> None:
         app.cleanup()
     assert html.count("<img") == len(THEMES)
     assert "+50.0 pp" in html
+    assert "ELU − ReLU: claimed lower" in html
+    assert "This does not settle it yet." in html
     assert "python -m experiments run mnist-2017" in re.sub(r"<[^>]*>", "", html)
 
 

@@ -1,11 +1,11 @@
-"""Contradictions between reports: the same question, measured in each report's own setting."""
+"""Differences on a page: questions on which reports contradict each other, and single changes."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from docutils import nodes
@@ -14,7 +14,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from _ext.chips import chip
 from _ext.pictures import picture
-from _ext.questions import CONTRADICTIONS
+from _ext.questions import CHANGES, CONTRADICTIONS
 from _ext.runs import records_of
 from _ext.style import canvas, styled
 from experiments.catalog import study
@@ -24,6 +24,8 @@ from experiments.statistics import mean_interval
 from experiments.verdicts import on_one_device
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from sphinx.application import Sphinx
@@ -183,25 +185,26 @@ def _draw_row(axes: Axes, row: int, each: Measurement, palette: Palette, color: 
     axes.errorbar(100 * each.mean, row, xerr=error, color=color, marker="o", capsize=3)
 
 
-class ContradictionDirective(SphinxDirective):
-    """Show what each report says on a question, what was measured, and what is missing."""
+class _SidesDirective(SphinxDirective):
+    """Show what is said on each side, what was measured, and what is missing."""
 
     required_arguments = 1
+    kind: ClassVar[str]
+    known: ClassVar[Iterable[str]]
 
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()
         name = self.arguments[0]
-        if name not in CONTRADICTIONS:
-            raise self.error(f"no contradiction {name!r}; known: {', '.join(CONTRADICTIONS)}")
+        if name not in self.known:
+            raise self.error(f"no {self.kind} {name!r}; known: {', '.join(self.known)}")
         store = Path(self.config.convlaws_records)
-        asked = CONTRADICTIONS[name]
-        measured = measurements(asked.sides, store)
-        decided = measurements(asked.decides, store) if asked.decides else measured
+        sides, told = self.asked(name, store)
+        measured = measurements(sides, store)
         shown: list[nodes.Node] = []
         if any(each.known for each in measured):
             alt = " ".join(f"{each.label}: {each}." for each in measured)
-            shown.append(picture(self.env, f"contradiction-{name}", draw(measured), alt))
-        shown += [_list(measured), nodes.paragraph("", conclusion(asked, decided))]
+            shown.append(picture(self.env, f"{self.kind}-{name}", draw(measured), alt))
+        shown += [_list(measured), *told]
         for report in dict.fromkeys(each.side.report for each in measured):
             missing = [
                 recipe for each in measured if each.side.report == report for recipe in each.missing
@@ -209,6 +212,32 @@ class ContradictionDirective(SphinxDirective):
             if missing:
                 shown.append(_missing(report, missing, store))
         return shown
+
+    def asked(self, name: str, store: Path) -> tuple[tuple[Side, ...], list[nodes.Node]]:
+        """Return the sides, and what they say together."""
+        raise NotImplementedError
+
+
+class ContradictionDirective(_SidesDirective):
+    """Show a question on which reports contradict each other, and what was measured concludes."""
+
+    kind = "contradiction"
+    known = CONTRADICTIONS
+
+    def asked(self, name: str, store: Path) -> tuple[tuple[Side, ...], list[nodes.Node]]:
+        asked = CONTRADICTIONS[name]
+        told = conclusion(asked, measurements(asked.decides or asked.sides, store))
+        return asked.sides, [nodes.paragraph("", told)]
+
+
+class ChangesDirective(_SidesDirective):
+    """Show what each change to the network of a report does."""
+
+    kind = "changes"
+    known = CHANGES
+
+    def asked(self, name: str, store: Path) -> tuple[tuple[Side, ...], list[nodes.Node]]:
+        return CHANGES[name], []
 
 
 def _list(measured: list[Measurement]) -> nodes.bullet_list:
@@ -230,7 +259,8 @@ def _missing(report: str, recipes: list[str], store: Path) -> nodes.paragraph:
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
-    """Register the directive ``contradiction``; the folder of the records is that of the site."""
+    """Register ``contradiction`` and ``changes``; the folder of the records is that of the site."""
     app.setup_extension("_ext.measurements")
     app.add_directive("contradiction", ContradictionDirective)
+    app.add_directive("changes", ChangesDirective)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,4 @@
-"""Questions on which reports contradict each other, and what each of them says."""
+"""Differences that a page asks for: those on which reports contradict each other, and changes."""
 
 from __future__ import annotations
 
@@ -207,3 +207,18 @@ CONTRADICTIONS: dict[str, Contradiction] = {
         ),
     ),
 }
+
+CHANGES: dict[str, tuple[Side, ...]] = {
+    "assignment-3": tuple(
+        Side("assignment-3", what, difference(_early_stopped(role), _early_stopped("task-2")), said)
+        for role, what, said in (
+            ("augmentation", "with − without flips", "the largest gain of all changes"),
+            ("batch-norm", "with − without batch normalisation", "slightly higher"),
+            ("dropout", "with − without dropout", "slightly higher"),
+            ("elu", "ELU − ReLU", "lower"),
+            ("double-conv", "two convolutions a stage − one", "not higher"),
+            ("kaiming", "initial weights with the gain of a ReLU − without", "similar (own)"),
+        )
+    ),
+}
+"""What each change to one network does, by report."""
