@@ -160,9 +160,7 @@ def test_in_float64_a_member_equals_its_solo_run(members, monkeypatch):
         assert Record.from_json(record.to_json()) == record
 
 
-@pytest.mark.parametrize(
-    "case", ["momentum", "Adam", "batch normalisation", "dropout", "validation", "two-conv"]
-)
+@pytest.mark.parametrize("case", CASES)
 def test_in_float32_a_member_equals_its_solo_run_but_for_rounding(case):
     members = CASES[case]
     records, expected = _fleet(members), [_solo(member) for member in members]
