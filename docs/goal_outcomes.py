@@ -316,5 +316,5 @@ def default_run(aim: float, sources: Sources) -> Outcome | None:
     ):
         return None
     seconds = results["seconds"]
-    over = f"It takes {seconds - aim:.0f} s too long."
+    over = "" if seconds <= aim else f"It takes {seconds - aim:.0f} s too long."
     return Outcome(f"{seconds / 60:.1f} minutes", seconds <= aim, over)

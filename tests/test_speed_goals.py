@@ -293,7 +293,7 @@ def test_only_a_default_run_says_how_long_a_default_run_takes():
         run = sources(scale=scale, seconds=seconds, whole=whole, machine_info={"cpus": cpus})
         return outcomes.default_run(240, run)
 
-    assert took(200.0) == outcomes.Outcome("3.3 minutes", True, took(200.0).distance)
+    assert took(200.0) == outcomes.Outcome("3.3 minutes", True)
     assert took(245.0) == outcomes.Outcome("4.1 minutes", False, "It takes 5 s too long.")
     assert took(200.0, scale="full") is None
     assert took(200.0, whole=False) is None
