@@ -365,6 +365,23 @@ def test_arrays_and_tensors_keep_to_one_bound_in_their_own_precision(n, m, preci
             assert (error <= bound).all(), method
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("method", METHODS)
+def test_as_many_windows_at_once_as_a_gpu_takes_add_up_to_the_same(monkeypatch, method, device):
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("PyTorch finds no GPU")
+    on_a_gpu = fast_gradients._cells_at_once(torch.empty(0, device="meta"))
+    assert on_a_gpu == fast_gradients._CELLS_ON_A_GPU > fast_gradients._cells_at_once(np.empty(0))
+    monkeypatch.setattr(fast_gradients, "_cells_at_once", lambda _: on_a_gpu)
+    x, g = integer_signal((2, 2, 20_000), seed=0), integer_signal((2, 3, 19_990), seed=1)
+    exact = filter_gradient(x, g, batched=True)
+    bound = filter_gradient_bound(x, g, method=method, batched=True)
+    tensors = (torch.from_numpy(each).to(device) for each in (x, g))
+    found = filter_gradient(*tensors, method=method, batched=True)
+    assert found.device.type == device
+    assert (np.abs(found.cpu().numpy() - exact).max(axis=2) <= bound).all()
+
+
 def test_the_bound_of_a_tensor_is_that_of_its_array():
     x, g = integer_signal((2, 90), seed=0), integer_signal((1, 80), seed=1)
     for method in ("direct", "fft", "blocked-fft"):

@@ -9,11 +9,12 @@ import json
 import math
 import time
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from theory import calibration, convolution_plan, fast_convolution
+from theory import calibration, convolution_plan, fast_convolution, method_costs
 from theory.convolution import convolve, correlate, rounding_bound
 from theory.convolution_plan import plan
 from theory.direct_convolution import LONGEST_DOT, MOST_RUNS, UNROLLED_TAPS, by_sum, runs
@@ -160,6 +161,26 @@ def test_the_cache_of_the_user_is_the_place_unless_told_otherwise(monkeypatch):
     monkeypatch.delenv(PLACE, raising=False)
     assert costs_file().name == "method-costs.json"
     assert costs_file().parent.name == "convlaws"
+
+
+def test_a_processor_is_known_by_the_name_that_linux_gives_it(monkeypatch, file):
+    """Red where every x86 processor with as many cores is taken for the same machine."""
+    named = iter(["processor\t: 0\nmodel name\t: Fast 9\nflags\t: fpu\n", "model name\t: Slow 1\n"])
+    read_text = Path.read_text
+
+    def told(path, *arguments, **options):
+        return next(named) if path.name == "cpuinfo" else read_text(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "read_text", told)
+    write(SHIPPED, file)
+    assert json.loads(file.read_text())["machine"]["processor"] == "Fast 9"
+    assert read(file) is None  # for the next processor has another name
+
+
+def test_where_linux_tells_no_name_the_platform_does(monkeypatch):
+    monkeypatch.setattr(method_costs, "Path", lambda _: Path("/nowhere"))
+    monkeypatch.setattr(method_costs.platform, "processor", lambda: "arm")
+    assert method_costs._processor() == "arm"
 
 
 def damaged(change):

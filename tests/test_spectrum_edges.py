@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import torch
 from torch import nn
 
+from theory import gram_iteration
 from theory.gram_iteration import gram_bound
 from theory.spectrum import norm_bounds, operator_norm, reshaped_norm, singular_values
 
@@ -45,3 +48,26 @@ def test_what_cannot_be_bounded_is_refused():
         gram_bound(reflecting, 4)
     with pytest.raises(TypeError, match="complex: half of the spectrum needs real ones"):
         gram_bound(nn.Conv1d(1, 1, 1, dtype=torch.complex64), 4)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_products_of_the_gram_bound_are_in_single_precision_whatever_is_allowed(monkeypatch, fails):
+    """Red where a caller who allows shorter factors gets a bound that rounding may undercut."""
+    layer, seen, before = nn.Conv1d(2, 2, 3), [], torch.get_float32_matmul_precision()
+    computed = gram_iteration._norm_bounds
+
+    def recorded(*arguments):
+        seen.append(torch.get_float32_matmul_precision())
+        if fails:
+            raise MemoryError
+        return computed(*arguments)
+
+    monkeypatch.setattr(gram_iteration, "_norm_bounds", recorded)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with pytest.raises(MemoryError) if fails else contextlib.nullcontext():
+            gram_bound(layer, 8)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert set(seen) == {"highest"}

@@ -64,7 +64,8 @@ def filter_gradient(
         to a size that the FFT likes; the FFT on windows of the signal, whose transforms are added
         up, which wins where the kernel is much shorter; or the one of ``direct`` and the two FFTs
         that `theory.method_choice` expects to be the fastest, ``direct`` wherever that is exact and
-        where a sample is infinite or NaN.
+        where a sample is infinite or NaN. What it expects are times on the CPU, also for tensors on
+        a GPU.
     batched : bool, optional
         Whether x and g have one more axis, the first, for examples that are summed over.
 

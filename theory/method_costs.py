@@ -11,6 +11,7 @@ import json
 import math
 import os
 import platform
+import re
 import tempfile
 from dataclasses import asdict, dataclass, fields
 from functools import cache
@@ -168,10 +169,20 @@ def _checked(seconds: dict[str, Any]) -> Costs:
     return Costs(**costs)
 
 
+def _processor() -> str:
+    """Return the name of the processor, which Linux tells in a file only."""
+    try:
+        told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        told = ""
+    named = re.search(r"^model name\s*: *(.+)$", told, flags=re.MULTILINE)
+    return named[1] if named else platform.processor() or platform.machine()
+
+
 def _machine() -> dict[str, str | int | None]:
     """Return what the costs depend on."""
     return {
-        "processor": platform.processor() or platform.machine(),
+        "processor": _processor(),
         "cpus": os.cpu_count(),
         "numpy": np.__version__,
         "scipy": scipy.__version__,
