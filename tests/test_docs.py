@@ -161,7 +161,7 @@ def test_with_all_records_nothing_is_said_to_be_missing(build, tmp_path):
 def test_a_reports_page_builds_without_records_and_names_every_recipe(build, name):
     page = (DOCS / "reports" / f"{name}.md").read_text("utf-8")
     alone = re.sub(r"\[([^]]*)\]\(\.\./[^)]*\)", r"\1", page)  # the other pages are not there
-    html = build(alone, "_ext.measurements", "_ext.portraits")
+    html = build(alone, "_ext.measurements", "_ext.portraits", "_ext.contradictions")
     assert "<img" not in html
     recipes, by_default = study(name).recipes, study(name).by_default
     assert f"{len(by_default)} of {len(by_default)} recipes" in text(html)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import statistics
 import sys
 from pathlib import Path
@@ -19,9 +20,6 @@ import speed_goals
 from _ext.goals import _stored
 from bench_shares import draw_shares
 
-from benches.bench_step import FLEET
-from benches.ladder import LADDER
-from benches.workload import NETWORKS
 from experiments.speed import RECIPES, Results
 from experiments.statistics import Interval
 
@@ -321,10 +319,13 @@ def test_every_goal_without_a_need_has_an_outcome_in_the_stored_run():
 
 
 def test_the_names_that_goals_ask_for_are_those_of_the_benches():
-    assert outcomes.TUTORIAL in LADDER
-    assert set(outcomes.LAST_RUNGS.values()) <= LADDER.keys()
-    assert outcomes.FLEET == FLEET
-    assert speed_goals._LAST_RUNG.keys() == NETWORKS.keys()
+    step, rungs, workload = (
+        importlib.import_module(f"benches.{name}") for name in ("bench_step", "ladder", "workload")
+    )
+    assert outcomes.TUTORIAL in rungs.LADDER
+    assert set(outcomes.LAST_RUNGS.values()) <= rungs.LADDER.keys()
+    assert outcomes.FLEET == step.FLEET
+    assert speed_goals._LAST_RUNG.keys() == workload.NETWORKS.keys()
 
 
 def test_facts_that_an_older_run_lacks_are_named():
