@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
 import bench_results
 import goal_outcomes as outcomes
 import speed_goals
-from _ext.goals import _stored
+from _ext.goals import _stored, ladder_rows
 from bench_shares import draw_shares
 
 from experiments.speed import RECIPES, Results
@@ -325,7 +325,9 @@ def test_the_names_that_goals_ask_for_are_those_of_the_benches():
     assert outcomes.TUTORIAL in rungs.LADDER
     assert set(outcomes.LAST_RUNGS.values()) <= rungs.LADDER.keys()
     assert outcomes.FLEET == step.FLEET
-    assert speed_goals._LAST_RUNG.keys() == workload.NETWORKS.keys()
+    assert tuple(workload.NETWORKS) == speed_goals.NETWORKS
+    assert [*speed_goals.LADDER] == [*rungs.LADDER]
+    assert speed_goals._BY_HAND.keys() <= workload.NETWORKS.keys()
 
 
 def test_facts_that_an_older_run_lacks_are_named():
@@ -348,6 +350,17 @@ def test_the_race_is_held_against_products_on_its_own_processor_only(race):
     assert outcomes.fastest(1, 6, elsewhere).distance.endswith("at 167 GFLOP/s.")
 
 
+def test_the_ladder_stands_beside_that_of_the_goals():
+    known = {"network": "3-filters"}
+    loop = bench("training, x", 0.5, 0.5, rung="tutorial loop", **known)
+    rung = bench("training, x", 0.2, 0.25, rung="+ bfloat16", **known)
+    rows = ladder_rows({"benchmarks": [loop, rung]})
+    assert [row[0] for row in rows][:2] == ["tutorial loop (images/s)", "resident bytes"]
+    assert rows[0][1:3] == ["200 (6,905)", "– (3,297)"]
+    assert rows[1][1] == "– (2.30×)"
+    assert rows[-1][1] == "2.25× (2.69×)"
+
+
 def test_goals_are_shown_before_there_is_a_run(tmp_path):
     unmeasured = outcomes.Sources(_stored(tmp_path / "none.json"), {}, lambda _: 1e12)
     for goals in speed_goals.GOALS.values():
@@ -358,7 +371,7 @@ def test_an_aim_is_said_in_its_unit():
     said = {
         goal.what: goal.said(goal.aim) for goals in speed_goals.GOALS.values() for goal in goals
     }
-    assert said["mnist-2017, beside the tutorial’s loop"] == "3.6×"
+    assert said["batch-norm, beside the tutorial’s loop"] == "3.71×"
     assert said["all singular values, 64 to 64 channels, 32×32"] == "75 ms"
     assert said["a default run on two cores"] == "4 minutes"
     assert said["accuracy above which the whole interval lies, 6 views"] == "80.26 %"

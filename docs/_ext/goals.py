@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 import bench_results
 from docutils import nodes
-from goal_outcomes import Sources
-from speed_goals import GOALS
+from goal_outcomes import TUTORIAL, Sources
+from speed_goals import GOALS, LADDER, NETWORKS
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
@@ -45,6 +46,46 @@ class GoalsDirective(SphinxDirective):
         return [table(["what", "goal", "measured", "", "how far away, and why"], rows)]
 
 
+class LadderDirective(SphinxDirective):
+    """Tabulate the training ladder beside the one on the machine of the goals."""
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_reread()
+        try:
+            rows = ladder_rows(_stored(benches.STORED))
+        except (OSError, ValueError) as error:
+            raise ExtensionError(str(error)) from error
+        return [table(["", *NETWORKS], rows)]
+
+
+def ladder_rows(results: Results) -> list[list[Cell]]:
+    """Return a row a rung: what was measured, and in brackets what was on the machine of the goals.
+
+    Raises
+    ------
+    ValueError
+        If the results are older than the bench.
+    """
+    stored = bench_results.of(results, "training", ("network", "rung", "images"))
+    by = {
+        (bench["extra_info"]["network"], bench["extra_info"]["rung"]): bench
+        for bench in bench_results.chosen(stored, device="cpu")
+    }
+    rows: list[list[Cell]] = []
+    for rung, theirs in LADDER.items():
+        cells = []
+        for network, aim in zip(NETWORKS, theirs, strict=True):
+            bench, base = by.get((network, rung)), by.get((network, TUTORIAL))
+            if rung == TUTORIAL:
+                ours = f"{bench_results.speed(bench):,.0f}" if bench else "–"
+                cells.append(f"{ours} ({aim:,})")
+            else:
+                gains = bench_results.gains(bench, base) if bench and base else []
+                cells.append(f"{f'{median(gains):.2f}×' if gains else '–'} ({aim:.2f}×)")
+        rows.append([f"{rung} (images/s)" if rung == TUTORIAL else rung, *cells])
+    return rows
+
+
 def _stored(path: Path) -> Results:
     """Return the stored results; none of any bench where there was no run yet."""
     return bench_results.load(path) if path.exists() else {"benchmarks": []}
@@ -62,7 +103,8 @@ def _row(goal: Goal, sources: Sources) -> list[Cell]:
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
-    """Register the directive ``goals``."""
+    """Register the directives ``goals`` and ``goal-ladder``."""
     app.setup_extension("_ext.race")  # where the race's results lie
     app.add_directive("goals", GoalsDirective)
+    app.add_directive("goal-ladder", LadderDirective)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
