@@ -165,7 +165,8 @@ def test_the_cache_of_the_user_is_the_place_unless_told_otherwise(monkeypatch):
 
 def test_a_processor_is_known_by_the_name_that_linux_gives_it(monkeypatch, file):
     """Red where every x86 processor with as many cores is taken for the same machine."""
-    named = iter(["processor\t: 0\nmodel name\t: Fast 9\nflags\t: fpu\n", "model name\t: Slow 1\n"])
+    first = "processor\t: 0\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: Fast\nflags\t: fpu\n"
+    named = iter([first, first.replace(": 17", ": 1")])
     read_text = Path.read_text
 
     def told(path, *arguments, **options):
@@ -173,8 +174,8 @@ def test_a_processor_is_known_by_the_name_that_linux_gives_it(monkeypatch, file)
 
     monkeypatch.setattr(Path, "read_text", told)
     write(SHIPPED, file)
-    assert json.loads(file.read_text())["machine"]["processor"] == "Fast 9"
-    assert read(file) is None  # for the next processor has another name
+    assert json.loads(file.read_text())["machine"]["processor"] == "Fast, 25, 17"
+    assert read(file) is None  # for the next processor has another number
 
 
 def test_where_linux_tells_no_name_the_platform_does(monkeypatch):

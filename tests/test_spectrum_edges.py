@@ -10,6 +10,7 @@ from torch import nn
 
 from theory import gram_iteration
 from theory.gram_iteration import gram_bound
+from theory.single_precision import single_precision
 from theory.spectrum import norm_bounds, operator_norm, reshaped_norm, singular_values
 
 
@@ -50,24 +51,83 @@ def test_what_cannot_be_bounded_is_refused():
         gram_bound(nn.Conv1d(1, 1, 1, dtype=torch.complex64), 4)
 
 
+# Single precision
+
+
+def allowed():
+    """Return what products of each library may make of float32, wherever that is set."""
+    return [torch.backends.mkldnn.matmul.fp32_precision, torch.backends.cuda.matmul.fp32_precision]
+
+
+@pytest.fixture(
+    params=[
+        lambda: torch.set_float32_matmul_precision("medium"),
+        lambda: torch.set_float32_matmul_precision("high"),
+        lambda: setattr(torch.backends.mkldnn.matmul, "fp32_precision", "bf16"),
+        lambda: setattr(torch.backends.cuda.matmul, "fp32_precision", "tf32"),
+        lambda: setattr(torch.backends, "fp32_precision", "tf32"),
+    ],
+    ids=["medium", "high", "cpu", "gpu", "all"],
+)
+def shorter(request):
+    """Allow shorter factors, in each way that torch knows; take it back afterwards."""
+    request.param()
+    assert {"bf16", "tf32"} & set(allowed())
+    yield
+    torch.backends.fp32_precision = "none"
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.mkldnn.matmul.fp32_precision = "none"
+    torch.backends.cuda.matmul.fp32_precision = "none"
+
+
 @pytest.mark.parametrize("fails", [False, True])
-def test_products_of_the_gram_bound_are_in_single_precision_whatever_is_allowed(monkeypatch, fails):
+def test_products_of_the_gram_bound_are_in_single_precision_whatever_is_allowed(
+    monkeypatch, shorter, fails
+):
     """Red where a caller who allows shorter factors gets a bound that rounding may undercut."""
-    layer, seen, before = nn.Conv1d(2, 2, 3), [], torch.get_float32_matmul_precision()
+    layer, seen, before = nn.Conv1d(2, 2, 3), [], allowed()
     computed = gram_iteration._norm_bounds
 
     def recorded(*arguments):
-        seen.append(torch.get_float32_matmul_precision())
+        seen.append(allowed())
         if fails:
             raise MemoryError
         return computed(*arguments)
 
     monkeypatch.setattr(gram_iteration, "_norm_bounds", recorded)
-    torch.set_float32_matmul_precision("medium")
+    with pytest.raises(MemoryError) if fails else contextlib.nullcontext():
+        gram_bound(layer, 8)
+    assert allowed() == before
+    assert seen
+    assert all(each == ["ieee", "ieee"] for each in seen)
+
+
+def test_what_is_set_for_all_of_torch_is_heeded_after_single_precision_as_before():
+    """Red if a library is left with a setting of its own that it did not have."""
     try:
-        with pytest.raises(MemoryError) if fails else contextlib.nullcontext():
-            gram_bound(layer, 8)
-        assert torch.get_float32_matmul_precision() == "medium"
+        torch.backends.fp32_precision = "tf32"
+        with single_precision():
+            assert torch.get_float32_matmul_precision() == "highest"
+        assert allowed() == ["tf32", "tf32"]
+        torch.backends.fp32_precision = "none"
+        assert allowed() == ["none", "none"]
     finally:
-        torch.set_float32_matmul_precision(before)
-    assert set(seen) == {"highest"}
+        torch.backends.fp32_precision = "none"
+
+
+@pytest.mark.parametrize("overall", ["highest", "high", "medium"])
+def test_what_is_set_for_all_products_is_read_after_single_precision_as_before(overall):
+    try:
+        torch.set_float32_matmul_precision(overall)
+        with single_precision():
+            assert torch.get_float32_matmul_precision() == "highest"
+        assert torch.get_float32_matmul_precision() == overall
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+def test_singular_values_do_not_depend_on_what_float32_is_allowed(shorter):
+    """They are worked out in double precision, of which nothing is cut."""
+    conv = nn.Conv1d(3, 3, 3, padding=1, padding_mode="circular")
+    torch.nn.init.constant_(conv.weight, 1 + 2.0**-20)
+    assert operator_norm(conv, 4) == pytest.approx(9 * (1 + 2.0**-20), rel=1e-12)

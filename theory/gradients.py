@@ -8,6 +8,7 @@ for which the kernel lies inside the signal are kept (mode ``valid``).
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -27,6 +28,7 @@ from theory.fast_gradients import (
     fft_gradient_roundings,
 )
 from theory.method_choice import fastest_filter_gradient
+from theory.single_precision import single_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,8 +74,8 @@ def filter_gradient(
     Returns
     -------
     array or tensor of shape (filters, channels, *k)
-        The gradient; the kernel has ``k = n - m + 1`` taps per axis. What the FFT returns is within
-        `filter_gradient_bound`.
+        The gradient; the kernel has ``k = n - m + 1`` taps per axis. What rounds is within
+        `filter_gradient_bound`, even where torch was told to cut the factors of products short.
 
     Raises
     ------
@@ -107,12 +109,13 @@ def filter_gradient(
         "fft": by_fft,
         "blocked-fft": by_blocked_fft,
     }
-    try:
-        gradient = by_method[chosen](x, g)
-    except NotFiniteError:
-        if method != "auto":
-            raise
-        gradient = _by_sum(x, g)
+    with single_precision() if isinstance(x, torch.Tensor) else contextlib.nullcontext():
+        try:
+            gradient = by_method[chosen](x, g)
+        except NotFiniteError:
+            if method != "auto":
+                raise
+            gradient = _by_sum(x, g)
     return gradient if operation == "cross-correlation" else _flip(gradient)
 
 

@@ -9,7 +9,6 @@ number of products the bound holds.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from typing import TYPE_CHECKING
 
@@ -18,10 +17,11 @@ import torch
 
 from theory.frequencies import UNIT, Axis, Frequencies, spread
 from theory.layer_matrix import input_cells
+from theory.single_precision import single_precision
 from theory.spectrum import circle_axes, real_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from jaxtyping import Complex, Float
     from torch import Tensor
@@ -93,7 +93,7 @@ def gram_bound(layer: ConvLayer, shape: int | Sequence[int], *, steps: int = 6) 
     >>> layer = nn.Conv1d(1, 1, 3, padding=1, bias=False)
     >>> layer.weight.data.fill_(1.0).tolist()
     [[[1.0, 1.0, 1.0]]]
-    >>> round(gram_bound(layer, 4), 9)
+    >>> round(gram_bound(layer, 4), 4)
     3.0
     """
     if steps < 0:
@@ -109,22 +109,11 @@ def gram_bound(layer: ConvLayer, shape: int | Sequence[int], *, steps: int = 6) 
         matrices = frequencies.matrices(stretch).flatten(0, 2)
         return float(_norm_bounds(matrices, steps).max())
 
-    with _single_precision():
+    with single_precision():
         bound = max(spread(largest, frequencies.stretches)) + frequencies.error
     # A sum and a root a step, of which the next root halves what they did: 3 roundings in all, and
     # one each here and in the line above.
     return math.ldexp(bound * (1 + 8 * UNIT), exponent)
-
-
-@contextlib.contextmanager
-def _single_precision() -> Iterator[None]:
-    """Let products be rounded to single precision, whatever shorter factors the caller allows."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def _norm_bounds(matrices: Complex[Tensor, "batch m n"], steps: int) -> Float[np.ndarray, " batch"]:

@@ -170,13 +170,19 @@ def _checked(seconds: dict[str, Any]) -> Costs:
 
 
 def _processor() -> str:
-    """Return the name of the processor, which Linux tells in a file only."""
+    """Return name and numbers of the processor, which Linux tells in a file only.
+
+    Virtual machines give different processors one name, and Arm has numbers only.
+    """
     try:
         told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         told = ""
-    named = re.search(r"^model name\s*: *(.+)$", told, flags=re.MULTILINE)
-    return named[1] if named else platform.processor() or platform.machine()
+    facts = ("model name", "cpu family", "model", "stepping", "CPU part", "CPU variant")
+    found = [re.search(rf"^{fact}\s*: *(.+)$", told, flags=re.MULTILINE) for fact in facts]
+    return (
+        ", ".join(each[1] for each in found if each) or platform.processor() or platform.machine()
+    )
 
 
 def _machine() -> dict[str, str | int | None]:
