@@ -156,25 +156,22 @@ class ClaimVerdict:
         """How many seeds the verdict rests on; None where it is open, or no seed changes it.
 
         Of what reproduces the claim, the way with most seeds counts, and of its parts the one with
-        fewest; of what refutes it, each part that would be enough, and the way with fewest.
+        fewest. Of what refutes it, every way counts, and of its parts the one with most, for one is
+        enough.
         """
-        if self.verdict not in ("reproduced", "not_reproduced"):
-            return None
-        fewest = min if self.verdict == "reproduced" else max
-        seeds = [
-            fewest(found)
-            for way, verdict in self.by_reading.items()
-            if verdict == self.verdict
-            for found in [
-                [
-                    len(part.seeds)
-                    for part in self._parts(*way)
-                    if part.verdict == self.verdict and not part.seedless
-                ]
-            ]
-            if found
-        ]
-        return (max if self.verdict == "reproduced" else min)(seeds, default=None)
+        ways = [way for way, verdict in self.by_reading.items() if verdict == self.verdict]
+        seeds = [seeds for way in ways if (seeds := self._seeds(*way)) is not None]
+        if self.verdict == "reproduced":
+            return max(seeds, default=None)
+        return min(seeds, default=None) if self.verdict == "not_reproduced" else None
+
+    def _seeds(self, completion: str, reading: str) -> int | None:
+        """Return how many seeds decide under a completion in a reading; None if none is needed."""
+        parts = [part for part in self._parts(completion, reading) if part.verdict == self.verdict]
+        counts = [len(part.seeds) for part in parts if not part.seedless]
+        if self.verdict == "reproduced":
+            return min(counts, default=None)
+        return max(counts) if len(counts) == len(parts) else None
 
     def _parts(self, completion: str, reading: str) -> list[Finding]:
         return [

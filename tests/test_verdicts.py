@@ -713,6 +713,9 @@ def test_the_seeds_behind_a_verdict_are_those_of_its_weakest_part(make_record):
     assert read(parts, wide).deciding_seeds is None
     same = Exactly("toy-acc", parameters("wide"), wide[0].parameters)
     assert read([same], wide).deciding_seeds is None
+    assert read([same, parts[0]], wide[:2]).deciding_seeds == 2
+    other = Exactly("toy-acc", parameters("wide"), wide[0].parameters + 1)
+    assert read([other, refuted[0]], wide[:2]).deciding_seeds is None  # any one seed refutes it
 
 
 def test_readings_with_more_seeds_count_for_a_claim_and_with_fewer_against(make_record):
