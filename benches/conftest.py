@@ -141,7 +141,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     """Note that a part of the benches was left out, as by ``-k``."""
-    items[0].config.stash[_RUN].partial = True
+    for item in items:  # none, where pytest looked for some to leave out
+        item.config.stash[_RUN].partial = True
 
 
 @pytest.hookimpl(wrapper=True)

@@ -100,6 +100,11 @@ def gains(bench: Bench, base: Bench) -> list[float]:
     return [more * before / after for before, after in pairs]
 
 
+def gain(bench: Bench, base: Bench) -> float:
+    """Return how many times as fast as another a bench trains, in the median of their rounds."""
+    return statistics.median(gains(bench, base))
+
+
 def times(bench: Bench, peer: Bench) -> float:
     """Return how many times as long as a peer a bench took, in the median of their rounds."""
     pairs = zip(bench["stats"]["data"], peer["stats"]["data"], strict=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import bench_results
 from bench_choices import behind, choices, peers_of
-from bench_results import chosen, gains, speed, times
+from bench_results import chosen, gain, speed, times
 
 from experiments.speed import TARGET, summary
 from theory.fast_convolution import block_cells, whole_cells
@@ -80,7 +80,7 @@ def training(network: str, aim: float, sources: Sources) -> Outcome | None:
     rung, base = rungs.get(LAST_RUNGS["bfloat16"]), rungs.get(TUTORIAL)
     if rung is None or base is None:
         return None
-    ratio = statistics.median(gains(rung, base))
+    ratio = gain(rung, base)
     needed = aim * base["extra_info"]["gflops"]
     ceiling = bench_results.fastest_product(sources.results, "cpu", "bfloat16")
     distance = _share_of_product(needed, ceiling, "bfloat16")
@@ -101,7 +101,10 @@ def fleet(network: str, aim: float, sources: Sources) -> Outcome | None:
     crews = bench_results.of(sources.results, "fleet", ("network", "crew", "images"))
     crews = [bench for bench in crews if bench["extra_info"]["crew"] != "alone"]
     crews = chosen(crews, network=network, device="cpu")
-    return _beside_the_tutorial(crews, "crew", network, aim, sources)
+    found = _beside_the_tutorial(crews, "crew", network, aim, sources)
+    if found is None:
+        return None
+    return replace(found, distance=found.distance + _where(sources, network, FLEET))
 
 
 def _beside_the_tutorial(
@@ -116,10 +119,8 @@ def _beside_the_tutorial(
     ratio = speed(fastest) / speed(base[0])
     needed = aim * base[0]["extra_info"]["gflops"]
     ceiling = bench_results.fastest_product(sources.results, "cpu", "float32")
-    distance = _share_of_product(needed, ceiling, "float32")
-    if fact == "crew":
-        distance += _where(sources, network, FLEET)
     name = fastest["extra_info"][fact]
+    distance = _share_of_product(needed, ceiling, "float32")
     return Outcome(f"{ratio:.2f}× ({name})", ratio >= aim, distance)
 
 

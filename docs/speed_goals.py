@@ -49,19 +49,12 @@ _GPU = "a GPU"
 
 _TIMES = "{:g}×".format
 _RATIO = "{:g}".format
-_SECONDS = "{:g} s".format
 
 
-def _milliseconds(seconds: float) -> str:
-    return f"{1000 * seconds:g} ms"
-
-
-def _microseconds(seconds: float) -> str:
-    return f"{1e6 * seconds:g} µs"
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:g} minutes"
+def _duration(seconds: float) -> str:
+    units = (("minutes", 60), ("s", 1), ("ms", 1e-3), ("µs", 1e-6))
+    unit, size = next((unit, size) for unit, size in units if seconds >= size)
+    return f"{seconds / size:g} {unit}"
 
 
 def _percent(share: float) -> str:
@@ -109,8 +102,8 @@ GOALS: dict[str, tuple[Goal, ...]] = {
             partial(outcomes.fleet, "3-filters"),
         ),
         Goal("small networks in fleets, beside the tutorial’s loop", 20, _TIMES, need=_GPU),
-        Goal("all reports, 5 seeds of each recipe", 600, _minutes, need=_GPU),
-        Goal("training to 80.26 % on CIFAR-10", 1, _SECONDS, need=_GPU),
+        Goal("all reports, 5 seeds of each recipe", 600, _duration, need=_GPU),
+        Goal("training to 80.26 % on CIFAR-10", 1, _duration, need=_GPU),
     ),
     "time to accuracy": (
         Goal(
@@ -123,7 +116,7 @@ GOALS: dict[str, tuple[Goal, ...]] = {
             Goal(
                 f"training until the whole interval lies above that, {views}",
                 seconds,
-                _SECONDS,
+                _duration,
                 partial(outcomes.fastest, count),
             )
             for views, count, seconds in (("6 views", 6, 7.1), ("1 view", 1, 6))
@@ -176,16 +169,16 @@ GOALS: dict[str, tuple[Goal, ...]] = {
         Goal(
             "gradient of 2,048 taps by one transform, 4,096 samples",
             58e-6,
-            _microseconds,
+            _duration,
             partial(outcomes.gradient, "theory fft", 4096, 2048),
         ),
         Goal(
             "all singular values, 64 to 64 channels, 32×32",
             0.075,
-            _milliseconds,
+            _duration,
             outcomes.spectrum,
         ),
     ),
-    "benches": (Goal("a default run on two cores", 240, _minutes, outcomes.default_run),),
+    "benches": (Goal("a default run on two cores", 240, _duration, outcomes.default_run),),
 }
 """By chapter."""

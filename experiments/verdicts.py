@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -100,7 +101,7 @@ class ClaimVerdict:
     claim: str
     findings: tuple[Finding, ...]
 
-    @property
+    @cached_property
     def by_reading(self) -> dict[tuple[str, str], Verdict]:
         """The conjunction of the claim's parts under each completion in each reading."""
         completions = dict.fromkeys(finding.completion for finding in self.findings)

@@ -639,7 +639,7 @@ def test_no_two_recipes_are_the_same_run(study) -> None:
 
 
 def read_as(**accuracies) -> list[Reported]:
-    """State one number in a reading for each role, and once more as a part of every reading."""
+    """State a number in a reading for each role."""
     return [
         Reported("toy-acc", at_epoch("test_accuracy", role, 4), value, reading=role)
         for role, value in accuracies.items()

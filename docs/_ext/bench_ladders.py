@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
 from typing import TYPE_CHECKING
 
 import bench_figures
 import bench_results
 from bench_figures import Ladder
-from bench_results import chosen, gains, speed, values
+from bench_results import chosen, gain, speed, values
 from docutils import nodes
 from goal_outcomes import LAST_RUNGS
 
@@ -72,9 +71,7 @@ def _ladder_table(results: Results, benches: list[Bench]) -> nodes.container:
     ]
     for rung in rungs[1:]:
         ratios = (
-            f"{statistics.median(gains(by[network, rung], first[network])):.2f}×"
-            if (network, rung) in by
-            else "–"
+            f"{gain(by[network, rung], first[network]):.2f}×" if (network, rung) in by else "–"
             for network in networks
         )
         rows.append([rung, *ratios])

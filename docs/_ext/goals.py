@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING
 
 import bench_results
+from bench_results import gain, speed
 from docutils import nodes
 from goal_outcomes import TUTORIAL, Sources
 from speed_goals import GOALS, LADDER, NETWORKS
@@ -73,15 +73,16 @@ def ladder_rows(results: Results) -> list[list[Cell]]:
     }
     rows: list[list[Cell]] = []
     for rung, theirs in LADDER.items():
-        cells = []
-        for network, aim in zip(NETWORKS, theirs, strict=True):
-            bench, base = by.get((network, rung)), by.get((network, TUTORIAL))
-            if rung == TUTORIAL:
-                ours = f"{bench_results.speed(bench):,.0f}" if bench else "–"
-                cells.append(f"{ours} ({aim:,})")
-            else:
-                gains = bench_results.gains(bench, base) if bench and base else []
-                cells.append(f"{f'{median(gains):.2f}×' if gains else '–'} ({aim:.2f}×)")
+        measured = [by.get((network, rung)) for network in NETWORKS]
+        if rung == TUTORIAL:
+            ours = ["–" if bench is None else f"{speed(bench):,.0f}" for bench in measured]
+            aims = [f"{aim:,}" for aim in theirs]
+        else:
+            bases = [by.get((network, TUTORIAL)) for network in NETWORKS]
+            pairs = zip(measured, bases, strict=True)
+            ours = [f"{gain(*pair):.2f}×" if all(pair) else "–" for pair in pairs]
+            aims = [f"{aim:.2f}×" for aim in theirs]
+        cells = [f"{our} ({aim})" for our, aim in zip(ours, aims, strict=True)]
         rows.append([f"{rung} (images/s)" if rung == TUTORIAL else rung, *cells])
     return rows
 
