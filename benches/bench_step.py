@@ -2,8 +2,8 @@
 
 The last rungs of the training ladder, and a fleet, under PyTorch's profiler: which share of a step
 do convolutions take, matrix products, pooling, the optimiser, and what no operator takes. The
-profiler adds a few microseconds to each operator, which is much for small ones: how many times as
-long a step takes under it as without stands beside the shares.
+profiler itself takes time: how many times as long a step takes under it as without stands beside
+the shares.
 
 What this does not tell: what a kernel waits for, arithmetic or memory; nor, on a GPU, what a fleet
 spends its time on, for no operator launches the kernels of a captured graph.

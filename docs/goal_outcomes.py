@@ -260,15 +260,17 @@ def fastest(views: int, aim: float, sources: Sources) -> Outcome | None:
         for found in [summary(results, views)]
         if found.seeds >= FEWEST_SEEDS and found.above(TARGET)
     ]
+    if not sources.race:
+        return None
     if not above:
-        return Outcome("no recipe is above the target", reached=False) if sources.race else None
+        return Outcome(f"no recipe with {FEWEST_SEEDS} seeds or more is above", reached=False)
     seconds, results = min(above, key=lambda each: each[0])
     needed = sources.work(results) / aim / 1e9
     return Outcome(
         f"{seconds:.1f} s",
         seconds <= aim,
-        f"The fastest recipe whose whole interval is above would have to run at {needed:,.0f} "
-        f"GFLOP/s{_share_there(sources, results, needed)}.",
+        f"Of recipes with {FEWEST_SEEDS} seeds or more, the fastest above would have to run at "
+        f"{needed:,.0f} GFLOP/s{_share_there(sources, results, needed)}.",
     )
 
 
@@ -299,7 +301,7 @@ def _accuracy(found: Summary) -> str:
 
 
 def _share_there(sources: Sources, results: Sequence[Result], rate: float) -> str:
-    """Say how much of the fastest matrix product a rate is, where both are of one machine."""
+    """Say how much of the fastest product a rate is, if their processors have the same name."""
     ceiling = bench_results.fastest_product(sources.results, "cpu", "bfloat16")
     benched = sources.results.get("machine_info", {}).get("processor")
     if ceiling is None or {result.machine[0] for result in results} != {benched}:

@@ -234,6 +234,7 @@ def _entry(finding: Finding, claim: ClaimVerdict) -> dict[str, Any]:
         "reason": finding.reason,
         "completion": finding.completion,
         "reading": finding.reading,
+        "late": finding.late,
         "quantity": finding.quantity,
         "unit": finding.unit,
         "expected": finding.expected,

@@ -2,8 +2,9 @@
 
 A statement is written beside the recipes, before the runs. A claim with several parts has several
 statements. Where a report leaves open what it measured, and not only what it ran, a part has
-several readings, each a statement with a name. Each is judged on the values of all seeds under one
-completion:
+several readings, each a statement with a name. A reading that was added when runs had been seen is
+marked as late: it may leave a claim open, but reproduces none. Each statement is judged on the
+values of all seeds under one completion:
 
 ``reproduced`` or ``not_reproduced``
     The error bars leave no doubt.
@@ -54,11 +55,14 @@ class Statement(ABC):
         Whose part it is, and what is measured.
     reading
         The name of a reading of the claim; a part without one belongs to all of them.
+    late
+        Whether the reading was added when runs of it had been seen.
     """
 
     claim: str
     quantity: Quantity
     reading: str = field(default="", kw_only=True)
+    late: bool = field(default=False, kw_only=True)
 
     @property
     def reported(self) -> float | None:

@@ -29,6 +29,8 @@ class Finding:
     ----------
     claim, completion, reading
         What was judged, under which completion, and in which reading; "" where it is part of all.
+    late
+        Whether the reading was added when runs had been seen.
     quantity, unit
         What was measured; accuracies are fractions of 1, losses are in nats.
     expected
@@ -60,6 +62,7 @@ class Finding:
     claim: str
     completion: str
     reading: str
+    late: bool
     quantity: str
     unit: Unit
     expected: str
@@ -79,7 +82,9 @@ class Finding:
     @property
     def what(self) -> str:
         """What was measured, and in which reading, for people."""
-        return f"{self.quantity} (reading: {self.reading})" if self.reading else self.quantity
+        if not self.reading:
+            return self.quantity
+        return f"{self.quantity} (reading: {self.reading}{', added late' * self.late})"
 
     @property
     def next_run(self) -> str:
@@ -93,6 +98,8 @@ class Finding:
 class ClaimVerdict:
     """A claim's verdict over all completions and readings, and the findings behind it.
 
+    A reading that was added late leaves the claim ``undecided`` where all of its parts hold. Else
+    it is
     ``reproduced`` if in some reading under some completion every part is; ``not_reproduced`` if in
     every reading under every completion some part is refuted; ``not_run`` if there are no runs for
     any; else ``undecided``.
@@ -103,15 +110,20 @@ class ClaimVerdict:
 
     @cached_property
     def by_reading(self) -> dict[tuple[str, str], Verdict]:
-        """The conjunction of the claim's parts under each completion in each reading."""
+        """The verdict under each completion in each reading: the conjunction of the parts."""
         completions = dict.fromkeys(finding.completion for finding in self.findings)
         return {
-            (completion, reading): _conjunction(
-                [part.verdict for part in self._parts(completion, reading)]
-            )
+            (completion, reading): self._together(self._parts(completion, reading))
             for completion in completions
             for reading in self._readings
         }
+
+    @staticmethod
+    def _together(parts: Sequence[Finding]) -> Verdict:
+        verdict = _conjunction([part.verdict for part in parts])
+        if verdict == "reproduced" and any(part.late for part in parts):
+            return "undecided"
+        return verdict
 
     @property
     def by_completion(self) -> dict[str, Verdict]:
@@ -160,11 +172,11 @@ class ClaimVerdict:
         fewest. Of what refutes it, every way counts, and of its parts the one with most, for one is
         enough.
         """
+        if self.verdict not in ("reproduced", "not_reproduced"):
+            return None
         ways = [way for way, verdict in self.by_reading.items() if verdict == self.verdict]
         seeds = [seeds for way in ways if (seeds := self._seeds(*way)) is not None]
-        if self.verdict == "reproduced":
-            return max(seeds, default=None)
-        return min(seeds, default=None) if self.verdict == "not_reproduced" else None
+        return (max if self.verdict == "reproduced" else min)(seeds, default=None)
 
     def _seeds(self, completion: str, reading: str) -> int | None:
         """Return how many seeds decide under a completion in a reading; None if none is needed."""
@@ -266,6 +278,7 @@ def _find(
         claim=statement.claim,
         completion=completion,
         reading=statement.reading,
+        late=statement.late,
         quantity=str(quantity),
         unit=quantity.unit,
         expected=statement.expected,

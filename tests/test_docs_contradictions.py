@@ -176,5 +176,5 @@ def test_parts_of_one_report_are_told_apart_and_agreement_is_said() -> None:
     told = _concluded(("a", "x", UP), ("a", "y", FLAT))
     assert told == (
         "It helps in a (sgd: x); no difference is seen in a (sgd: y). Nothing that was measured "
-        "contradicts it."
+        "points the other way."
     )

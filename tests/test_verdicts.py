@@ -723,3 +723,18 @@ def test_readings_with_more_seeds_count_for_a_claim_and_with_fewer_against(make_
     records = [each for each in records if each.recipe.name == "wide.slow" or each.seed < 2]
     assert read(read_as(wide=0.7, narrow=0.7), records).deciding_seeds == 4
     assert read(read_as(wide=0.9, narrow=0.9), records).deciding_seeds == 2
+
+
+def test_a_late_reading_leaves_a_claim_open_and_reproduces_none(make_record):
+    """Red where whoever has seen the runs can still choose what a claim means."""
+    wide, narrow = read_as(wide=0.9, narrow=0.7)
+    claim = read([wide, dataclasses.replace(narrow, late=True)], both(make_record))
+    assert claim.by_reading == {("slow", "wide"): "not_reproduced", ("slow", "narrow"): "undecided"}
+    assert claim.verdict == "undecided"
+    assert claim.deciding_seeds is None
+    assert claim.findings[1].what.endswith("(reading: narrow, added late)")
+    refuted = read([wide, dataclasses.replace(narrow, value=0.95, late=True)], both(make_record))
+    assert refuted.verdict == "not_reproduced"
+    assert read([narrow, dataclasses.replace(wide, late=True)], both(make_record)).verdict == (
+        "reproduced"
+    )

@@ -120,7 +120,7 @@ def conclusion(asked: Contradiction, measured: list[Measurement]) -> str:
     elif places[still_open]:
         verdict = "This does not settle it yet."
     elif places[asked.above] or places[asked.below]:
-        verdict = "Nothing that was measured contradicts it."
+        verdict = "Nothing that was measured points the other way."
     else:
         verdict = "Neither is shown."
     return f"{parts[:1].upper()}{parts[1:]}. {verdict}"

@@ -18,8 +18,8 @@ How the claims are read, where the report leaves it open:
   6.9605 is 0.9605; what is printed with eleven digits is a count of 10,000 images in single
   precision.
 * Of questions 3 and 5, the accuracy may also be one that was printed on the way: it is read at the
-  end, after half of the iterations, and after a quarter. (The last two readings were added after
-  three runs of the network with one convolution had been seen.)
+  end, after half of the iterations, and after a quarter. The last two readings are late: they were
+  added when three runs of the network with one convolution had been seen.
 * The "minimal" network has 16 filters of 7x7 pixels, 26 of 5x5 and 1,024 units, which are 1,327,076
   parameters; the printed total is smaller by the misprint of its first layer
   (``theory/test_parameter_misprints.py``).
@@ -125,7 +125,15 @@ def _printed(claim: str, role: str, value: float, half_unit: float) -> tuple[Sta
         "at a quarter": at_epoch("test_accuracy", role, _EPOCHS // 4),
     }
     return tuple(
-        Reported(claim, quantity, value, half_unit, resolution=_SHARP, reading=reading)
+        Reported(
+            claim,
+            quantity,
+            value,
+            half_unit,
+            resolution=_SHARP,
+            reading=reading,
+            late=reading != "at the end",
+        )
         for reading, quantity in readings.items()
     )
 

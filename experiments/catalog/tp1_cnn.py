@@ -15,7 +15,8 @@ How the claims are read, where the report leaves it open:
 * "After 20 epochs" is epoch 20, whatever was better before. Training losses and accuracies are
   running means over the epoch, with dropout and augmentation at work, as a plot of them shows.
 * The 13 % at the start is the accuracy of one initial network, drawn anew with each seed, on 10,000
-  training images; or, in a second reading, on one batch of 128, as training code prints it.
+  training images; or, in a second reading, on one batch of 128, as training code prints it. That
+  one is late: it was added when two initial networks had been seen.
 * The loss "explodes" if it rises by ln 2 above its minimum, which halves the probability of the
   right class in the geometric mean; losses that far apart are "far" from each other. An accuracy
   has reached a plateau if it changes by less than two points in the last five epochs; results
@@ -177,7 +178,11 @@ _BASELINE_AND_STANDARDISATION: tuple[Statement, ...] = (
         "tp1-cnn-q17-13-percent", final_train_accuracy("initial"), 0.13, reading="10,000 images"
     ),
     Reported(
-        "tp1-cnn-q17-13-percent", final_train_accuracy("initial-batch"), 0.13, reading="one batch"
+        "tp1-cnn-q17-13-percent",
+        final_train_accuracy("initial-batch"),
+        0.13,
+        reading="one batch",
+        late=True,
     ),
     Exactly("tp1-cnn-q18-overfit", parameters("baseline"), 1_191_170),
     Within(
