@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -194,6 +195,24 @@ def test_a_run_says_whether_it_was_one_of_all_benches(smoke, tmp_path):
         run = run_benches(*part, root=tmp_path)
         assert run.returncode == 0, run.stdout
         assert json.loads((tmp_path / ".benchmarks" / "smoke.json").read_text())["whole"] is False
+
+
+def test_a_run_that_leaves_out_stops_or_fails_is_not_whole():
+    conftest = importlib.import_module("benches.conftest")
+    item = SimpleNamespace(config=SimpleNamespace(stash=pytest.Stash()))
+
+    def run(**facts):
+        return conftest._Run(SimpleNamespace(testsfailed=0), 0.0, **facts)
+
+    item.config.stash[conftest._RUN] = run()
+    conftest.pytest_deselected([])
+    assert item.config.stash[conftest._RUN].whole
+    conftest.pytest_deselected([item])
+    assert not item.config.stash[conftest._RUN].whole
+    assert not run(left=1).whole
+    failed = run()
+    failed.session.testsfailed = 1
+    assert not failed.whole
 
 
 def test_peers_stand_side_by_side(smoke):
