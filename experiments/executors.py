@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import (
     CancelledError,
     Executor,
@@ -20,11 +21,15 @@ from concurrent.futures import (
     ProcessPoolExecutor,
 )
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Literal, get_args
+from queue import SimpleQueue
+from typing import Any, Literal, TypeVar, get_args
 
 from experiments.errors import InputError
+from experiments.interruption import held_back
 
 ExecutorName = Literal["serial", "processes", "dask"]
+
+Result = TypeVar("Result")
 
 _SECONDS_TO_WAIT_FOR_WORKERS = 60
 _POLL_SECONDS = 1.0
@@ -81,6 +86,20 @@ def make_executor(
     )
 
 
+def completed(futures: Sequence[Future[Result]]) -> Iterator[Future[Result]]:
+    """Yield futures as they finish, and take none of their locks while waiting.
+
+    :func:`concurrent.futures.as_completed` takes them, and Ctrl-C can leave them taken
+    (:mod:`experiments.interruption`).
+    """
+    finished: SimpleQueue[Future[Result]] = SimpleQueue()
+    for future in futures:
+        with held_back():
+            future.add_done_callback(finished.put)
+    for _ in futures:
+        yield finished.get()
+
+
 def what_was_lost(error: BaseException) -> str | None:
     """Say what was lost if a run failed for want of a worker or a scheduler; else None."""
     if isinstance(error, CancelledError):  # Dask cancels what it can no longer learn of
@@ -112,7 +131,8 @@ class _ProcessExecutor(ProcessPoolExecutor):
         # A new worker inherits the mask: Ctrl-C waits until `_start_worker` can die of it quietly.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            return super().submit(fn, *args, **kwargs)
+            with held_back():  # other threads of this process can take the signal for it
+                return super().submit(fn, *args, **kwargs)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -121,13 +141,14 @@ class _ProcessExecutor(ProcessPoolExecutor):
             return super().__exit__(exc_type, exc_value, traceback)
         workers = [*(self._processes or {}).values()]
         manager: Any = self._executor_manager_thread
-        # Told first, the thread that manages the workers does not take their end for a crash, of
-        # which it would inform futures that are cancelled already.
-        self.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:  # a run in progress may have hours to go
-            worker.terminate()
-        if manager is not None:
-            manager.join()
+        with held_back():
+            # Told first, the thread that manages the workers does not take their end for a crash,
+            # of which it would inform futures that are cancelled already.
+            self.shutdown(wait=False, cancel_futures=True)
+            for worker in workers:  # a run in progress may have hours to go
+                worker.terminate()
+            if manager is not None:
+                manager.join()
         return None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor, Future, as_completed
+from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
@@ -18,8 +18,9 @@ from pathlib import Path
 from experiments import datasets, heartbeat
 from experiments.device import check_device
 from experiments.errors import SweepError
-from experiments.executors import what_was_lost
+from experiments.executors import completed, what_was_lost
 from experiments.fleet import Member, architecture, fastest_size, train_fleet
+from experiments.interruption import held_back
 from experiments.networks import pretrained
 from experiments.recipe import Recipe
 from experiments.records import Record, Store, record_key
@@ -280,7 +281,7 @@ def sweep(runs: Sequence[Run], executor: Executor, fleet: int | None = None) -> 
     check_stores(runs)
     try:
         futures.extend(executor.submit(batch.execute) for batch in batches(runs, fleet))
-        for future in as_completed(futures):
+        for future in completed(futures):
             try:
                 future.result()
             except Exception as error:
@@ -288,8 +289,9 @@ def sweep(runs: Sequence[Run], executor: Executor, fleet: int | None = None) -> 
     except BrokenProcessPool as error:  # before all runs were submitted
         failure = error
     except BaseException:
-        for future in futures:
-            future.cancel()
+        with held_back():
+            for future in futures:
+                future.cancel()
         raise
     if failure is None:
         return

@@ -227,9 +227,14 @@ def test_a_wrong_call_is_explained(convlaws, arguments):
 
 
 @pytest.mark.parametrize(
-    ("sent", "executor"), [(signal.SIGINT, "serial"), (signal.SIGTERM, "processes")]
+    ("sent", "executor", "group"),
+    [
+        (signal.SIGINT, "serial", False),
+        (signal.SIGTERM, "processes", False),
+        pytest.param(signal.SIGINT, "processes", True, id="Ctrl-C at a terminal"),
+    ],
 )
-def test_ctrl_c_and_sigterm_keep_what_is_finished(tmp_path, sent, executor):
+def test_ctrl_c_and_sigterm_keep_what_is_finished(tmp_path, sent, executor, group):
     """A later seed is interrupted; the first one's record stays and no traceback is shown."""
     command = [sys.executable, "-m", "experiments", "run", "digits", "two-conv", "--seeds", "50"]
     process = subprocess.Popen(
@@ -238,11 +243,12 @@ def test_ctrl_c_and_sigterm_keep_what_is_finished(tmp_path, sent, executor):
         env={key: value for key, value in os.environ.items() if key != DATA_VARIABLE},
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 240
     while not list(tmp_path.glob("digits/*.json")) and time.monotonic() < deadline:
         time.sleep(0.1)
-    process.send_signal(sent)
+    (os.killpg if group else os.kill)(process.pid, sent)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + sent
     assert "interrupted; finished runs are kept" in errors

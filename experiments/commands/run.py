@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 from enum import StrEnum
 from pathlib import Path
@@ -14,11 +13,12 @@ from experiments import catalog, lookup
 from experiments.commands import common
 from experiments.commands.progress import progress
 from experiments.errors import InputError
+from experiments.interruption import sigterm_interrupts
 from experiments.records import DEFAULT_STORE, Store
 from experiments.variants import home, variant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from experiments import executors
     from experiments.datasets import Dataset
@@ -150,7 +150,7 @@ def run(
             soft_wrap=True,
         )
         try:
-            with _ended_by_sigterm_too():
+            with sigterm_interrupts():
                 layouts = _layouts(todo, data_root) if by_layout else None
                 with progress(todo, common.err):
                     if layouts is None:
@@ -167,20 +167,6 @@ def run(
         common.print_json(
             {"report": study.name, "store": str(store), "runs": len(runs), "ran": len(todo)}
         )
-
-
-@contextlib.contextmanager
-def _ended_by_sigterm_too() -> Iterator[None]:
-    """Let SIGTERM, with which batch systems end a job, end the runs as Ctrl-C does."""
-
-    def end(number: int, _: object) -> None:
-        raise KeyboardInterrupt(number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _leave_to_auto(settings: Mapping[str, int | None]) -> None:

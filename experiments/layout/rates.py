@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import time
-from concurrent.futures import FIRST_EXCEPTION, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,7 +21,7 @@ from experiments.augmentation import inputs_of
 from experiments.datasets import Dataset
 from experiments.device import reproducible
 from experiments.errors import InputError, SweepError
-from experiments.executors import make_executor
+from experiments.executors import completed, make_executor
 from experiments.fleet import Fleet, Member
 from experiments.fleet.training import FleetRun
 from experiments.recipe import Optimizer
@@ -70,8 +69,7 @@ def timing(cores: int, data_of: Callable[[Recipe], Dataset]) -> Iterator[Measure
             with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
                 try:
                     futures = [pool.submit(job, Path(folder)) for _ in range(layout.workers)]
-                    done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-                    shares = [future.result() for future in done]
+                    shares = [future.result() for future in completed(futures)]
                 except BrokenProcessPool as error:
                     raise SweepError(
                         "a worker process was killed while layouts were measured (out of memory?); "
