@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("sphinx", reason="the docs extra is not installed")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
 
-from _ext.contradictions import Measurement, conclusion, draw, measurements
+from _ext.contradictions import Measurement, conclusion, draw, measurements, sizes
 from _ext.questions import CONTRADICTIONS, Contradiction, Side
 from sphinx.testing.util import SphinxTestApp
 
@@ -178,3 +178,22 @@ def test_parts_of_one_report_are_told_apart_and_agreement_is_said() -> None:
         "It helps in a (sgd: x); no difference is seen in a (sgd: y). Nothing that was measured "
         "points the other way."
     )
+
+
+def _sized(reported: float | None, *values: tuple[float, ...]) -> str:
+    side = Side("a", "x", LINEAR[0].quantity, "", reported)
+    return sizes([Measurement(side, f"c{i}", each, ()) for i, each in enumerate(values)])
+
+
+def test_a_reported_size_is_held_against_the_next_run() -> None:
+    """And not against that of the mean, +8.5 to +13.5 pp, which would leave it out."""
+    told = _sized(0.15, UP, DOWN, (), (math.nan, 0.1))
+    assert told == (
+        "Of the sizes that reports give, +15.0 pp of a comes out under c0 (+6.0 to +16.0 pp), and "
+        "does not come out under c1 (-16.0 to -6.0 pp)."
+    )
+
+
+def test_a_size_without_runs_is_open_and_none_is_said_of_none() -> None:
+    assert "+15.0 pp of a is open." in _sized(0.15, ())
+    assert _sized(None, UP) == ""

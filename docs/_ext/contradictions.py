@@ -20,7 +20,7 @@ from _ext.style import canvas, styled
 from experiments.catalog import study
 from experiments.quantities import formatted, formatted_range
 from experiments.reporting import how_to_run
-from experiments.statistics import mean_interval
+from experiments.statistics import mean_interval, prediction_interval
 from experiments.verdicts import on_one_device
 
 if TYPE_CHECKING:
@@ -126,6 +126,32 @@ def conclusion(asked: Contradiction, measured: list[Measurement]) -> str:
     return f"{parts[:1].upper()}{parts[1:]}. {verdict}"
 
 
+def sizes(measured: list[Measurement]) -> str:
+    """Say which of the differences that reports give come out; empty where none gives any.
+
+    A report's number is one run, so it is held against the 95 % prediction interval of another.
+    """
+    places: dict[str, dict[str, list[str]]] = {}
+    for each in measured:
+        reported, unit = each.side.reported, each.side.quantity.unit
+        if reported is None:
+            continue
+        number = f"{formatted(reported, unit)} of {each.side.report}"
+        under = places.setdefault(number, {"comes out under": [], "does not come out under": []})
+        run = prediction_interval(each.values) if each.known else None
+        if run is not None:
+            how = (
+                "comes out under" if run.low <= reported <= run.high else "does not come out under"
+            )
+            under[how].append(f"{each.completion} ({formatted_range(run.low, run.high, unit)})")
+    told = [
+        f"{number} "
+        + (", and ".join(f"{how} {', '.join(of)}" for how, of in under.items() if of) or "is open")
+        for number, under in places.items()
+    ]
+    return f"Of the sizes that reports give, {'; '.join(told)}." if told else ""
+
+
 def measurements(sides: tuple[Side, ...], store: Path) -> list[Measurement]:
     """Measure every side under every completion of its report, as far as there are records.
 
@@ -226,8 +252,9 @@ class ContradictionDirective(_SidesDirective):
 
     def asked(self, name: str, store: Path) -> tuple[tuple[Side, ...], list[nodes.Node]]:
         asked = CONTRADICTIONS[name]
-        told = conclusion(asked, measurements(asked.decides or asked.sides, store))
-        return asked.sides, [nodes.paragraph("", told)]
+        measured = measurements(asked.decides or asked.sides, store)
+        told = [conclusion(asked, measured), sizes(measured)]
+        return asked.sides, [nodes.paragraph("", text) for text in told if text]
 
 
 class ChangesDirective(_SidesDirective):
