@@ -10,7 +10,6 @@ What this does not tell: how the counts differ elsewhere, and which of them is r
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benches.pace import rounds_within
+from benches.peers import skip_without
 from theory import audit
 
 if TYPE_CHECKING:
@@ -110,8 +110,7 @@ def test_audit(
     depth: int, n: int, name: str, scale: str, probe: Callable[..., Probe], measure: Measure
 ) -> None:
     counter = COUNTERS[name]
-    if counter.requires and importlib.util.find_spec(counter.requires) is None:
-        pytest.skip(f"{counter.requires} is not installed: it comes with the extra 'peers'")
+    skip_without(counter.requires)
     network = _network(depth)
     counter.macs(network, n)  # the first call imports
     first = probe(lambda: counter.macs(network, n))

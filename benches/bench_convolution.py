@@ -12,7 +12,6 @@ or on a GPU.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -24,7 +23,7 @@ import torch
 from scipy import fft, signal
 
 from benches.pace import skip_unless_feasible
-from benches.peers import Entrant, Field, choices
+from benches.peers import Entrant, Field, choices, skip_without
 from benches.probe import probe
 from benches.turns import Replay
 from theory.convolution import convolve, rounding_bound
@@ -211,8 +210,7 @@ def _field(n: int, k: int, scale: str) -> Field:
 
     def enter(name: str) -> Entrant:
         method = METHODS[name]
-        if method.requires and importlib.util.find_spec(method.requires) is None:
-            pytest.skip(f"{method.requires} is not installed: it comes with the extra 'peers'")
+        skip_without(method.requires)
         _skip_unless_feasible(name, x, h, longest=LONGEST_CALL[scale], most=MOST_PRODUCTS[scale])
         call = method.prepare(x, h)
         first = probe(call)

@@ -22,6 +22,7 @@ import scipy
 import torch
 
 from benches import scaling
+from benches.peers import NotInstalled
 from benches.probe import Probe
 from benches.probe import probe as _probe
 from benches.rounds import kept
@@ -117,7 +118,7 @@ class _Run:
 
     @property
     def whole(self) -> bool:
-        """Whether every bench was tried and none failed."""
+        """Whether every bench was tried, with every peer, and none failed."""
         return not self.partial and self.left == 0 and self.session.testsfailed == 0
 
 
@@ -151,6 +152,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     result = yield
     item.config.stash[_RUN].left -= 1
     return result
+
+
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """Note that a peer was left out, for it is not installed."""
+    if call.excinfo is not None and call.excinfo.errisinstance(NotInstalled):
+        item.config.stash[_RUN].partial = True
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> str | None:

@@ -6,6 +6,7 @@ other, on a machine that has other work now and then, it may seem to take half a
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,16 @@ if TYPE_CHECKING:
 
 _MOSTLY_WORK = 0.01
 """Seconds from which on the first call is about as fast as others."""
+
+
+class NotInstalled(pytest.skip.Exception):  # type: ignore[name-defined]
+    """A peer is not there to be timed: the run is then not one of all benches."""
+
+
+def skip_without(library: str | None) -> None:
+    """Skip this bench if the library that it needs is not installed."""
+    if library is not None and importlib.util.find_spec(library) is None:
+        raise NotInstalled(f"{library} is not installed: it comes with the extra 'peers'")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -190,11 +191,23 @@ def test_a_run_leaves_every_fact_of_every_bench(smoke):
 
 
 def test_a_run_says_whether_it_was_one_of_all_benches(smoke, tmp_path):
-    assert json.loads(smoke.read_text())["whole"] is True
+    peers = ("fft_conv_pytorch", "torchinfo", "fvcore")
+    everyone = all(importlib.util.find_spec(peer) for peer in peers)
+    assert json.loads(smoke.read_text())["whole"] is everyone
     for part in (["-k", "gemm and float32"], ["--ignore-glob=*/bench_[!g]*.py"]):
         run = run_benches(*part, root=tmp_path)
         assert run.returncode == 0, run.stdout
         assert json.loads((tmp_path / ".benchmarks" / "smoke.json").read_text())["whole"] is False
+
+
+@pytest.mark.parametrize(("library", "whole"), [("a_library_that_nobody_has", False), (None, True)])
+def test_a_run_without_a_peer_is_not_whole(library, whole):
+    conftest, peers = map(importlib.import_module, ("benches.conftest", "benches.peers"))
+    item = SimpleNamespace(config=SimpleNamespace(stash=pytest.Stash()))
+    item.config.stash[conftest._RUN] = conftest._Run(SimpleNamespace(testsfailed=0), 0.0)
+    call = pytest.CallInfo.from_call(lambda: peers.skip_without(library), "call")
+    conftest.pytest_runtest_makereport(item, call)
+    assert item.config.stash[conftest._RUN].whole == whole
 
 
 def test_a_run_that_leaves_out_stops_or_fails_is_not_whole():
