@@ -21,7 +21,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benches.ladder import LADDER, epoch_of
-from benches.turns import Replay, finished, take_turns
+from benches.probe import probe
+from benches.turns import Replay, Timed, finished, take_turns
 from experiments import catalog, speed
 
 if TYPE_CHECKING:
@@ -59,14 +60,14 @@ CLOCK = Replay()
 @pytest.mark.parametrize("device", ["cpu", "cuda"], indirect=True)
 def test_time_to_accuracy(name: str, device: str, scale: str, measure: Measure) -> None:
     assert _learns(name, device), f"{name!r} does not learn a batch that it sees again and again"
-    seconds = _seconds(device, scale)[name]
+    timed = _timed(device, scale)[name]
     measure(
-        CLOCK.replayed(seconds),
+        CLOCK.replayed(timed.seconds),
         group=f"time to accuracy, {device}",
-        rounds=len(seconds),
+        rounds=len(timed.seconds),
         device=device,
         flops=_flops(name),
-        peak_memory_bytes=None,
+        peak_memory_bytes=timed.peak_memory_bytes,
         recipe=name,
         images=speed.WHOLE.batch,
         bytes=speed.WHOLE.batch * 3 * 32 * 32,
@@ -74,12 +75,11 @@ def test_time_to_accuracy(name: str, device: str, scale: str, measure: Measure) 
 
 
 @cache
-def _seconds(device: str, scale: str) -> dict[str, list[float]]:
+def _timed(device: str, scale: str) -> dict[str, Timed]:
     """Return the seconds of every step that was timed; recipes take turns, a few steps each."""
     images, labels = _images((STEPS[scale] + 1) * speed.WHOLE.batch, device)
     seconds: dict[str, list[float]] = {name: [] for name in NAMES}
     engine = _engine(images[: speed.WHOLE.batch], labels[: speed.WHOLE.batch], device)
-    engine()  # fills caches
 
     def race(name: str) -> None:
         seconds[name] += _steps(RACE[name], images, labels, device)
@@ -91,8 +91,11 @@ def _seconds(device: str, scale: str) -> dict[str, list[float]]:
             seconds[ENGINE_NAME].append(time.perf_counter() - started)
 
     calls = {name: partial(race, name) for name in RACE} | {ENGINE_NAME: engine_steps}
+    warm = {name: probe(call, device) for name, call in calls.items()}  # fills caches
+    for known in seconds.values():
+        known.clear()
     take_turns(calls, rounds=ROUNDS[scale], device=device)
-    return seconds
+    return {name: Timed(seconds[name], warm[name].peak_memory_bytes) for name in NAMES}
 
 
 def _steps(

@@ -182,6 +182,12 @@ def test_a_run_leaves_every_fact_of_every_bench(smoke):
             of_peers = {"library_version"} if facts.get("library", "theory") != "theory" else set()
             assert set(facts) == FACTS | known | of_peers | (OF_CHOICES if chooses else set())
         assert all(facts[fact] for facts in benches for fact in always)
+    if sys.platform == "linux":  # where the system tells; processes of layouts are not probed
+        assert {
+            bench["group"].partition(",")[0]
+            for bench in results["benchmarks"]
+            if bench["extra_info"]["peak_memory_bytes"] is None
+        } == {"layouts"}
     # defined for sums, products and training, not for an FFT or a choice
     assert all(
         (facts["gflops"] is not None) == (facts["algorithm"] == "direct")
