@@ -89,11 +89,6 @@ class Dataset:
         return channels, height, width
 
 
-def names() -> tuple[str, ...]:
-    """Return the names that :func:`load` knows."""
-    return tuple(_LOADERS)
-
-
 def load(name: str, root: Path | str | None = None) -> Dataset:
     """Load a data set.
 

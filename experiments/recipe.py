@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 
 from experiments.errors import InputError
 
+DatasetName = Literal["cifar10", "mnist", "mnist-pairs", "digits"]
 OptimizerName = Literal["sgd", "adam"]
 Precision = Literal["float32", "bfloat16"]
 Scaling = Literal["symmetric", "unit", "standard"]
@@ -140,7 +141,7 @@ class Recipe:
 
     name: str
     network: str
-    dataset: str
+    dataset: DatasetName
     optimizer: Optimizer
     epochs: int
     batch: int = 32

@@ -56,9 +56,10 @@ def split(recipe: Recipe, seed: int, data: Dataset) -> tuple[LabelledImages, Lab
     images, labels = data.train_images, data.train_labels
     examples = len(labels) - recipe.validation if recipe.examples is None else recipe.examples
     if examples < 1 or examples + recipe.validation > len(labels):
+        wanted = "images" if recipe.examples is None else f"{examples} images"
         raise InputError(
-            f"recipe {recipe.name!r}: {examples} images to train on and {recipe.validation} held "
-            f"out, but {data.name} has {len(labels)} training images"
+            f"recipe {recipe.name!r}: {wanted} to train on and {recipe.validation} held out, but "
+            f"{data.name} has {len(labels)} training images"
         )
     if examples == len(labels):
         return (images, labels), (images[:0], labels[:0])

@@ -1,8 +1,9 @@
-"""Variants: a recipe of the catalogue at another precision, or with more or fewer epochs.
+"""Variants: a recipe of the catalogue on other data, at another precision, or of another length.
 
 A variant is a recipe of its own, with its own key and a name that says what differs, such as
-``conv-fc.adam@bfloat16`` or ``conv-fc.adam@epochs-2``. It answers another question than the report
-did, so its records lie apart, in a store inside the store, and no verdict is drawn from them.
+``conv-fc.adam@mnist``, ``conv-fc.adam@bfloat16`` or ``conv-fc.adam@epochs-2``. It answers another
+question than the report did, so its records lie apart, in a store inside the store, and no verdict
+is drawn from them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import re
 from typing import TYPE_CHECKING, Any, get_args
 
 from experiments.errors import InputError
-from experiments.recipe import Precision
+from experiments.recipe import DatasetName, Precision
 from experiments.records import Store
 
 if TYPE_CHECKING:
@@ -24,13 +25,22 @@ _FOLDER = "variants"
 _EPOCHS = re.compile(r"epochs-(\d+)")
 
 
-def variant(recipe: Recipe, *, precision: str | None = None, epochs_scale: float = 1.0) -> Recipe:
-    """Return the recipe at another precision or length; the recipe itself where that is its own.
+def variant(
+    recipe: Recipe,
+    *,
+    dataset: str | None = None,
+    precision: str | None = None,
+    epochs_scale: float = 1.0,
+) -> Recipe:
+    """Return the recipe with other settings; the recipe itself where they are its own.
 
     Parameters
     ----------
     recipe
         A recipe of the catalogue.
+    dataset
+        As in :class:`~experiments.recipe.Recipe`; None leaves it. Whether the network fits its
+        images, and has a score for each of its classes, shows when it is built.
     precision
         As in :class:`~experiments.recipe.Recipe`; None leaves it.
     epochs_scale
@@ -40,13 +50,16 @@ def variant(recipe: Recipe, *, precision: str | None = None, epochs_scale: float
     Raises
     ------
     ValueError
-        If the precision is unknown or the factor is not a positive number.
+        If the data set or the precision is unknown, or the factor is not a positive number.
     """
     if not (math.isfinite(epochs_scale * max(1, recipe.epochs)) and epochs_scale > 0):
         raise InputError(f"epochs are scaled by a positive number, got {epochs_scale:g}")
     epochs = max(1, round(epochs_scale * recipe.epochs)) if recipe.epochs else 0
-    precision = recipe.precision if precision is None else precision
-    return _changed(recipe, {"precision": precision, "epochs": epochs})
+    if dataset is not None and dataset not in get_args(DatasetName):
+        known = ", ".join(get_args(DatasetName))
+        raise InputError(f"data set {dataset!r} is unknown; known: {known}")
+    settings = {"dataset": dataset, "precision": precision, "epochs": epochs}
+    return _changed(recipe, {name: each for name, each in settings.items() if each is not None})
 
 
 def named(recipe: Recipe, marks: str) -> Recipe:
@@ -57,7 +70,8 @@ def named(recipe: Recipe, marks: str) -> Recipe:
     recipe
         A recipe of the catalogue.
     marks
-        What follows the first ``@``: ``"bfloat16"``, ``"epochs-2"``, or both in either order.
+        What follows the first ``@``: ``"mnist"``, ``"bfloat16"``, ``"epochs-2"``, or several of
+        these in any order, with ``@`` between them.
 
     Raises
     ------
@@ -67,12 +81,15 @@ def named(recipe: Recipe, marks: str) -> Recipe:
     changes: dict[str, Any] = {}
     for mark in marks.split("@"):
         change: dict[str, Any]
-        if mark in get_args(Precision):
+        if mark in get_args(DatasetName):
+            change = {"dataset": mark}
+        elif mark in get_args(Precision):
             change = {"precision": mark}
         elif (match := _EPOCHS.fullmatch(mark)) and recipe.epochs:
             change = {"epochs": int(match[1])}
         else:
-            known = ", ".join((*get_args(Precision), *["epochs-<n>"] * bool(recipe.epochs)))
+            lengths = ["epochs-<n>"] if recipe.epochs else []
+            known = ", ".join((*get_args(DatasetName), *get_args(Precision), *lengths))
             raise InputError(f"{recipe.name} has no variant {mark!r}; known: {known}")
         if twice := changes.keys() & change:
             raise InputError(f"{recipe.name}@{marks} names its {min(twice)} twice; leave one out")
@@ -94,6 +111,8 @@ def _changed(recipe: Recipe, settings: dict[str, Any]) -> Recipe:
     """Return the recipe with these settings, and those that are new to it behind its name."""
     changed = dataclasses.replace(recipe, **settings)
     marks: list[str] = []
+    if changed.dataset != recipe.dataset:
+        marks.append(changed.dataset)
     if changed.precision != recipe.precision:
         marks.append(changed.precision)
     if changed.epochs != recipe.epochs:

@@ -7,6 +7,7 @@ import lzma
 import os
 import struct
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pooch
@@ -15,6 +16,7 @@ import torch
 
 from experiments import datasets
 from experiments.datasets import DATA_VARIABLE, DataError
+from experiments.recipe import DatasetName
 
 _RECORD = 3073
 _COUNT = 10_000
@@ -262,3 +264,7 @@ def test_the_real_cifar10_has_the_published_statistics():
     mean = data.train_images.double().mean((0, 2, 3)) / 255
     # Channel means of the training images as widely published, to their printed digits.
     assert [round(value, 4) for value in mean.tolist()] == [0.4914, 0.4822, 0.4465]
+
+
+def test_every_name_that_a_recipe_may_give_can_be_loaded():
+    assert tuple(datasets._LOADERS) == get_args(DatasetName)

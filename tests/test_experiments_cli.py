@@ -111,6 +111,15 @@ def test_a_fleet_can_be_asked_for(convlaws, tmp_path):
     assert convlaws(*arguments, "--fleet", 0, "--store", tmp_path)[0] == 2
 
 
+def test_a_report_can_be_rehearsed_on_other_data(convlaws, tmp_path):
+    arguments = ("run", "nni-2023-ex1", "conv-fc.adam", "--dataset", "digits", "--seeds", 1)
+    code, _, err = convlaws(*arguments, "--epochs-scale", 0.03, "--store", tmp_path)
+    assert code == 0
+    assert "conv-fc.adam@digits@epochs-1; their records lie in" in err.replace("\n", " ")
+    (record,) = Store(tmp_path / "variants").records("nni-2023-ex1")
+    assert (record.recipe.dataset, record.recipe.epochs) == ("digits", 1)
+
+
 def test_worker_processes_share_the_cores(convlaws, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(executors, "available_cores", lambda: 8)
@@ -193,6 +202,7 @@ def test_a_wrong_batch_file_is_one_line(refused, tmp_path, size, label, message)
             ("--executor", "dask", "--scheduler", "tcp://host:1", "--device", "cuda"),
             "give --fleet N",
         ),
+        (("--dataset", "faces"), "data set 'faces' is unknown; known: cifar10, mnist"),
         (("--epochs-scale", 0), "epochs are scaled by a positive number, got 0"),
     ],
 )

@@ -55,6 +55,14 @@ def run(
     ] = None,
     seeds: common.SeedsOption = 3,
     device: common.DeviceOption = common.Device.cpu,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Another data set than the recipes': cifar10, mnist, or digits, which needs no "
+            "download.",
+        ),
+    ] = None,
     precision: Annotated[
         Precision | None, typer.Option(help="Another precision than the recipes'.")
     ] = None,
@@ -102,15 +110,20 @@ def run(
 
         python -m experiments run nni-2023-ex1 --executor auto
 
-    Records made with another precision or number of epochs than the catalogue says lie apart, in
-    STORE/variants, and count for no verdict.
+    Records made on other data, with another precision or number of epochs than the catalogue says
+    lie apart, in STORE/variants, and count for no verdict.
     """
     from experiments import layout, sweep  # PyTorch takes seconds to import
     from experiments.executors import available_cores, make_executor
 
     study = catalog.study(report)
     chosen = [
-        variant(recipe, precision=precision and precision.value, epochs_scale=epochs_scale)
+        variant(
+            recipe,
+            dataset=dataset,
+            precision=precision and precision.value,
+            epochs_scale=epochs_scale,
+        )
         for recipe in lookup.recipes(study, recipes or [])
     ]
     by_layout = executor is ExecutorName.auto and device is common.Device.cpu
