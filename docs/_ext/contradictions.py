@@ -17,6 +17,7 @@ from _ext.pictures import picture
 from _ext.questions import CHANGES, CONTRADICTIONS
 from _ext.runs import records_of
 from _ext.style import canvas, styled
+from _ext.tables import Cell, spanning, table
 from experiments.catalog import study
 from experiments.quantities import formatted, formatted_range
 from experiments.reporting import how_to_run
@@ -99,12 +100,11 @@ def conclusion(asked: Contradiction, measured: list[Measurement]) -> str:
     measured
         The differences that decide it.
     """
-    places: dict[str, list[str]] = {asked.above: [], asked.below: [], "no difference is seen": []}
-    still_open = "it is open"
-    places[still_open] = []
+    unclear, still_open = "the seeds do not tell", "it is open"
+    places: dict[str, list[str]] = {asked.above: [], asked.below: [], unclear: [], still_open: []}
     for each in measured:
         interval = each.interval if each.known else None
-        told = "no difference is seen"
+        told = unclear
         if interval is None:
             told = still_open
         elif interval.low > 0:
@@ -117,12 +117,10 @@ def conclusion(asked: Contradiction, measured: list[Measurement]) -> str:
     parts = "; ".join(f"{told} in {', '.join(where)}" for told, where in places.items() if where)
     if places[asked.above] and places[asked.below]:
         verdict = "Both stand, each where it was measured."
-    elif places[still_open]:
+    elif places[still_open] or places[unclear]:
         verdict = "This does not settle it yet."
-    elif places[asked.above] or places[asked.below]:
-        verdict = "Nothing that was measured points the other way."
     else:
-        verdict = "Neither is shown."
+        verdict = "Nothing that was measured points the other way."
     return f"{parts[:1].upper()}{parts[1:]}. {verdict}"
 
 
@@ -230,7 +228,7 @@ class _SidesDirective(SphinxDirective):
         if any(each.known for each in measured):
             alt = " ".join(f"{each.label}: {each}." for each in measured)
             shown.append(picture(self.env, f"{self.kind}-{name}", draw(measured), alt))
-        shown += [_list(measured), *told]
+        shown += [_table(measured), *told]
         for report in dict.fromkeys(each.side.report for each in measured):
             missing = [
                 recipe for each in measured if each.side.report == report for recipe in each.missing
@@ -267,14 +265,19 @@ class ChangesDirective(_SidesDirective):
         return CHANGES[name], []
 
 
-def _list(measured: list[Measurement]) -> nodes.bullet_list:
-    items = nodes.bullet_list()
+def _table(measured: list[Measurement]) -> nodes.container:
+    """Return the table of a question: a group of rows a side, a row a completion."""
+    rows: list[list[Cell]] = []
     for each in measured:
-        paragraph = nodes.paragraph("", f"{each.label}: claimed {each.side.claimed}; ")
-        paragraph += nodes.strong("", str(each))
-        paragraph += nodes.Text(".")
-        items += nodes.list_item("", paragraph)
-    return items
+        side, alike = each.side, [other for other in measured if other.side is each.side]
+        first = [
+            spanning(text, len(alike))
+            for text in (f"{side.report}: {side.what}", side.quantity.where, side.claimed)
+            if each is alike[0]
+        ]
+        rows.append([*first, each.completion, nodes.strong("", str(each))])
+    head = ["setting", f"{measured[0].side.quantity.what} of", "claimed", "under", "measured"]
+    return table(head, rows, classes=["sides"])
 
 
 def _missing(report: str, recipes: list[str], store: Path) -> nodes.paragraph:
