@@ -11,6 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -78,9 +79,10 @@ def report_table(
 def report_data(verdicts: Sequence[ClaimVerdict]) -> list[dict[str, Any]]:
     """Return one JSON-ready entry for each part of each claim under each completion.
 
-    ``interval`` is the one that decided the verdict; ``claim_verdict`` is that of the whole claim,
-    ``claim_reason`` why, and ``deciding_seeds`` how many seeds it rests on. Accuracies are
-    fractions of 1, losses are in nats; null stands for what is not known.
+    ``statement`` is what the claim says. ``interval`` is the one that decided the verdict;
+    ``claim_verdict`` is that of the whole claim, ``claim_reason`` why, and ``deciding_seeds`` how
+    many seeds it rests on. ``rounding`` is how far the reported number may lie from what was
+    rounded. Accuracies are fractions of 1, losses are in nats; null stands for what is not known.
     """
     return [_entry(finding, claim) for claim in verdicts for finding in claim.findings]
 
@@ -104,6 +106,17 @@ def how_to_pair(
 def in_store(store: Path) -> str:
     """Return the option that names a store, with a space before it; nothing for the default."""
     return "" if store == DEFAULT_STORE else f" --store {shlex.quote(str(store))}"
+
+
+def measured_text(finding: Finding) -> str:
+    """Return the mean over seeds, ± its interval over seeds, ± that of the test set, for people."""
+    if finding.measured is None:
+        return "–"
+    number, _, unit = formatted(finding.measured, finding.unit).partition(" ")
+    for interval in (finding.seed_interval, finding.test_set_interval):
+        if interval is not None and finding.unit != "count":
+            number += f" ± {formatted_half_width(interval, finding.unit)}"
+    return f"{number} {unit}".rstrip()
 
 
 def recipe_summary(
@@ -138,6 +151,8 @@ def recipe_summary(
 
 def _claim(claim: ClaimVerdict) -> list[RenderableType]:
     lines: list[RenderableType] = [Text(claim.claim, "bold")]
+    if claim.sentence:
+        lines.append(Padding(Text(claim.sentence, "dim"), (0, 0, 0, 2)))
     overall = Text.assemble("  → ", _verdict(claim.verdict))
     if claim.needs or claim.verdict != "not_run":  # which records are missing is said at the end
         overall.append(f" ({claim.reason})", "dim")
@@ -163,22 +178,12 @@ def _part(findings: Sequence[Finding], *, show_header: bool) -> Table:
         table.add_row(
             f"    {finding.completion}",
             str(len(finding.seeds)),
-            _measured(finding),
+            measured_text(finding),
             finding.next_run,
             finding.expected,
             _verdict(finding.verdict),
         )
     return table
-
-
-def _measured(finding: Finding) -> str:
-    if finding.measured is None:
-        return "–"
-    number, _, unit = formatted(finding.measured, finding.unit).partition(" ")
-    for interval in (finding.seed_interval, finding.test_set_interval):
-        if interval is not None and finding.unit != "count":
-            number += f" ± {formatted_half_width(interval, finding.unit)}"
-    return f"{number} {unit}".rstrip()
 
 
 def _verdict(verdict: Verdict) -> Text:
@@ -227,6 +232,7 @@ def _by_few_seeds(study: Study, verdicts: Sequence[ClaimVerdict]) -> list[Text]:
 def _entry(finding: Finding, claim: ClaimVerdict) -> dict[str, Any]:
     return {
         "claim": finding.claim,
+        "statement": claim.sentence,
         "claim_verdict": claim.verdict,
         "claim_reason": claim.reason,
         "deciding_seeds": claim.deciding_seeds,
@@ -239,6 +245,7 @@ def _entry(finding: Finding, claim: ClaimVerdict) -> dict[str, Any]:
         "unit": finding.unit,
         "expected": finding.expected,
         "reported": finding.reported,
+        "rounding": finding.rounding,
         "measured": finding.measured,
         "interval": _ends(finding.interval),
         "seed_interval": _ends(finding.seed_interval),

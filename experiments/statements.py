@@ -70,6 +70,11 @@ class Statement(ABC):
         return None
 
     @property
+    def rounding(self) -> float:
+        """How far that number may lie from what was rounded to it."""
+        return 0.0
+
+    @property
     @abstractmethod
     def expected(self) -> str:
         """What the claim says of the quantity, for people."""
@@ -150,6 +155,11 @@ class Reported(Statement):
         return self.value
 
     @property
+    def rounding(self) -> float:
+        """Half a unit of the number's last digit."""
+        return self.half_unit
+
+    @property
     def expected(self) -> str:
         """The reported number."""
         return self._format(self.value)
@@ -165,10 +175,14 @@ class Reported(Statement):
         place = f"{self._range(possible)}, where one further run is expected"
         if not interval.low - self.half_unit <= self.value <= interval.high + self.half_unit:
             return Judgement("not_reproduced", possible, f"{self.expected} lies outside {place}")
+        rounded = "" if interval.low <= self.value <= interval.high else ", before it was rounded,"
+        told = f"{self.expected}{rounded} lies in {place}"
         if interval.half_width > self.resolution:
-            reason = f"{self.expected} lies in {place}, but that is too wide to confirm it"
+            unit = "points" if self.quantity.unit == "accuracy" else self.quantity.unit
+            limit = formatted(self.resolution, unit).removeprefix("+")
+            reason = f"{told}, but more than ± {limit} is too wide to confirm it"
             return Judgement("undecided", possible, reason)
-        return Judgement("reproduced", possible, f"{self.expected} lies in {place}")
+        return Judgement("reproduced", possible, told)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from experiments.errors import InputError
+from theory.ledger import claims as ledger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +35,8 @@ class Study:
     on_request
         Recipes that are run only when they are named, each with what a run of it needs, as what
         follows "needs".
+    own
+        The sentences of claims that no report makes, by their ids.
 
     Raises
     ------
@@ -48,6 +51,7 @@ class Study:
     statements: tuple[Statement, ...]
     completions: dict[str, str]
     on_request: Mapping[str, str] = field(default_factory=dict)
+    own: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = [recipe.name for recipe in self.recipes]
@@ -83,6 +87,11 @@ class Study:
     def claims(self) -> tuple[str, ...]:
         """The claims that the study measures, in the order of the statements."""
         return tuple(dict.fromkeys(statement.claim for statement in self.statements))
+
+    def sentence(self, claim: str) -> str:
+        """Return what a claim says, as the report or this study has it; "" where neither does."""
+        known = ledger().get(claim)
+        return self.own.get(claim, "") if known is None else known.statement
 
     def recipe(self, role: str, completion: str) -> Recipe:
         """Return the recipe of a role under a completion.

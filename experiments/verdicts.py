@@ -35,8 +35,8 @@ class Finding:
         What was measured; accuracies are fractions of 1, losses are in nats.
     expected
         What the claim says of it, for people.
-    reported
-        The report's number, or None where it gives none.
+    reported, rounding
+        The report's number, or None where it gives none; how far it may lie from what was rounded.
     measured
         Mean over seeds; None without runs, or where a run diverged.
     seed_interval
@@ -67,6 +67,7 @@ class Finding:
     unit: Unit
     expected: str
     reported: float | None
+    rounding: float
     measured: float | None
     seed_interval: Interval | None
     test_set_interval: Interval | None
@@ -96,7 +97,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class ClaimVerdict:
-    """A claim's verdict over all completions and readings, and the findings behind it.
+    """A claim, its sentence, its verdict over all completions and readings, and what is behind it.
 
     A reading that was added late leaves the claim ``undecided`` where all of its parts hold. Else
     it is
@@ -106,6 +107,7 @@ class ClaimVerdict:
     """
 
     claim: str
+    sentence: str
     findings: tuple[Finding, ...]
 
     @cached_property
@@ -165,6 +167,18 @@ class ClaimVerdict:
         return "; ".join(f"{verdict.replace('_', ' ')} under {names}" for verdict, names in told)
 
     @property
+    def example(self) -> Finding:
+        """One part that came out as the claim did: the first that seeds can change, if any does."""
+        parts = [
+            part
+            for way, verdict in self.by_reading.items()
+            if verdict == self.verdict
+            for part in self._parts(*way)
+            if part.verdict == self.verdict
+        ]
+        return next((part for part in parts if not part.seedless), (parts or self.findings)[0])
+
+    @property
     def deciding_seeds(self) -> int | None:
         """How many seeds the verdict rests on; None where it is open, or no seed changes it.
 
@@ -220,7 +234,11 @@ def judge(study: Study, records: Iterable[Record]) -> tuple[ClaimVerdict, ...]:
             runs = {role: by_name[f"{role}.{completion}"] for role in statement.quantity.reads}
             findings.append(_find(study, statement, completion, runs))
     return tuple(
-        ClaimVerdict(claim, tuple(finding for finding in findings if finding.claim == claim))
+        ClaimVerdict(
+            claim,
+            study.sentence(claim),
+            tuple(finding for finding in findings if finding.claim == claim),
+        )
         for claim in study.claims
     )
 
@@ -283,6 +301,7 @@ def _find(
         unit=quantity.unit,
         expected=statement.expected,
         reported=statement.reported,
+        rounding=statement.rounding,
         measured=measured if known else None,
         seed_interval=mean_interval(list(values.values()), grid=quantity.grid) if known else None,
         test_set_interval=(

@@ -27,12 +27,13 @@ from _ext.verdicts import start_trials, theory_verdicts
 from sphinx.errors import ExtensionError
 from sphinx.testing.util import SphinxTestApp
 
-from experiments.catalog import study
+from experiments.catalog import studies, study
 from experiments.figures import THEMES, save
 from experiments.portrait import Portrait, place
 from experiments.portrait import save as save_portrait
 from experiments.records import ENGINE_VERSION, Curves, Record, Store, record_key
 from experiments.statements import Verdict as ExperimentVerdict
+from theory.ledger import claims
 from theory.ledger.trials import VERDICTS
 
 DOCS = Path(bench_page.__file__).resolve().parents[1]
@@ -215,6 +216,28 @@ def test_a_run_that_was_lost_at_once_is_not_said_to_be_missing(build, tmp_path):
     assert text(html).count("The loss of filters-3-lr-0.01.adam diverged in the first epoch.") == 2
     assert html.count("<img") == 2 * len(THEMES)
     assert "conv-gap.adam" in text(html)
+
+
+def test_what_others_are_compared_with_is_not_drawn_alone(build, tmp_path):
+    wide, narrow = (STUDY.recipe(f"filters-{n}-lr-0.01", "adam") for n in (20, 3))
+    Store(tmp_path).write(record(wide, 0))
+    options = ":roles: filters-20-lr-0.01 filters-3-lr-0.01\n:reference: {}\n:completion: adam"
+    page = "```{{curves}} nni-2023-ex1\n" + options + "\n```\n"
+    pages = "# Page\n\n" + page.format(wide.name[:-5]) + "\n" + page.format(narrow.name[:-5])
+    html = build(pages, "_ext.measurements")
+    assert html.count("<img") == len(THEMES)
+    assert text(html).count("filters-3-lr-0.01.adam") == 2
+
+
+def test_a_late_reading_that_fits_says_so(build, tmp_path):
+    recipe = study("mnist-2017").recipe("one-conv", "20000")
+    early = Curves(*([0.5] * recipe.epochs for _ in dataclasses.fields(Curves)))
+    early.test_accuracy[recipe.epochs // 4 - 1] = 0.9605  # as reported, a quarter of the way
+    for seed in range(3):
+        Store(tmp_path).write(record(recipe, seed, study="mnist-2017", curves=early))
+    html = build("# Page\n\n```{measured} mnist-2017\n```\n", "_ext.measurements")
+    (reason,) = re.findall(r'<abbr class="chip chip-late" title="([^"]*)">fits, but late<', html)
+    assert reason.startswith("96.0 % lies in")
 
 
 @pytest.mark.parametrize(
@@ -431,6 +454,36 @@ def test_what_trials_say_is_shown_once_a_page_and_typeset(build, theory):
     assert html.count(f'href="#claim-{claim}"') == 2
     assert html.count(f'id="claim-{claim}"') == 1
     assert "no trial yet" in shown
+
+
+def test_trials_and_runs_are_counted_apart(build, theory, tmp_path):
+    """And of what is undecided, what lacks runs from what has error bars that are too wide."""
+    for seed in range(2):
+        for completion in STUDY.completions:
+            recipe = STUDY.recipe("filters-20-lr-0.001", completion)
+            curves = Curves(*([0.6 + 0.2 * seed] * 30 for _ in dataclasses.fields(Curves)))
+            Store(tmp_path).write(record(recipe, seed, curves=curves))
+    html = build("# Page\n\n```{tally}\n```\n", "_ext.measurements", "_ext.claims", "_ext.verdicts")
+    told = re.sub(r"\s+", " ", text(html))
+    tried = [claim for claim in claims().values() if not claim.empirical]
+    both = {claim.id for claim in tried} & {name for each in studies() for name in each.claims}
+    assert f"{len(tried)} claims of theory, by trials:" in told
+    measured = len(claims()) - len(tried) + len(both)
+    assert f"{measured} claims by runs: all that were measured, and {len(both)} of theory" in told
+    assert re.search(r"undecided error bars too wide (· )*1 ", told)  # q1c-acc-70
+    assert re.search(r"not run yet \d+", told)
+
+
+def test_a_claim_of_theory_that_was_run_as_well_shows_both(build, theory):
+    claim = "tp1-cnn-q16-learning-rate"
+    made_up = CONFTEST.replace("a-claim", claim).replace('"holds"', '"undecided"')
+    made_up = made_up.replace('"condition": None', '"condition": "training"')
+    (theory / "theory" / "conftest.py").write_text(made_up, "utf-8")
+    page = f"# Page\n\n```{{claims}}\n{claim}\n```\n\n```{{ledger}} tp1-cnn\n```\n"
+    told = text(build(page, "_ext.measurements", "_ext.claims", "_ext.verdicts"))
+    assert "What would settle it: training" in told
+    assert "Condition:" not in told
+    assert "Measured: no records of lr-1.sgd, baseline.sgd, lr-0.001.sgd" in told
 
 
 def test_a_failing_trial_leaves_no_verdicts(theory):

@@ -13,6 +13,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -86,7 +87,8 @@ def test_a_row_states_both_error_bars_the_prediction_and_the_reported_value(make
     ]
     lines = rendered(report_table(STUDY, judge(STUDY, runs))).splitlines()
     start = lines.index("nni-2023-ex1-q1c-acc-70")
-    (row,) = [line for line in lines[start : start + 6] if line.startswith("    adam")]
+    assert lines[start + 1].startswith("  The best configuration (20 filters, lr 0.001")
+    (row,) = [line for line in lines[start : start + 8] if line.startswith("    adam")]
     # Seeds: 4.303 * 0.01 / sqrt(3); test set: Wilson, 10,000 images; next run: both combined,
     # hypot(4.303 * 0.01 * sqrt(4 / 3), 1.960 * sqrt(2 * 0.7 * 0.3 / 10000)) = 0.0513.
     assert row.split() == (
@@ -122,6 +124,8 @@ def test_each_interval_of_an_entry_is_its_own(make_record) -> None:
     entries = report_data(verdicts)
     for entry, (claim, finding) in zip(entries, found, strict=True):
         assert (entry["verdict"], entry["claim_verdict"]) == (finding.verdict, claim.verdict)
+        assert entry["statement"] == claim.sentence
+        assert entry["rounding"] == finding.rounding
         for name in ("interval", "seed_interval", "test_set_interval"):
             interval = getattr(finding, name)
             assert entry[name] == (None if interval is None else [interval.low, interval.high])
@@ -284,6 +288,7 @@ def test_reported_numbers_stand_beside_what_was_measured(records) -> None:
     upright = [
         segment
         for lines in axes.collections
+        if isinstance(lines, LineCollection)
         for segment in lines.get_segments()
         if np.ptp(segment[:, 1]) > 0
     ]
@@ -292,6 +297,9 @@ def test_reported_numbers_stand_beside_what_was_measured(records) -> None:
         f.quantity: round(100 * f.reported) for f in findings if f.unit == "accuracy" and f.reported
     }
     assert dict(zip(labels, reported, strict=True)) == expected
+    bands = [each for each in axes.collections if isinstance(each, PolyCollection)]
+    widths = [float(np.ptp(band.get_paths()[0].vertices[:, 0])) for band in bands]
+    np.testing.assert_allclose(widths, 1.0, rtol=1e-12)  # "70 %" is rounded from 69.5 to 70.5
 
 
 def test_the_bar_of_a_reported_number_ends_where_accuracies_do(make_record) -> None:
@@ -322,7 +330,7 @@ def test_accuracies_are_drawn_as_points_mean_and_interval(make_record) -> None:
     np.testing.assert_allclose(drawn[1], [35], rtol=1e-12)
     # t(0.975, 1) = 12.706 times 7.07 / sqrt(2) = 5, on either side; the caps are lines.
     ends = sorted(float(cap[0]) for cap in drawn[2:])
-    np.testing.assert_allclose(ends, [35 - 63.53, 35 + 63.53], atol=0.01)
+    np.testing.assert_allclose(ends, [0, 35 + 63.53], atol=0.01)  # no accuracy is negative
 
 
 def test_two_themes_are_written_and_the_same_bytes_each_time(make_record, tmp_path) -> None:

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from experiments.catalog import studies
+from experiments.catalog import studies, study
 from experiments.quantities import (
     at_epoch,
     at_the_end,
@@ -130,7 +130,7 @@ def test_error_bars_that_reach_beyond_one_do_not_confirm_for_being_cut_there(wid
 def test_agreement_with_anything_decides_nothing(wide) -> None:
     claim = judged(SEVENTY, wide(0.70 + 0.02 * SPREAD))
     assert claim.verdict == "undecided"
-    assert "too wide to confirm" in claim.findings[0].reason
+    assert "but more than ± 5.0 pp is too wide to confirm" in claim.findings[0].reason
 
 
 def test_no_further_run_is_expected_below_no_accuracy_or_above_all(wide) -> None:
@@ -190,7 +190,10 @@ def test_rounding_belongs_to_the_number(make_record) -> None:
     quantity = final_train_accuracy("wide")
     for beyond, verdict in ((0.0049, "reproduced"), (0.0051, "not_reproduced")):
         for value in (edges.low - beyond, edges.high + beyond):
-            assert judged(Reported("toy-acc", quantity, value), records).verdict == verdict
+            claim = judged(Reported("toy-acc", quantity, value), records)
+            assert claim.verdict == verdict
+            told = "before it was rounded, lies in" if verdict == "reproduced" else "lies outside"
+            assert told in claim.findings[0].reason
 
 
 def test_only_a_test_accuracy_has_noise_of_the_test_set(make_record) -> None:
@@ -413,6 +416,28 @@ def test_all_parts_under_one_completion(make_record) -> None:
     assert claim.by_completion == {"slow": "reproduced", "fast": "not_reproduced"}
     assert claim.verdict == "reproduced"
     assert claim.reason == "reproduced under slow; not reproduced under fast"
+
+
+def test_a_part_that_shows_the_verdict_is_found_under_a_completion_that_has_it(make_record) -> None:
+    claim = pair_verdict(make_record, {"slow": (0.1, 0.9), "fast": (0.8, 0.5)})
+    assert (claim.example.completion, claim.example.verdict) == ("fast", "reproduced")
+    refuted = pair_verdict(make_record, {"slow": (0.8, 0.9), "fast": (0.1, 0.5)}).example
+    assert (refuted.completion, refuted.verdict) == ("slow", "not_reproduced")
+    assert refuted.quantity.startswith("test")
+    assert pair_verdict(make_record, {"slow": None}).example.verdict == "not_run"
+
+
+def test_a_claim_says_what_the_report_or_the_study_says(make_record) -> None:
+    (claim,) = judge(dataclasses.replace(toy_study(SEVENTY), own={"toy-acc": "Ours."}), [])
+    assert claim.sentence == "Ours."
+    assert judged(SEVENTY, []).sentence == ""
+    (first, *_) = judge(study("nni-2023-ex1"), [])
+    assert first.sentence == claims()[first.claim].statement
+
+
+@pytest.mark.parametrize("each", studies(), ids=lambda each: each.name)
+def test_every_claim_of_the_catalogue_has_a_sentence(each) -> None:
+    assert all(each.sentence(claim) for claim in each.claims)
 
 
 def test_parts_from_different_completions_do_not_add_up(make_record) -> None:

@@ -8,7 +8,20 @@ False
 
 from __future__ import annotations
 
-from theory.auditing import Audit, audit
-from theory.diagnosis import Diagnosis, Finding, Witness, diagnose
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from theory.auditing import Audit, audit
+    from theory.diagnosis import Diagnosis, Finding, Witness, diagnose
 
 __all__ = ["Audit", "Diagnosis", "Finding", "Witness", "audit", "diagnose"]
+
+_HOMES = {"Audit": "theory.auditing", "audit": "theory.auditing"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import an instrument when it is asked for: who reads the ledger needs no PyTorch."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES.get(name, "theory.diagnosis")), name)

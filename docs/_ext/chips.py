@@ -15,11 +15,18 @@ LABELS = {
     "not_run": "not run yet",
     "licensed": "licensed",
     "not_licensed": "not licensed",
+    "late": "fits, but late",
     "reached": "reached",
     "not_reached": "not reached",
 }
 
 
-def chip(verdict: str) -> nodes.inline:
-    """Return the chip of a verdict; colour is never its only sign."""
-    return nodes.inline("", LABELS[verdict], classes=["chip", f"chip-{verdict.replace('_', '-')}"])
+def chip(verdict: str, reason: str = "") -> nodes.inline | nodes.abbreviation:
+    """Return the chip of a verdict, which shows the reason to who points at it.
+
+    Colour is never its only sign.
+    """
+    classes = ["chip", f"chip-{verdict.replace('_', '-')}"]
+    if not reason:
+        return nodes.inline("", LABELS[verdict], classes=classes)
+    return nodes.abbreviation("", LABELS[verdict], classes=classes, explanation=reason)

@@ -23,6 +23,8 @@ from _ext.verdicts import theory_verdicts
 from theory.ledger import Claim, claims
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
     from sphinx.util.typing import ExtensionMetadata
@@ -30,13 +32,29 @@ if TYPE_CHECKING:
 _SHOWN = "convlaws_claims_shown"
 
 
+_SETUPS = ("-setup", "-data-split")
+"""How the ids of claims end that only say what was run."""
+
+_ORDER = (
+    *("holds", "holds_if", "refuted", "reproduced", "not_reproduced"),
+    *("undecided", "untried", "not_run"),
+)
+"""In which the verdicts are counted."""
+
+
 def verdict_of(claim: Claim, store: Path) -> str:
     """Return the verdict on a claim, of whichever kind; ``untried`` and ``not_run`` included."""
-    if claim.empirical:
-        measured = claim_verdicts(store).get(claim.id)
-        return "not_run" if measured is None else measured.verdict
+    return _measured_verdict(claim, store) if claim.empirical else _tried_verdict(claim)
+
+
+def _tried_verdict(claim: Claim) -> str:
     settled = theory_verdicts().get(claim.id)
     return "untried" if settled is None else settled.verdict
+
+
+def _measured_verdict(claim: Claim, store: Path) -> str:
+    measured = claim_verdicts(store).get(claim.id)
+    return "not_run" if measured is None else measured.verdict
 
 
 class _Awaiting(nodes.General, nodes.Element):
@@ -117,20 +135,53 @@ class ShowVerdicts(SphinxPostTransform):
                 ]
             case "ledger":
                 return [_entry(claim, store, linked=False) for claim in _of_report(place["report"])]
-        return [_tally(store)]
+        return _tallies(store)
 
 
-def _tally(store: Path) -> nodes.container:
+def _tallies(store: Path) -> list[nodes.Node]:
+    """Count the verdicts of trials, and of runs; some claims of theory have both."""
+    tried = [claim for claim in claims().values() if not claim.empirical]
+    measured = [
+        claim for claim in claims().values() if claim.empirical or claim.id in claim_verdicts(store)
+    ]
+    both = len(tried) + len(measured) - len(claims())
+    setups = [
+        claim
+        for claim in measured
+        if claim.id.endswith(_SETUPS) and _measured_verdict(claim, store) == "reproduced"
+    ]
+    told = f"{len(measured)} claims by runs: all that were measured, and {both} of theory which "
+    told += "runs can speak to as well."
+    if setups:
+        told += f" {len(setups)} of those reproduced only say what was run, and that it can be run."
+    return [
+        nodes.paragraph("", f"{len(tried)} claims of theory, by trials:"),
+        _tally(tried, _tried_verdict),
+        nodes.paragraph("", told),
+        _tally(measured, lambda claim: _open_or_not(claim, store)),
+    ]
+
+
+def _open_or_not(claim: Claim, store: Path) -> str:
+    """Return the verdict of the runs, and behind it why it is undecided where it is."""
+    verdict = _measured_verdict(claim, store)
+    if verdict != "undecided":
+        return verdict
+    lacks_runs = any(part.missing for part in claim_verdicts(store)[claim.id].findings)
+    return f"undecided {'runs are missing' if lacks_runs else 'error bars too wide'}"
+
+
+def _tally(counted: list[Claim], verdict: Callable[[Claim], str]) -> nodes.container:
     counts = {
-        report: Counter(verdict_of(claim, store) for claim in _of_report(report))
-        for report in sorted({claim.report for claim in claims().values()})
+        report: Counter(verdict(claim) for claim in counted if claim.report == report)
+        for report in sorted({claim.report for claim in counted})
     }
     counts["all reports"] = sum(counts.values(), Counter())
-    rows: list[list[Cell]] = [
-        [chip(verdict), *(str(count[verdict] or "·") for count in counts.values())]
-        for verdict in LABELS
-        if counts["all reports"][verdict]
-    ]
+    rows: list[list[Cell]] = []
+    for name in sorted(counts["all reports"], key=lambda name: _ORDER.index(name.split()[0])):
+        label, _, why = name.partition(" ")
+        head = nodes.inline("", "", chip(label), nodes.Text(f" {why}" if why else ""))
+        rows.append([head, *(str(count[name] or "·") for count in counts.values())])
     rows.append(["all", *(str(count.total()) for count in counts.values())])
     return table(["verdict", *counts], rows, classes=["tally"])
 
@@ -182,18 +233,36 @@ def _entry(claim: Claim, store: Path, *, linked: bool = True) -> nodes.container
         if settled.correction:
             entry += _remark("Corrected", settled.correction)
         if settled.condition:
-            entry += _remark("Condition", settled.condition)
+            opens = settled.verdict == "undecided"
+            entry += _remark("What would settle it" if opens else "Condition", settled.condition)
         entry += _trials(settled.trials)
-    elif claim.empirical:
-        entry += _remark("Measured", _measured(claim, store))
+    if claim.empirical or claim.id in claim_verdicts(store):
+        entry += _measured(claim, store)
     return entry
 
 
-def _measured(claim: Claim, store: Path) -> str:
+def _measured(claim: Claim, store: Path) -> nodes.paragraph:
+    """Say how the runs came out, by one part of the claim, and where the others are."""
     verdict = claim_verdicts(store).get(claim.id)
     if verdict is None:
-        return "no study of the catalogue measures this claim."
-    return f"{verdict.reason}."
+        return _remark("Measured", "no study of the catalogue measures this claim.")
+    label = LABELS[verdict.verdict]
+    told = verdict.reason
+    if verdict.verdict != "not_run":
+        told = told if told.startswith(label) else f"{label} {told}"
+        part = verdict.example
+        told += f". For one, {part.what} under {part.completion}: {part.reason}"
+    remark = _remark("Measured", f"{told} (")
+    remark += addnodes.pending_xref(
+        "",
+        nodes.inline("", "all parts"),
+        refdomain="std",
+        reftype="doc",
+        reftarget=f"/reports/{claim.report}",
+        refexplicit=True,
+    )
+    remark += nodes.Text(").")
+    return remark
 
 
 def _remark(label: str, text: str) -> nodes.paragraph:

@@ -11,9 +11,8 @@ from _ext.chips import chip
 from _ext.runs import runs_of, verdicts_of
 from _ext.study_directive import StudyDirective
 from _ext.tables import Cell, spanning, table
-from experiments.quantities import formatted
 from experiments.records import DEFAULT_STORE
-from theory.ledger import claims
+from experiments.reporting import measured_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from sphinx.util.typing import ExtensionMetadata
 
     from experiments.records import Record
-    from experiments.statistics import Interval
     from experiments.study import Study
     from experiments.verdicts import Finding
 
@@ -67,7 +65,7 @@ class MeasuredDirective(StudyDirective):
         for verdict in verdicts_of(study.name, self.store):
             head = nodes.paragraph("", "", chip(verdict.verdict), nodes.Text(" "))
             head += nodes.literal("", verdict.claim)
-            shown += [head, *_statement(verdict.claim)]
+            shown += [head, nodes.paragraph("", verdict.sentence)]
             needs = [each for each in verdict.findings if each.need]
             if needs:
                 shown.append(nodes.paragraph("", f"{needs[0].quantity}: {verdict.reason}."))
@@ -94,38 +92,23 @@ class RunsDirective(StudyDirective):
         return shown
 
 
-def _statement(claim: str) -> list[nodes.Node]:
-    known = claims().get(claim)
-    return [] if known is None else [nodes.paragraph("", known.statement)]
-
-
 def _measured(findings: Sequence[Finding], completions: int) -> nodes.container:
     """Return the table of a claim's findings: a group of rows a quantity, a row a completion."""
     columns = {
         "seeds": [str(len(finding.seeds)) for finding in findings],
-        "mean": [_value(finding) for finding in findings],
-        "± seeds": [_half_width(finding, finding.seed_interval) for finding in findings],
-        "± test set": [_half_width(finding, finding.test_set_interval) for finding in findings],
+        "mean ± seeds ± test set": [measured_text(finding) for finding in findings],
         "next run": [finding.next_run for finding in findings],
         "claimed": [finding.expected for finding in findings],
     }
     columns = {name: cells for name, cells in columns.items() if any(cells)}
     rows: list[list[Cell]] = []
     for index, finding in enumerate(findings):
-        cells = [finding.completion, *(column[index] for column in columns.values())]
+        fits_late = finding.late and finding.verdict == "reproduced"
+        verdict = chip("late" if fits_late else finding.verdict, finding.reason)
         first = [spanning(finding.what, completions)] if index % completions == 0 else []
-        rows.append([*first, *cells, chip(finding.verdict)])
-    return table(["measured", "under", *columns, "verdict"], rows, classes=["measured"])
-
-
-def _half_width(finding: Finding, interval: Interval | None) -> str:
-    if interval is None or finding.unit == "count":
-        return ""
-    return formatted(interval.half_width, finding.unit).removeprefix("+")
-
-
-def _value(finding: Finding) -> str:
-    return "–" if finding.measured is None else formatted(finding.measured, finding.unit)
+        cells = [column[index] for column in columns.values()]
+        rows.append([*first, finding.completion, verdict, *cells])
+    return table(["measured", "under", "verdict", *columns], rows, classes=["measured"])
 
 
 def _facts(records: list[Record]) -> list[Cell]:

@@ -19,7 +19,7 @@ from experiments.figures import (
 from experiments.quantities import formatted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sphinx.application import Sphinx
     from sphinx.util.typing import ExtensionMetadata
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 class _PictureDirective(StudyDirective):
     """A picture of some roles, and a word on those that it cannot show."""
+
+    def worth_drawing(self, runs: Iterable[str]) -> bool:
+        """Whether roles were run, and not only the one that the others are compared with."""
+        return any(role != self.options.get("reference") for role in runs)
 
     def not_drawn(self, study: Study, every: Mapping[str, Sequence[Record]]) -> list[nodes.Node]:
         """Name the recipes without a record, and those that were lost in their first epoch."""
@@ -50,6 +54,7 @@ class CurvesDirective(_PictureDirective):
 
     option_spec: ClassVar = {
         "roles": directives.unchanged_required,
+        "reference": directives.unchanged_required,
         "completion": directives.unchanged_required,
     }
 
@@ -58,7 +63,7 @@ class CurvesDirective(_PictureDirective):
         every = {role: self.records(study, role, completion) for role in roles}
         runs = {role: _trained(records) for role, records in every.items() if _trained(records)}
         shown: list[nodes.Node] = []
-        if runs:
+        if self.worth_drawing(runs):
             name = "-".join(("curves", study.name, *roles, completion)).replace(".", "_")
             alt = f"Curves of loss and accuracy under {study.completions[completion]}. " + " ".join(
                 _described(role, records) for role, records in runs.items()
@@ -73,7 +78,10 @@ class CurvesDirective(_PictureDirective):
 class FinalAccuraciesDirective(_PictureDirective):
     """Draw the test accuracies of some roles after the last epoch, a row each."""
 
-    option_spec: ClassVar = {"roles": directives.unchanged_required}
+    option_spec: ClassVar = {
+        "roles": directives.unchanged_required,
+        "reference": directives.unchanged_required,
+    }
 
     def show(self, study: Study) -> list[nodes.Node]:
         roles = self.options["roles"].split()
@@ -84,16 +92,19 @@ class FinalAccuraciesDirective(_PictureDirective):
         }
         runs = {name: _trained(records) for name, records in every.items() if _trained(records)}
         shown: list[nodes.Node] = []
-        if runs:
-            rows = {
-                role: {name: runs.get(f"{role}.{name}", []) for name in study.completions}
-                for role in roles
-            }
+        rows = {
+            role: {name: runs.get(f"{role}.{name}", []) for name in study.completions}
+            for role in roles
+        }
+        rows = {role: each for role, each in rows.items() if any(each.values())}
+        if self.worth_drawing(rows):
             name = "-".join(("accuracies", study.name, *roles)).replace(".", "_")
             alt = "Test accuracies after the last epoch. " + " ".join(
                 _described(name, records) for name, records in runs.items()
             )
-            shown.append(picture(self.env, name, draw_final_accuracies(rows), alt))
+            figure = picture(self.env, name, draw_final_accuracies(rows), alt)
+            figure += nodes.caption("", _FINAL)
+            shown.append(figure)
         return shown + self.not_drawn(study, every)
 
 
@@ -123,6 +134,9 @@ class ReportedFigureDirective(StudyDirective):
         )
         name = f"reported-{study.name}"
         return [picture(self.env, name, draw_measured_against_reported(findings), alt)]
+
+
+_FINAL = "A small point is a seed, a large one their mean with the 95 % t-interval of the mean."
 
 
 def _trained(records: Sequence[Record]) -> list[Record]:

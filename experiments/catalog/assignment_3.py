@@ -64,7 +64,7 @@ from experiments.study import Study
 if TYPE_CHECKING:
     from experiments.quantities import Quantity
 
-COMPLETIONS = {"sgd": "plain SGD, standardised inputs, patience of three half-epochs"}
+COMPLETIONS = {"sgd": "plain SGD"}
 
 _HALF_EPOCH = 351
 _HELD_OUT = 5_000
@@ -301,10 +301,20 @@ _OWN: tuple[Statement, ...] = (
     ),
 )
 
+_OWN_SENTENCES = {
+    "assignment-3-own-initialisation": (
+        "Initial weights with the gain of a ReLU change the test accuracy by less than one point."
+    ),
+    "assignment-3-own-resnet-18": (
+        "A ResNet-18 for 32x32 pixels, trained from scratch, is better than the best network."
+    ),
+}
+
 STUDY = Study(
     name="assignment-3",
     title="One change at a time, early stopping, a ResNet (CIFAR-10)",
     completions=COMPLETIONS,
+    own=_OWN_SENTENCES,
     recipes=(
         _recipe("task-2", _TASK_1),
         _recipe("net1", _NORMALISED, augmentation="flip"),

@@ -29,10 +29,17 @@ def _better(claim: str, better: str, worse: str) -> Within:
     )
 
 
+_OWN_SENTENCES = {
+    "digits-nonlinear-beats-linear": "Two convolutions are better with a ReLU than without.",
+    "digits-fc-beats-gap": "One convolution is better before an FC layer than before an average.",
+    "digits-neither-beats-two-conv": "Neither of the two is better than two convolutions.",
+}
+
 STUDY = Study(
     name="digits",
     title="Non-linear against linear, FC against global average pooling (8x8 digits)",
     completions=COMPLETIONS,
+    own=_OWN_SENTENCES,
     recipes=(
         _recipe("two-conv", "two-conv"),
         _recipe("linear", "linear-two-conv"),

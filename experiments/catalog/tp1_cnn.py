@@ -71,7 +71,7 @@ from experiments.study import Study
 if TYPE_CHECKING:
     from experiments.quantities import Metric, Quantity
 
-COMPLETIONS = {"sgd": "plain SGD, padded crops, rate times 0.95 an epoch, dropout 0.5 before fc5"}
+COMPLETIONS = {"sgd": "plain SGD"}
 
 _EPOCHS = 20
 _EARLY = 5

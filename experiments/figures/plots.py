@@ -75,15 +75,16 @@ def draw_curves(runs: Mapping[str, Sequence[Record]]) -> Figure:
 def draw_measured_against_reported(findings: Sequence[Finding]) -> Figure:
     """Draw each reported accuracy against what was measured under each completion.
 
-    A point is the mean over seeds, a bar the prediction interval for one further run. Findings
-    without a reported accuracy or without an interval are left out.
+    A point is the mean over seeds, a bar the prediction interval for one further run. The reported
+    number is a line in a band of what is rounded to it. Findings without a reported accuracy or
+    without an interval are left out.
 
     Parameters
     ----------
     findings
         The findings of a study, as in :func:`experiments.verdicts.judge`.
     """
-    rows: list[tuple[str, float]] = []
+    rows: list[tuple[str, float, float]] = []
     completions = list(dict.fromkeys(finding.completion for finding in findings))
     with style() as palette:
         colors = _colors(completions, palette)
@@ -93,7 +94,7 @@ def draw_measured_against_reported(findings: Sequence[Finding]) -> Figure:
             reported, measured, interval = finding.reported, finding.measured, finding.interval
             if reported is None or measured is None or interval is None:
                 continue
-            row = (finding.quantity, reported)
+            row = (finding.quantity, reported, finding.rounding)
             if row not in rows:
                 rows.append(row)
             index = completions.index(finding.completion)
@@ -105,16 +106,20 @@ def draw_measured_against_reported(findings: Sequence[Finding]) -> Figure:
                 marker=_MARKERS[index],
                 capsize=3,
             )
-        for index, (_, reported) in enumerate(rows):
-            axes.vlines(100 * reported, index - 0.4, index + 0.4, color=palette.ink, linewidth=2)
-        axes.set_yticks(range(len(rows)), [quantity.replace(", ", "\n", 1) for quantity, _ in rows])
+        for index, (_, reported, rounding) in enumerate(rows):
+            low, high = (100 * (reported + sign * rounding) for sign in (-1, 1))
+            place = (index - 0.4, index + 0.4)
+            axes.fill_betweenx(place, low, high, color=palette.ink, alpha=0.25, linewidth=0)
+            axes.vlines(100 * reported, *place, color=palette.ink, linewidth=1.5)
+        axes.set_yticks(range(len(rows)), [what.replace(", ", "\n", 1) for what, *_ in rows])
         axes.set(xlabel="accuracy (%)", ylim=(len(rows) - 0.5, -0.5))
         axes.grid(axis="x")
         keys = [
             Line2D([], [], color=color, marker=marker, label=completion)
             for completion, color, marker in zip(completions, colors, _MARKERS, strict=False)
         ]
-        keys.append(Line2D([], [], color=palette.ink, marker="|", linestyle="", label="reported"))
+        label = "reported, and what is rounded to it"
+        keys.append(Line2D([], [], color=palette.ink, marker="|", linestyle="", label=label))
         keys[-1].set(markersize=12, markeredgewidth=2)
         figure.set_size_inches(9, 1.2 + 0.55 * len(rows))
         figure.legend(handles=keys, loc="outside lower center", ncols=len(keys))
@@ -147,12 +152,16 @@ def draw_final_accuracies(runs: Mapping[str, Mapping[str, Sequence[Record]]]) ->
                 index = completions.index(name)
                 place = row + _offset(index, len(completions))
                 values = [100 * record.curves.test_accuracy[-1] for record in records]
-                interval = mean_interval(values)
+                mean, interval = float(np.mean(values)), mean_interval(values)
                 axes.plot(values, [place] * len(values), ".", color=colors[index], alpha=0.5)
+                bar = None
+                if interval is not None:
+                    possible = interval.within(0, 100)
+                    bar = [[mean - possible.low], [possible.high - mean]]
                 axes.errorbar(
-                    np.mean(values),
+                    mean,
                     place,
-                    xerr=None if interval is None else interval.half_width,
+                    xerr=bar,
                     color=colors[index],
                     marker=_MARKERS[index],
                     capsize=3,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 **Examples**
 
-- `python -m theory claims relu homogeneous`
+- `python -m theory claims relu homogeneity`
 
 - `python -m theory claims --report tp1-cnn --kind formula`
 
