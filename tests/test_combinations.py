@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
-from experiments.quantities import at_epoch, at_the_end, median_of, trend, turning_point
+from experiments.quantities import (
+    at_epoch,
+    at_the_end,
+    difference,
+    median_of,
+    trend,
+    turning_point,
+)
 from experiments.recipe import Optimizer, Recipe
 
 
@@ -81,6 +89,24 @@ def test_units_and_what_must_be_there() -> None:
     turns = median_of([turning_point("a", 4), turning_point("b", 4)])
     assert (turns.unit, turns.reads) == ("count", {"a": 4, "b": 4})
     assert str(turns) == "median epoch of the lowest test loss, a, b, of 4"
+
+
+def test_rounding_passes_into_what_is_combined_and_no_further() -> None:
+    """Simulated: values of any spread, rounded to their grid, and what that does to the number."""
+    turns = [turning_point(role, 4) for role in "abcd"]
+    assert median_of(turns).grid == 1
+    levels = {1: turns[0], 2: turns[1], 4: turns[2]}
+    weights = np.array([-4, -1, 5]) / 14
+    assert trend("x", levels).grid == pytest.approx(float(np.linalg.norm(weights)))
+    assert difference(turns[0], turns[1]).grid == pytest.approx(math.sqrt(2))
+
+    exact = np.random.default_rng(0).normal(0, 3, (20_000, 4))
+    rounding = np.round(exact) - exact
+    for error, grid in (
+        (np.median(np.round(exact), axis=1) - np.median(exact, axis=1), 1),
+        (rounding[:, :3] @ weights, float(np.linalg.norm(weights))),
+    ):
+        assert error.std() < 1.02 * grid / math.sqrt(12)
 
 
 def test_combinations_that_mean_nothing_are_refused() -> None:

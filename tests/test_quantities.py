@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+from experiments.catalog import study
 from experiments.quantities import (
     absolute,
     at_epoch,
@@ -257,6 +258,15 @@ def test_a_combination_is_as_fine_and_as_sure_as_its_parts() -> None:
 )
 def test_steps_are_updates(make_record, recipe, steps) -> None:
     assert steps_taken("wide").values({"wide": {0: make_record(recipe, 0)}}) == {0: steps}
+
+
+def test_steps_until_a_run_may_end_are_known_to_as_many() -> None:
+    """Two seeds that end at one moment would otherwise decide with an interval of no width."""
+    assert steps_taken("wide").grid == 0
+    assert steps_taken("wide", every=351).grid == 351
+    for statement in study("assignment-3").statements:
+        if statement.quantity.what == "steps":
+            assert statement.quantity.grid >= 351
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,10 @@ def _test(role: str) -> Quantity:
     return at_lowest_validation_loss("test_accuracy", role)
 
 
+def _steps(role: str) -> Quantity:
+    return steps_taken(role, every=_HALF_EPOCH)
+
+
 def _overfitting(role: str) -> Quantity:
     return difference(_train(role), _test(role))
 
@@ -191,7 +195,7 @@ _TASK_2: tuple[Statement, ...] = (
     ),
     Reported(
         "assignment-3-2b-steps",
-        steps_taken("task-2"),
+        _steps("task-2"),
         5265,
         half_unit=0,
         resolution=_EPOCHS_TOLD_APART,
@@ -257,12 +261,12 @@ _TASK_3: tuple[Statement, ...] = (
     ),
     Within(
         "assignment-3-3c-batchnorm",
-        difference(steps_taken("batch-norm"), steps_taken("task-2")),
+        difference(_steps("batch-norm"), _steps("task-2")),
         below=0,
     ),
     Within(
         "assignment-3-3d-aug-steps",
-        difference(steps_taken("augmentation"), steps_taken("task-2")),
+        difference(_steps("augmentation"), _steps("task-2")),
         above=0,
     ),
     Within("assignment-3-3e-best", _test("best"), above=0.8025999665260315),

@@ -5,6 +5,7 @@ Only seeds that every quantity has count; a run that diverged makes the number N
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,11 +44,14 @@ def trend(setting: str, levels: Mapping[float, Quantity]) -> Quantity:
         what=f"slope of the {quantities[0].what} per unit of {setting}",
         where=_where(quantities),
         unit="points" if unit == "accuracy" else unit,
+        grid=math.hypot(*(w * each.grid for w, each in zip(weights, quantities, strict=True))),
     )
 
 
 def median_of(quantities: Sequence[Quantity]) -> Quantity:
     """Return the median of several quantities: what most of them do, more or less.
+
+    Where they are known to a grid, it is known to the coarsest of theirs or better.
 
     Raises
     ------
@@ -62,6 +66,7 @@ def median_of(quantities: Sequence[Quantity]) -> Quantity:
         what=f"median {quantities[0].what}",
         where=_where(quantities),
         unit=_unit(quantities),
+        grid=max(quantity.grid for quantity in quantities),
     )
 
 

@@ -33,7 +33,7 @@ Unit = Literal["accuracy", "points", "share", "nats", "count", "seconds"]
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number that each seed's runs yield; built by the functions of this module.
+    """A number that each seed's runs yield; built by the functions of this package.
 
     Parameters
     ----------
@@ -125,6 +125,7 @@ def difference(first: Quantity, second: Quantity) -> Quantity:
         what=_minus(first.what, second.what),
         where=_minus(first.where, second.where),
         unit="points" if first.unit == "accuracy" else first.unit,
+        grid=math.hypot(first.grid, second.grid),
     )
 
 
@@ -135,6 +136,7 @@ def combined(
     what: str,
     where: str,
     unit: Unit,
+    grid: float,
 ) -> Quantity:
     """Return one number from several quantities, paired by seed: only seeds that all have count.
 
@@ -147,8 +149,9 @@ def combined(
         What is combined.
     combine
         Takes the values of one seed, in the order of ``quantities``.
-    what, where, unit
-        As in :class:`Quantity`.
+    what, where, unit, grid
+        As in :class:`Quantity`. The grid is one whose rounding has the variance of what the
+        rounding of the quantities makes of the number.
     """
     reads: dict[str, int] = {}
     for quantity in quantities:
@@ -171,7 +174,7 @@ def combined(
         reads=reads,
         values=values,
         seedless=all(quantity.seedless for quantity in quantities),
-        grid=math.hypot(*(quantity.grid for quantity in quantities)),
+        grid=grid,
     )
 
 

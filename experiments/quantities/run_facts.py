@@ -29,15 +29,24 @@ def size_of_test_set(role: str) -> Quantity:
     return _seedless("test images", role, lambda record: record.test_size)
 
 
-def steps_taken(role: str) -> Quantity:
-    """Return the number of updates until the run ended."""
+def steps_taken(role: str, *, every: int = 0) -> Quantity:
+    """Return the number of updates until the run ended.
+
+    Parameters
+    ----------
+    role
+        The runs.
+    every
+        Updates between the moments at which a run may end, where early stopping ends it; 0 where
+        its recipe says how many it takes.
+    """
 
     def value(record: Record) -> float:
         if record.diverged:
             return math.nan
         return float(steps_an_epoch(record) * len(record.curves.train_loss))
 
-    return of_each_run("steps", role, "count", value)
+    return of_each_run("steps", role, "count", value, grid=float(every))
 
 
 def best_train_accuracy(role: str) -> Quantity:
