@@ -11,6 +11,7 @@ from torch import Tensor
 
 from experiments.errors import InputError
 from experiments.recipe import Precision
+from theory.single_precision import single_precision
 
 
 def check_device(device: str) -> None:
@@ -28,18 +29,27 @@ def reproducible(threads: int | None) -> Iterator[None]:
     On CUDA only deterministic convolutions are used, and neither they nor matrix products round
     their factors to TF32.
     """
-    before = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    before = torch.get_num_threads()
     if threads is not None:
         torch.set_num_threads(threads)
-    torch.set_float32_matmul_precision("highest")
     try:
-        with torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        ):
+        with single_precision(), _deterministic_convolutions():
             yield
     finally:
-        torch.set_num_threads(before[0])
-        torch.set_float32_matmul_precision(before[1])
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def _deterministic_convolutions() -> Iterator[None]:
+    # `torch.backends.cudnn.flags` sets precisions, too, and fails where they are not all alike
+    cudnn, flags = torch.backends.cudnn, ("enabled", "benchmark", "deterministic")
+    before = [getattr(cudnn, flag) for flag in flags]
+    cudnn.enabled, cudnn.benchmark, cudnn.deterministic = True, False, True
+    try:
+        yield
+    finally:
+        for flag, value in zip(flags, before, strict=True):
+            setattr(cudnn, flag, value)
 
 
 def autocast(precision: Precision, device: torch.device) -> contextlib.AbstractContextManager[Any]:

@@ -39,6 +39,22 @@ def _one_thread() -> None:
 
 
 @pytest.fixture
+def allowed() -> Iterator[Callable[[], list[str]]]:
+    """Return what each library may make of float32, wherever a test has set that; undo it later."""
+    backends: Any = torch.backends
+    libraries = [
+        *(backends.mkldnn.matmul, backends.mkldnn.conv, backends.mkldnn.rnn),
+        *(backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn),
+    ]
+    yield lambda: [library.fp32_precision for library in libraries]
+    backends.fp32_precision = "none"
+    torch.set_float32_matmul_precision("highest")
+    for library in libraries:
+        library.fp32_precision = "none"
+    backends.cudnn.allow_tf32 = True
+
+
+@pytest.fixture
 def load_chapter() -> Callable[[str], ModuleType]:
     """Load a chapter a second time, so that faults planted in it stay out of the real one."""
 

@@ -54,11 +54,6 @@ def test_what_cannot_be_bounded_is_refused():
 # Single precision
 
 
-def allowed():
-    """Return what products of each library may make of float32, wherever that is set."""
-    return [torch.backends.mkldnn.matmul.fp32_precision, torch.backends.cuda.matmul.fp32_precision]
-
-
 @pytest.fixture(
     params=[
         lambda: torch.set_float32_matmul_precision("medium"),
@@ -69,20 +64,16 @@ def allowed():
     ],
     ids=["medium", "high", "cpu", "gpu", "all"],
 )
-def shorter(request):
-    """Allow shorter factors, in each way that torch knows; take it back afterwards."""
+def shorter(request, allowed):
+    """Allow shorter factors, in each way that torch knows."""
+    before = allowed()
     request.param()
-    assert {"bf16", "tf32"} & set(allowed())
-    yield
-    torch.backends.fp32_precision = "none"
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.mkldnn.matmul.fp32_precision = "none"
-    torch.backends.cuda.matmul.fp32_precision = "none"
+    assert allowed() != before
 
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_products_of_the_gram_bound_are_in_single_precision_whatever_is_allowed(
-    monkeypatch, shorter, fails
+    monkeypatch, shorter, fails, allowed
 ):
     """Red where a caller who allows shorter factors gets a bound that rounding may undercut."""
     layer, seen, before = nn.Conv1d(2, 2, 3), [], allowed()
@@ -99,31 +90,39 @@ def test_products_of_the_gram_bound_are_in_single_precision_whatever_is_allowed(
         gram_bound(layer, 8)
     assert allowed() == before
     assert seen
-    assert all(each == ["ieee", "ieee"] for each in seen)
+    assert all(each == ["ieee"] * 6 for each in seen)
 
 
-def test_what_is_set_for_all_of_torch_is_heeded_after_single_precision_as_before():
+def test_what_is_set_for_all_of_torch_is_heeded_after_single_precision_as_before(allowed):
     """Red if a library is left with a setting of its own that it did not have."""
-    try:
-        torch.backends.fp32_precision = "tf32"
-        with single_precision():
-            assert torch.get_float32_matmul_precision() == "highest"
-        assert allowed() == ["tf32", "tf32"]
-        torch.backends.fp32_precision = "none"
-        assert allowed() == ["none", "none"]
-    finally:
-        torch.backends.fp32_precision = "none"
+    before = allowed()
+    torch.backends.fp32_precision = "tf32"
+    with single_precision():
+        assert torch.get_float32_matmul_precision() == "highest"
+    assert allowed() == ["tf32"] * 6
+    torch.backends.fp32_precision = "none"
+    assert allowed() == before
+    assert torch.backends.cudnn.allow_tf32
 
 
 @pytest.mark.parametrize("overall", ["highest", "high", "medium"])
-def test_what_is_set_for_all_products_is_read_after_single_precision_as_before(overall):
-    try:
-        torch.set_float32_matmul_precision(overall)
-        with single_precision():
-            assert torch.get_float32_matmul_precision() == "highest"
-        assert torch.get_float32_matmul_precision() == overall
-    finally:
-        torch.set_float32_matmul_precision("highest")
+def test_what_is_set_for_all_products_is_read_after_single_precision_as_before(overall, allowed):
+    torch.set_float32_matmul_precision(overall)
+    before = allowed()
+    with single_precision():
+        assert torch.get_float32_matmul_precision() == "highest"
+    assert torch.get_float32_matmul_precision() == overall
+    assert allowed() == before
+
+
+@pytest.mark.parametrize("tf32", [False, True])
+def test_what_is_set_for_all_convolutions_is_read_after_single_precision_as_before(tf32, allowed):
+    torch.backends.cudnn.allow_tf32 = tf32
+    before = allowed()
+    with single_precision():
+        assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.allow_tf32 == tf32
+    assert allowed() == before
 
 
 def test_singular_values_do_not_depend_on_what_float32_is_allowed(shorter):

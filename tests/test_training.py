@@ -275,17 +275,40 @@ def test_training_and_evaluation_are_in_the_recipes_precision_and_losses_are_not
     assert device.full_precision(torch.zeros(1, dtype=torch.float64)).dtype == torch.float64
 
 
-def test_float32_means_float32_and_only_deterministic_convolutions_are_used():
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high")
+@pytest.mark.parametrize(
+    "allow",
+    [
+        lambda: torch.set_float32_matmul_precision("medium"),
+        lambda: setattr(torch.backends, "fp32_precision", "tf32"),
+        lambda: setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee"),
+        lambda: setattr(torch.backends.mkldnn.conv, "fp32_precision", "bf16"),
+        lambda: None,
+    ],
+    ids=["products", "all", "one and not the other", "the CPU's convolutions", "nothing"],
+)
+def test_float32_means_float32_whatever_the_caller_allows(allow, allowed):
+    allow()
+    before = allowed()
+    with device.reproducible(None):
+        assert allowed() == ["ieee"] * 6
+    assert allowed() == before
+
+
+def test_only_deterministic_convolutions_are_used():
+    cudnn = torch.backends.cudnn
+
+    def flags():
+        return cudnn.enabled, cudnn.deterministic, cudnn.benchmark
+
+    before = flags()
+    assert before == (True, False, False)
     try:
+        cudnn.enabled, cudnn.benchmark = False, True
         with device.reproducible(None):
-            assert torch.get_float32_matmul_precision() == "highest"
-            cudnn = torch.backends.cudnn
-            assert (cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32) == (True, False, False)
-        assert torch.get_float32_matmul_precision() == "high"
+            assert flags() == (True, True, False)
+        assert flags() == (False, False, True)
     finally:
-        torch.set_float32_matmul_precision(before)
+        cudnn.enabled, cudnn.deterministic, cudnn.benchmark = before
 
 
 def test_every_existing_record_keeps_its_key():

@@ -1,40 +1,57 @@
 """Single precision as it is, where torch was told that it may do with less.
 
 A bound on rounding takes the factors of a product as they are. `torch.set_float32_matmul_precision`
-lets torch cut them to fewer bits, and `fp32_precision` lets each library below it.
+and `torch.backends.cudnn.allow_tf32` let torch cut them to fewer bits, and `fp32_precision` lets
+each operation of each library below it.
 """
 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+Setting = TypeVar("Setting")
 
 
 @contextlib.contextmanager
 def single_precision() -> Iterator[None]:
-    """Let products of float32 tensors be computed in float32, and allow afterwards what was before.
+    """Let products and convolutions of float32 tensors be computed in float32.
 
-    The setting is one for all threads: of calls that overlap, the first to return brings back for
-    the others, too, what was allowed.
+    Afterwards is allowed what was before. The setting is one for all threads: of calls that
+    overlap, the first to return brings back for the others, too, what was allowed.
     """
     backends: Any = torch.backends  # whose modules torch swaps as they load, unseen by mypy
-    libraries = backends.mkldnn.matmul, backends.cuda.matmul
-    before = [library.fp32_precision for library in libraries]
-    try:
-        overall = torch.get_float32_matmul_precision()
-    except RuntimeError:  # the libraries were set one by one, which torch does not sum up
-        overall = "highest"
+    operations = [
+        *(backends.mkldnn.matmul, backends.mkldnn.conv, backends.mkldnn.rnn),
+        *(backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn),
+    ]
+    before = [operation.fp32_precision for operation in operations]
+    products = _summed_up(torch.get_float32_matmul_precision, "highest")
+    convolutions = _summed_up(lambda: backends.cudnn.allow_tf32, False)
     torch.set_float32_matmul_precision("highest")
+    backends.cudnn.allow_tf32 = False
+    for operation in operations:  # else convolutions heed what is set for all libraries
+        operation.fp32_precision = "ieee"
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(overall)
-        for library, precision in zip(libraries, before, strict=True):
-            library.fp32_precision = "none"  # it takes up what is set for all libraries again
-            if library.fp32_precision != precision:
-                library.fp32_precision = precision
+        torch.set_float32_matmul_precision(products)
+        for operation, precision in zip(operations, before, strict=True):
+            operation.fp32_precision = "none"  # it takes up what is set for all libraries again
+            if operation.fp32_precision != precision:
+                operation.fp32_precision = precision
+        if convolutions:  # which sets both of cuDNN's operations, as torch does from the start
+            backends.cudnn.allow_tf32 = True
+
+
+def _summed_up(setting: Callable[[], Setting], otherwise: Setting) -> Setting:
+    """Return a setting for several operations, which torch does not sum up where they differ."""
+    try:
+        return setting()
+    except RuntimeError:
+        return otherwise
