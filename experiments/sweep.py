@@ -7,6 +7,7 @@ itself, and running again does only what is missing.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future
@@ -234,7 +235,7 @@ def batches(runs: Iterable[Run], fleet: int | None = None) -> list[Batch]:
     fleet
         How many runs of one architecture to train together, at most. By default one on the CPU,
         and on CUDA as many as a short measurement finds to be fastest
-        (:func:`experiments.fleet.fastest_size`).
+        (:func:`experiments.fleet.fastest_size`). On CUDA fleets are of like sizes.
     """
     alike: dict[Run, list[Run]] = {}
     for run in runs:
@@ -243,18 +244,20 @@ def batches(runs: Iterable[Run], fleet: int | None = None) -> list[Batch]:
     found = [
         Batch(tuple(group[start : start + size]))
         for group in alike.values()
-        for size in [fleet or _fastest_size(group)]
+        for size in [_fleet_size(group, fleet)]
         for start in range(0, len(group), size)
     ]
     order = {run: position for position, run in enumerate(runs)}
     return sorted(found, key=lambda batch: order[batch.runs[0]])
 
 
-def _fastest_size(group: Sequence[Run]) -> int:
+def _fleet_size(group: Sequence[Run], most: int | None) -> int:
     first = group[0]
     if first.device == "cpu":
-        return 1
-    return fastest_size(first.recipe, first.device, first.data_root, most=len(group))
+        return most or 1
+    most = most or fastest_size(first.recipe, first.device, first.data_root, most=len(group))
+    # A GPU that is not full takes as long for one run that is left over as for a fleet.
+    return math.ceil(len(group) / math.ceil(len(group) / most))
 
 
 def sweep(runs: Sequence[Run], executor: Executor, fleet: int | None = None) -> None:

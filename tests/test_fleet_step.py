@@ -200,9 +200,15 @@ def test_members_are_evaluated_on_no_more_images_than_fit(monkeypatch):
         ({1: 1.0, 2: 1.1}, 8, 1),
         ({1: 1.0, 2: 0.5, 4: float("inf")}, 8, 2),
         (dict.fromkeys((1, 2, 4, 8), float("inf")), 8, 1),
-        ({1: 1.0, 2: 0.6}, 3, 2),
+        ({1: 1.0, 2: 0.6, 3: 0.59}, 3, 3),
+        ({1: 1.0, 2: 0.6, 3: 0.61}, 3, 2),
+        ({1: 1.0, 2: 0.5, 4: 0.25, 5: 0.2}, 5, 5),
+        ({1: 1.0, 2: 0.5, 4: 0.25, 5: float("inf")}, 5, 4),
     ],
-    ids=["no longer faster", "never faster", "memory is full", "none fits", "few members"],
+    ids=[
+        *("no longer faster", "never faster", "memory is full", "none fits"),
+        *("all members", "all are slower", "a GPU that is not full", "all do not fit"),
+    ],
 )
 def test_the_fastest_size_is_measured(monkeypatch, seconds, most, size):
     monkeypatch.setattr(calibration_module, "_seconds_a_member", lambda *which: seconds[which[-1]])

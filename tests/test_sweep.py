@@ -213,6 +213,17 @@ def test_on_cuda_a_measurement_says_how_many_go_together(tmp_path, monkeypatch):
     assert asked == [("conv-fc.adam", "cuda", 4), ("conv-gap.adam", "cuda", 2)]
 
 
+@pytest.mark.parametrize("asked", [True, False])
+@pytest.mark.parametrize(
+    ("most", "sizes"), [(1, [1] * 5), (2, [2, 2, 1]), (3, [3, 2]), (4, [3, 2]), (5, [5])]
+)
+def test_on_cuda_fleets_are_of_like_sizes(tmp_path, monkeypatch, most, sizes, asked):
+    """Red where one run is left over, for which a GPU takes as long as for a fleet."""
+    monkeypatch.setattr(sweep_module, "fastest_size", lambda *_, **__: most)
+    runs = [dataclasses.replace(run, device="cuda") for run in _runs(tmp_path, range(5))[::2]]
+    assert [len(batch.runs) for batch in batches(runs, most if asked else None)] == sizes
+
+
 def test_every_member_of_a_fleet_gets_its_record(tmp_path):
     runs = _fleets(tmp_path)
     sweep(runs, make_executor("serial"), fleet=8)

@@ -27,8 +27,8 @@ _LEAST_GAIN = 1.05
 def fastest_size(recipe: Recipe, device: str, data_root: Path | None, *, most: int) -> int:
     """Return the size of the fleets that train a recipe's architecture fastest, per member.
 
-    Sizes 1, 2, 4, … are tried until one is no faster, or the device's memory is full. What was
-    measured once in a process is remembered.
+    Sizes 1, 2, 4, … and that of all members are tried until one is no faster, or the device's
+    memory is full. What was measured once in a process is remembered.
 
     Parameters
     ----------
@@ -39,15 +39,15 @@ def fastest_size(recipe: Recipe, device: str, data_root: Path | None, *, most: i
     most
         How many members there are, at most.
     """
-    best, fewest_seconds = 1, math.inf
-    size = 1
-    while size <= most:
+    best, fewest_seconds = 0, math.inf
+    while best < most:
+        size = min(2 * best, most) or 1
+        least_gain = _LEAST_GAIN if size == 2 * best else 1  # the last step may be a small one
         seconds = _seconds_a_member(architecture(recipe), device, data_root, size)
-        if not seconds * _LEAST_GAIN < fewest_seconds:  # not even one may fit
+        if not seconds * least_gain < fewest_seconds:  # not even one may fit
             break
         best, fewest_seconds = size, seconds
-        size *= 2
-    return best
+    return max(1, best)
 
 
 @cache
