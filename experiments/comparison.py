@@ -80,7 +80,11 @@ class Comparison:
 TEST_ACCURACY = "test accuracy, last epoch"
 """What the difference of final test accuracies is called."""
 
+KEPT_TEST_ACCURACY = "test accuracy, kept weights"
+"""What it is called where patience ends the runs: of the weights of the lowest validation loss."""
+
 _MEASURES: tuple[tuple[str, Unit, Callable[[Record], float | None]], ...] = (
+    (KEPT_TEST_ACCURACY, "accuracy", lambda run: _kept(run)),
     (TEST_ACCURACY, "accuracy", lambda run: _last(run.curves.test_accuracy)),
     ("test loss, last epoch", "nats", lambda run: _last(run.curves.test_loss)),
     ("test loss, lowest", "nats", lambda run: min(run.curves.test_loss, default=None)),
@@ -152,3 +156,10 @@ def _difference(what: str, unit: Unit, values: Sequence[tuple[float, float]]) ->
 
 def _last(curve: Sequence[float]) -> float | None:
     return curve[-1] if curve else None
+
+
+def _kept(run: Record) -> float | None:
+    losses = run.curves.validation_loss
+    if run.recipe.patience is None or not losses:
+        return None
+    return run.curves.test_accuracy[losses.index(min(losses))]  # of equal losses the first

@@ -3,7 +3,8 @@
 A difference that cannot be told from zero is no proof of equality: few seeds hide a large one. So
 the burden lies with bfloat16. It is licensed for a recipe where the whole 95 % interval of the
 difference of final test accuracies, paired by seed, lies within a margin that was fixed before the
-runs. Everything else runs in float32, and so do all runs that a verdict rests on.
+runs. Where patience ends the runs, final are the weights that they keep. Everything else runs in
+float32, and so do all runs that a verdict rests on.
 """
 
 from __future__ import annotations
@@ -12,7 +13,13 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from experiments.comparison import TEST_ACCURACY, Comparison, compare, pair
+from experiments.comparison import (
+    KEPT_TEST_ACCURACY,
+    TEST_ACCURACY,
+    Comparison,
+    compare,
+    pair,
+)
 from experiments.quantities import on_equal_machines
 from experiments.records import by_recipe
 from experiments.variants import variant
@@ -123,7 +130,8 @@ def _equivalence(
 ) -> Equivalence:
     pairs = pair(reduced, reference)
     found = compare(reduced, reference) if pairs else Comparison((), (), ())
-    difference = next((each for each in found.differences if each.what == TEST_ACCURACY), None)
+    what = TEST_ACCURACY if recipe.patience is None else KEPT_TEST_ACCURACY
+    difference = next((each for each in found.differences if each.what == what), None)
     licensed, reason = _judged(list(pairs.values()), difference)
     return Equivalence(
         study=study,

@@ -94,6 +94,19 @@ def test_each_measure_is_read_where_it_says(make_record):
     assert {each.larger for each in found.differences} == {None}
 
 
+def test_where_patience_ends_both_runs_the_weights_that_they_keep_are_compared_too(make_record):
+    patient = dataclasses.replace(FIRST, validation=300, patience=2, epochs=3)
+    accuracies = [0.25, 0.75, 0.5]
+    first, second = (make_record(recipe, 0, test_accuracy=accuracies) for recipe in (patient,) * 2)
+    first.curves.validation_loss.extend([1.0, 1.0, 2.0])  # of equal ones the first
+    second.curves.validation_loss.extend([3.0, 1.0, 2.0])
+    kept = of(compare([first], [second]), "test accuracy, kept")
+    assert (kept.first, kept.second) == (0.25, 0.75)
+    other = make_record(dataclasses.replace(FIRST, epochs=3), 0)
+    measures = [each.what for each in compare([first], [other]).differences]
+    assert "test accuracy, kept weights" not in measures
+
+
 def test_diverged_pairs_are_left_out_and_named(runs, make_record):
     first = runs(FIRST, [0.5, 0.6, 0.7])
     second = runs(SECOND, [0.4, 0.4, 0.4])

@@ -117,6 +117,26 @@ def test_fewer_than_five_pairs_say_nothing(judged, pairs, reason):
     assert (large.licensed, large.reason) == (None, reason)
 
 
+def test_where_patience_ends_a_run_the_weights_that_it_keeps_count(make_record):
+    """Red if the last epoch is compared, whose weights nothing is judged by."""
+    report = study("assignment-3")
+    recipe = next(recipe for recipe in report.recipes if recipe.patience is not None)
+
+    def run(precision, seed, kept, last):
+        record = make_record(
+            variant(recipe, precision=precision), seed, train_loss=[1.0] * 3,
+            train_accuracy=[0.5] * 3, test_loss=[1.0] * 3, test_accuracy=[0.25, kept, last],
+        )  # fmt: skip
+        record.curves.validation_loss.extend([3.0, 1.0, 2.0])
+        return record
+
+    reference = [run("float32", seed, 0.75, 0.5) for seed in range(5)]
+    reduced = [run("bfloat16", seed, 0.75 + each, 0.7) for seed, each in enumerate(SMALL)]
+    (found,) = equivalences(report, [*reference, *reduced])
+    assert found.differences == pytest.approx(SMALL, rel=1e-9)
+    assert found.licensed is True
+
+
 def test_only_seeds_that_have_both_precisions_count(runs):
     """Five runs of each are not five pairs."""
     reduced = runs("bfloat16", [0.75] * 6)
