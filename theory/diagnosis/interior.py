@@ -80,20 +80,18 @@ class Interior:
         if n == 1:
             return _Step(1, 1, 0)
         for by in range(start, n // 2 + 1):
-            differs = {to: np.zeros(m, dtype=bool) for to in range(1, m // 2 + 1)}
+            left = np.arange(1, m // 2 + 1)  # shifts of the output that nothing speaks against
+            differs: dict[int, Array] = {}
             for signal in self._signals(axis, by):
                 x, moved = _windows(signal, axis, by)
-                for to in list(differs):
-                    differs[to] |= self._differs(x, moved, axis, to)
-                    if _border(differs[to], to) is None:
-                        del differs[to]
-                if not differs:
+                left = left[~self._ruled_out(x, moved, axis)[left - 1]]
+                for to in left.tolist():
+                    differs[to] = differs.get(to, False) | self._differs(x, moved, axis, to)
+                left = np.array([to for to in left if _border(differs[to], to) is not None], int)
+                if not left.size:
                     break
-            steps = [
-                _Step(by, to, border)
-                for to in differs
-                if (border := _border(differs[to], to)) is not None
-            ]
+            borders = ((to, _border(differs[to], to)) for to in left.tolist())
+            steps = [_Step(by, to, border) for to, border in borders if border is not None]
             if steps:
                 return min(steps, key=lambda step: (step.border, abs(step.output_by * n - by * m)))
         return None
@@ -107,6 +105,26 @@ class Interior:
             for _ in range(_DENSE_INPUTS // 3):
                 yield scale * rng.integers(1, 9, shape, endpoint=True) * rng.choice((-1, 1), shape)
         yield from self._shifts.probes(tuple(shape))
+
+    def _ruled_out(self, x: Array, moved: Array, axis: int) -> Array:
+        """Return which shifts of the output, from 1 to half of its cells, one cell rules out.
+
+        Where cell m // 2 of f(moved) is not the cell of f(x) that it should be, no border that
+        leaves it out leaves enough to compare, whichever the shift. The bound here is that of all
+        cells, which is no smaller than the one for those that a shift compares.
+        """
+        before, after = self._trials(x), self._trials(moved)
+        m = after.shape[axis]
+        half = m // 2
+        if self._trials.failed(before) or self._trials.failed(after):
+            return np.zeros(half, dtype=bool)
+        norm = float(np.abs(x).sum() + np.abs(moved).sum())
+        bound = self._trials.rounding.bound(before, after, norm, responses=2)
+        middle, should_be = _cells(after, axis, half, half + 1), _cells(before, axis, 0, half)
+        beyond = np.abs(middle - should_be) > self._threshold * bound
+        others = tuple(a for a in range(-after.ndim, 0) if a != axis)
+        ruled_out: Array = beyond.any(axis=others)[::-1]  # a shift by 1 compares with the last
+        return ruled_out
 
     def _differs(self, x: Array, moved: Array, axis: int, to: int) -> Array:
         """Return at which output cells f(moved) is not f(x) moved by `to` cells."""
@@ -243,5 +261,6 @@ def _border(differs: Array, by: int) -> int | None:
     as many pairs as cells in the shift have to remain: what repeats itself could agree by chance.
     """
     m = len(differs)
-    border = max((min(m - i, i - by + 1) for i in np.flatnonzero(differs)), default=0)
-    return int(border) if m - 2 * border >= 2 * by else None
+    cells = np.flatnonzero(differs)
+    border = int(np.minimum(m - cells, cells - by + 1).max(initial=0))
+    return border if m - 2 * border >= 2 * by else None

@@ -1,0 +1,110 @@
+"""The search for shifts in the interior: as complete as trying every pair of shifts, in fewer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.operator_table import OPERATORS, NoTensor, dense
+from theory import Finding, diagnose
+from theory.diagnosis import interior
+from theory.diagnosis.calling import Operator
+from theory.diagnosis.equivariance import Shifts
+from theory.diagnosis.interior import Interior
+from theory.diagnosis.isolation import isolated
+from theory.diagnosis.search import BUDGET, Trials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _by_trying_everything(search: Interior, axis: int, start: int = 1) -> Any:
+    """Compare all cells for every shift of the input and every shift of the output."""
+    n, m = search._operator.shape[axis], search._operator.output_shape[axis]
+    if n == 1:
+        return interior._Step(1, 1, 0)
+    for by in range(start, n // 2 + 1):
+        differs = {to: np.zeros(m, dtype=bool) for to in range(1, m // 2 + 1)}
+        for signal in search._signals(axis, by):
+            x, moved = interior._windows(signal, axis, by)
+            for to in list(differs):
+                differs[to] |= search._differs(x, moved, axis, to)
+                if _border(differs[to], to) is None:
+                    del differs[to]
+            if not differs:
+                break
+        steps = [interior._Step(by, to, _border(differs[to], to)) for to in differs]  # type: ignore[arg-type]
+        if steps:
+            return min(steps, key=lambda step: (step.border, abs(step.output_by * n - by * m)))
+    return None
+
+
+def _border(differs: np.ndarray, by: int) -> int | None:
+    m = len(differs)
+    border = max((min(m - i, i - by + 1) for i in np.flatnonzero(differs)), default=0)
+    return int(border) if m - 2 * border >= 2 * by else None
+
+
+_UNKNOWN = Finding(None, "undecided", "not asked")
+
+_BLIND = torch.ones(12, dtype=torch.float64)
+_BLIND[4:8] = 0
+_NAN = torch.ones(12, dtype=torch.float64)
+_NAN[6] = torch.nan
+
+_SEARCHED: dict[str, tuple[Callable[..., Any], tuple[int, ...]]] = {
+    **{
+        name: (row.make(row.shapes[-1]), row.shapes[-1])
+        for name, row in OPERATORS.items()
+        if len(row.shapes[-1]) < 4
+    },
+    "ramp": (lambda x: x * torch.linspace(1, 2, 12), (12,)),
+    "faint ramp": (lambda x: x * torch.linspace(1, 1 + 1e-14, 12), (12,)),
+    "reals": (dense(torch.linspace(-1, 1, 84).cos().reshape(7, 12), bias=0.1), (12,)),
+    "blind in the middle": (lambda x: x * _BLIND * torch.linspace(1, 2, 12), (12,)),
+    "NaN in the middle": (lambda x: x * _NAN, (12,)),
+    "infinite": (NoTensor(lambda x: np.where(x > 1, np.inf, x)), (12,)),
+    "raises": (NoTensor(lambda x: x if abs(x).max() < 1e3 else x[:0]), (11,)),
+    "every third": (lambda x: x.repeat_interleave(2)[::3], (11,)),
+    "zeros between": (lambda x: torch.stack([x, 0 * x], -1).flatten(), (9,)),
+    "constant": (lambda x: 0 * x + 1, (8,)),
+    "complex": (lambda x: torch.fft.fft(x), (10,)),
+}
+
+
+@pytest.mark.parametrize("name", _SEARCHED)
+def test_the_search_finds_what_trying_everything_finds(name: str) -> None:
+    """On the same signals, too: the generator of the random ones is left in the same state."""
+    op, shape = _SEARCHED[name]
+    with isolated(seed=0):
+        trials = Trials(Operator(op, shape), BUDGET)
+        if trials.operator.output_spatial_shape is None:
+            pytest.skip("its output has no axis that a shift could move along")
+        for axis in trials.operator.axes:
+            found = []
+            for step in (Interior._step, _by_trying_everything):
+                rng = np.random.default_rng(0)
+                search = Interior(Shifts(trials, _UNKNOWN, False, False, rng))
+                found.append([step(search, axis), step(search, axis, 2), rng.integers(2**62)])
+            assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("n", [48, 49])
+@pytest.mark.parametrize(
+    "make",
+    [lambda n: lambda x: x * torch.linspace(1, 2, n), lambda n: nn.Linear(n, 48)],
+    ids=["ramp", "FC"],
+)
+def test_where_nothing_is_followed_one_cell_rules_a_shift_out(
+    make: Callable[[int], Callable[..., Any]], n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red where all cells are compared for every pair of shifts, n**2 / 4 times n of them."""
+    compared = []
+    unlike = Interior._unlike
+    monkeypatch.setattr(Interior, "_unlike", lambda *args: compared.append(1) or unlike(*args))
+    assert diagnose(make(n), (n,), boundary="interior").period == (None,)
+    assert len(compared) < n
