@@ -223,3 +223,15 @@ def test_inputs_are_forgotten_as_well_as_responses(monkeypatch: pytest.MonkeyPat
     finally:
         tracemalloc.stop()
     assert most < 2 * 8 * 2**14
+
+
+def test_a_shift_that_is_followed_ends_the_search_for_any_shift_at_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 33 cells out for 32 in: red where every input is compared with all 33 turns."""
+    asked = []
+    excess = search.Trials.excess
+    monkeypatch.setattr(search.Trials, "excess", lambda *args: asked.append(1) or excess(*args))
+    found = diagnose(lambda x: np.sort(np.append(x, x.max())), (32,))
+    assert found.shift_invariance == "sampled"
+    assert len(asked) < 6 * 72  # of 72 inputs

@@ -9,6 +9,7 @@ to be tried.
 from __future__ import annotations
 
 import functools
+import math
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -173,7 +174,12 @@ class Circle:
         turns = [self._equation(axis, 1, by) for by in range(m)]
 
         def size(inputs: tuple[Array, ...]) -> float:
-            return min(self._trials.excess(turn, inputs) for turn in turns)
+            smallest = math.inf
+            for turn in turns:
+                smallest = min(smallest, self._trials.excess(turn, inputs))
+                if smallest <= 1:  # it follows this one: how closely does not matter
+                    break
+            return smallest
 
         one = impulse(self._operator.shape)
         two = one + shifted(one, self._operator.along(axis, 1))
