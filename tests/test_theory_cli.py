@@ -123,6 +123,10 @@ def test_the_seed_fixes_random_weights(
             "Linear takes no input of shape (8,)",
         ),
         (["os:getcwd"], "no default shape fits"),
+        (["torch.nn:ReLU", "--seed", str(2**64)], f"--seed {2**64} is too large"),
+        (["torch:relu", "--seed", str(2**64)], f"--seed {2**64} is too large"),
+        (["torch.nn:ReLU", "--shape", "99999999999999"], "does not fit into memory"),
+        (["torch.nn:ReLU", "--shape", "9" * 30], "no array has as many cells"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
@@ -153,6 +157,16 @@ def test_bad_input_is_a_value_error_and_not_its_own_cause(command: Callable[[], 
         command()
     assert isinstance(caught.value, ValueError)
     assert not isinstance(caught.value.__cause__, BadInputError)
+
+
+def test_the_largest_seed_is_taken(
+    theory_command: Callable[..., tuple[int, str, str]],
+) -> None:
+    for command in ("diagnose", "audit"):
+        code, _, err = theory_command(
+            command, "torch.nn:ReLU", "--shape", "8", "--seed", str(2**64 - 1)
+        )
+        assert (code, err) == (0, "")
 
 
 def test_help_shows_examples(

@@ -51,6 +51,10 @@ def audit(
         facts = _audit(model, sizes)
     except (TypeError, ValueError) as error:
         raise BadInputError(str(error)) from error
+    except MemoryError as error:
+        raise BadInputError(
+            f"--shape {shape} does not fit into memory: {error}; give a smaller one"
+        ) from error
     if as_json:
         print(json.dumps({"target": target, **facts.to_dict()}, indent=2, allow_nan=False))
         return

@@ -80,6 +80,10 @@ def diagnose(
         diagnosis = _diagnosis(op, sizes, settings)
     except (TypeError, ValueError) as error:
         raise BadInputError(str(error)) from error
+    except MemoryError as error:
+        raise BadInputError(
+            f"--shape {shape} does not fit into memory: {error}; give a smaller one"
+        ) from error
     if figure is not None:
         _drawn(diagnosis, figure)
     if as_json:

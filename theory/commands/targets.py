@@ -38,6 +38,8 @@ def operator(
     target: str, kwargs: dict[str, Any], seed: int, option: str = "--kwargs"
 ) -> Callable[..., Any]:
     """Import the target; make an instance of a class, bind the arguments of a function."""
+    if seed >= 2**64:
+        raise BadInputError(f"--seed {seed} is too large: give one below 2**64")
     found = _imported(target)
     if not callable(found):
         raise BadInputError(f"{target} is a {type(found).__name__}, not a class or function")

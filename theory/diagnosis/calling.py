@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +30,9 @@ _NUMPY_TYPES: dict[torch.dtype, type[np.float32] | type[np.float64]] = {
     torch.float32: np.float32,
     torch.float64: np.float64,
 }
+
+_LARGEST_NUMBER = 16
+"""Bytes of one complex number in double precision."""
 
 
 @dataclass(frozen=True)
@@ -296,7 +301,8 @@ def checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
     Raises
     ------
     ValueError
-        If it is none of a signal, with or without channels, in up to three dimensions.
+        If it is none of a signal, with or without channels, in up to three dimensions, or has more
+        cells than memory has addresses.
     """
     sizes = tuple(shape) if isinstance(shape, Sequence) else ()
     whole = all(isinstance(n, int | np.integer) and n >= 1 for n in sizes)
@@ -305,6 +311,8 @@ def checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
             f"shape is {shape!r}: give one input without batch, as (n,), (c, n), (c, h, w) or "
             "(c, d, h, w), all sizes at least 1"
         )
+    if math.prod(map(int, sizes)) > sys.maxsize // _LARGEST_NUMBER:
+        raise ValueError(f"shape is {shape!r}: no array has as many cells; give smaller sizes")
     return tuple(int(n) for n in sizes)
 
 
