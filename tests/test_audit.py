@@ -290,6 +290,32 @@ def test_a_bias_is_redundant_only_if_no_use_of_it_is_seen(
     assert torch.allclose(network.eval()(x), given, atol=1e-5) is redundant
 
 
+@pytest.mark.parametrize(
+    ("norm", "name"),
+    [
+        (nn.BatchNorm1d(3, track_running_stats=False), "layers.1"),
+        (lambda x: functional.batch_norm(x, None, None, training=True), "batch_norm"),
+    ],
+)
+def test_a_bias_is_redundant_before_a_norm_by_statistics_of_the_batch(
+    norm: Callable[[Tensor], Tensor], name: str
+) -> None:
+    layers = [each for each in (nn.Conv1d(3, 3, 1), norm) if isinstance(each, nn.Module)]
+    network = Fn(lambda x, conv, *norms: (norms or (norm,))[0](conv(x)), *layers)
+    (warning,) = audit(network, (3, 8)).warnings
+    assert warning.startswith(f"layers.0.bias is redundant: {name} subtracts the mean")
+    seen = Fn(lambda x, conv, *norms: (norms or (norm,))[0](conv(x)) + conv(x), *layers)
+    assert audit(seen, (3, 8)).warnings == ()
+    # Batch normalisation settles it. The mean of n values up to v is off by at most n u v, which is
+    # divided by no less than sqrt(eps); deviations and their mean square double it, twice over.
+    x = torch.randn(4, 3, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        given, conv = network.double()(x), network.layers[0]
+        bound = 4 * 32 * 2**-53 * conv(x).abs().max() / 1e-5**0.5
+        conv.bias.zero_()
+        assert (network(x) - given).abs().max() <= bound
+
+
 def test_a_blur_before_the_stride_keeps_it_from_aliasing() -> None:
     blur = nn.Conv1d(1, 1, 3, stride=2, bias=False)
     with torch.no_grad():

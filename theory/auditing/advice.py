@@ -130,7 +130,8 @@ def _redundant_biases(network: _Network) -> Iterator[str]:
         found = [_normalised(network, Primitive(use), name) for use in network.uses(name)]
         norms = [norm for each in found for norm in each]
         # Running means that also average what the bias is no part of do not take it away again.
-        means = {network.state.get(Primitive(norm)["running_mean"], "") for norm in norms}
+        recorded = [Primitive(norm).arguments.get("running_mean") for norm in norms]
+        means = {network.state[mean] for mean in recorded if mean in network.state}
         if all(found) and all(set(network.uses(mean)) <= set(norms) for mean in means) and norms:
             yield (
                 f"{name} is redundant: {network.name(norms[0])} subtracts the mean that it is part "
