@@ -21,7 +21,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from theory import audit, auditing, diagnose
-from theory.auditing import advice, counting, recording
+from theory.auditing import advice, counting, recording, subsampling
 
 ROOT = Path(__file__).parents[1]
 
@@ -614,7 +614,7 @@ TRUE_FIRST_USED = auditing._Facts._first_used
             test_macs_and_flops_are_counted_apart,
         ),
         (
-            advice,
+            subsampling,
             "_is_low_pass",
             lambda weight, layers: True,
             test_a_blur_before_the_stride_keeps_it_from_aliasing,

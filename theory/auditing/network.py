@@ -1,0 +1,90 @@
+"""A recorded network with its values: what its calls are named, which weights its filters have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from theory.auditing.primitive import Primitive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from torch import Tensor, nn
+
+    from theory.auditing.recording import Recording
+
+_NAMED = 3
+"""Layers that a warning names before it counts the rest."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A convolution or fully connected layer, as a primitive and in values: one bias a unit."""
+
+    call: Primitive
+    input: torch.fx.Node
+    name: str
+    weight: Tensor
+    bias: Tensor | None
+
+
+class Network:
+    """A recording with the values of the module and the names of its calls."""
+
+    def __init__(self, module: nn.Module, recording: Recording) -> None:
+        self.graph = recording.graph
+        self.state = recording.state
+        self.parameters = dict(module.named_parameters())
+        self._values = {**self.parameters, **dict(module.named_buffers())}
+        self.names = {node: call.name for call in recording.calls for node in call.nodes}
+        self.calls = [Primitive(node) for node in self.graph.nodes if node in self.names]
+        self.calls = [call for call in self.calls if call.node.op == "call_function"]
+
+    def name(self, node: torch.fx.Node) -> str:
+        """Return the name of the call that a node belongs to."""
+        return self.names.get(node, str(node))
+
+    def reads(self, node: object, name: str) -> bool:
+        """Whether a node is the parameter or buffer of some name."""
+        return isinstance(node, torch.fx.Node) and self.state.get(node) == name
+
+    def uses(self, name: str) -> list[torch.fx.Node]:
+        """Return what reads a parameter or buffer, wherever it is read."""
+        return [user for node in self.state if self.reads(node, name) for user in node.users]
+
+    def value(self, node: object) -> Tensor | None:
+        """Return the values of a parameter or buffer, None if the node is none or it has none."""
+        if not isinstance(node, torch.fx.Node):
+            return None
+        tensor = self._values.get(self.state.get(node, ""))
+        return None if tensor is None or tensor.is_meta else tensor.detach()
+
+    def filters(self) -> Iterator[Filter]:
+        """Yield the layers whose weights are parameters with values, one filter a row."""
+        for call in self.calls:
+            if call.name == "convolution" and not call["transposed"]:
+                x, weight, bias = call["input"], self.value(call["weight"]), call["bias"]
+            elif call.name in {"addmm", "mm"}:
+                if {call.arguments.get("alpha", 1), call.arguments.get("beta", 1)} != {1}:
+                    continue  # its weights are not the parameter's
+                bias = call["self"] if call.name == "addmm" else None
+                x, factor = call.positional[-2:]
+                transposed = Primitive(factor)
+                weight = self.value(transposed.positional[0]) if transposed.name == "t" else None
+            else:
+                continue
+            values = self.value(bias)
+            if weight is not None and (bias is None or values is not None):
+                if values is not None:  # of addmm it may be one a row, too: the largest is kept
+                    values = torch.atleast_2d(values).amax(0).expand(len(weight))
+                yield Filter(call, x, self.name(call.node), weight, values)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names as words: each once, the first few, and a count of the rest."""
+    names = list(dict.fromkeys(names))
+    words, rest = ", ".join(names[:_NAMED]), len(names) - _NAMED
+    return f"{words} and {rest} more" if rest > 0 else words
