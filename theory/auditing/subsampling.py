@@ -1,9 +1,14 @@
-"""What a stride leaves out: cells that no window reads, and frequencies that fold onto others."""
+"""What a stride leaves out: cells that no window reads, and frequencies that fold onto others.
+
+A stride is judged together with the filters straight before it, as a blur that is a layer of its
+own: in a row they act as one filter.
+"""
 
 from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,57 +18,70 @@ from theory.auditing.network import listed
 from theory.auditing.primitive import Primitive, shape_of
 from theory.auditing.sliding import window_layers
 from theory.auditing.windows import Taps
+from theory.geometry import Layer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
     from theory.auditing.network import Network
-    from theory.geometry import Layer
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A convolution or pool: what it does along each of the last axes of its input."""
+
+    call: Primitive
+    layers: list[Layer]
 
 
 def warnings(network: Network) -> Iterator[str]:
     """Yield what deserves a second look, one sentence each."""
-    yield from _skipped_cells(network)
-    yield from _aliasing(network)
+    chains = list(_chains(network))
+    yield from _skipped_cells(network, chains)
+    yield from _aliasing(network, chains)
 
 
-def _skipped_cells(network: Network) -> Iterator[str]:
+def _skipped_cells(network: Network, chains: Sequence[list[_Window]]) -> Iterator[str]:
     """Find the windows that leave out cells of their input, between them or at its end."""
     gaps, ends = [], []
-    for call, layers in _windowed(network):
-        inputs = shape_of(call.node.all_input_nodes[0])[-len(layers) :]
-        sizes = zip(layers, inputs, call.shape[-len(layers) :], strict=True)
-        tables = [(n, np.unique(Taps.of(layer).table(n, m))) for layer, n, m in sizes]
-        read = [(n, cells[cells >= 0]) for n, cells in tables]
-        if any(len(cells) <= cells.max(initial=-1) - cells.min(initial=0) for _, cells in read):
-            gaps.append(network.name(call.node))
-        elif any(len(cells) < n for n, cells in read):
-            ends.append(network.name(call.node))
+    for chain in chains:
+        strided = chain[0]
+        read = [_read(chain, axis) for axis in range(-len(strided.layers), 0)]
+        if any(len(cells) <= cells.max(initial=-1) - cells.min(initial=0) for cells, _ in read):
+            gaps.append(network.name(strided.call.node))
+        elif any(len(cells) < n for cells, n in read):
+            ends.append(network.name(strided.call.node))
     if gaps:
         yield f"the windows leave gaps in {listed(gaps)}: the cells in them are never read"
     if ends:
         yield f"the windows stop before the end in {listed(ends)}: the last cells are never read"
 
 
-def _aliasing(network: Network) -> Iterator[str]:
-    """Find the strides before which no filter removes what folds onto what they keep.
+def _read(chain: Sequence[_Window], axis: int) -> tuple[Int[np.ndarray, " read"], int]:
+    """Return which cells of its input a chain reads along one axis, and how many there are."""
+    outputs = chain[0].call.shape[axis]
+    cells = np.arange(outputs)
+    for window in chain:
+        inputs = shape_of(window.call.node.all_input_nodes[0])[axis]
+        cells = np.unique(Taps.of(window.layers[axis]).table(inputs, outputs)[cells])
+        cells, outputs = cells[cells >= 0], inputs
+    return cells, outputs
 
-    Subsampling by s adds the frequencies k / s, for k = 1 ... s - 1, onto frequency 0. A filter
-    removes them all exactly if the taps at each phase of the stride have the same sum.
-    """
-    filters = {each.call.node: each.weight for each in network.filters()}
+
+def _aliasing(network: Network, chains: Sequence[list[_Window]]) -> Iterator[str]:
+    """Find the strides before which no filter removes what folds onto what they keep."""
+    weights = {each.call.node: each.weight for each in network.filters()}
     names = []
-    for call, layers in _windowed(network):
-        cells = call.shape[len(call.shape) - len(layers) :]
-        acts = [layer.stride > 1 and n > 1 for layer, n in zip(layers, cells, strict=True)]
-        known = call.name != "convolution" or call.node in filters
-        if any(acts) and known:
-            sizes = [layer.kernel for layer in layers]
-            weight = filters.get(call.node, torch.ones(1, 1, *sizes))
-            if call.name.startswith("max") or not _is_low_pass(weight, layers):
-                names.append(network.name(call.node))
+    for chain in chains:
+        strided = chain[0]
+        cells = strided.call.shape[-len(strided.layers) :]
+        pairs = zip(strided.layers, cells, strict=True)
+        strides = [layer.stride if n > 1 else 1 for layer, n in pairs]
+        if math.prod(strides) > 1 and _folds(chain, strides, weights):
+            names.append(network.name(strided.call.node))
     if names:
         yield (
             f"the stride aliases in {listed(names)}: the finest patterns fold onto coarse ones, "
@@ -71,31 +89,79 @@ def _aliasing(network: Network) -> Iterator[str]:
         )
 
 
-def _is_low_pass(weight: Tensor, layers: Sequence[Layer]) -> bool:
-    """Whether the sums of taps at every phase of the strides agree, up to rounding.
+def _folds(
+    chain: Sequence[_Window], strides: Sequence[int], weights: Mapping[torch.fx.Node, Tensor]
+) -> bool:
+    """Whether some frequency that folds onto 0 is known to pass all windows of a chain.
 
-    Adding K numbers is off by at most K u times the sum of their absolute values.
+    Subsampling by s adds the frequencies k / s, for k = 1 ... s - 1, onto frequency 0.
     """
-    weight = weight.double()
-    phases: dict[tuple[int, ...], Tensor] = {
-        phase: weight.new_zeros(weight.shape[:2])
-        for phase in itertools.product(*(range(layer.stride) for layer in layers))
-    }
-    kernel = weight.flatten(2)
-    for cell, taps in enumerate(itertools.product(*(range(layer.kernel) for layer in layers))):
-        places = zip(taps, layers, strict=True)
-        phase = tuple(tap * layer.dilation % layer.stride for tap, layer in places)
-        phases[phase] = phases[phase] + kernel[:, :, cell]
-    sums = torch.stack(list(phases.values()))
+    if chain[0].call.name.startswith("max"):
+        return True
+    passed = torch.ones(*strides, dtype=torch.bool)
+    for window in chain:
+        kernel = torch.ones(1, 1, *(layer.kernel for layer in window.layers))
+        if window.call.name == "convolution":
+            if window.call.node not in weights:
+                return False
+            kernel = weights[window.call.node]
+        passed &= _passed(kernel, window.layers, strides)
+    return bool(passed.flatten()[1:].any())
+
+
+def _passed(
+    weight: Float[Tensor, "outputs inputs *kernel"], layers: Sequence[Layer], strides: Sequence[int]
+) -> Bool[Tensor, "*strides"]:
+    """Return which frequencies k / s a filter lets through in some channel, up to rounding.
+
+    At k / s its taps have the spectrum of their sums at each phase of the stride. Adding K numbers
+    is off by at most K u times the sum of their absolute values.
+    """
+    sizes = [layer.kernel for layer in layers]
+    kernel = weight.cpu().double().reshape(-1, math.prod(sizes))
+    sums = kernel.new_zeros(*strides, len(kernel))
+    for cell, taps in enumerate(itertools.product(*map(range, sizes))):
+        places = zip(taps, layers, strides, strict=True)
+        sums[tuple(tap * layer.dilation % s for tap, layer, s in places)] += kernel[:, cell]
+    spectrum = torch.fft.fftn(sums, dim=tuple(range(len(strides)))).abs()
     single = torch.finfo(torch.float32).eps / 2
-    count = math.prod(weight.shape[2:])
-    bound = 2 * count * single * weight.abs().flatten(2).sum(2)
-    return bool((sums.amax(0) - sums.amin(0) <= bound).all())
+    return (spectrum > kernel.shape[1] * single * kernel.abs().sum(1)).any(-1)
 
 
-def _windowed(network: Network) -> Iterator[tuple[Primitive, list[Layer]]]:
-    """Yield the convolutions and pools, each with its layer along every axis."""
+def _chains(network: Network) -> Iterator[list[_Window]]:
+    """Yield each convolution or pool, followed by the filters straight before it, last first.
+
+    A filter is a convolution or an average pool of stride 1.
+    """
     for call in network.calls:
-        is_pool = "pool" in call.name and {"kernel_size", "stride"} <= call.arguments.keys()
-        if is_pool or (call.name == "convolution" and not call["transposed"]):
-            yield call, window_layers(call)
+        if not _is_window(call):
+            continue
+        layers = window_layers(call)
+        while len(layers) > 1 and layers[0] == Layer(1):
+            del layers[0]  # nothing happens along it: torch makes pools of signals those of images
+        axes, chain = len(layers), [_Window(call, layers)]
+        before = _before(call, axes)
+        while _is_window(before) and "max" not in before.name:
+            layers = window_layers(before)
+            if len(layers) < axes or any(layer.stride > 1 for layer in layers):
+                break
+            chain.append(_Window(before, layers[-axes:]))
+            before = _before(before, axes)
+        yield chain
+
+
+def _is_window(call: Primitive) -> bool:
+    if call.name == "convolution":
+        return not call["transposed"]
+    return "pool" in call.name and {"kernel_size", "stride"} <= call.arguments.keys()
+
+
+def _before(call: Primitive, axes: int) -> Primitive:
+    """Return what gives a window its input, whose last axes it shares."""
+    node = call.node.all_input_nodes[0]
+    while Primitive(node).name in {"squeeze", "unsqueeze"}:
+        (source,) = node.all_input_nodes
+        if shape_of(source)[-axes:] != shape_of(node)[-axes:]:
+            break
+        node = source
+    return Primitive(node)
