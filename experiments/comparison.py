@@ -13,8 +13,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
 from experiments.errors import InputError
+from experiments.quantities import on_one_device
 from experiments.statistics import Interval, mean_interval
-from experiments.verdicts import on_one_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

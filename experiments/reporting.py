@@ -15,9 +15,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from experiments.findings import Finding
 from experiments.quantities import Unit, formatted, formatted_half_width
 from experiments.records import DEFAULT_STORE
-from experiments.verdicts import ClaimVerdict, Finding
+from experiments.verdicts import ClaimVerdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -183,7 +183,7 @@ def plan(
     ------
     ValueError
         If they are to be carried out here, and the device is not there.
-    experiments.datasets.DataError
+    experiments.image_files.DataError
         If the data, whose fingerprints the records' keys cover, or weights to start from cannot be
         had.
     """

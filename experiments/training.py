@@ -78,7 +78,7 @@ def train(
     ------
     ValueError
         If the device is not available, or a name in the recipe is unknown.
-    experiments.datasets.DataError
+    experiments.image_files.DataError
         If the data cannot be had.
     """
     check_device(device)

@@ -1,98 +1,20 @@
-"""From records to verdicts: each statement under each completion, then each claim."""
+"""From findings to verdicts: what is said of a claim under all completions together."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from experiments.quantities import formatted_range
-from experiments.records import Record, by_recipe
-from experiments.statements import Judgement, Statement, Verdict
-from experiments.statistics import Interval, binomial_interval, mean_interval
+from experiments.findings import Finding, find
+from experiments.records import by_recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from experiments.quantities import Runs, Unit
+    from experiments.records import Record
+    from experiments.statements import Verdict
     from experiments.study import Study
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One statement of a claim, measured under one completion.
-
-    Parameters
-    ----------
-    claim, completion, reading
-        What was judged, under which completion, and in which reading; "" where it is part of all.
-    late
-        Whether the reading was added when runs had been seen.
-    quantity, unit
-        What was measured; accuracies are fractions of 1, losses are in nats.
-    expected
-        What the claim says of it, for people.
-    reported, rounding
-        The report's number, or None where it gives none; how far it may lie from what was rounded.
-    measured
-        Mean over seeds; None without runs, or where a run diverged.
-    seed_interval
-        95% t-interval of the mean over seeds; None for fewer than two.
-    test_set_interval
-        95% binomial interval of one test accuracy; None for other quantities.
-    interval
-        The interval that decided the verdict, or None.
-    seeds
-        The seeds that count: those with every run the quantity needs.
-    verdict, reason
-        The verdict, and one sentence why.
-    missing
-        The recipes without a record; the verdict is then ``not_run``.
-    need
-        What a run of those needs, where a study runs them only on request; else empty.
-    seedless
-        Whether the quantity is the same for every seed.
-    records
-        The files behind the measurement, relative to the store.
-    """
-
-    claim: str
-    completion: str
-    reading: str
-    late: bool
-    quantity: str
-    unit: Unit
-    expected: str
-    reported: float | None
-    rounding: float
-    measured: float | None
-    seed_interval: Interval | None
-    test_set_interval: Interval | None
-    interval: Interval | None
-    seeds: tuple[int, ...]
-    verdict: Verdict
-    reason: str
-    missing: tuple[str, ...]
-    need: str
-    seedless: bool
-    records: tuple[str, ...]
-
-    @property
-    def what(self) -> str:
-        """What was measured, and in which reading, for people."""
-        if not self.reading:
-            return self.quantity
-        return f"{self.quantity} (reading: {self.reading}{', added late' * self.late})"
-
-    @property
-    def next_run(self) -> str:
-        """Where one further run is expected, as people read it; "" where no number was reported."""
-        if self.reported is None or self.interval is None:
-            return ""
-        return formatted_range(self.interval.low, self.interval.high, self.unit)
 
 
 @dataclass(frozen=True)
@@ -232,7 +154,7 @@ def judge(study: Study, records: Iterable[Record]) -> tuple[ClaimVerdict, ...]:
     for statement in study.statements:
         for completion in study.completions:
             runs = {role: by_name[f"{role}.{completion}"] for role in statement.quantity.reads}
-            findings.append(_find(study, statement, completion, runs))
+            findings.append(find(study, statement, completion, runs))
     return tuple(
         ClaimVerdict(
             claim,
@@ -259,63 +181,6 @@ def select(study: Study, records: Iterable[Record]) -> dict[str, dict[int, Recor
         for record in each:  # "cpu" comes before "cuda"
             chosen[name].setdefault(record.seed, record)
     return chosen
-
-
-def on_one_device(runs: Mapping[str, Sequence[Record]]) -> Runs:
-    """Return the runs of the seeds that every role has on one kind of device, the CPU's first.
-
-    What is subtracted or averaged over roles then never mixes devices.
-    """
-    keyed = {role: {(run.seed, run.device): run for run in each} for role, each in runs.items()}
-    shared = set.intersection(*(set(each) for each in keyed.values())) if keyed else set()
-    device = dict(sorted(shared, reverse=True))
-    return {
-        role: {seed: each[seed, device[seed]] for seed in sorted(device)}
-        for role, each in keyed.items()
-    }
-
-
-def _find(
-    study: Study, statement: Statement, completion: str, every: Mapping[str, Sequence[Record]]
-) -> Finding:
-    quantity = statement.quantity
-    missing = tuple(f"{role}.{completion}" for role in quantity.reads if not every[role])
-    need = "; ".join(study.on_request[name] for name in missing if name in study.on_request)
-    runs = on_one_device(every)
-    values = {} if missing else dict(sorted(quantity.values(runs).items()))
-    used = [runs[role][seed] for role in quantity.reads for seed in values]
-    test_images = used[0].test_size if used else 0
-    if missing:
-        needs = f"; needs {need}" if need else ""
-        judgement = Judgement("not_run", None, f"no records of {', '.join(missing)}{needs}")
-    else:
-        judgement = statement.judge(list(values.values()), test_images)
-    measured = float(np.mean(list(values.values()))) if values else math.nan
-    known = math.isfinite(measured)
-    return Finding(
-        claim=statement.claim,
-        completion=completion,
-        reading=statement.reading,
-        late=statement.late,
-        quantity=str(quantity),
-        unit=quantity.unit,
-        expected=statement.expected,
-        reported=statement.reported,
-        rounding=statement.rounding,
-        measured=measured if known else None,
-        seed_interval=mean_interval(list(values.values()), grid=quantity.grid) if known else None,
-        test_set_interval=(
-            binomial_interval(measured, test_images) if known and quantity.of_test_set else None
-        ),
-        interval=judgement.interval,
-        seeds=tuple(values),
-        verdict=judgement.verdict,
-        reason=judgement.reason,
-        missing=missing,
-        need=need,
-        seedless=quantity.seedless,
-        records=tuple(record.place.as_posix() for record in used),
-    )
 
 
 def _disjunction(verdicts: Sequence[Verdict]) -> Verdict:

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from experiments import datasets
-from experiments.datasets import DATA_VARIABLE, DataError
+from experiments.image_files import DATA_VARIABLE, DataError
 from experiments.recipe import DatasetName
 
 _RECORD = 3073

@@ -15,7 +15,7 @@ import pytest
 
 from experiments import catalog, datasets, executors, sweep
 from experiments.catalog import studies
-from experiments.datasets import DATA_VARIABLE
+from experiments.image_files import DATA_VARIABLE
 from experiments.records import Store
 
 _ROOT = Path(__file__).parent.parent

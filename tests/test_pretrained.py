@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from experiments import catalog, networks, sweep
-from experiments.datasets import DATA_VARIABLE, DataError
+from experiments.image_files import DATA_VARIABLE, DataError
 from experiments.networks import pretrained
 from experiments.networks.resnet import ResNet18
 from experiments.recipe import Optimizer, Recipe

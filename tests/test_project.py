@@ -282,7 +282,7 @@ def test_only_what_is_downloaded_has_an_address():
         if (strings := strings_of_code(path.read_text(encoding="utf-8")))
     }
     assert {path for path, found in hosts.items() if found} == {
-        "experiments/datasets.py",
+        "experiments/image_files.py",
         "experiments/networks/pretrained.py",
     }
 

@@ -19,10 +19,9 @@ from _ext.runs import records_of
 from _ext.style import canvas, styled
 from _ext.tables import Cell, spanning, table
 from experiments.catalog import study
-from experiments.quantities import formatted, formatted_range
+from experiments.quantities import formatted, formatted_range, on_one_device
 from experiments.reporting import how_to_run
 from experiments.statistics import mean_interval, prediction_interval
-from experiments.verdicts import on_one_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.util.typing import ExtensionMetadata
 
+    from experiments.findings import Finding
     from experiments.records import Record
     from experiments.study import Study
-    from experiments.verdicts import Finding
 
 
 class MissingDirective(StudyDirective):

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from matplotlib.axes import Axes
 
+    from experiments.findings import Finding
     from experiments.quantities import Metric
     from experiments.records import Record
-    from experiments.verdicts import Finding
 
 
 MOST_LABELS = 5

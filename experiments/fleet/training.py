@@ -91,7 +91,7 @@ def train_fleet(
     ValueError
         If there is no member, the recipes do not agree, one has a layer that a fleet cannot hold,
         or the device is not available.
-    experiments.datasets.DataError
+    experiments.image_files.DataError
         If the data cannot be had.
     """
     check_device(device)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from experiments import downloads
-from experiments.datasets import DATA_VARIABLE, DataError, data_folder
+from experiments.datasets import data_folder
 from experiments.errors import InputError
+from experiments.image_files import DATA_VARIABLE, DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +39,7 @@ def find(root: Path | str | None = None) -> Path:
 
     Raises
     ------
-    experiments.datasets.DataError
+    experiments.image_files.DataError
         If there is no such file and it cannot be downloaded, or it is not the official one.
     """
     folder = data_folder(root)
@@ -71,7 +72,7 @@ def start_from_imagenet(network: nn.Module, root: Path | str | None = None) -> N
     ------
     ValueError
         If the network is another one.
-    experiments.datasets.DataError
+    experiments.image_files.DataError
         As :func:`find`.
     """
     state = network.state_dict()

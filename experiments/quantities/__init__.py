@@ -18,6 +18,7 @@ from experiments.quantities.quantity import (
     combined,
     difference,
     on_equal_machines,
+    on_one_device,
 )
 from experiments.quantities.run_facts import (
     best_train_accuracy,
@@ -57,6 +58,7 @@ __all__ = [
     "loss_rise",
     "median_of",
     "on_equal_machines",
+    "on_one_device",
     "parameters",
     "seconds_an_epoch",
     "size_of_test_set",

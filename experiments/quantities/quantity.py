@@ -187,6 +187,20 @@ def absolute(quantity: Quantity) -> Quantity:
     )
 
 
+def on_one_device(runs: Mapping[str, Sequence[Record]]) -> Runs:
+    """Return the runs of the seeds that every role has on one kind of device, the CPU's first.
+
+    What is subtracted or averaged over roles then never mixes devices.
+    """
+    keyed = {role: {(run.seed, run.device): run for run in each} for role, each in runs.items()}
+    shared = set.intersection(*(set(each) for each in keyed.values())) if keyed else set()
+    device = dict(sorted(shared, reverse=True))
+    return {
+        role: {seed: each[seed, device[seed]] for seed in sorted(device)}
+        for role, each in keyed.items()
+    }
+
+
 def on_equal_machines(records: Iterable[Record]) -> bool:
     """Return whether times can be compared: a member's time is its share of its fleet's."""
     ways = {
