@@ -323,6 +323,11 @@ def test_accuracies_are_drawn_as_points_mean_and_interval(make_record) -> None:
         },
         "linear-6": {"sgd": [], "adam": []},
     }
+    curve = runs["linear-20"]["sgd"][0].curves.test_accuracy
+    curve[:] = [0.9] * (len(curve) - 1) + [curve[-1]]
+    (early,) = figures.draw_final_accuracies(runs, epoch=2).axes
+    np.testing.assert_allclose(early.lines[0].get_xdata(), [90, 40], rtol=1e-12)
+    assert early.get_xlabel() == "test accuracy after epoch 2 (%)"
     (axes,) = figures.draw_final_accuracies(runs).axes
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["linear-20", "linear-6"]
     drawn = [list(line.get_xdata()) for line in axes.lines if len(line.get_xdata())]

@@ -76,11 +76,12 @@ class CurvesDirective(_PictureDirective):
 
 
 class FinalAccuraciesDirective(_PictureDirective):
-    """Draw the test accuracies of some roles after the last epoch, a row each."""
+    """Draw the test accuracies of some roles after an epoch, by default the last, a row each."""
 
     option_spec: ClassVar = {
         "roles": directives.unchanged_required,
         "reference": directives.unchanged_required,
+        "epoch": directives.positive_int,
     }
 
     def show(self, study: Study) -> list[nodes.Node]:
@@ -99,10 +100,11 @@ class FinalAccuraciesDirective(_PictureDirective):
         rows = {role: each for role, each in rows.items() if any(each.values())}
         if self.worth_drawing(rows):
             name = "-".join(("accuracies", study.name, *roles)).replace(".", "_")
-            alt = "Test accuracies after the last epoch. " + " ".join(
-                _described(name, records) for name, records in runs.items()
+            epoch = self.options.get("epoch")
+            alt = "Test accuracies. " + " ".join(
+                _described(name, records, epoch) for name, records in runs.items()
             )
-            figure = picture(self.env, name, draw_final_accuracies(rows), alt)
+            figure = picture(self.env, name, draw_final_accuracies(rows, epoch), alt)
             figure += nodes.caption("", _FINAL)
             shown.append(figure)
         return shown + self.not_drawn(study, every)
@@ -144,13 +146,14 @@ def _trained(records: Sequence[Record]) -> list[Record]:
     return [record for record in records if record.curves.test_loss]
 
 
-def _described(role: str, records: list[Record]) -> str:
-    """Say in words where a role's curves end."""
+def _described(role: str, records: list[Record], epoch: int | None = None) -> str:
+    """Say in words where a role's curves are after an epoch, by default the last."""
     if any(record.diverged for record in records):
         return f"{role}: the loss diverged for at least one seed."
-    train = np.mean([record.curves.train_accuracy[-1] for record in records])
-    test = np.mean([record.curves.test_accuracy[-1] for record in records])
-    lengths = sorted({len(record.curves.test_accuracy) for record in records})
+    last = -1 if epoch is None else epoch - 1
+    train = np.mean([record.curves.train_accuracy[last] for record in records])
+    test = np.mean([record.curves.test_accuracy[last] for record in records])
+    lengths = sorted({epoch or len(record.curves.test_accuracy) for record in records})
     epochs = f"{lengths[0]} to {lengths[-1]}" if len(lengths) > 1 else str(lengths[0])
     return (
         f"{role}: after {epochs} epochs {formatted(float(train), 'accuracy')} train and "

@@ -126,14 +126,18 @@ def draw_measured_against_reported(findings: Sequence[Finding]) -> Figure:
     return figure
 
 
-def draw_final_accuracies(runs: Mapping[str, Mapping[str, Sequence[Record]]]) -> Figure:
-    """Draw the test accuracy after the last epoch: a small point each seed, the mean, its interval.
+def draw_final_accuracies(
+    runs: Mapping[str, Mapping[str, Sequence[Record]]], epoch: int | None = None
+) -> Figure:
+    """Draw the test accuracy of each run: a small point each seed, the mean, its interval.
 
     Parameters
     ----------
     runs
         For each role, a row, and each completion the records of its seeds. Where one of them
         diverged, or there are none, nothing is drawn.
+    epoch
+        After which epoch; by default the last of each run.
 
     Raises
     ------
@@ -151,7 +155,8 @@ def draw_final_accuracies(runs: Mapping[str, Mapping[str, Sequence[Record]]]) ->
                     continue
                 index = completions.index(name)
                 place = row + _offset(index, len(completions))
-                values = [100 * record.curves.test_accuracy[-1] for record in records]
+                last = -1 if epoch is None else epoch - 1
+                values = [100 * record.curves.test_accuracy[last] for record in records]
                 mean, interval = float(np.mean(values)), mean_interval(values)
                 axes.plot(values, [place] * len(values), ".", color=colors[index], alpha=0.5)
                 bar = None
@@ -167,7 +172,8 @@ def draw_final_accuracies(runs: Mapping[str, Mapping[str, Sequence[Record]]]) ->
                     capsize=3,
                 )
         axes.set_yticks(range(len(runs)), list(runs))
-        axes.set(xlabel="test accuracy after the last epoch (%)", ylim=(len(runs) - 0.5, -0.5))
+        when = "the last epoch" if epoch is None else f"epoch {epoch}"
+        axes.set(xlabel=f"test accuracy after {when} (%)", ylim=(len(runs) - 0.5, -0.5))
         axes.grid(axis="x")
         keys = [
             Line2D([], [], color=color, marker=marker, label=name)
