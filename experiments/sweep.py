@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from experiments import datasets, heartbeat
 from experiments.device import check_device
@@ -68,17 +69,9 @@ class Run:
         )
 
     def train(self, on_epoch: EpochCallback, on_trained: TrainedCallback | None = None) -> Record:
-        """Train this run by itself (:func:`experiments.training.train`), and return its record."""
-        return train(
-            self.recipe,
-            self.seed,
-            study=self.study,
-            device=self.device,
-            data_root=self.data_root,
-            threads=self.threads,
-            on_epoch=on_epoch,
-            on_trained=on_trained,
-        )
+        """Train this run by itself, as a sweep would, and return its record."""
+        (record,) = _trained([self], on_epoch, on_trained)
+        return record
 
     def write(self, record: Record) -> None:
         """Write the record of this run.
@@ -143,22 +136,27 @@ class Batch:
                 raise failure
 
 
-def _trained(runs: Sequence[Run], on_epoch: Callable[[int], None]) -> list[Record]:
+def _trained(
+    runs: Sequence[Run],
+    on_epoch: EpochCallback,
+    on_trained: TrainedCallback | None = None,
+) -> list[Record]:
     """Return the records of runs that agree in all but recipe and seed.
 
     On CUDA a single run is a fleet of one, for a fleet's steps are captured and replayed.
     """
     first = runs[0]
+    options: dict[str, Any] = {
+        "study": first.study,
+        "device": first.device,
+        "data_root": first.data_root,
+        "threads": first.threads,
+        "on_epoch": on_epoch,
+        "on_trained": on_trained,
+    }
     if len(runs) == 1 and first.device == "cpu":
-        return [first.train(on_epoch)]
-    return train_fleet(
-        [Member(run.recipe, run.seed) for run in runs],
-        study=first.study,
-        device=first.device,
-        data_root=first.data_root,
-        threads=first.threads,
-        on_epoch=on_epoch,
-    )
+        return [train(first.recipe, first.seed, **options)]
+    return train_fleet([Member(run.recipe, run.seed) for run in runs], **options)
 
 
 def plan(

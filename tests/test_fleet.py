@@ -259,6 +259,24 @@ def test_a_member_that_stops_early_touches_no_other(monkeypatch):
     assert stopped.best_train_accuracy is not None
 
 
+def test_trained_members_are_handed_on_with_the_weights_that_they_keep():
+    settings = {"validation": 300, "examples": 40, "batch": 40, "epochs": 20}
+    members = [
+        Member(_with(ADAM | {"lr": 0.1}, patience=2, **settings), 0),
+        Member(_with(ADAM, **settings), 1),
+    ]
+    test_set, found = (datasets.load("digits").test_images, datasets.load("digits").test_labels), []
+
+    def measure(network, inputs):
+        found.append(training.evaluate(network, *test_set, members[len(found)].recipe, inputs)[1])
+
+    curves = [record.curves for record in _fleet(members, on_trained=measure)]
+    losses = curves[0].validation_loss
+    kept = losses.index(min(losses))
+    assert kept < len(losses) - 1
+    assert found == [curves[0].test_accuracy[kept], curves[1].test_accuracy[-1]]
+
+
 def test_a_fleet_repeats_itself_bit_for_bit():
     torch.manual_seed(1)
     first = _fleet(CASES["dropout"])

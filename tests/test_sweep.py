@@ -224,6 +224,22 @@ def test_on_cuda_fleets_are_of_like_sizes(tmp_path, monkeypatch, most, sizes, as
     assert [len(batch.runs) for batch in batches(runs, most if asked else None)] == sizes
 
 
+@pytest.mark.parametrize(("device", "engine"), [("cpu", "train"), ("cuda", "train_fleet")])
+def test_a_run_is_trained_by_itself_as_it_is_in_a_sweep(tmp_path, monkeypatch, device, engine):
+    """Red where a portrait is of another run than the record: dropout is another draw there."""
+    used = []
+    for name in ("train", "train_fleet"):
+        monkeypatch.setattr(
+            sweep_module, name, lambda *_, name=name, **options: used.append((name, options)) or [0]
+        )
+    run = dataclasses.replace(_runs(tmp_path)[0], device=device)
+    run.train(print, max)
+    sweep_module._trained([run], print)
+    (alone, told), (swept, _) = used
+    assert alone == swept == engine
+    assert (told["device"], told["on_epoch"], told["on_trained"]) == (device, print, max)
+
+
 def test_every_member_of_a_fleet_gets_its_record(tmp_path):
     runs = _fleets(tmp_path)
     sweep(runs, make_executor("serial"), fleet=8)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from experiments.course import Measured
     from experiments.datasets import Dataset
     from experiments.records import Record
-    from experiments.training import EpochCallback
+    from experiments.training import EpochCallback, TrainedCallback
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ def train_fleet(
     data_root: Path | None = None,
     threads: int | None = None,
     on_epoch: EpochCallback | None = None,
+    on_trained: TrainedCallback | None = None,
 ) -> list[Record]:
     """Train several networks as one program and return the record of each.
 
@@ -85,6 +86,8 @@ def train_fleet(
         As in :func:`experiments.training.train`.
     on_epoch
         Called after each epoch with its number, from 1.
+    on_trained
+        Called with each member's trained network, as in :func:`experiments.training.train`.
 
     Raises
     ------
@@ -100,7 +103,10 @@ def train_fleet(
     with reproducible(threads):
         run = FleetRun(members, data, device, data_root)
         run.train(on_epoch)
-        return run.records(study)
+        records = run.records(study)
+        if on_trained is not None:
+            run.hand_on(on_trained)
+        return records
 
 
 def _check_alike(members: Sequence[Member]) -> None:
@@ -227,6 +233,11 @@ class FleetRun:
             replace(record, provenance=self._provenance(course))
             for record, course in zip(records, self._courses, strict=True)
         ]
+
+    def hand_on(self, on_trained: TrainedCallback) -> None:
+        """Call with each member's network, to which :meth:`records` has given what is kept."""
+        for network, stream in zip(self._networks, self._own, strict=True):
+            on_trained(network, stream.inputs)
 
     def _provenance(self, course: Course) -> dict[str, Any]:
         """Return a member's provenance: times are shared out by epochs, the start being one."""
