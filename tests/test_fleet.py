@@ -259,6 +259,23 @@ def test_a_member_that_stops_early_touches_no_other(monkeypatch):
     assert stopped.best_train_accuracy is not None
 
 
+def test_a_member_is_taken_out_where_its_weights_are_kept(monkeypatch):
+    """Red if the weights of all members are copied after every epoch."""
+    taken, member = [], Fleet.member
+    monkeypatch.setattr(
+        Fleet, "member", lambda fleet, index: taken.append(index) or member(fleet, index)
+    )
+    _fleet(_seeds(_with(epochs=4)))
+    assert taken == [0, 1]
+
+    taken.clear()
+    settings = {"validation": 300, "examples": 40, "batch": 40, "epochs": 20, "patience": 2}
+    (record,) = _fleet([Member(_with(ADAM | {"lr": 0.1}, **settings), 0)])
+    losses = record.curves.validation_loss
+    better = [loss for epoch, loss in enumerate(losses) if loss < min(losses[:epoch], default=9e9)]
+    assert len(taken) == len(better) + 1 < len(losses)
+
+
 def test_trained_members_are_handed_on_with_the_weights_that_they_keep():
     settings = {"validation": 300, "examples": 40, "batch": 40, "epochs": 20}
     members = [

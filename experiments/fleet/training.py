@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -182,13 +183,18 @@ class FleetRun:
         while not all(course.finished for course in self._courses):
             epoch += 1
             trained, tested, validated = self._epoch(epoch)
-            for index, course in enumerate(self._courses):
-                if not course.finished:
-                    network = self._fleet.member(index)  # keeps the weights that its run ends with
-                    held_out = None if validated is None else validated[index]
-                    course.add(trained[index], tested[index], held_out, network.state_dict)
+            going_on = [each for each in enumerate(self._courses) if not each[1].finished]
+            for index, course in going_on:
+                held_out = None if validated is None else validated[index]
+                course.add(trained[index], tested[index], held_out, partial(self._state, index))
+                if course.finished:
+                    self._fleet.member(index)  # keeps the weights that its run ends with
             if on_epoch is not None:
                 on_epoch(epoch)
+
+    def _state(self, index: int) -> dict[str, Tensor]:
+        """Return a member's weights and statistics as they are now."""
+        return self._fleet.member(index).state_dict()
 
     def _epoch(self, epoch: int) -> tuple[list[Measured], list[Measured], list[Measured] | None]:
         """Return what each member measured in training, on the test set and in validation."""
