@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from benches.tutorial import TutorialImages, tutorial_epoch, tutorial_loader, tutorial_network
 from experiments import networks
 from experiments.augmentation import inputs_of
+from experiments.device import seeded
 from experiments.training import train_epoch
 
 if TYPE_CHECKING:
@@ -107,8 +108,7 @@ def epoch_of(
 def network_of(rung: Rung, recipe: Recipe, image_shape: tuple[int, ...], device: str) -> nn.Module:
     """Return the network of a rung, with the weights of seed 0."""
     channels, height, width = image_shape
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded(0):
         network = networks.build(recipe.network, (channels, height, width), recipe.filters, 10)
         networks.initialise(network, recipe.initialisation)
     if not rung.pool_first:

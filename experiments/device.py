@@ -52,6 +52,20 @@ def _deterministic_convolutions() -> Iterator[None]:
             setattr(cudnn, flag, value)
 
 
+@contextlib.contextmanager
+def seeded(seed: int, device: str = "cpu") -> Iterator[None]:
+    """Let a device's own random state follow from a seed, and give the caller's back.
+
+    ``torch.manual_seed`` would seed all devices, of which only this one's state is restored.
+    """
+    with torch.random.fork_rng(devices=["cuda"] if device == "cuda" else []):
+        if device == "cuda":
+            torch.cuda.manual_seed(seed)
+        else:
+            torch.default_generator.manual_seed(seed)
+        yield
+
+
 def autocast(precision: Precision, device: torch.device) -> contextlib.AbstractContextManager[Any]:
     """Return the context in which forward passes of a precision are computed."""
     if precision == "bfloat16":

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from experiments import datasets, networks
 from experiments.augmentation import Inputs, inputs_of
 from experiments.course import Course, Measured
 from experiments.datasets import Dataset
-from experiments.device import autocast, check_device, full_precision, reproducible
+from experiments.device import autocast, check_device, full_precision, reproducible, seeded
 from experiments.provenance import provenance
 from experiments.recipe import Optimizer, Recipe
 from experiments.records import ENGINE_VERSION, Record, record_key
@@ -112,7 +111,7 @@ def _train(
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
-    with _random_layers(seed, device):
+    with seeded(stream_seed(seed, "dropout"), device):
         while not course.finished:
             epoch = len(course.curves.train_loss) + 1
             for group in optimizer.param_groups:
@@ -172,14 +171,6 @@ def record_of(
         diverged=diverged,
         provenance={},
     )
-
-
-@contextlib.contextmanager
-def _random_layers(seed: int, device: str) -> Iterator[None]:
-    """Let dropout draw from a stream of the seed, and give the caller's random state back."""
-    with torch.random.fork_rng(devices=["cuda"] if device == "cuda" else []):
-        torch.manual_seed(stream_seed(seed, "dropout"))
-        yield
 
 
 def train_epoch(
@@ -250,8 +241,7 @@ def initialised(
 ) -> nn.Module:
     """Return the network of a recipe as a seed initialises it, on the CPU and channels last."""
     channels, height, width = data.image_shape
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_seed(seed, "init"))
+    with seeded(stream_seed(seed, "init")):
         network = networks.build(
             recipe.network,
             (channels, inputs.side(height), inputs.side(width)),

@@ -302,6 +302,13 @@ def test_the_same_seed_gives_the_same_result_whatever_was_drawn_before():
     assert not torch.equal(trained[0], trained[3])
 
 
+def test_a_network_is_initialised_without_seeding_gpus(monkeypatch):
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    speed.train(replace(TINY, epochs=0.25), TRAIN_SET, 2, "a")
+    assert seeded == []
+
+
 def test_muon_holds_the_size_of_the_convolutions_and_the_rest_is_trained_too():
     long, short = (
         speed.train(replace(TINY, epochs=epochs), TRAIN_SET, 2, "a")[0] for epochs in (0.25, 1)

@@ -39,6 +39,31 @@ def test_the_callers_random_state_and_threads_are_left_alone():
     assert torch.get_num_threads() == threads
 
 
+@pytest.fixture
+def gpus(monkeypatch):
+    """Log what seeds the random state of GPUs, and fork none of it."""
+    seeded, fork_rng = [], torch.random.fork_rng
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: seeded.append(("all", seed)))
+    monkeypatch.setattr(torch.cuda, "manual_seed", lambda seed: seeded.append(("current", seed)))
+
+    def fork(devices):
+        seeded.append(("forked", *devices))
+        return fork_rng(devices=[])
+
+    monkeypatch.setattr(torch.random, "fork_rng", fork)
+    return seeded
+
+
+def test_a_run_on_the_cpu_leaves_the_random_state_of_gpus_alone(gpus):
+    _train(dataclasses.replace(RECIPE, network="conv4k3 relu drop0.5 fc10", filters=None, epochs=1))
+    assert set(gpus) == {("forked",)}
+
+
+def test_only_the_gpu_whose_random_state_is_forked_is_seeded(gpus):
+    with device.seeded(7, "cuda"):
+        assert gpus == [("forked", "cuda"), ("current", 7)]
+
+
 def test_another_seed_gives_another_record():
     assert _train(seed=1).curves != _train(seed=0).curves
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from experiments.device import autocast, check_device, full_precision, reproducible
+from experiments.device import autocast, check_device, full_precision, reproducible, seeded
 from experiments.errors import InputError
 from experiments.provenance import provenance
 from experiments.sampling import stream_seed
@@ -208,8 +208,7 @@ def _initialised(
     if settings.whitened:
         sample = images[:_SAMPLE].float() - mean[:, None, None]
         stem = whitening_filters(sample, settings.components)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_seed(0, f"race/{streams}/init"))
+    with seeded(stream_seed(0, f"race/{streams}/init")):
         network = RaceNet(stem, images.shape[1], settings.widths, settings.pooled, classes)
     return network.to(images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
