@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from types import SimpleNamespace
 
@@ -144,6 +145,59 @@ def test_replayed_steps_are_the_plain_ones(monkeypatch):
     whole_batches = 250 // RECIPE.batch
     assert len(replays) == 2 * whole_batches - step_module.WARM_UP_STEPS
     assert len({tuple(views.flatten().tolist()) for views in replays}) == len(replays)
+
+
+class _LoggingGPU:
+    """Stands in for torch.cuda and logs what streams and graphs are asked to do."""
+
+    def __init__(self):
+        self.log = []
+        self.here = self._stream("here")
+
+    def _stream(self, name):
+        return SimpleNamespace(
+            name=name, wait_stream=lambda other: self.log.append(f"{name} waits for {other.name}")
+        )
+
+    def current_stream(self):
+        return self.here
+
+    def Stream(self):  # noqa: N802
+        self.log.append("new stream")
+        return self._stream("aside")
+
+    @contextlib.contextmanager
+    def stream(self, stream):
+        self.log.append(f"on {stream.name}")
+        yield
+        self.log.append(f"off {stream.name}")
+
+    def CUDAGraph(self):  # noqa: N802
+        return SimpleNamespace(
+            register_generator_state=lambda generator: self.log.append(f"register {generator}"),
+            replay=lambda: self.log.append("replay"),
+        )
+
+    @contextlib.contextmanager
+    def graph(self, graph):
+        self.log.append("capture")
+        yield
+        self.log.append("captured")
+
+
+def test_warm_up_steps_share_one_stream_and_a_capture_knows_the_generators(monkeypatch):
+    """Red where streams do not wait for one another, or every step has a pool of memory's own."""
+    gpu = _LoggingGPU()
+    monkeypatch.setattr(step_module.torch, "cuda", gpu)
+    replayed = Replayed(lambda _: gpu.log.append("step"), ["dropout 0", "dropout 1"])
+    for _ in range(step_module.WARM_UP_STEPS + 2):
+        replayed(torch.zeros(1, 4, 1))
+    aside = ["aside waits for here", "on aside", "step", "off aside", "here waits for aside"]
+    assert gpu.log == [
+        *("new stream", *aside * step_module.WARM_UP_STEPS),
+        *("register dropout 0", "register dropout 1", "capture", "step", "captured"),
+        *("replay", "replay"),
+    ]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no GPU")

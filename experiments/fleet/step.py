@@ -132,6 +132,7 @@ class Replayed:
     ) -> None:
         self._step, self._generators = step, generators
         self._views: Tensor | None = None
+        self._aside: torch.cuda.Stream | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
         self._warm = 0
 
@@ -152,7 +153,9 @@ class Replayed:
         self._graph.replay()
 
     def _step_aside(self, views: Tensor) -> None:
-        here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+        if self._aside is None:  # one for all steps, for memory is kept apart for each stream
+            self._aside = torch.cuda.Stream()
+        here, aside = torch.cuda.current_stream(), self._aside
         aside.wait_stream(here)
         with torch.cuda.stream(aside):
             self._step(views)
