@@ -465,6 +465,19 @@ def test_every_optimiser_follows_the_triangle(monkeypatch, optimiser):
         assert found == [pytest.approx(peak * height) for peak in peaks]
 
 
+@pytest.mark.parametrize("optimiser", ["muon", "sgd"])
+def test_every_optimiser_has_its_momentum(optimiser):
+    settings = replace(TINY, optimiser=optimiser, momentum=0.6, head_momentum=0.85)
+    trained = network.RaceNet(6, 3, (8, 16), (True, True), 2)
+    banks, rest = training._optimisers(settings, trained)
+    assert isinstance(banks, muon.Muon if optimiser == "muon" else torch.optim.SGD)
+    assert [group["momentum"] for group in banks.param_groups] == [0.6]
+    assert [group["momentum"] for group in rest.param_groups] == [0.85, 0.85]
+    plain = rest.param_groups if optimiser == "muon" else rest.param_groups + banks.param_groups
+    assert all(group["nesterov"] for group in plain)
+    assert all(group["weight_decay"] == group["dampening"] == 0 for group in plain)
+
+
 def test_softened_labels_ask_for_a_little_of_every_class():
     """After one step from one start the heads differ by what the other labels ask for."""
     one_step = replace(TINY, epochs=32 / 256)

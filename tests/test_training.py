@@ -270,9 +270,32 @@ def test_bfloat16_rounds_the_forward_pass_and_no_more():
     # Inputs, weights and results of two layers are each rounded to 2^-8; scores are of order one
     # and the loss is 1-Lipschitz in the largest of their errors, twice.
     assert abs(losses[0] - losses[1]) < 2 * 6 * 2**-8
-    record = _train(reduced)
-    assert not record.diverged
-    assert all(p.dtype == torch.float32 for p in network.parameters())
+
+
+def test_bfloat16_leaves_the_weights_in_float32(monkeypatch):
+    """Red where weights are rounded, before the first step or after the last."""
+    reduced = dataclasses.replace(RECIPE, precision="bfloat16")
+    expected = training.initialised(RECIPE, 0, Inputs(), datasets.load("digits")).state_dict()
+    train_epoch, starts, ends = training.train_epoch, [], []
+
+    def weights(network):
+        return {name: value.clone() for name, value in network.state_dict().items()}
+
+    def spy(network, *rest):
+        starts.append(weights(network))
+        measured = train_epoch(network, *rest)
+        ends.append(weights(network))
+        return measured
+
+    monkeypatch.setattr(training, "train_epoch", spy)
+    handed_on = []
+    _train(reduced, on_trained=lambda network, _: handed_on.append(network.state_dict()))
+    for name, start in expected.items():
+        assert torch.equal(starts[0][name], start)
+        assert torch.equal(starts[1][name], ends[0][name])
+        assert torch.equal(handed_on[0][name], ends[1][name])
+        assert handed_on[0][name].dtype == torch.float32
+        assert not torch.equal(ends[1][name], ends[1][name].bfloat16().float())
 
 
 def test_training_and_evaluation_are_in_the_recipes_precision_and_losses_are_not():
