@@ -130,6 +130,21 @@ def test_worker_processes_share_the_cores(convlaws, tmp_path, monkeypatch):
     assert asked == [1, 2, 2, 1]
 
 
+def test_a_gpu_has_one_worker_process_unless_more_are_asked_for(convlaws, tmp_path, monkeypatch):
+    asked, made = [], executors.make_executor
+
+    def make(name, workers, scheduler):
+        asked.append(workers)
+        return made(name, workers, scheduler)
+
+    monkeypatch.setattr(executors, "make_executor", make)
+    monkeypatch.setattr(sweep, "plan", lambda *_, **__: [])
+    arguments = ("run", "digits", "--executor", "processes", "--device", "cuda")
+    for more in ((), ("--workers", 3)):
+        assert convlaws(*arguments, *more, "--store", tmp_path)[0] == 0
+    assert asked == [1, 3]
+
+
 def test_worker_processes_can_be_asked_for(tmp_path):
     """As a command of its own: what workers get must not live in ``__main__``."""
     command = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -276,6 +277,29 @@ def test_steps_are_timed_for_the_measurement(monkeypatch):
     monkeypatch.setattr(calibration_module.time, "perf_counter", lambda: 2.0 * next(clock))
     small = dataclasses.replace(RECIPE, network="fc10", augmentation="")
     assert calibration_module._seconds_a_member(small, "cpu", None, 4) == 0.5
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_what_a_measurement_took_is_given_back(monkeypatch, full):
+    """Red where worker processes cannot have memory that the allocator of this one keeps."""
+    runs, alive = [], []
+
+    class Fleet(FleetRun):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            runs.append(weakref.ref(self))
+            if full:
+                raise torch.OutOfMemoryError
+
+    calibration_module._seconds_a_member.cache_clear()
+    monkeypatch.setattr(calibration_module, "FleetRun", Fleet)
+    monkeypatch.setattr(calibration_module, "_STEPS", 1)
+    monkeypatch.setattr(
+        torch.cuda, "empty_cache", lambda: alive.append([run() is not None for run in runs])
+    )
+    calibration_module._seconds_a_member(RECIPE, "cpu", None, 2)
+    calibration_module._seconds_a_member.cache_clear()
+    assert alive == [[False]]
 
 
 def test_too_little_memory_is_no_error(monkeypatch):

@@ -75,7 +75,8 @@ def run(
         typer.Option(help="How to spread runs; auto measures what is fastest, once a machine."),
     ] = ExecutorName.serial,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes; by default one a core.")
+        int | None,
+        typer.Option(min=1, help="Worker processes; by default one a core, and on CUDA just one."),
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="The Dask scheduler: tcp://host:8786.")
@@ -132,7 +133,7 @@ def run(
         _leave_to_auto({"--workers": workers, "--threads": threads, "--fleet": fleet})
     elif executor is ExecutorName.processes:
         place = "processes"
-        workers = workers or available_cores()
+        workers = workers or (available_cores() if device is common.Device.cpu else 1)
         threads = threads or max(1, available_cores() // workers)
     elif executor is ExecutorName.dask:
         place = "dask"

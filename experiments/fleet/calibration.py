@@ -59,6 +59,8 @@ def _seconds_a_member(recipe: Recipe, device: str, data_root: Path | None, size:
             return _seconds(recipe, device, data, size) / size
     except torch.OutOfMemoryError:
         return math.inf
+    finally:
+        torch.cuda.empty_cache()  # what this process keeps, its workers cannot have
 
 
 def _seconds(recipe: Recipe, device: str, data: Dataset, size: int) -> float:
