@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
@@ -36,13 +37,22 @@ def held_back() -> Iterator[None]:
         yield
         return
     arrived: list[int] = []
+    holding = True
     before = {number: signal.getsignal(number) for number in _ENDING}
     raising = {number: handler for number, handler in before.items() if callable(handler)}
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        if holding:
+            arrived.append(number)
+        else:  # an interrupt that came as the block ended has left this handler behind
+            raising[signal.Signals(number)](number, frame)
+
     try:
         for number in raising:
-            signal.signal(number, lambda number, _: arrived.append(number))
+            signal.signal(number, hold)
         yield
     finally:
+        holding = False
         for number, handler in raising.items():
             signal.signal(number, handler)
         for held in arrived:

@@ -62,6 +62,25 @@ def test_an_ignored_interrupt_stays_ignored():
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
+@both
+@pytest.mark.parametrize("early", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+def test_an_interrupt_as_the_block_ends_leaves_none_held_back(monkeypatch, early, number):
+    """It strikes when its own handler is back, and the other's may not be."""
+    put, handler = signal.signal, signal.getsignal(early)
+
+    def interrupted(which, what):
+        put(which, what)
+        if what is handler:
+            signal.raise_signal(early)
+
+    monkeypatch.setattr(signal, "signal", interrupted)
+    with pytest.raises(KeyboardInterrupt), held_back():
+        pass
+    monkeypatch.undo()
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(number)
+
+
 def test_another_thread_holds_nothing_back():
     """Python lets only the main thread set handlers, and interrupts only that one."""
     failures = []
