@@ -13,12 +13,12 @@ from benches.tutorial import TutorialImages, tutorial_epoch, tutorial_loader, tu
 from experiments import networks
 from experiments.augmentation import inputs_of
 from experiments.device import seeded
-from experiments.training import train_epoch
+from experiments.training import make_optimizer, train_epoch
 
 if TYPE_CHECKING:
     from jaxtyping import Int64, UInt8
 
-    from experiments.recipe import Optimizer, Recipe
+    from experiments.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def epoch_of(
         Whether the images come in a new order each time.
     """
     network = network_of(rung, recipe, images.shape[1:], device)
-    optimizer = _optimizer(recipe.optimizer, network, fused=rung.fused)
+    optimizer = make_optimizer(recipe.optimizer, network, fused=rung.fused)
     if not rung.resident:
         items = TutorialImages(images, labels, inputs_of(recipe, images))
         loader = tutorial_loader(items, recipe.batch, shuffle=shuffle)
@@ -114,22 +114,6 @@ def network_of(rung: Rung, recipe: Recipe, image_shape: tuple[int, ...], device:
     if not rung.pool_first:
         network = tutorial_network(network)
     return network.to(device, memory_format=_memory_format(rung))  # type: ignore[call-overload]
-
-
-def _optimizer(settings: Optimizer, network: nn.Module, *, fused: bool) -> torch.optim.Optimizer:
-    # None, not False, is PyTorch's default: it then chooses between a loop and a batched update
-    kernel = True if fused else None
-    if settings.name == "adam":
-        return torch.optim.Adam(
-            network.parameters(), settings.lr, weight_decay=settings.weight_decay, fused=kernel
-        )
-    return torch.optim.SGD(
-        network.parameters(),
-        settings.lr,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-        fused=kernel,
-    )
 
 
 def _memory_format(rung: Rung) -> torch.memory_format:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Int64, UInt8
@@ -257,16 +258,18 @@ def random_stream(seed: int, purpose: str, device: str = "cpu") -> torch.Generat
     return torch.Generator(device).manual_seed(stream_seed(seed, purpose))
 
 
-def make_optimizer(settings: Optimizer, network: nn.Module) -> torch.optim.Optimizer:
-    """Return the optimiser that settings describe, for all weights of a network."""
+def make_optimizer(
+    settings: Optimizer, network: nn.Module, *, fused: bool = True
+) -> torch.optim.Optimizer:
+    """Return the optimiser that settings describe, for all weights of a network.
+
+    ``fused`` updates all weights in one kernel; otherwise PyTorch chooses how.
+    """
+    common: dict[str, Any] = {
+        "lr": settings.lr,
+        "weight_decay": settings.weight_decay,
+        "fused": fused or None,  # False would keep PyTorch from choosing
+    }
     if settings.name == "adam":
-        return torch.optim.Adam(
-            network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
-        )
-    return torch.optim.SGD(
-        network.parameters(),
-        lr=settings.lr,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
+        return torch.optim.Adam(network.parameters(), **common)
+    return torch.optim.SGD(network.parameters(), momentum=settings.momentum, **common)
