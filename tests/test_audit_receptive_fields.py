@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass
+from fractions import Fraction
 from itertools import product
 from typing import Any
 
@@ -474,6 +475,45 @@ def _follows_its_law(
     assert inside > 0, "the law holds somewhere"
 
 
+@pytest.mark.parametrize("cells", [2, 3, 8, 15, 29])
+@pytest.mark.parametrize(
+    ("mode", "aligned"),
+    [
+        ("linear", True),
+        ("linear", False),
+        ("bicubic", True),
+        ("bicubic", False),
+        ("nearest", None),
+        ("nearest-exact", None),
+        ("area", None),
+    ],
+)
+def test_a_law_of_resizing_holds_in_every_cell(mode: str, aligned: bool | None, cells: int) -> None:
+    outputs = [2, 3, 4, 5, 7, 8, 9, 11, 15, 16, 29, 32, 51]
+    flat = {"linear": "bilinear"}.get(mode, mode)
+    resized = Fn(
+        lambda x: [  # type: ignore[arg-type,return-value]
+            functional.interpolate(x, size=(n, 1), mode=flat, align_corners=aligned)
+            for n in outputs
+        ]
+    )
+    impulses = torch.eye(cells, dtype=torch.float64).reshape(cells, 1, cells, 1)
+    # A weight is the distance of two places among the cells, rounded.
+    rounded = cells * torch.finfo(torch.float64).eps
+    weights = resized(impulses)
+    for n, weight, found in zip(outputs, weights, reached(resized, (1, cells, 1), 1), strict=True):
+        seen = [interval(each) for each in (weight[:, 0, :, 0].abs() > rounded).T]
+        assert in_graph(found.reach, (1, 1, n, 1)) == seen
+        if mode == "linear" and aligned:
+            assert found.windows is not None
+            assert found.windows.jump == Fraction(cells - 1, n - 1)
+            assert (found.reach[2] == 0).all(), "no window hangs over the edge"
+        if found.windows is not None:
+            windows = [found.windows.at(cell) for cell in range(n)]
+            held = [w and (max(w[0], 0), min(w[1], cells - 1)) for w in windows]
+            assert held == seen, "what hangs over the edge is folded back"
+
+
 @pytest.mark.parametrize(
     ("name", "size", "jump", "start"),
     [
@@ -481,6 +521,7 @@ def _follows_its_law(
         ("circular padding", 5, 1, -1),
         ("nearest upsampling", 2, "1/2", -1),
         ("bilinear upsampling", 3, "1/2", -1),
+        ("aligned upsampling", 4, "7/12", 0),
         ("transposed", 2, "1/2", 0),
         ("pixel unshuffle", 4, 2, 0),
         ("every second row", 5, 2, 0),

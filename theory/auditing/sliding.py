@@ -88,13 +88,31 @@ def _resizing(call: Primitive, sources: Sources) -> Dependence:
     for dim in range(2, len(cells)):
         if reach.shape[dim + 1] > 1 or dim == source.dim:
             table = _resizing_table(call, dim, cells[dim])
-            law = law_of_table(table, cells[dim])
+            law = _resizing_law(call, table, cells[dim])
             if law is not None:
                 table = np.column_stack([table, _beyond(law, table, cells[dim])])
             reach = reaching.read_by(reach, dim, cells[dim], table)
             if dim == source.dim and windows is not None:
-                windows = None if law is None else windows.through(law)
+                if law is None or windows.repeats(law) * len(law.offsets) > call.shape[dim]:
+                    windows = None  # where they do not repeat within a map, there is no law of them
+                else:
+                    windows = windows.through(law)
     return Dependence(reach).along(source.dim, windows)
+
+
+def _resizing_law(
+    call: Primitive, table: Int[np.ndarray, "outputs taps"], cells: int
+) -> Taps | None:
+    """Return the taps of a resizing along one dimension, if they say what every output cell reads.
+
+    Where the corners are kept in place, windows drift against those of whole periods.
+    """
+    outputs = len(table)
+    if not call.arguments.get("align_corners", False):
+        law = law_of_table(table, cells)
+    else:
+        law = Taps.aligned(cells, outputs) if min(cells, outputs) > 1 else None
+    return law if law is not None and law.folds_to(table, cells) else None
 
 
 def _beyond(
@@ -109,7 +127,8 @@ def _beyond(
 def _resizing_table(call: Primitive, dim: int, cells: int) -> Int[np.ndarray, "outputs taps"]:
     """Return the cells that have a weight in each output cell of a resizing along one dimension.
 
-    The primitive acts on each dimension by itself: along one, it is asked for its weights.
+    The primitive acts on each dimension by itself: along one, it is asked for its weights. They
+    depend on the distance of two places among the cells, and are rounded as that is.
     """
 
     def along(sizes: int, others: int) -> list[int]:
@@ -120,7 +139,8 @@ def _resizing_table(call: Primitive, dim: int, cells: int) -> Int[np.ndarray, "o
     arguments[next(iter(arguments))] = unit
     arguments["output_size"] = along(call.shape[dim], 1)
     weights = call.run(**arguments).reshape(cells, -1).T.numpy()
-    rows = [np.flatnonzero(row) for row in weights]
+    rounded = cells * np.finfo(np.float64).eps
+    rows = [np.flatnonzero(abs(row) > rounded) for row in weights]
     most = max(map(len, rows))
     return np.array([np.pad(row, (0, most - len(row)), mode="edge") for row in rows])
 

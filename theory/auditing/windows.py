@@ -102,6 +102,31 @@ class Taps:
             step,
         )
 
+    @classmethod
+    def aligned(cls, cells: int, outputs: int) -> Taps:
+        """Return the taps of a linear resizing that keeps the first and the last cell in place.
+
+        Output cell o lies at ``o (cells - 1) / (outputs - 1)``, and reads the cells at either side,
+        or the one that it lies on. Either map has two cells or more.
+        """
+        common = math.gcd(cells - 1, outputs - 1)
+        period, step = (outputs - 1) // common, (cells - 1) // common
+        return cls(
+            tuple(
+                tuple(range(o * step // period, -(-o * step // period) + 1)) for o in range(period)
+            ),
+            step,
+        )
+
+    def folds_to(self, table: Int[np.ndarray, "outputs taps"], cells: int) -> bool:
+        """Whether output cells read what a table says, with what is off the ends folded back."""
+        for output, row in enumerate(table.tolist()):
+            turn, phase = divmod(output, len(self.offsets))
+            read = {turn * self.step + tap for tap in self.offsets[phase]}
+            if {min(max(cell, 0), cells - 1) for cell in read} != set(row):
+                return False
+        return True
+
     def table(self, cells: int, outputs: int) -> Int[np.ndarray, "outputs taps"]:
         """Return which cells each output cell reads: -1 is one beyond the ends, -2 none at all."""
         turns, phases = np.divmod(np.arange(outputs), len(self.offsets))
@@ -152,9 +177,13 @@ class Windows:
         bounds = self.bounds[phase]
         return bounds and (bounds[0] + turn * self.step, bounds[1] + turn * self.step)
 
+    def repeats(self, taps: Taps) -> int:
+        """Return how many periods of a later operation go by until windows repeat."""
+        return len(self.bounds) // math.gcd(taps.step, len(self.bounds))
+
     def through(self, taps: Taps) -> Windows:
         """Return what the output of a later operation sees through this map."""
-        repeats = len(self.bounds) // math.gcd(taps.step, len(self.bounds))
+        repeats = self.repeats(taps)
         bounds = [
             _hull(self.at(cell + turn * taps.step) for cell in row)
             for turn in range(repeats)
