@@ -396,6 +396,10 @@ SPECIAL: dict[str, Callable[[], nn.Module]] = {
     "global pooling": lambda: Ones(_conv(), nn.AdaptiveAvgPool2d(1)),
     "ceil mode": lambda: Ones(nn.MaxPool2d(3, 2, ceil_mode=True), _conv(1, 1, 2)),
     "fully connected": lambda: Ones(_conv(stride=3), nn.Flatten(), nn.Linear(4, 3, bias=False)),
+    "flattened and back": lambda: Ones(
+        _conv(stride=2, padding=1), Fn(lambda x: x.flatten(2).view(x.shape)), _conv()
+    ),
+    "flattened and turned": lambda: Ones(Fn(lambda x: x.flatten(1).view(-1, 1, 4, 16)), _conv()),
     "part of a flat map": lambda: Ones(_conv(stride=3), nn.Flatten(), Fn(lambda x: x[:, 1:3])),
     "linear along rows": lambda: Ones(nn.Linear(8, 3, bias=False)),
     "squeeze and excite": lambda: Ones(Fn(lambda x: x + x.mean((2, 3), keepdim=True)), _conv()),
@@ -522,6 +526,7 @@ def test_a_law_of_resizing_holds_in_every_cell(mode: str, aligned: bool | None, 
         ("nearest upsampling", 2, "1/2", -1),
         ("bilinear upsampling", 3, "1/2", -1),
         ("aligned upsampling", 4, "7/12", 0),
+        ("flattened and back", 7, 2, -1),
         ("transposed", 2, "1/2", 0),
         ("pixel unshuffle", 4, 2, 0),
         ("every second row", 5, 2, 0),
@@ -532,3 +537,62 @@ def test_windows_that_take_turns_have_the_mean_jump(
 ) -> None:
     row = audit(SPECIAL[name](), (1, 8, 8)).rows[-1].to_dict()
     assert (row["receptive_field"][0], row["jump"][0], row["start"][0]) == (size, jump, start)
+
+
+class Tokens(nn.Module):
+    """Cells in a row, each with its channels last, and back."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layers to every cell by itself."""
+        rows = x.flatten(2).transpose(1, 2)
+        return (rows + self.layers(rows)).transpose(1, 2).reshape(x.shape)
+
+
+FLATTENED: dict[str, nn.Module] = {
+    "to a map of rows": Fn(lambda x: x.flatten(2).view(x.shape)),
+    "with the channels": Fn(lambda x: x.flatten(1).view(x.shape)),
+    "with the columns first": Fn(
+        lambda x: x.transpose(2, 3).flatten(2).view(*x.shape[:2], 7, 6).transpose(2, 3)
+    ),
+    "by einsum": Fn(lambda x: torch.einsum("oc,bchw->bohw", x.new_ones(4, 4), x)),
+    "by a product": Fn(lambda x: (x.new_ones(4, 4) @ x.flatten(2)).view(x.shape)),
+    "by a convolution of rows": nn.Sequential(
+        nn.Flatten(2), nn.Conv1d(4, 4, 1), nn.Unflatten(2, (6, 7))
+    ),
+    "as tokens": Tokens(nn.LayerNorm(4), nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 4)),
+}
+
+
+@pytest.mark.parametrize("name", FLATTENED)
+def test_a_flatten_that_is_undone_leaves_the_law(name: str) -> None:
+    def facts(pointwise: nn.Module) -> list[Any]:
+        before, after = _conv(4, 4, stride=1, padding=1), _conv(4, 4, kernel=2, padding=1)
+        row = audit(nn.Sequential(before, pointwise, after), (4, 6, 7)).rows[-1]
+        return [row.receptive_field, row.jump, row.start, row.border]
+
+    assert facts(FLATTENED[name]) == facts(nn.Conv2d(4, 4, 1))
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        lambda x: x.flatten(2).view(1, 4, 7, 6),
+        lambda x: x.flatten(2).roll(3, 2).view(x.shape),
+        lambda x: (x.flatten(2) + x.transpose(2, 3).flatten(2)).view(x.shape),
+        lambda x: functional.pad(x.flatten(2)[:, :, 2:], (0, 2)).view(x.shape),
+        lambda x: functional.avg_pool1d(x.flatten(2), 3, 1, 1).view(x.shape),
+    ],
+)
+def test_cells_that_come_back_elsewhere_follow_no_law(between: Callable[[Tensor], Tensor]) -> None:
+    row = audit(Fn(between), (4, 6, 7)).rows[-1]
+    assert (row.jump[1], row.start[1], row.border[1]) == (None, None, None)
+
+
+def test_cells_in_a_row_have_no_border_and_no_jump() -> None:
+    row = audit(nn.Sequential(_conv(padding=1), nn.Flatten(1)), (1, 6, 7)).rows[-1]
+    assert row.receptive_field == (3, 3)
+    assert (row.jump[1], row.start[1], row.border[1]) == (None, None, None)

@@ -14,6 +14,7 @@ from theory.auditing.dependence import Dependence, Unknown
 from theory.auditing.propagation import follow
 from theory.auditing.recording import Call, Recording, record
 from theory.auditing.report import Audit, Row
+from theory.auditing.windows import Windows
 from theory.diagnosis.calling import checked_shape
 from theory.diagnosis.structure import Level, interpret
 
@@ -196,12 +197,13 @@ class _Axis:
         self.border: tuple[int, int] | None = None
         if not isinstance(seen, Dependence):
             return
-        window = None if seen.windows is None else seen.windows.largest
+        law = seen.windows if isinstance(seen.windows, Windows) else None
+        window = None if law is None else law.largest
         if window is None:
             self.size = reaching.largest(seen.reach)
         else:
             self.size, self.jump, self.start = window
-        if seen.dim is not None:
+        if law is not None and seen.dim is not None:
             self.border = reaching.border(seen.reach, seen.dim)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from theory.auditing import reach as reaching
 from theory.auditing.primitive import Primitive, shape_of
-from theory.auditing.windows import Windows
+from theory.auditing.windows import Scattered, Windows
 
 if TYPE_CHECKING:
     from theory.auditing.reach import Reach
@@ -26,15 +26,16 @@ class Dependence:
         The interval that each cell depends on, exactly.
     dim : int, optional
         The dimension of the tensor along which windows move.
-    windows : Windows, optional
-        Their law; None, as the dimension, where there is none, as after a global pool.
+    windows : Windows or Scattered, optional
+        Their law, or that of what was put out of order; None, as the dimension, where there is
+        none, as after a global pool.
     """
 
     reach: Reach
     dim: int | None = None
-    windows: Windows | None = None
+    windows: Windows | Scattered | None = None
 
-    def along(self, dim: int | None, windows: Windows | None) -> Dependence:
+    def along(self, dim: int | None, windows: Windows | Scattered | None) -> Dependence:
         """Return the same reach with another law, or with none if either is None."""
         if dim is None or windows is None:
             return Dependence(self.reach)
@@ -45,7 +46,7 @@ class Dependence:
 
         The law is a hull over channels: where some were left behind, it may have become too wide.
         """
-        if self.windows is None or self.dim is None:
+        if not isinstance(self.windows, Windows) or self.dim is None:
             return self
         bounds = reaching.inside(self.reach, self.dim)
         phases: list[tuple[int, int] | None] = []
@@ -78,6 +79,9 @@ class Unknown:
 Sources = dict[torch.fx.Node, Dependence]
 """Those arguments of a primitive that depend on the input."""
 
+Law = tuple[int | None, Windows | Scattered | None]
+"""The dimension along which windows move, and how; None where there is no law."""
+
 Rule = Callable[[Primitive, Sources], Dependence | list[Dependence] | None]
 """What a primitive's result sees, or each of several results; None if it sees nothing."""
 
@@ -88,7 +92,7 @@ def only(sources: Sources) -> tuple[torch.fx.Node, Dependence]:
     return node, source
 
 
-def joined(reach: Reach, laws: Sequence[tuple[int | None, Windows | None]]) -> Dependence:
+def joined(reach: Reach, laws: Sequence[Law]) -> Dependence:
     """Return a reach with the hull of some laws, if they move alike along the same dimension."""
     dim, windows = laws[0]
     for other_dim, other in laws[1:]:
@@ -103,7 +107,7 @@ def pointwise(call: Primitive, sources: Sources) -> Dependence:
     rank = len(call.shape)
     reach = reaching.hull(each.reach for each in sources.values())
     reach = reach.reshape(3, *(1,) * (rank + 1 - reach.ndim), *reach.shape[1:])
-    laws: list[tuple[int | None, Windows | None]] = []
+    laws: list[Law] = []
     for node, each in sources.items():
         shape = shape_of(node)
         dim = None if each.dim is None else each.dim + rank - len(shape)

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from theory.auditing import reach as reaching
-from theory.auditing.dependence import Dependence, Rule, Sources, joined, only, pointwise
+from theory.auditing.dependence import Dependence, Law, Rule, Sources, joined, only, pointwise
 from theory.auditing.primitive import Primitive, shape_of
-from theory.auditing.windows import Taps, Windows, law_of_move, law_of_table
+from theory.auditing.windows import Scattered, Taps, Windows, law_of_move, law_of_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from theory.auditing.reach import Reach
 
     Move = Callable[[list[torch.Tensor]], Any]
-    Law = tuple[int | None, Windows | None]
 
 
 def _move(call: Primitive, sources: Sources) -> Dependence | list[Dependence]:
@@ -45,23 +44,34 @@ def _move(call: Primitive, sources: Sources) -> Dependence | list[Dependence]:
     return seen if isinstance(call.node.meta["val"], tuple | list) else seen[0]
 
 
-def _laws(move: Move, shape: tuple[int, ...], dim: int, windows: Windows) -> list[Law]:
+def _laws(move: Move, shape: tuple[int, ...], dim: int, windows: Windows | Scattered) -> list[Law]:
     """Return for each result the dimension along which the windows now move, and their law.
 
     A single cell varies along nothing. The move is asked where two would go, if it takes two; none
     is returned if it does not.
     """
-    cells = shape[dim]
+    places = np.arange(max(shape[dim], 2))
+    if isinstance(windows, Scattered):
+        places, windows = windows.cells, windows.windows
     try:
-        origins = _origins(move, shape, dim, max(cells, 2))
+        origins = _origins(move, shape, dim, places)
     except RuntimeError:
         return []
-    found = [_law(origin, max(cells, 2)) for origin in origins]
-    return [(at, None if law is None else windows.through(law)) for at, law in found]
+    found: list[Law] = []
+    for origin in origins:
+        at, law = _law(origin, int(places.max()) + 1)
+        if law is not None:
+            found.append((at, windows.through(law)))
+        else:
+            found.append((at, None if at is None else Scattered(windows, origin.ravel())))
+    return found
 
 
 def _law(origin: Int[np.ndarray, "..."], cells: int) -> tuple[int | None, Taps | None]:
-    """Return along which dimension of a result cells move, and by which law, if there is one."""
+    """Return along which dimension of a result cells move, and by which law, if there is one.
+
+    Where they move along a single one, it is returned without a law as well.
+    """
     varying = [d for d, n in enumerate(origin.shape) if n > 1]
     if len(varying) == 1:
         return varying[0], law_of_move(origin.ravel(), cells)
@@ -75,13 +85,12 @@ def _law(origin: Int[np.ndarray, "..."], cells: int) -> tuple[int | None, Taps |
 
 
 def _origins(
-    move: Move, shape: tuple[int, ...], dim: int, cells: int
+    move: Move, shape: tuple[int, ...], dim: int, places: Int[np.ndarray, " cells"]
 ) -> list[Int[np.ndarray, "..."]]:
-    """Return which cell along a dimension each value of the results comes from."""
-    places = np.arange(cells).reshape([-1 if d == dim else 1 for d in range(len(shape))])
-    moved = reaching.moved(
-        move, [np.stack([places] * 3)], [[cells if d == dim else n for d, n in enumerate(shape)]]
-    )
+    """Return which of the places along a dimension each value of the results comes from."""
+    sizes = [len(places) if d == dim else n for d, n in enumerate(shape)]
+    places = places.reshape([-1 if d == dim else 1 for d in range(len(shape))])
+    moved = reaching.moved(move, [np.stack([places] * 3)], [sizes])
     return [each[0] for each in moved]
 
 
@@ -150,7 +159,7 @@ def _inner_law(
             ]
             law = law_of_move(arrange(marks).numpy(), cells)
             if law is not None and windows is not None:
-                return Dependence(reach, dim, windows.through(law))
+                return Dependence(reach).along(dim, windows.through(law))
     return Dependence(reach)
 
 

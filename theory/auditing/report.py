@@ -45,16 +45,18 @@ class Row:
     flops : int
         Floating-point operations: 2 a MAC, and all others.
     receptive_field : tuple of (int or None)
-        For each spatial axis, the input cells in the window of an output cell, padding included;
-        None where it is unknown.
+        For each spatial axis, the input cells in the window of an output cell, padding included.
+        Where windows follow no law, the input's own cells between the first and the last that an
+        output cell may depend on, at most. None where it is unknown.
     jump : tuple of (int, Fraction or None)
         For each axis, the input cells from one window to the next; None where windows follow no
-        law, as after a global pool, which sees the same of the input everywhere.
+        law: after a global pool, which sees the same of the input everywhere, or along the inner
+        axes of a flat map.
     start : tuple of (int or None)
         For each axis, the first input cell in the window of output cell 0, negative in the padding.
     border : tuple of (tuple of two int, or None)
         For each axis, the output cells at its two ends whose windows hang over the edge of the
-        input, or of any map on the way; None where no dimension of the output goes along the axis.
+        input, or of any map on the way; None where windows follow no law.
     linearity : str
         What the call is as a function of its inputs: ``linear``, ``affine``, ``nonlinear``;
         ``constant`` if it has none, ``unknown`` if a primitive in it is.

@@ -10,11 +10,15 @@ import torch
 from theory.auditing import reach as reaching
 from theory.auditing.dependence import Dependence, Rule, Sources, everything, only
 from theory.auditing.primitive import Primitive, per_axis, shape_of
-from theory.auditing.windows import Taps, law_of_table
+from theory.auditing.windows import Scattered, Taps, Windows, law_of_table
 from theory.geometry import Layer
 
 if TYPE_CHECKING:
     from jaxtyping import Int
+
+
+_ITSELF = Taps(((0,),), 1)
+"""What an operation of one tap reads: the cell at the place of the output."""
 
 
 def window_layers(call: Primitive) -> list[Layer]:
@@ -38,6 +42,8 @@ def _through(
     """Look at a source through taps along some of its dimensions."""
     cells, reach, windows = shape_of(node), source.reach, source.windows
     for dim, each in taps.items():
+        if each == _ITSELF and call.shape[dim] == cells[dim]:
+            continue
         if reach.shape[dim + 1] > 1 or dim == source.dim:
             table = each.table(cells[dim], call.shape[dim])
             reach = reaching.read_by(reach, dim, cells[dim], table)
@@ -92,12 +98,17 @@ def _resizing(call: Primitive, sources: Sources) -> Dependence:
             if law is not None:
                 table = np.column_stack([table, _beyond(law, table, cells[dim])])
             reach = reaching.read_by(reach, dim, cells[dim], table)
-            if dim == source.dim and windows is not None:
-                if law is None or windows.repeats(law) * len(law.offsets) > call.shape[dim]:
-                    windows = None  # where they do not repeat within a map, there is no law of them
-                else:
-                    windows = windows.through(law)
+            if dim == source.dim:
+                windows = _resized(windows, law, call.shape[dim])
     return Dependence(reach).along(source.dim, windows)
+
+
+def _resized(windows: Windows | Scattered | None, law: Taps | None, outputs: int) -> Windows | None:
+    """Return what is seen through a resizing; no law where it does not repeat within the map."""
+    if law is None or not isinstance(windows, Windows):
+        return None
+    turns = windows.repeats(law) * len(law.offsets)
+    return windows.through(law) if turns <= outputs else None
 
 
 def _resizing_law(

@@ -191,13 +191,39 @@ class Windows:
         ]
         return _reduced(bounds, self.step * taps.step * repeats // len(self.bounds))
 
-    def joined(self, other: Windows) -> Windows | None:
+    def joined(self, other: Windows | Scattered) -> Windows | None:
         """Return the hull of two maps, cell by cell; None if their windows move at two rates."""
-        if self.jump != other.jump:
+        if isinstance(other, Scattered) or self.jump != other.jump:
             return None
         period = math.lcm(len(self.bounds), len(other.bounds))
         bounds = [_hull([self.at(cell), other.at(cell)]) for cell in range(period)]
         return _reduced(bounds, int(self.jump * period))
+
+
+@dataclass(frozen=True, eq=False)
+class Scattered:
+    """Windows in an order of which there is no law, as in a flat map: a later move may undo it.
+
+    Attributes
+    ----------
+    windows : Windows
+        Those of the map that the cells come from.
+    cells : ndarray of int
+        The cell of that map which each cell is a copy of.
+    """
+
+    windows: Windows
+    cells: Int[np.ndarray, " cells"]
+
+    def through(self, taps: Taps) -> None:
+        """Return that the output of a later operation follows no law."""
+
+    def joined(self, other: Windows | Scattered) -> Scattered | None:
+        """Return the hull of two maps, cell by cell; None if their orders or rates differ."""
+        if isinstance(other, Windows) or not np.array_equal(self.cells, other.cells):
+            return None
+        windows = self.windows.joined(other.windows)
+        return None if windows is None else Scattered(windows, self.cells)
 
 
 def law_of_move(coordinates: Int[np.ndarray, " outputs"], cells: int) -> Taps | None:
