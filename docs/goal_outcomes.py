@@ -72,6 +72,23 @@ class Outcome:
     distance: str = ""
 
 
+def _said(value: float, digits: int, aim: float, *, reached: bool) -> str:
+    """Return a figure as text; one that misses its goal is not rounded to it, but to its own side.
+
+    Value and aim are in the unit that is shown.
+    """
+    text = f"{value:.{digits}f}"
+    if reached or text != f"{aim:.{digits}f}":
+        return text
+    return f"{value + math.copysign(10.0**-digits, value - aim):.{digits}f}"
+
+
+def _times(ratio: float, aim: float) -> tuple[str, bool]:
+    """Return a ratio that is to be as large as a goal, and whether it is."""
+    reached = ratio >= aim
+    return f"{_said(ratio, 2, aim, reached=reached)}×", reached
+
+
 def training(network: str, aim: float, sources: Sources) -> Outcome | None:
     """Hold the engine's last rung against the tutorial's loop."""
     ladder = bench_results.of(sources.results, "training", ("network", "rung", "gflops"))
@@ -86,7 +103,7 @@ def training(network: str, aim: float, sources: Sources) -> Outcome | None:
     distance = _share_of_product(needed, ceiling, "bfloat16")
     if ceiling is None or needed < ceiling:
         distance += _where(sources, network, LAST_RUNGS["bfloat16"])
-    return Outcome(f"{ratio:.2f}×", ratio >= aim, distance)
+    return Outcome(*_times(ratio, aim), distance)
 
 
 def layout(network: str, aim: float, sources: Sources) -> Outcome | None:
@@ -121,7 +138,8 @@ def _beside_the_tutorial(
     ceiling = bench_results.fastest_product(sources.results, "cpu", "float32")
     name = fastest["extra_info"][fact]
     distance = _share_of_product(needed, ceiling, "float32")
-    return Outcome(f"{ratio:.2f}× ({name})", ratio >= aim, distance)
+    measured, reached = _times(ratio, aim)
+    return Outcome(f"{measured} ({name})", reached, distance)
 
 
 def _share_of_product(needed: float, ceiling: float | None, precision: str) -> str:
@@ -178,7 +196,8 @@ def _at_most(
     worst = max(cells, key=cells.__getitem__)
     where = f"Worst with {worst[0]:,} samples and {worst[1]:,} taps: {cells[worst]:.2f}."
     sizes = f"{len(cells)} size{'s' * (len(cells) > 1)}"
-    return Outcome(f"{found:.2f} over {sizes}", found <= aim, where)
+    reached = found <= aim
+    return Outcome(f"{_said(found, 2, aim, reached=reached)} over {sizes}", reached, where)
 
 
 def blocked(samples: int, taps: int, aim: float, sources: Sources) -> Outcome | None:
@@ -200,8 +219,7 @@ def blocked(samples: int, taps: int, aim: float, sources: Sources) -> Outcome | 
     count = math.ceil((samples - taps + 1) / (block - taps + 1))
     saved = 3 * one * math.log(one) / ((2 * count + 1) * block * math.log(block))
     return Outcome(
-        f"{ratio:.2f}×",
-        ratio >= aim,
+        *_times(ratio, aim),
         f"By their lengths, the transforms of the blocks are {saved:.1f} times less work. SciPy’s "
         f"Toeplitz product takes {times(peer, blocks):.2f} times as long as the blocks.",
     )
@@ -220,7 +238,9 @@ def gradient(method: str, samples: int, taps: int, aim: float, sources: Sources)
     rest = "; ".join(
         f"{peer['extra_info']['method']} {1e6 * peer['stats']['median']:,.0f} µs" for peer in peers
     )
-    return Outcome(f"{1e6 * seconds:.0f} µs", seconds <= aim, f"In the same run: {rest}.")
+    reached = seconds <= aim
+    measured = _said(1e6 * seconds, 0, 1e6 * aim, reached=reached)
+    return Outcome(f"{measured} µs", reached, f"In the same run: {rest}.")
 
 
 def spectrum(aim: float, sources: Sources) -> Outcome | None:
@@ -235,9 +255,10 @@ def spectrum(aim: float, sources: Sources) -> Outcome | None:
     if ours is None or one is None or not peers:
         return None
     best = min(peers, key=peers.__getitem__)
+    reached = ours <= aim
     return Outcome(
-        f"{ours * 1000:.0f} ms",
-        ours <= aim,
+        f"{_said(1000 * ours, 0, 1000 * aim, reached=reached)} ms",
+        reached,
         f"{peers[best] / ours:.1f} times as fast as the fastest peer ({best}). One thread takes "
         f"{one * 1000:.0f} ms, so two at twice its rate would take {one * 500:.0f} ms.",
     )
@@ -249,7 +270,7 @@ def race(views: int, aim: float, sources: Sources) -> Outcome | None:
     if not results:
         return None
     found = summary(results, views)
-    return Outcome(_accuracy(found), found.above(aim))
+    return Outcome(_accuracy(found, f"{100 * found.mean:.2f}"), found.above(aim))
 
 
 def fastest(views: int, aim: float, sources: Sources) -> Outcome | None:
@@ -266,9 +287,10 @@ def fastest(views: int, aim: float, sources: Sources) -> Outcome | None:
         return Outcome(f"no recipe with {FEWEST_SEEDS} seeds or more is above", reached=False)
     seconds, results = min(above, key=lambda each: each[0])
     needed = sources.work(results) / aim / 1e9
+    reached = seconds <= aim
     return Outcome(
-        f"{seconds:.1f} s",
-        seconds <= aim,
+        f"{_said(seconds, 1, aim, reached=reached)} s",
+        reached,
         f"Of recipes with {FEWEST_SEEDS} seeds or more, the fastest above would have to run at "
         f"{needed:,.0f} GFLOP/s{_share_there(sources, results, needed)}.",
     )
@@ -286,18 +308,20 @@ def most_accurate(limit: float, aim: float, sources: Sources) -> Outcome | None:
         return None
     best, results = max(within, key=lambda each: each[0].mean)
     rate = sources.work(results) / best.median_seconds / 1e9
+    reached = best.mean >= aim
+    mean = _said(100 * best.mean, 2, 100 * aim, reached=reached)
     return Outcome(
-        _accuracy(best),
-        best.mean >= aim,
+        _accuracy(best, mean),
+        reached,
         f"{100 * (aim - best.mean):.1f} points are missing. It ran at {rate:,.0f} GFLOP/s"
         f"{_share_there(sources, results, rate)}.",
     )
 
 
-def _accuracy(found: Summary) -> str:
+def _accuracy(found: Summary, mean: str) -> str:
     spread = "" if found.interval is None else f" ± {100 * found.interval.half_width:.2f}"
     seeds = f"{found.seeds} seed{'s' * (found.seeds > 1)}"
-    return f"{100 * found.mean:.2f}{spread} % in {found.median_seconds:.1f} s ({seeds})"
+    return f"{mean}{spread} % in {found.median_seconds:.1f} s ({seeds})"
 
 
 def _share_there(sources: Sources, results: Sequence[Result], rate: float) -> str:
@@ -319,5 +343,7 @@ def default_run(aim: float, sources: Sources) -> Outcome | None:
     ):
         return None
     seconds = results["seconds"]
-    over = "" if seconds <= aim else f"It takes {seconds - aim:.0f} s too long."
-    return Outcome(f"{seconds / 60:.1f} minutes", seconds <= aim, over)
+    reached = seconds <= aim
+    minutes = _said(seconds / 60, 1, aim / 60, reached=reached)
+    over = "" if reached else f"It takes {seconds - aim:.0f} s too long."
+    return Outcome(f"{minutes} minutes", reached, over)

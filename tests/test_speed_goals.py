@@ -67,6 +67,27 @@ def test_a_goal_that_is_reached_is_said_to_be():
     assert not outcomes.training("net", 3.01, sources(*ladder(3.0))).reached
 
 
+def test_a_figure_that_misses_its_goal_does_not_read_as_reaching_it():
+    missed = outcomes.training("net", 3.0, sources(*ladder(2.997)))
+    assert (missed.measured, missed.reached) == ("2.99×", False)
+    crews = together("fleet", "crew", "8 rates", 997), *ladder(1.0)
+    assert outcomes.fleet("net", 10, sources(*crews)).measured == "9.97× (8 rates)"
+    crews = together("fleet", "crew", "8 rates", 999_999, seconds=1000), *ladder(1.0)
+    assert outcomes.fleet("net", 10, sources(*crews)).measured == "9.99× (8 rates)"
+    found = sources(method("peer", 1.0), chooser(1.052))
+    assert outcomes.choosing("convolution", max, 1.05, found).measured == "1.06 over 1 size"
+    run = sources(scale="default", seconds=241.0, whole=True, machine_info={"cpus": 2})
+    assert outcomes.default_run(240, run).measured == "4.1 minutes"
+
+
+def test_times_that_miss_their_goal_do_not_read_as_reaching_it(race):
+    race["longer"] = Run(0.84, 0.82, 7.13)
+    assert outcomes.fastest(1, 7.1, sources(race=race)).measured == "7.2 s"
+    race["longest"] = Run(0.89998, 0.86, 60.0)
+    close = outcomes.most_accurate(75, 0.9, sources(race=race))
+    assert close.measured == "89.99 ± 0.20 % in 60.0 s (5 seeds)"
+
+
 def test_the_ratio_is_that_of_rounds_that_took_turns():
     """Red where medians are compared: the machine was slow in two rounds of one, one of another."""
     slow, fast = ladder(2.0)
@@ -190,6 +211,7 @@ def test_one_gradient_is_timed_beside_those_of_others():
     found = sources(own, gradient("autograd", "PyTorch", 0.0144))
     outcome = outcomes.gradient("theory fft", 64, 3, 58e-6, found)
     assert (outcome.measured, outcome.reached) == ("100 µs", False)
+    assert outcomes.gradient("theory fft", 64, 3, 99.8e-6, found).measured == "101 µs"
     assert outcome.distance == "In the same run: autograd 14,400 µs."
     assert outcomes.gradient("theory fft", 64, 3, 58e-6, sources(own)) is None
 
@@ -213,6 +235,7 @@ def test_singular_values_are_timed_for_the_layer_of_the_goal():
     )
     assert not outcome.reached
     assert outcomes.spectrum(0.1, found).reached
+    assert outcomes.spectrum(0.0998, found).measured == "101 ms"
 
 
 # The race and the benches
