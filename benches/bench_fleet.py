@@ -16,25 +16,20 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
 
 from benches import workload
 from benches.pace import FEWEST_ROUNDS
 from benches.probe import probe
+from benches.rounding import tolerance
 from benches.turns import Replay, Timed, take_turns
-from benches.workload import (
-    engine_network,
-    flops_per_image,
-    members_of_rates,
-    training_images,
-)
+from benches.workload import flops_per_image, members_of_rates, training_images
 from experiments.augmentation import Inputs
 from experiments.datasets import Dataset
 from experiments.device import reproducible
 from experiments.fleet import Member
 from experiments.fleet.step import WARM_UP_STEPS
 from experiments.fleet.training import FleetRun
-from experiments.training import initialised, train_epoch
+from experiments.training import initialised, make_optimizer, train_epoch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,8 +84,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def test_fleet(network: str, crew: str, device: str, scale: str, measure: Measure) -> None:
     assert (fault := _fault(network, crew, device)) is None, fault
     timed = _timed(network, device, scale)[crew]
-    recipe, members = NETWORKS[network], len(_members(network, crew))
-    images = members * STEPS[scale] * recipe.batch
+    images = _images(network, crew, scale)
     measure(
         CLOCK.replayed(timed.seconds),
         group=f"fleet, {network}, {device}",
@@ -101,11 +95,16 @@ def test_fleet(network: str, crew: str, device: str, scale: str, measure: Measur
         bytes=_data().train_images.nbytes + _data().train_labels.nbytes,
         network=network,
         crew=crew,
-        members=members,
+        members=len(_members(network, crew)),
         images=images,
-        batch=recipe.batch,
+        batch=NETWORKS[network].batch,
         source="random bytes",
     )
+
+
+def _images(network: str, crew: str, scale: str) -> int:
+    """Return how many images a round trains on, each counted for every network that sees it."""
+    return len(_members(network, crew)) * STEPS[scale] * NETWORKS[network].batch
 
 
 @cache
@@ -136,9 +135,7 @@ def _solo(member: Member, order: Int64[Tensor, " m"], device: str) -> Callable[[
     """Return the call that trains one network on these images and returns its mean loss (nats)."""
     recipe, data = member.recipe, _data()
     network = initialised(recipe, member.seed, Inputs(), data).to(device)
-    optimizer = torch.optim.SGD(
-        network.parameters(), recipe.optimizer.lr, recipe.optimizer.momentum, fused=True
-    )
+    optimizer = make_optimizer(recipe.optimizer, network)
     images, labels = data.train_images.to(device), data.train_labels.to(device)
     return lambda: train_epoch(network, optimizer, images, labels, order, recipe)[0]
 
@@ -154,11 +151,11 @@ def _fault(network: str, crew: str, device: str) -> str | None:
         for index, (member, loss) in enumerate(zip(members, losses, strict=True)):
             expected = _solo(member, views[index % len(views), :, 0], device)()
             # Each update passes its rounding on to the losses after it.
-            tolerance = _tolerance(network) * (CHECKED_STEPS[device] - 1) * expected
-            if abs(loss - expected) > tolerance:
+            allowed = tolerance(network) * (CHECKED_STEPS[device] - 1) * expected
+            if abs(loss - expected) > allowed:
                 return (
                     f"member {index} of {crew} reaches a mean loss of {loss:.7f} on {network}, "
-                    f"alone {expected:.7f}: rounding explains a difference of {tolerance:.1g}"
+                    f"alone {expected:.7f}: rounding explains a difference of {allowed:.1g}"
                 )
     return None
 
@@ -167,17 +164,6 @@ def _hastened(member: Member) -> Member:
     optimizer = member.recipe.optimizer
     faster = replace(optimizer, lr=CHECKED_HASTE * optimizer.lr)
     return replace(member, recipe=replace(member.recipe, optimizer=faster))
-
-
-def _tolerance(network: str) -> float:
-    """Return by how much, relatively, rounding may set two mean losses apart.
-
-    Rounding errors that behave as independent ones grow with the square root of their number
-    (Higham and Mary, SIAM J. Sci. Comput. 41, 2019). A score goes through as many products as its
-    layers have inputs, and both losses may err.
-    """
-    products = sum(p[0].numel() for p in engine_network(network).parameters() if p.ndim > 1)
-    return 2 * math.sqrt(products) * torch.finfo(torch.float32).eps / 2
 
 
 @cache

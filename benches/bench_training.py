@@ -5,26 +5,29 @@ by item through a DataLoader, then with `experiments.training.train_epoch`, one 
 time (`benches.ladder`). Every rung starts from the same weights, and has to reach the same loss on
 the same batches. The rungs of a network are timed in turns.
 
-The time does not depend on the pixels: without ``CONVLAWS_DATA`` they are random. The DataLoader's
-workers are up before the clock starts: an epoch pays for them once, and so would each slice.
+The slice is one from the middle of an epoch. The DataLoader's workers are up before the clock
+starts, and the first batch is there: an epoch pays for both once, and so would each slice. While it
+runs they fetch as many batches as are trained on, of which the last are for the steps after it.
+
+The time does not depend on the pixels: without ``CONVLAWS_DATA`` they are random.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from benches.ladder import LADDER, TUTORIAL, Rung, epoch_of
 from benches.pace import FEWEST_ROUNDS
 from benches.probe import probe
+from benches.rounding import tolerance
 from benches.turns import Replay, Timed, take_turns
-from benches.tutorial import loader_workers
+from benches.tutorial import TutorialLoop, loader_workers
 from benches.workload import NETWORKS, engine_network, flops_per_image, training_images
 
 if TYPE_CHECKING:
@@ -41,8 +44,8 @@ BATCHES = {
     "tp1-cnn": 2,
     "mnist-2017": 2,
 }
-"""How many are timed in a round of the default run: a fifth of a second of the tutorial's loop,
-more or less, and at least two, for its workers to fetch ahead."""
+"""How many are timed in a round of the default run: a tenth or two of a second of the tutorial's
+loop."""
 
 ROUNDS = {"smoke": 1, "default": FEWEST_ROUNDS, "full": FEWEST_ROUNDS}
 
@@ -104,7 +107,10 @@ def _ladder(network: str, rungs: tuple[str, ...], device: str, scale: str) -> di
     }
     # the first call starts the DataLoader's workers, and fills caches
     warm = {rung: probe(epoch, device) for rung, epoch in epochs.items()}
-    seconds = take_turns(epochs, rounds=ROUNDS[scale], device=device)
+    around = {
+        rung: epoch.under_way for rung, epoch in epochs.items() if isinstance(epoch, TutorialLoop)
+    }
+    seconds = take_turns(epochs, rounds=ROUNDS[scale], device=device, around=around)
     return {rung: Timed(seconds[rung], warm[rung].peak_memory_bytes) for rung in epochs}
 
 
@@ -130,12 +136,12 @@ def _fault(network: str, rung: str, device: str) -> str | None:
     """Compare the mean loss of a few steps with that of the tutorial's loop."""
     expected = _mean_loss(network, TUTORIAL, device)
     loss = _mean_loss(network, LADDER[rung], device)
-    tolerance = _tolerance(network, LADDER[rung], device) * expected
-    if abs(loss - expected) <= tolerance:
+    allowed = tolerance(network, _roundoff(LADDER[rung], device)) * expected
+    if abs(loss - expected) <= allowed:
         return None
     return (
         f"{rung!r} reaches a mean loss of {loss:.7f} on {network}, the tutorial's loop "
-        f"{expected:.7f}: rounding explains a difference of {tolerance:.1g}"
+        f"{expected:.7f}: rounding explains a difference of {allowed:.1g}"
     )
 
 
@@ -152,20 +158,8 @@ def _mean_loss(network: str, rung: Rung, device: str) -> float:
         return epoch_of(rung, recipe, images, labels, device, shuffle=False)()
 
 
-def _tolerance(network: str, rung: Rung, device: str) -> float:
-    """Return by how much, relatively, rounding may set two mean losses apart.
-
-    Rounding errors that behave as independent ones grow with the square root of their number
-    (Higham and Mary, SIAM J. Sci. Comput. 41, 2019; the guaranteed bound, their number itself times
-    the sums of absolute values, would let a wrong network pass). A score goes through as many
-    products in float32 as its layers have inputs. Where the hardware rounds factors to a shorter
-    format, each layer adds three such roundings: input, weight, output. Both losses may err.
-    """
-    layers = [m for m in engine_network(network).modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    products = sum(layer.weight[0].numel() for layer in layers)
-    relative = math.sqrt(products) * torch.finfo(torch.float32).eps / 2
+def _roundoff(rung: Rung, device: str) -> float:
+    """Return the unit roundoff of what the hardware rounds factors to, if not to float32."""
     if rung.bfloat16:
-        relative += math.sqrt(3 * len(layers)) * torch.finfo(torch.bfloat16).eps / 2
-    elif device == "cuda":
-        relative += math.sqrt(3 * len(layers)) * 2**-11  # TF32, cuDNN's default
-    return 2 * relative
+        return torch.finfo(torch.bfloat16).eps / 2
+    return 2**-11 if device == "cuda" else 0.0  # TF32, cuDNN's default

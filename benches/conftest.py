@@ -257,6 +257,7 @@ def measure(benchmark: BenchmarkFixture) -> Measure:
             numpy=np.__version__,
             scipy=scipy.__version__,
             peak_memory_bytes=peak_memory_bytes,
+            flops=flops,
         )
         if benchmark.stats is not None:  # None where pytest-benchmark is told not to measure
             seconds = benchmark.stats["median"]

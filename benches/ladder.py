@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from benches.tutorial import TutorialImages, tutorial_epoch, tutorial_loader, tutorial_network
+from benches.tutorial import TutorialImages, TutorialLoop, tutorial_loader, tutorial_network
 from experiments import networks
 from experiments.augmentation import inputs_of
 from experiments.device import seeded
@@ -89,7 +90,8 @@ def epoch_of(
     if not rung.resident:
         items = TutorialImages(images, labels, inputs_of(recipe, images))
         loader = tutorial_loader(items, recipe.batch, shuffle=shuffle)
-        return lambda: tutorial_epoch(network, optimizer, loader, device)
+        batches = math.ceil(len(items) / recipe.batch)
+        return TutorialLoop(network, optimizer, loader, batches, device)
 
     pixels = images.to(device, memory_format=_memory_format(rung))
     targets = labels.to(device)

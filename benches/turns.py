@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
 
 class Replay:
@@ -65,19 +67,26 @@ class Timed:
 
 
 def take_turns(
-    calls: Mapping[str, Callable[[], Any]], *, rounds: int, device: str
+    calls: Mapping[str, Callable[[], Any]],
+    *,
+    rounds: int,
+    device: str,
+    around: Mapping[str, Callable[[], AbstractContextManager[None]]] | None = None,
 ) -> dict[str, list[float]]:
     """Return the seconds of each round of each call; a round is one call of each.
 
     Every round has an order of its own, drawn with a fixed seed: who always came right after its
-    like would find the caches filled for it.
+    like would find the caches filled for it. What is ``around`` a call happens in every round
+    before and after it, and is not timed.
     """
+    around = around or {}
     waited = {name: finished(call, device) for name, call in calls.items()}
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     order = random.Random(0)
     for _ in range(rounds):
         for name in order.sample(list(calls), len(calls)):
-            started = time.perf_counter()
-            waited[name]()
-            seconds[name].append(time.perf_counter() - started)
+            with around.get(name, nullcontext)():
+                started = time.perf_counter()
+                waited[name]()
+                seconds[name].append(time.perf_counter() - started)
     return seconds

@@ -10,19 +10,20 @@ Source: "Training a classifier", PyTorch's tutorials.
 from __future__ import annotations
 
 import os
-from itertools import pairwise
+from contextlib import contextmanager
+from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from experiments.networks.layers import FlattenChannelsLast
 from experiments.networks.two_layers import TwoConv
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from jaxtyping import Float, Int64, UInt8
 
@@ -106,12 +107,19 @@ class TutorialImages(Dataset):
 
 
 def tutorial_loader(images: TutorialImages, batch: int, *, shuffle: bool) -> DataLoader:
-    """Return what fetches the images in batches; its workers stay up from epoch to epoch."""
+    """Return what fetches the images in batches; its workers stay up from epoch to epoch.
+
+    After the shuffled images there is a batch more for each worker, to fetch while the last of the
+    images are trained on.
+    """
+    generator = torch.Generator().manual_seed(0)
+    samples = len(images) + loader_workers() * batch
+    order = RandomSampler(images, num_samples=samples, generator=generator) if shuffle else None
     return DataLoader(
         images,
         batch_size=batch,
-        shuffle=shuffle,
-        generator=torch.Generator().manual_seed(0),
+        sampler=order,
+        generator=generator,
         num_workers=loader_workers(),
         persistent_workers=True,
     )
@@ -122,18 +130,54 @@ def loader_workers() -> int:
     return min(2, os.cpu_count() or 1)
 
 
-def tutorial_epoch(
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    batches: Iterable[tuple[Tensor, Tensor]],
-    device: str,
-) -> float:
-    """Train as the tutorial does and return the mean loss (nats) over the batches."""
-    losses = []
-    for images, labels in batches:
-        optimizer.zero_grad()
-        loss = F.cross_entropy(network(images.to(device)), labels.to(device))
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return sum(losses) / len(losses)
+class TutorialLoop:
+    """The tutorial's loop, a call of which trains on some batches.
+
+    Parameters
+    ----------
+    network, optimizer
+        What is trained, and how.
+    loader
+        Of batches of images and labels.
+    batches
+        How many of them a call trains on.
+    device
+        Where the network lies.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        loader: Iterable[tuple[Tensor, Tensor]],
+        batches: int,
+        device: str,
+    ) -> None:
+        self._network, self._optimizer, self._device = network, optimizer, device
+        self._loader, self._batches = loader, batches
+        self._coming: Iterator[tuple[Tensor, Tensor]] | None = None
+
+    def __call__(self) -> float:
+        """Train as the tutorial does and return the mean loss (nats) over the batches."""
+        losses = []
+        for images, labels in islice(self._coming or iter(self._loader), self._batches):
+            self._optimizer.zero_grad()
+            scores = self._network(images.to(self._device))
+            loss = F.cross_entropy(scores, labels.to(self._device))
+            loss.backward()
+            self._optimizer.step()
+            losses.append(loss.item())
+        return sum(losses) / len(losses)
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Let a call inside begin with its first batch there, as in the middle of an epoch.
+
+        What the loader holds beyond is fetched at the end, and left.
+        """
+        rest = iter(self._loader)
+        self._coming = chain([next(rest)], rest)
+        yield
+        self._coming = None
+        for _ in rest:
+            pass

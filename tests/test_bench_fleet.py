@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 
 import pytest
 import torch
 
 from experiments.fleet.update import UpdateRule
+from experiments.recipe import Optimizer
 
 bench_fleet = importlib.import_module("benches.bench_fleet")
 
@@ -28,6 +30,22 @@ def test_a_wrong_member_is_named(monkeypatch, crew):
     monkeypatch.setattr(UpdateRule, "step", half)
     fault = bench_fleet._fault.__wrapped__("3-filters", crew, "cpu")
     assert fault.startswith(f"member 1 of {crew} reaches a mean loss of")
+
+
+def test_every_setting_of_the_optimiser_holds_for_the_network_alone(monkeypatch):
+    """Red where the network alone ignores the weight decay, or takes Adam for SGD."""
+    recipe = bench_fleet.NETWORKS["3-filters"]
+    for optimizer in (replace(recipe.optimizer, weight_decay=1.0), Optimizer("adam", lr=1e-3)):
+        other = {"3-filters": replace(recipe, optimizer=optimizer)}
+        monkeypatch.setattr(bench_fleet, "NETWORKS", other)
+        assert bench_fleet._fault.__wrapped__("3-filters", "2 seeds", "cpu") is None
+
+
+@pytest.mark.parametrize(("crew", "members"), [(bench_fleet.ALONE, 1), ("4 seeds", 4)])
+def test_every_network_that_sees_an_image_counts_it(crew, members):
+    batch = bench_fleet.NETWORKS["3-filters"].batch
+    steps = bench_fleet.STEPS["default"]
+    assert bench_fleet._images("3-filters", crew, "default") == members * steps * batch
 
 
 def test_crews_differ_in_seeds_or_in_rates():

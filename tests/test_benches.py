@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.util
@@ -20,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FACTS = {
     *("device", "hardware", "threads", "python", "torch", "numpy", "scipy"),
-    *("bytes", "peak_memory_bytes", "gflops"),
+    *("bytes", "peak_memory_bytes", "flops", "gflops"),
 }
 OF_CONVOLUTION = {"method", "library", "algorithm", "precision", "samples", "taps"}
 OF_TRAINING = {
@@ -172,7 +173,7 @@ def of(question: str, results: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_a_run_leaves_every_fact_of_every_bench(smoke):
     results = json.loads(smoke.read_text())
-    always = [*FACTS - {"gflops", "peak_memory_bytes"}]
+    always = [*FACTS - {"flops", "gflops", "peak_memory_bytes"}]
     assert {bench["group"].partition(",")[0] for bench in results["benchmarks"]} == {*QUESTIONS}
     for question, known in QUESTIONS.items():
         benches = of(question, results)
@@ -194,6 +195,24 @@ def test_a_run_leaves_every_fact_of_every_bench(smoke):
         for facts in of("convolution", results)
     )
     assert all(facts["gflops"] > 0 for facts in of("training", results) + of("gemm", results))
+
+
+def test_a_rate_is_what_was_done_over_the_median_time(smoke):
+    for bench in json.loads(smoke.read_text())["benchmarks"]:
+        facts, median = bench["extra_info"], bench["stats"]["median"]
+        flops = facts["flops"]
+        assert facts["gflops"] == (None if flops is None else flops / median / 1e9)
+        if "images" in facts:
+            assert facts["images_per_second"] == facts["images"] / median
+
+
+def test_networks_that_train_at_once_count_an_image_each(smoke):
+    results = json.loads(smoke.read_text())
+    for facts in of("layouts", results):
+        assert facts["images"] == facts["workers"] * facts["members"] * facts["batch"]
+    steps = importlib.import_module("benches.bench_fleet").STEPS["smoke"]
+    for facts in of("fleet", results):
+        assert facts["images"] == facts["members"] * steps * facts["batch"]
 
 
 def test_a_run_says_whether_it_was_one_of_all_benches(smoke, tmp_path):
@@ -291,6 +310,47 @@ def test_rungs_take_turns_and_are_reported_on_a_clock_of_their_own():
         call()
 
 
+def test_what_surrounds_a_round_is_not_timed(monkeypatch):
+    turns = importlib.import_module("benches.turns")
+    now = [0.0]
+    monkeypatch.setattr(turns.time, "perf_counter", lambda: now[0])
+
+    def work(seconds):
+        now[0] += seconds
+
+    @contextlib.contextmanager
+    def around():
+        work(10)
+        yield
+        work(100)
+
+    calls = {name: functools.partial(work, 1) for name in "ab"}
+    seconds = turns.take_turns(calls, rounds=2, device="cpu", around={"b": around})
+    assert seconds == {"a": [1, 1], "b": [1, 1]}
+    assert now[0] == 2 * (1 + 111)
+
+
+def test_a_round_of_the_tutorials_loop_lies_in_the_middle_of_an_epoch():
+    """Its first batch has come when it begins, and others are on their way when it ends."""
+    tutorial = importlib.import_module("benches.tutorial")
+    taken = []
+
+    class Loader:
+        def __iter__(self):
+            for index in range(5):
+                taken.append(index)
+                yield torch.ones(1, 2), torch.zeros(1, dtype=torch.int64)
+
+    network = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    loop = tutorial.TutorialLoop(network, optimizer, Loader(), 3, "cpu")
+    with loop.under_way():
+        assert taken == [0]
+        loop()
+        assert taken == [0, 1, 2]
+    assert taken == [0, 1, 2, 3, 4]
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 def test_the_tutorial_form_computes_the_same_in_its_own_order(network):
     ladder = importlib.import_module("benches.ladder")
@@ -306,6 +366,27 @@ def test_the_tutorial_form_computes_the_same_in_its_own_order(network):
     # scores are of order 1 to 100.
     x = torch.rand(4, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(plain.double()(x), engine.double()(x), rtol=0, atol=1e-10)
+
+
+def test_operations_are_those_of_products_forward_and_backward():
+    """Counted by hand: 3 filters of 5x5 on 3x32x32, 9 on 3x14x14, then 225 inputs to 10 scores."""
+    first, second, last = 28**2 * 3 * 75, 10**2 * 9 * 75, 225 * 10  # multiply-adds of one pass
+    forward = first + second + last
+    weights = first + second + last  # the gradient of a layer's weights is as much work
+    inputs = second + last  # and so is that of its inputs, which the first layer does without
+    workload = importlib.import_module("benches.workload")
+    assert workload.flops_per_image("3-filters") == 2 * (forward + weights + inputs)
+
+
+def test_the_tutorials_loader_has_the_workers_that_are_reported():
+    tutorial = importlib.import_module("benches.tutorial")
+    inputs = importlib.import_module("experiments.augmentation").Inputs()
+    pixels, labels = torch.zeros(4, 3, 2, 2, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64)
+    images = tutorial.TutorialImages(pixels, labels, inputs)
+    loader = tutorial.tutorial_loader(images, 2, shuffle=True)
+    assert loader.num_workers == tutorial.loader_workers()
+    assert loader.persistent_workers
+    assert len(loader) == 2 + tutorial.loader_workers()  # what they fetch while others are timed
 
 
 def test_wrong_peers_are_named_and_not_timed(tmp_path):
