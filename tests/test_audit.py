@@ -598,6 +598,31 @@ def test_the_module_comes_back_exactly_as_it_was(training: bool) -> None:
     assert module[3].times == 0
 
 
+@pytest.mark.parametrize(
+    ("instrument", "changed"),
+    [
+        (audit, lambda facts: facts.output_shape == (1, 2)),
+        (diagnose, lambda facts: facts.affine.holds is False),
+    ],
+)
+def test_hooks_run_on_the_copy_and_keep_what_they_are_given(
+    instrument: Callable[..., Any], changed: Callable[[Any], bool]
+) -> None:
+    layer, kept = nn.Conv1d(1, 1, 3), []
+    layer.register_forward_hook(lambda module, args, output: kept.append((module, output)))
+    layer.register_forward_hook(lambda module, args, output: output[..., :2].relu())
+    # What a hook makes of an output counts, so that none can be left out.
+    assert changed(instrument(layer, (1, 8)))
+    assert kept
+    assert all(module is not layer for module, _ in kept)
+    # What it keeps is of the copy, and of an audit has no values: the user is told.
+    if instrument is audit:
+        with pytest.raises(RuntimeError, match="FunctionalTensor"):
+            kept[0][1].mean()
+    assert instrument.__doc__ is not None
+    assert "hooks run" in instrument.__doc__.lower()
+
+
 def test_an_audit_copies_no_values() -> None:
     class Precious(nn.Parameter):
         """A parameter that refuses to be copied."""

@@ -58,7 +58,8 @@ def diagnose(
     op : callable
         A `torch.nn.Module`, taken in the mode that it is in, or a function of one torch tensor or
         numpy array. Modules and callable objects are copied and stay as they were; a plain function
-        is called as it is.
+        is called as it is. Hooks run with the copy on every input that is tried, and what they keep
+        outside of the module is of those.
     shape : sequence of int
         Shape of one input without batch: ``(n,)``, ``(c, n)``, ``(c, h, w)`` or ``(c, d, h, w)``.
     axes : sequence of int, optional
