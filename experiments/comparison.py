@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from experiments.errors import InputError
 from experiments.quantities import on_one_device
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from experiments.quantities import Unit
+    from experiments.recipe import Recipe
     from experiments.records import Record
 
 
@@ -104,6 +105,22 @@ def pair(first: Sequence[Record], second: Sequence[Record]) -> dict[int, tuple[R
     """
     left, right = on_one_device({"first": first, "second": second}).values()
     return {seed: (left[seed], right[seed]) for seed in left}
+
+
+def apart(first: Recipe, second: Recipe) -> dict[str, tuple[Any, Any]]:
+    """Return the settings in which two recipes differ, with the value of each.
+
+    Those of the optimiser are called ``optimizer.lr`` and the like.
+    """
+    left, right = (_settings(recipe) for recipe in (first, second))
+    return {name: (left[name], right[name]) for name in left if left[name] != right[name]}
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    settings = recipe.to_dict()
+    del settings["name"]
+    optimizer = settings.pop("optimizer")
+    return settings | {f"optimizer.{name}": value for name, value in optimizer.items()}
 
 
 def compare(first: Sequence[Record], second: Sequence[Record]) -> Comparison:

@@ -109,6 +109,36 @@ def test_compare_with_a_variant(convlaws, store):
     assert "B: conv-gap.adam@bfloat16@epochs-3" in out
 
 
+def test_compare_says_in_which_settings_recipes_differ(convlaws, store):
+    names = "nni-2023-ex1.conv-fc.adam", "nni-2023-ex1.conv-gap.sgd"
+    _, out, _ = convlaws("compare", *names, "--store", store)
+    shown = [" ".join(line.split()) for line in out.splitlines()]
+    head = shown.index("setting A B")
+    assert shown[head + 1 : head + 4] == [
+        "network conv-fc conv-gap", "optimizer.name adam sgd", "",
+    ]  # fmt: skip
+    assert "epochs" not in out.replace("last epoch", "")
+    _, out, _ = convlaws("compare", *names, "--store", store, "--json")
+    assert json.loads(out)["settings"] == [
+        {"setting": "network", "first": "conv-fc", "second": "conv-gap"},
+        {"setting": "optimizer.name", "first": "adam", "second": "sgd"},
+    ]
+    assert json.loads(out)["warnings"] == []
+
+
+def test_compare_warns_where_last_epochs_are_not_of_one_age(convlaws, store):
+    name = "nni-2023-ex1.conv-gap.adam"
+    arguments = ("compare", name, f"{name}@bfloat16@epochs-3", "--store", store)
+    _, out, _ = convlaws(*arguments)
+    warning = "A is trained for 30 epochs, B for 3 epochs: their last epochs and final weights are"
+    assert warning in " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= 100
+    _, out, _ = convlaws(*arguments, "--json")
+    (told,) = json.loads(out)["warnings"]
+    assert told.startswith(warning)
+    assert {"setting": "epochs", "first": 30, "second": 3} in json.loads(out)["settings"]
+
+
 def test_compare_says_what_diverged(convlaws, store, make_record):
     record = make_record(NNI.recipe("linear-6", "adam"), 0, study=NNI.name, diverged_after=2)
     Store(store).write(record)

@@ -10,13 +10,15 @@ from rich.text import Text
 
 from experiments import lookup, reporting
 from experiments.commands import common
-from experiments.comparison import Comparison, Difference
+from experiments.comparison import Comparison, Difference, apart
 from experiments.comparison import compare as compare_records
 from experiments.errors import InputError
 from experiments.quantities import Unit, formatted, formatted_half_width
 from experiments.records import DEFAULT_STORE, Store
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from experiments.recipe import Recipe
     from experiments.records import Record
 
@@ -40,11 +42,23 @@ def compare(
 ) -> None:
     """Hold two recipes against each other: differences paired by seed, with intervals."""
     (first, left), (second, right) = (_runs(name, Store(store)) for name in (a, b))
-    found = compare_records(left, right)
+    found, settings = compare_records(left, right), apart(first, second)
+    warnings = _warnings(first, second)
     if as_json:
-        common.print_json(_data(first, second, found))
+        differing = [
+            {"setting": name, "first": one, "second": other}
+            for name, (one, other) in settings.items()
+        ]
+        common.print_json(
+            {**_data(first, second, found), "settings": differing, "warnings": warnings}
+        )
         return
-    common.out.print(Text(f"A: {first.name}\nB: {second.name}\n"), _table(found), sep="\n")
+    common.out.print(Text(f"A: {first.name}\nB: {second.name}\n"))
+    if settings:
+        common.out.print(_settings_table(settings), "", sep="\n")
+    common.out.print(_table(found))
+    for warning in warnings:
+        common.out.print(f"\n{warning}", style="yellow")
     if found.diverged:
         seeds = ", ".join(map(str, found.diverged))
         common.out.print(
@@ -62,6 +76,30 @@ def _runs(name: str, store: Store) -> tuple[Recipe, list[Record]]:
         command = reporting.how_to_run(study, store.root, recipe)
         raise InputError(f"no records of {recipe.name}; run: {command}")
     return recipe, records
+
+
+def _warnings(first: Recipe, second: Recipe) -> list[str]:
+    """Say it where what is measured at the end is not of one age."""
+    if (first.epochs, first.steps) == (second.epochs, second.steps):
+        return []
+    return [
+        f"A is trained for {_length(first)}, B for {_length(second)}: their last epochs and final "
+        "weights are not of one age"
+    ]
+
+
+def _length(recipe: Recipe) -> str:
+    steps = f" of {recipe.steps:,} steps" if recipe.steps else ""
+    return f"{recipe.epochs} epoch{'s' * (recipe.epochs != 1)}{steps}"
+
+
+def _settings_table(settings: Mapping[str, tuple[Any, Any]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for header in ("setting", "A", "B"):
+        table.add_column(header, overflow="fold", header_style="dim")
+    for name, values in settings.items():
+        table.add_row(name, *("–" if value in (None, "") else str(value) for value in values))
+    return table
 
 
 def _data(first: Recipe, second: Recipe, found: Comparison) -> dict[str, Any]:
