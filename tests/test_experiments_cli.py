@@ -52,6 +52,14 @@ def test_list_names_every_recipe(convlaws):
     }
 
 
+def test_list_shows_the_range_of_what_completions_choose(convlaws):
+    _, out, _ = convlaws("list")
+    rows = {line.split()[0]: " ".join(line.split()) for line in out.splitlines() if line}
+    assert rows["stages-1"].endswith("cifar10 0.001–0.01 8 64")
+    assert rows["one-conv"].endswith("mnist 0.0001 20 × 50–1000 steps 50")
+    assert rows["linear-20"].endswith("cifar10 0.001 20 32")
+
+
 def test_run_does_what_is_missing_and_says_so(convlaws, tmp_path):
     arguments = ("run", "digits", "conv-fc", "--seeds", 2, "--threads", 1, "--store", tmp_path)
     code, out, err = convlaws(*arguments, "--json")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -12,6 +12,11 @@ from experiments import catalog, lookup, reporting
 from experiments.commands import common
 from experiments.records import DEFAULT_STORE, Store
 from experiments.verdicts import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from experiments.recipe import Recipe
 
 
 def list_(as_json: common.JsonOption = False) -> None:
@@ -36,19 +41,34 @@ def list_(as_json: common.JsonOption = False) -> None:
         for header in ("data", "rate", "epochs", "batch"):
             table.add_column(header, no_wrap=True, header_style="dim")
         for role in study.roles:
-            recipe = study.recipe(role, next(iter(study.completions)))
+            recipes = [study.recipe(role, completion) for completion in study.completions]
+            recipe = recipes[0]
             table.add_row(
                 role,
                 f"{recipe.network}, {recipe.filters} filters" if recipe.filters else recipe.network,
                 recipe.dataset,
-                f"{recipe.optimizer.lr:g}",
-                str(recipe.epochs),
-                str(recipe.batch),
+                _range(each.optimizer.lr for each in recipes),
+                _length(recipes),
+                _range(each.batch for each in recipes),
             )
         common.out.print(f"[bold]{study.name}[/bold]  {study.title}", table)
         for completion, description in study.completions.items():
             common.out.print(f"completion {completion}: {description}", style="dim")
         common.out.print()
+
+
+def _range(values: Iterable[float]) -> str:
+    """Return what completions agree on, or from the least to the most."""
+    found = [*values]
+    least, most = min(found), max(found)
+    return f"{least:g}" if least == most else f"{least:g}–{most:g}"
+
+
+def _length(recipes: Sequence[Recipe]) -> str:
+    """Return the number of epochs, and how long they are where they are no passes over the data."""
+    epochs = _range(recipe.epochs for recipe in recipes)
+    steps = [recipe.steps for recipe in recipes if recipe.steps]
+    return f"{epochs} × {_range(steps)} steps" if steps else epochs
 
 
 def report(
