@@ -61,7 +61,8 @@ def make_executor(
     ------
     ValueError
         If the name is unknown, a setting does not belong to it, the number of workers is not
-        positive, ``distributed`` is not installed, or no scheduler with a worker answers.
+        positive, ``distributed`` is not installed, the address is none, or no scheduler with a
+        worker answers.
     """
     if name not in get_args(ExecutorName):
         known = ", ".join(get_args(ExecutorName))
@@ -169,6 +170,11 @@ class _DaskExecutor(Executor):
             raise InputError(
                 f"no Dask scheduler answers at {scheduler}; 'dask scheduler' starts one and prints "
                 "its address"
+            ) from error
+        except ValueError as error:
+            raise InputError(
+                f"{scheduler!r} is no address of a Dask scheduler ({error}); one is like "
+                "tcp://host:8786"
             ) from error
         try:
             self._client.wait_for_workers(1, timeout=_SECONDS_TO_WAIT_FOR_WORKERS)

@@ -89,7 +89,9 @@ def records(study: Study, recipe: Recipe, store: Store) -> list[Record]:
         If the store does not exist or a record cannot be read.
     """
     home = variants.home(study, recipe, store)
-    if store.root.is_dir() and not home.root.is_dir():
+    if not store.root.is_dir():
+        home = store  # for the error to name what is missing
+    elif not home.root.is_dir():
         return []  # no variant of anything was ever run
     every = home.records(study.name)
     return by_recipe(every, [recipe])[recipe.name]

@@ -218,6 +218,11 @@ class Store:
             write_whole(path, f"{record.to_json()}\n".encode())
         return path
 
+    def check_folder(self) -> None:
+        """Raise a RecordError if there is something else than a folder in the store's place."""
+        if self.root.exists() and not self.root.is_dir():
+            raise RecordError(f"store {self.root} is not a folder; name another with --store")
+
     def check_writable(self) -> None:
         """Find out before hours of training whether a record can be written, and has room.
 
@@ -226,6 +231,7 @@ class Store:
         RecordError
             If they cannot.
         """
+        self.check_folder()
         with self._explained(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root) as file:
@@ -264,8 +270,9 @@ class Store:
         Raises
         ------
         RecordError
-            If the store does not exist, or a record cannot be read.
+            If the store does not exist or is no folder, or a record cannot be read.
         """
+        self.check_folder()
         if not self.root.is_dir():
             raise RecordError(
                 f"store {self.root} does not exist; name another with --store, or fill it first: "

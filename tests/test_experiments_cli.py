@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -65,12 +67,13 @@ def test_run_does_what_is_missing_and_says_so(convlaws, tmp_path):
     code, out, err = convlaws(*arguments, "--json")
     assert code == 0
     assert f"0 of 2 runs are in {tmp_path}; 2 are missing" in err
+    assert err.splitlines()[-1] == "digits: 2 runs done"
     assert json.loads(out) == {
         "report": "digits", "store": str(tmp_path), "runs": 2, "ran": 2,
     }  # fmt: skip
     code, _, err = convlaws(*arguments)
     assert code == 0
-    assert "nothing is missing" in err
+    assert err.splitlines()[-1].endswith("nothing is missing")
     code, out, _ = convlaws("show", "digits", "conv-fc", "--store", tmp_path, "--json")
     shown = json.loads(out)
     assert [record["seed"] for record in shown] == [0, 1]
@@ -123,7 +126,12 @@ def test_a_report_can_be_rehearsed_on_other_data(convlaws, tmp_path):
     arguments = ("run", "nni-2023-ex1", "conv-fc.adam", "--dataset", "digits", "--seeds", 1)
     code, _, err = convlaws(*arguments, "--epochs-scale", 0.03, "--store", tmp_path)
     assert code == 0
-    assert "conv-fc.adam@digits@epochs-1; their records lie in" in err.replace("\n", " ")
+    assert "conv-fc.adam@digits@epochs-1; their records lie in" in err
+    assert err.splitlines()[-1] == "nni-2023-ex1: 1 run done"
+    (look,) = re.findall("python -m experiments (show .*)", err)
+    code, out, _ = convlaws(*shlex.split(look))
+    assert code == 0
+    assert "seed 0" in out
     (record,) = Store(tmp_path / "variants").records("nni-2023-ex1")
     assert (record.recipe.dataset, record.recipe.epochs) == ("digits", 1)
 
@@ -235,6 +243,44 @@ def test_options_that_do_not_fit_are_refused(refused, tmp_path, arguments, messa
 
 def test_a_missing_store_is_one_line(refused, tmp_path):
     assert "does not exist" in refused("report", "--store", tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("report",),
+        ("status",),
+        ("show", "digits", "conv-fc.adam"),
+        ("show", "digits", "conv-fc.adam@epochs-1"),
+        ("run", "digits"),
+    ],
+)
+def test_a_store_that_is_a_file_is_said_to_be_none(refused, tmp_path, command):
+    file = tmp_path / "file"
+    file.touch()
+    error = refused(*command, "--store", file)
+    assert f"store {file} is not a folder; name another with --store" in error
+
+
+def test_show_of_a_variant_in_no_store_names_that_store(refused, tmp_path):
+    error = refused("show", "digits", "conv-fc.adam@epochs-1", "--store", tmp_path / "none")
+    assert f"store {tmp_path / 'none'} does not exist" in error
+
+
+def test_a_store_that_cannot_be_written_is_refused_before_all_else(refused, tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    error = refused("run", "digits", "--epochs-scale", 0.1, "--store", file / "store")
+    assert f"cannot write {file / 'store'}" in error
+
+
+def test_no_address_of_a_scheduler_is_one_line(refused, tmp_path):
+    pytest.importorskip("distributed", reason="the extra cluster is not installed")
+    error = refused(
+        "run", "digits", "--executor", "dask", "--scheduler", "nonsense", "--store", tmp_path
+    )
+    assert "'nonsense' is no address of a Dask scheduler" in error
+    assert "missing port number" in error
 
 
 def test_a_damaged_record_is_one_line(refused, tmp_path):

@@ -500,7 +500,8 @@ def test_the_digits_are_trained_by_themselves(convlaws, tmp_path, file, monkeypa
     assert out == ""
     lines = err.splitlines()
     assert "8 are missing" in lines[1]
-    chosen = lines[2:]
+    assert lines[-1] == "digits: 8 runs done"
+    chosen = lines[2:-1]
     assert [line.split(".adam")[0] for line in chosen] == [
         "two-conv",
         "linear",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from experiments import catalog, lookup
+from experiments import catalog, lookup, reporting
 from experiments.commands import common
 from experiments.commands.progress import progress
 from experiments.errors import InputError
@@ -143,6 +143,7 @@ def run(
                 "give --fleet N: how many runs are fastest together on the workers' GPUs is not "
                 "measured from here"
             )
+    Store(store).check_folder()
     with make_executor(place, workers, scheduler) as pool:
         runs = sweep.plan(
             study,
@@ -155,6 +156,7 @@ def run(
             here=executor is not ExecutorName.dask,
         )
         todo = sweep.missing(runs)
+        sweep.check_stores(todo)
         _announce(study, chosen, Store(store))
         if not recipes:
             _leave_out(study)
@@ -177,6 +179,8 @@ def run(
             )
             number = interrupt.args[0] if interrupt.args else signal.SIGINT
             raise typer.Exit(128 + number) from None
+    if todo and not common.err.is_terminal:  # where the bars of progress say it
+        common.err.print(f"{study.name}: {len(todo)} run{'s' * (len(todo) != 1)} done")
     if as_json:
         common.print_json(
             {"report": study.name, "store": str(store), "runs": len(runs), "ran": len(todo)}
@@ -204,7 +208,6 @@ def _layouts(runs: Sequence[Run], data_root: Path | None) -> dict[Run, Layout]:
     from experiments import datasets
     from experiments.executors import available_cores
     from experiments.layout import Kept, choose, timing
-    from experiments.sweep import check_stores
 
     def data_of(recipe: Recipe) -> Dataset:
         return datasets.load(recipe.dataset, data_root)
@@ -214,7 +217,6 @@ def _layouts(runs: Sequence[Run], data_root: Path | None) -> dict[Run, Layout]:
 
     if not runs:
         return {}
-    check_stores(runs)
     cores = available_cores()
     with common.err.status("measuring layouts") as status, timing(cores, data_of) as measure:
 
@@ -232,8 +234,12 @@ def _announce(study: Study, recipes: Sequence[Recipe], store: Store) -> None:
         apart = home(study, changed[0], store).root
         common.err.print(
             f"{study.name}: {len(changed)} of {len(recipes)} recipes are not the catalogue's, such "
-            f"as {changed[0].name}; their records lie in {apart} and count for no verdict",
+            f"as {changed[0].name}; their records lie in {apart} and count for no verdict; see one "
+            f"with: python -m experiments show {study.name} {changed[0].name}"
+            f"{reporting.in_store(store.root)}",
             soft_wrap=True,
+            markup=False,
+            highlight=False,
         )
 
 
