@@ -105,7 +105,7 @@ def _side_by_side(members: Sequence[Any], streams: Sequence[torch.Generator]) ->
         return _FUSED[type(first)](members)
     raise InputError(
         f"a fleet cannot hold {type(first).__name__}, for which it has no layer that keeps its "
-        "members apart; train such networks one by one"
+        "members apart; train such networks one by one, on the CPU"
     )
 
 
