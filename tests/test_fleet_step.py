@@ -20,7 +20,7 @@ from experiments.fleet import calibration as calibration_module
 from experiments.fleet import step as step_module
 from experiments.fleet import training as fleet_training
 from experiments.fleet.feed import Stock, streams
-from experiments.fleet.step import Replayed
+from experiments.fleet.step import Evaluation, Replayed
 from experiments.fleet.training import FleetRun
 from experiments.recipe import Optimizer, Recipe
 from experiments.training import evaluated_at_once, random_stream
@@ -36,6 +36,7 @@ RECIPE = Recipe(
     augmentation="pad1 flip",
     scaling="standard",
 )
+IMAGES = datasets.load("digits").test_images
 RECIPES = {
     "chain": RECIPE,
     "linear": dataclasses.replace(
@@ -146,6 +147,31 @@ def test_replayed_steps_are_the_plain_ones(monkeypatch):
     whole_batches = 250 // RECIPE.batch
     assert len(replays) == 2 * whole_batches - step_module.WARM_UP_STEPS
     assert len({tuple(views.flatten().tolist()) for views in replays}) == len(replays)
+
+
+def test_replayed_evaluations_are_the_plain_ones(monkeypatch):
+    """The weights move between two of them, and the views of the last batch are fewer."""
+    captured, replays = _replayed_without_a_gpu(monkeypatch)
+    plain, replayed = _run(), _run()
+    replayed._test._take = Replayed(replayed._test._step, [])
+    plain._test._at_once = replayed._test._at_once = 64
+    for _ in range(2):
+        for run in (plain, replayed):
+            run.train_on(run.draw())
+        assert replayed._test() == plain._test()
+    assert len(captured) == 1
+    assert len(replays) == 2 * (len(IMAGES) // 64) - step_module.WARM_UP_STEPS
+
+
+@pytest.mark.parametrize(("batch", "at_once"), [(32, 125), (200, 200)])
+def test_on_a_gpu_as_many_images_are_evaluated_at_once_as_in_training(monkeypatch, batch, at_once):
+    """Red where those of a large fleet come one by one; what fits in training fits here."""
+    monkeypatch.setattr(Replayed, "__call__", lambda _, views: sizes.append(views.shape[1]))
+    stock, sizes = Stock(IMAGES, datasets.load("digits").test_labels, [Inputs()], torch.float32), []
+    views = stock.still(torch.arange(len(IMAGES))[None])
+    recipe = dataclasses.replace(RECIPE, batch=batch)
+    Evaluation(_run()._fleet, stock, views, recipe, replay=True)()
+    assert sizes == [at_once] * (len(IMAGES) // at_once) + [len(IMAGES) % at_once]
 
 
 class _LoggingGPU:

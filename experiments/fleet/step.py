@@ -1,4 +1,4 @@
-"""One training step of a fleet, plain or as a CUDA graph, and the epoch that is made of them."""
+"""Steps of a fleet, of training and of evaluation, plain or as a CUDA graph."""
 
 from __future__ import annotations
 
@@ -25,15 +25,8 @@ WARM_UP_STEPS = 3
 """Steps that are taken one by one before a graph is captured."""
 
 
-class Step:
-    """A training step, which leaves what it measured on the device.
-
-    Parameters
-    ----------
-    fleet, rule, stock
-        What is trained, how it moves, and what it sees.
-    recipe
-        Says the precision.
+class _Measuring:
+    """A step that adds up what it measures on the device.
 
     Attributes
     ----------
@@ -42,12 +35,32 @@ class Step:
         :meth:`reset`.
     """
 
-    def __init__(self, fleet: Fleet, rule: UpdateRule, stock: Stock, recipe: Recipe) -> None:
-        self._fleet, self._rule, self._stock, self._recipe = fleet, rule, stock, recipe
-        self._parameters = list(fleet.parameters())
-        first = self._parameters[0]
-        self.loss_sum = first.new_zeros(len(fleet))
+    def __init__(self, fleet: Fleet, stock: Stock, recipe: Recipe, dtype: torch.dtype) -> None:
+        self._fleet, self._stock, self._recipe = fleet, stock, recipe
+        device = next(fleet.parameters()).device
+        self.loss_sum = torch.zeros(len(fleet), dtype=dtype, device=device)
         self.correct = torch.zeros_like(self.loss_sum, dtype=torch.int64)
+
+    def reset(self) -> None:
+        """Begin a new sum."""
+        self.loss_sum.zero_()
+        self.correct.zero_()
+
+
+class Step(_Measuring):
+    """A training step, which leaves what it measured on the device.
+
+    Parameters
+    ----------
+    fleet, rule, stock
+        What is trained, how it moves, and what it sees.
+    recipe
+        Says the precision.
+    """
+
+    def __init__(self, fleet: Fleet, rule: UpdateRule, stock: Stock, recipe: Recipe) -> None:
+        self._rule, self._parameters = rule, list(fleet.parameters())
+        super().__init__(fleet, stock, recipe, self._parameters[0].dtype)
 
     def __call__(self, views: Int64[Tensor, "t b v"]) -> None:
         """Move every member's weights by the gradient of its own mean loss on these views."""
@@ -58,16 +71,19 @@ class Step:
         self.loss_sum += mean.detach() * len(losses)
         self.correct += correct
 
-    def reset(self) -> None:
-        """Begin a new sum."""
-        self.loss_sum.zero_()
-        self.correct.zero_()
+
+class _Measurement(_Measuring):
+    @torch.no_grad()
+    def __call__(self, views: Int64[Tensor, "t b v"]) -> None:
+        losses, correct = _scored(self._fleet, self._stock, views, self._recipe)
+        self.loss_sum += losses.sum(0)
+        self.correct += correct
 
 
-def train_epoch(
-    step: Step, take: Callable[[Tensor], None], views: Int64[Tensor, "t m v"], batch: int
+def take_steps(
+    step: _Measuring, take: Callable[[Tensor], None], views: Int64[Tensor, "t m v"], batch: int
 ) -> list[Measured]:
-    """Train on all views, batch by batch, and return what each member measured meanwhile.
+    """Take a step on each batch of views, and return what each member measured meanwhile.
 
     Nothing waits for the device before the last step has been asked for. ``take`` takes a step:
     ``step`` itself, or :class:`Replayed`.
@@ -78,20 +94,40 @@ def train_epoch(
     return _means(step.loss_sum, step.correct, views.shape[1])
 
 
-@torch.no_grad()
-def evaluate(
-    fleet: Fleet, stock: Stock, views: Int64[Tensor, "t m v"], recipe: Recipe
-) -> list[Measured]:
-    """Return each member's mean loss (nats) and accuracy on all views, in evaluation mode."""
-    loss_sum = torch.zeros(len(fleet), device=views.device, dtype=torch.float64)
-    correct = torch.zeros(len(fleet), device=views.device, dtype=torch.int64)
-    fleet.eval()
-    for each in views.split(max(1, stock.at_once // len(fleet)), dim=1):
-        losses, right = _scored(fleet, stock, each, recipe)
-        loss_sum += losses.sum(0)
-        correct += right
-    fleet.train()
-    return _means(loss_sum, correct, views.shape[1])
+class Evaluation:
+    """Each member's mean loss (nats) and accuracy on views that stay the same.
+
+    Parameters
+    ----------
+    fleet, stock, views
+        What is evaluated, and what it sees.
+    recipe
+        Says the precision.
+    replay
+        Whether its steps, too, are captured and replayed. As many images as in a step of training
+        are then seen at once, at least: they fit.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        stock: Stock,
+        views: Int64[Tensor, "t m v"],
+        recipe: Recipe,
+        *,
+        replay: bool,
+    ) -> None:
+        self._fleet, self._views = fleet, views
+        self._step = _Measurement(fleet, stock, recipe, torch.float64)
+        self._take = Replayed(self._step, []) if replay else self._step
+        self._at_once = max(recipe.batch if replay else 1, stock.at_once // len(fleet))
+
+    def __call__(self) -> list[Measured]:
+        """Return what each member measures now, in evaluation mode."""
+        self._fleet.eval()
+        measured = take_steps(self._step, self._take, self._views, self._at_once)
+        self._fleet.train()
+        return measured
 
 
 def _scored(

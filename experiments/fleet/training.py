@@ -15,7 +15,7 @@ from experiments.device import check_device, reproducible
 from experiments.errors import InputError
 from experiments.fleet.feed import Stock, streams
 from experiments.fleet.networks import Fleet
-from experiments.fleet.step import Replayed, Step, evaluate, train_epoch
+from experiments.fleet.step import Evaluation, Replayed, Step, take_steps
 from experiments.fleet.update import UpdateRule
 from experiments.provenance import provenance
 from experiments.recipe import Optimizer, Recipe
@@ -164,18 +164,20 @@ class FleetRun:
 
     def _lay_out(self, dtype: torch.dtype) -> None:
         """Lay on the device what is trained on and tested on, and how it is seen in evaluation."""
-        data, device = self._data, self._device
+        data, device, recipe = self._data, self._device, self._recipe
+        evaluated = partial(Evaluation, self._fleet, recipe=recipe, replay=device == "cuda")
         inputs = [stream.inputs for stream in self._seen]
         self._train_stock = Stock(inputs[0].padded(self._images), self._labels, inputs, dtype)
         held_out = torch.stack([stream.held_out for stream in self._seen])
-        self._held_out = self._train_stock.still(held_out.to(device))
+        held_out = self._train_stock.still(held_out.to(device))
+        self._validate = evaluated(self._train_stock, held_out)
 
-        if all(each is inputs[0] for each in inputs) or self._recipe.scaling != "standard":
+        if all(each is inputs[0] for each in inputs) or recipe.scaling != "standard":
             inputs = inputs[:1]
         images, labels = data.test_images.to(device), data.test_labels.to(device)
-        self._test_stock = Stock(images, labels, inputs, dtype)
+        test_stock = Stock(images, labels, inputs, dtype)
         numbers = torch.arange(len(labels), device=device).expand(len(inputs), -1)
-        self._tested = self._test_stock.still(numbers)
+        self._test = evaluated(test_stock, test_stock.still(numbers))
 
     def train(self, on_epoch: EpochCallback | None) -> None:
         """Train until every member has finished."""
@@ -198,15 +200,11 @@ class FleetRun:
 
     def _epoch(self, epoch: int) -> tuple[list[Measured], list[Measured], list[Measured] | None]:
         """Return what each member measured in training, on the test set and in validation."""
-        recipe, fleet = self._recipe, self._fleet
-        self._rule.begin(epoch, recipe.epochs)
+        self._rule.begin(epoch, self._recipe.epochs)
         began = time.perf_counter()
         trained = self.train_on(self.draw().to(self._device))
         self._training_seconds += time.perf_counter() - began
-        tested = evaluate(fleet, self._test_stock, self._tested, recipe)
-        if not recipe.validation:
-            return trained, tested, None
-        return trained, tested, evaluate(fleet, self._train_stock, self._held_out, recipe)
+        return trained, self._test(), self._validate() if self._recipe.validation else None
 
     def draw(self) -> Int64[Tensor, "t m v"]:
         """Draw what the members see in the next epoch."""
@@ -215,7 +213,7 @@ class FleetRun:
 
     def train_on(self, views: Int64[Tensor, "t m v"]) -> list[Measured]:
         """Train on these views, and return what each member measured meanwhile."""
-        return train_epoch(self._step, self._take, views, self._recipe.batch)
+        return take_steps(self._step, self._take, views, self._recipe.batch)
 
     def records(self, study: str) -> list[Record]:
         """Measure each member's final network and return its record."""
