@@ -231,11 +231,13 @@ def test_warm_up_steps_share_one_stream_and_a_capture_knows_the_generators(monke
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_a_cuda_graph_takes_the_plain_steps(recipe):
     plain, replayed = _run(recipe, "cuda"), _run(recipe, "cuda")
-    plain._take = plain._step
+    plain._take, plain._test._take = plain._step, plain._test._step
+    plain._test._at_once = replayed._test._at_once = 64
     with reproducible(None):  # else cuDNN may add in any order
         for _ in range(2):
             expected, found = (run.train_on(run.draw().to("cuda")) for run in (plain, replayed))
             assert found == expected
+            assert replayed._test() == plain._test()
 
 
 @pytest.mark.parametrize("augmentation", ["", "flip", "crop6", "crop6 flip", "pad1", "pad1 flip"])
