@@ -169,6 +169,12 @@ def test_the_largest_seed_is_taken(
         assert (code, err) == (0, "")
 
 
+def test_the_ledger_and_the_help_need_no_pytorch() -> None:
+    """Importing it takes seconds; what claims say must not."""
+    code = "import sys, theory.__main__, theory.ledger; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
 def test_help_shows_examples(
     theory_command: Callable[..., tuple[int, str, str]],
 ) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 import typer
 
-from theory.auditing import audit as _audit
 from theory.commands import options
 from theory.commands.targets import BadInputError, operator, parsed_kwargs, parsed_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import torch
 
 EXAMPLES = """
 **Examples**
@@ -43,12 +43,16 @@ def audit(
     """
     if shape is None:
         raise BadInputError("give --shape: one input without batch, as 3,32,32")
+    import torch  # takes seconds
+
+    from theory import auditing
+
     model = operator(target, parsed_kwargs(kwargs), seed)
     if not isinstance(model, torch.nn.Module):
         model = _made(target, model, seed)
     sizes = parsed_shape(shape)
     try:
-        facts = _audit(model, sizes)
+        facts = auditing.audit(model, sizes)
     except (TypeError, ValueError) as error:
         raise BadInputError(str(error)) from error
     except MemoryError as error:
@@ -63,6 +67,8 @@ def audit(
 
 def _made(target: str, make: Callable[..., Any], seed: int) -> torch.nn.Module:
     """Call a function that builds a model."""
+    import torch
+
     torch.manual_seed(seed)
     try:
         model = make()

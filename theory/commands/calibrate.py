@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from theory.calibration import calibrate as _calibrate
 from theory.commands import options
 from theory.commands.targets import BadInputError
 from theory.method_costs import PLACE, costs_file
@@ -28,9 +27,11 @@ def calibrate(
     The functions of `theory` that take `method="auto"` choose by these costs from then on, and by
     those of another machine until then. Let nothing else run meanwhile.
     """
+    from theory import calibration  # SciPy's fits take a second to import
+
     target = path or costs_file()
     try:
-        costs = _calibrate(target)
+        costs = calibration.calibrate(target)
     except OSError as error:
         raise BadInputError(
             f"cannot write {target}: {error.strerror}; name another --path"

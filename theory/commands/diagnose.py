@@ -18,7 +18,6 @@ from theory.commands.targets import (
     parsed_kwargs,
     parsed_shape,
 )
-from theory.diagnosis import diagnose as _diagnose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,12 +108,14 @@ def _drawn(diagnosis: Diagnosis, path: Path) -> None:
 def _diagnosis(
     op: Callable[..., Any], shape: tuple[int, ...] | None, settings: dict[str, Any]
 ) -> Diagnosis:
+    from theory import diagnosis  # PyTorch takes seconds to import
+
     if shape is not None:
-        return _diagnose(op, shape, **settings)
+        return diagnosis.diagnose(op, shape, **settings)
     refusals = []
     for sizes in _default_shapes(op):
         try:
-            return _diagnose(op, sizes, **settings)
+            return diagnosis.diagnose(op, sizes, **settings)
         except ValueError as error:
             refusals.append(error)
     raise ValueError(f"no default shape fits, give --shape; last tried: {refusals[-1]}")

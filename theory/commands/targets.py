@@ -9,12 +9,10 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-import torch
-
-from theory.diagnosis.equations import Boundary
-
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from theory.diagnosis.equations import Boundary
 
 
 class BadInputError(ValueError):
@@ -45,6 +43,8 @@ def operator(
         raise BadInputError(f"{target} is a {type(found).__name__}, not a class or function")
     if not isinstance(found, type):
         return functools.partial(found, **kwargs) if kwargs else found
+    import torch  # takes seconds
+
     torch.manual_seed(seed)
     try:
         instance = found(**kwargs)
@@ -86,6 +86,8 @@ def parsed_shape(text: str) -> tuple[int, ...]:
 
 def parsed_boundary(text: str) -> Boundary:
     """Read how shifts are judged."""
+    from theory.diagnosis.equations import Boundary
+
     known = get_args(Boundary)
     if text not in known:
         raise BadInputError(f"--boundary {text!r}: give {' or '.join(known)}")
