@@ -24,7 +24,7 @@ from theory.diagnosis.linearity import both, judge_linearity
 from theory.diagnosis.search import BUDGET, Trials
 from theory.diagnosis.sequences import single_steps, told_of
 from theory.diagnosis.structure import Structure, interpret
-from theory.diagnosis.tracing import UntraceableError, trace
+from theory.diagnosis.tracing import UntraceableError, largest_at_zero, trace
 from theory.diagnosis.witnesses import Witness
 
 if TYPE_CHECKING:
@@ -158,8 +158,8 @@ def _diagnose(operator: Operator, boundary: Boundary, seed: int, budget: int) ->
     repetition = Repetition(operator, np.random.default_rng(seed))
     deterministic = repetition.judge()
     if deterministic.holds:
-        trials = Trials(operator, budget)
-        structure, untraceable = _structure(operator, np.random.default_rng(seed))
+        structure, held, untraceable = _structure(operator, np.random.default_rng(seed))
+        trials = Trials(operator, budget, held)
         rng = np.random.default_rng(seed)
         linearity = judge_linearity(trials, structure, untraceable, rng)
         pointwise = structure is not None and structure.pointwise and not linearity.void
@@ -208,13 +208,16 @@ def _lti(operator: Operator, linear: Finding, equivariance: Equivariance) -> Fin
     return lti
 
 
-def _structure(operator: Operator, rng: np.random.Generator) -> tuple[Structure | None, str]:
-    """Return what the operator's graph proves, or None and why there is no graph."""
+def _structure(
+    operator: Operator, rng: np.random.Generator
+) -> tuple[Structure | None, float | None, str]:
+    """Return what the operator's graph proves and holds at zero, or why there is no graph."""
     inputs = list(probes(operator.shape, rng, operator.significand))[::_TRACE_CHECKED]
     try:
-        return interpret(trace(operator, inputs)), ""
+        graph = trace(operator, inputs)
     except UntraceableError as why:
-        return None, str(why)
+        return None, None, str(why)
+    return interpret(graph), largest_at_zero(graph, operator.wrap(inputs[0])), ""
 
 
 def _no_function(operator: Operator, boundary: Boundary, deterministic: Finding) -> Diagnosis:

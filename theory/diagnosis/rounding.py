@@ -10,6 +10,16 @@ normalisation. Both are assumptions on operators whose inside is not visible; a 
 the bound is called a difference. Where the bound reaches the values themselves, as it does for
 16-bit numbers on more than a few cells, nothing is called anything.
 
+A constant that the operator adds inside and takes off again, such as a bias in ``f(x) - f(0)``,
+rounds like any other value, and near zero by more than all that is left in the output. What is
+added to the bound for each response is therefore that of the largest value that the operator holds
+at zero, inside or in its output. A graph shows those inside. Without one, they are measured: sums
+of small inputs on one cell show what does not shrink with the input, and the sides of one sum
+differ by the rounding of four responses. Such a difference counts up to the bound on the response
+to a unit impulse, so that from inputs of 1 on the bound at most doubles; what is fainter than that,
+and larger near zero than in proportion, is not told from rounding. In a graph, an offset whose
+rounding may be as large as the response to a unit impulse is left out: it would hide all others.
+
 Near the smallest positive number no error is relative any more: each product may be off by half of
 that number as well [3]_, and the bound has room for it to be added for every product and sum of
 every response.
@@ -65,7 +75,7 @@ class Rounding:
     gain : float
         Largest magnitude of the response to a unit impulse, as far as it is known.
     offset : float
-        Largest magnitude of the response to zero.
+        Largest magnitude of the response to zero, and of what is held inside then.
     smallest : float
         The smallest positive number of the coarser type, subnormal ones included.
     """

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from theory.diagnosis.calling import Array, Operator
+from theory.diagnosis.equations import Equation
 from theory.diagnosis.errors import OperatorError
 from theory.diagnosis.inputs import impulses
 from theory.diagnosis.rounding import Rounding
@@ -22,8 +24,6 @@ from theory.signals import impulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-    from theory.diagnosis.equations import Equation
 
 
 BUDGET = 2**14
@@ -45,6 +45,10 @@ _CHECKED_TOGETHER = 128
 """Impulses whose responses in batches are checked by one single call."""
 
 
+_SUMS_ON_ONE_CELL = 4
+"""How often one cell is asked for rounding, which a single sum may have none of by chance."""
+
+
 _CACHED_VALUES = 2**16
 """Output values of one batch: more would leave the processor's cache, and are slower."""
 
@@ -58,6 +62,9 @@ class Trials:
         The operator.
     budget : int
         How many inputs any one question may try: a basis to exhaust, a witness to shrink.
+    held : float, optional
+        Largest magnitude of the values inside at zero, where a graph shows them. Measured if left
+        out.
 
     Attributes
     ----------
@@ -70,7 +77,7 @@ class Trials:
         What counts as a rounding error.
     """
 
-    def __init__(self, operator: Operator, budget: int) -> None:
+    def __init__(self, operator: Operator, budget: int, held: float | None = None) -> None:
         self.operator = operator
         self.budget = budget
         self.failure = ""
@@ -80,6 +87,9 @@ class Trials:
         largest = max(1, math.prod(operator.shape), math.prod(operator.output_shape))
         self._capacity = max(8, _REMEMBERED_VALUES // largest)
         self.rounding = self._measure_rounding()
+        held = self._measured_held() if held is None else held
+        if self.rounding.relative * held < self.rounding.gain:
+            self.rounding = replace(self.rounding, offset=max(self.rounding.offset, held))
         if self.rounding.too_coarse:
             self.failure = self.failure or (
                 f"{self.rounding.cells} cells are too many for its precision, a unit roundoff of "
@@ -193,6 +203,24 @@ class Trials:
             offset if np.isfinite(offset) else 0.0,
             operator.smallest,
         )
+
+    def _measured_held(self) -> float:
+        """Return the offset inside that rounds as sums of small inputs show.
+
+        They are of up to a thousandth, where what the inputs themselves round is a thousandth of
+        what it is at 1, but what an offset rounds is the same.
+        """
+        relative, bits, held = self.rounding.relative, self.operator.significand, 0.0
+        rng = np.random.default_rng(0)
+        for x in [each for each in impulses(self.operator.shape) for _ in range(_SUMS_ON_ONE_CELL)]:
+            # Odd numbers with as many bits as leave their sum exact.
+            a, b = rng.integers(2 ** (bits - 3), 2 ** (bits - 2), 2) * 2 + 1
+            scale = 2.0 ** (-10 - bits)
+            left, right = Equation("affine").sides(self, (a * scale * x, b * scale * x))
+            difference = float(np.abs(left - right).max(initial=0.0))
+            if difference <= relative * self.rounding.gain:
+                held = max(held, difference / relative)
+        return held
 
     def excess(self, equation: Equation, inputs: tuple[Array, ...]) -> float:
         """Return by how many rounding bounds an equation fails; NaN if a side is not finite."""
