@@ -10,6 +10,7 @@ import math
 import numpy as np
 import pytest
 
+from theory import convolution_plan
 from theory.convolution import (
     circulant_matrix,
     convolve,
@@ -18,6 +19,7 @@ from theory.convolution import (
     rounding_bound,
     toeplitz_matrix,
 )
+from theory.convolution_plan import plan
 from theory.fast_convolution import fft_roundings, overlap_add_roundings
 from theory.signals import integer_signal
 
@@ -155,3 +157,44 @@ def test_the_sum_is_kept_in_the_wider_type_of_either_factor(types, sizes):
 def test_a_signal_without_axes_has_no_matrix(matrix):
     with pytest.raises(ValueError, match="expected as many axes, and at least one cell"):
         matrix(np.array(2.0), ())
+
+
+@pytest.fixture(params=["fft", "overlap-add"])
+def chosen(request, monkeypatch):
+    """Let this be the fastest method, whatever the machine."""
+    plan.cache_clear()
+    monkeypatch.setattr(convolution_plan, "fastest_convolution", lambda *_, **__: request.param)
+    yield request.param
+    plan.cache_clear()
+
+
+@pytest.mark.parametrize("mode", ["full", "same", "valid", "circular"])
+@pytest.mark.parametrize(
+    ("dtype", "large", "small"),
+    [(np.float64, 1e305, 1e-4), (np.float32, 1e36, 1e-3), (np.complex64, 1e36j, 1e-3j)],
+)
+def test_the_choice_is_the_sum_where_the_transforms_alone_overflow(
+    chosen, mode, dtype, large, small
+):
+    """No output is larger than 400 * large * small, which is representable."""
+    x, h = np.full(20000, large, dtype), np.full(400, small, dtype)
+    x[::2] /= 2
+    y = convolve(x, h, mode=mode, method="auto")
+    assert np.isfinite(y).all()
+    assert np.array_equal(y, convolve(x, h, mode=mode, method="direct"))
+
+
+def test_a_convolution_that_overflows_is_that_of_the_sum(chosen):
+    """Infinite where the sum is, instead of NaN everywhere."""
+    x, h = np.ones(1000), np.ones(100)
+    x[0] = h[0] = 1e200
+    with np.errstate(over="ignore"):
+        y = convolve(x, h, method="auto")
+        assert np.flatnonzero(~np.isfinite(y)).tolist() == [0]
+    assert y[0] == np.inf
+
+
+def test_a_transform_that_was_asked_for_may_overflow():
+    x, h = np.full(20000, 1e305), np.full(400, 1e-4)
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert not np.isfinite(convolve(x, h, method="fft")).any()

@@ -1,4 +1,7 @@
-"""The filter gradient of infinities and NaN: the FFT refuses them, and the choice is the sum."""
+"""The filter gradient of infinities and NaN: the FFT refuses them, and the choice is the sum.
+
+So it is where only the transforms overflow.
+"""
 
 from __future__ import annotations
 
@@ -82,3 +85,31 @@ def test_sums_that_overflow_are_not_taken_for_samples_that_are_not_finite(librar
     x, g = library(np.full((1, 3000), 1e306)), library(np.ones((1, 2951)))
     with np.errstate(over="ignore", invalid="ignore"):
         assert filter_gradient(x, g, method=method).shape == (1, 1, 50)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize(
+    ("dtype", "large", "small"), [(np.float64, 1e305, 1e-4), (np.float32, 1e36, 1e-3)]
+)
+def test_the_choice_is_the_sum_where_the_transforms_alone_overflow(
+    chosen, library, dtype, large, small
+):
+    """No tap of the gradient is larger than 2000 * large * small, which is representable."""
+    x, g = np.full((2, 1, 4096), large, dtype), np.full((2, 1, 1000), small, dtype)
+    x[:, :, ::2] /= 2
+    given = library(x), library(g)
+    gradient = np.asarray(filter_gradient(*given, method="auto", batched=True))
+    assert np.isfinite(gradient).all()
+    direct = np.asarray(filter_gradient(*given, method="direct", batched=True))
+    assert np.array_equal(gradient, direct)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_gradient_that_overflows_is_that_of_the_sum(chosen, library):
+    """Infinite where the sum is, instead of NaN everywhere."""
+    x, g = np.ones((1, 3000)), np.ones((1, 2951))
+    x[0, -1] = g[0, -1] = 1e200
+    with np.errstate(over="ignore"):
+        gradient = np.asarray(filter_gradient(library(x), library(g), method="auto"))
+    assert np.array_equal(np.flatnonzero(~np.isfinite(gradient)), [49])
+    assert gradient[0, 0, -1] == np.inf

@@ -46,12 +46,13 @@ def convolve(
         The sum itself, exact for integers and exact objects; one FFT product over the whole signal;
         FFT products over blocks of the longer factor, which wins where the other is much shorter;
         or the one of these that `theory.method_choice` expects to be fastest. Where the sum is
-        exact, and where a sample is infinite or NaN, ``auto`` is the sum.
+        exact, where a sample is infinite or NaN, and where the FFT overflows, ``auto`` is the sum.
 
     Returns
     -------
     array
-        The convolution. The FFT methods return floating point, within `rounding_bound`.
+        The convolution. The FFT methods return floating point, within `rounding_bound`. Of large
+        samples they may overflow though the sum does not: they form ``Σ |x| Σ |h|``, and more.
 
     Raises
     ------
@@ -268,8 +269,8 @@ def rounding_bound(
     It is ``(exp(m u) - 1) c ‖x‖₂ ‖h‖₂``, where u is the unit roundoff, m counts the roundings
     between a sample and an output, a complex product weighing √5, and c is 1 or the number of
     outputs that fall together. For ``direct`` m is one product and the additions, because
-    ``Σ |x| |h| <= ‖x‖ ‖h‖``; for the FFT methods see `theory.fast_convolution`. Overflow and
-    underflow are left out.
+    ``Σ |x| |h| <= ‖x‖ ‖h‖``; for the FFT methods see `theory.fast_convolution`. Underflow and
+    overflow are left out, and with the latter that ``auto`` is the sum then.
 
     Parameters
     ----------

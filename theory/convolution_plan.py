@@ -44,7 +44,7 @@ class Plan:
     widened
         Whether a factor holds booleans or integers, which are computed in int64.
     lenient
-        Whether samples that the method would refuse are left to the sum.
+        Whether samples that the method would refuse, or overflow on, are left to the sum.
     """
 
     n: Shape
@@ -66,13 +66,20 @@ class Plan:
             x, h = widened_integers("signal", x), widened_integers("kernel", h)
         if self.method == "direct":
             return self._by_sum(x, h)
-        try:
-            full = by_fft(x, h) if self.method == "fft" else by_overlap_add(x, h)
-        except NotFiniteError:
-            if self.lenient:
+        if not self.lenient:
+            full = self._by_transforms(x, h)
+        else:
+            try:
+                with np.errstate(over="ignore", invalid="ignore"):
+                    full = self._by_transforms(x, h)
+            except NotFiniteError:
                 return self._by_sum(x, h)
-            raise
+            if not np.isfinite(full).all():  # they overflow, which the sum itself need not
+                return self._by_sum(x, h)
         return full if self.mode == "full" else self._cut(full)
+
+    def _by_transforms(self, x: np.ndarray, h: np.ndarray) -> np.ndarray:
+        return by_fft(x, h) if self.method == "fft" else by_overlap_add(x, h)
 
     def _by_sum(self, x: np.ndarray, h: np.ndarray) -> np.ndarray:
         y = self.sum(x, h)

@@ -65,9 +65,9 @@ def filter_gradient(
         circulant matrix that has the derivative matrix as a block, of n cells per axis, rounded up
         to a size that the FFT likes; the FFT on windows of the signal, whose transforms are added
         up, which wins where the kernel is much shorter; or the one of ``direct`` and the two FFTs
-        that `theory.method_choice` expects to be the fastest, ``direct`` wherever that is exact and
-        where a sample is infinite or NaN. What it expects are times on the CPU, also for tensors on
-        a GPU.
+        that `theory.method_choice` expects to be the fastest, ``direct`` wherever that is exact,
+        where a sample is infinite or NaN, and where the FFT overflows. What it expects are times on
+        the CPU, also for tensors on a GPU.
     batched : bool, optional
         Whether x and g have one more axis, the first, for examples that are summed over.
 
@@ -75,7 +75,8 @@ def filter_gradient(
     -------
     array or tensor of shape (filters, channels, *k)
         The gradient; the kernel has ``k = n - m + 1`` taps per axis. What rounds is within
-        `filter_gradient_bound`, even where torch was told to cut the factors of products short.
+        `filter_gradient_bound`, even where torch was told to cut the factors of products short. Of
+        large samples an FFT may overflow though the sum does not.
 
     Raises
     ------
@@ -110,12 +111,10 @@ def filter_gradient(
         "blocked-fft": by_blocked_fft,
     }
     with single_precision() if isinstance(x, torch.Tensor) else contextlib.nullcontext():
-        try:
+        if method == "auto" and chosen != "direct":
+            gradient = _unless_not_finite(by_method[chosen], x, g)
+        else:
             gradient = by_method[chosen](x, g)
-        except NotFiniteError:
-            if method != "auto":
-                raise
-            gradient = _by_sum(x, g)
     return gradient if operation == "cross-correlation" else _flip(gradient)
 
 
@@ -131,8 +130,9 @@ def filter_gradient_bound(
     It is ``(exp(r u) - 1) √c ‖x‖₂ ‖g‖₂`` for each filter and channel, where u is the unit roundoff,
     r counts the roundings between a sample and a tap, and c is how many windows meet in a cell. For
     ``direct`` and ``matrix`` r is one product and the additions; for the FFTs see
-    `theory.fast_gradients`. Overflow and underflow are left out, and the transforms of every
-    library are taken to split into factors 2, 3 and 5 as those of `theory.fast_convolution` do.
+    `theory.fast_gradients`. Underflow and overflow are left out, with the latter that ``auto``
+    is the sum then. The transforms of every library are taken to split into factors 2, 3 and 5 as
+    those of `theory.fast_convolution` do.
 
     Parameters
     ----------
@@ -293,6 +293,16 @@ def derivative_matrix(
     ends = (n + k - 1 for n, k in zip(x.shape, sizes, strict=True))
     matrix = full.reshape(*ends, -1)[inside].reshape(-1, math.prod(sizes))
     return matrix if operation == "convolution" else matrix[:, ::-1]
+
+
+def _unless_not_finite(by_transforms: Callable[[Any, Any], Any], x: Array, g: Array) -> Array:
+    """Return what the transforms give; the sum if samples or transforms are not all finite."""
+    library: Any = torch if isinstance(x, torch.Tensor) else np
+    with contextlib.suppress(NotFiniteError), np.errstate(over="ignore", invalid="ignore"):
+        gradient: Array = by_transforms(x, g)
+        if library.isfinite(gradient).all():
+            return gradient
+    return _by_sum(x, g)
 
 
 def _by_sum(x: Array, g: Array) -> Array:
