@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from theory import gram_iteration
 from theory.gram_iteration import gram_bound
+from theory.layer_matrix import input_cells, layer_matrix
 from theory.single_precision import single_precision
-from theory.spectrum import norm_bounds, operator_norm, reshaped_norm, singular_values
+from theory.spectrum import (
+    frequency_response,
+    norm_bounds,
+    operator_norm,
+    reshaped_norm,
+    singular_values,
+)
 
 
 def pointwise(*gains: float) -> nn.Conv1d:
@@ -49,6 +58,59 @@ def test_what_cannot_be_bounded_is_refused():
         gram_bound(reflecting, 4)
     with pytest.raises(TypeError, match="complex: half of the spectrum needs real ones"):
         gram_bound(nn.Conv1d(1, 1, 1, dtype=torch.complex64), 4)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_weights_that_are_not_finite_have_no_norm(value):
+    layer = nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular")
+    layer.weight.data[0, 0, 1] = value
+    for asked in (norm_bounds, singular_values, operator_norm, gram_bound, frequency_response):
+        with pytest.raises(ValueError, match="weights are not all finite"):
+            asked(layer, 8)
+    with pytest.raises(ValueError, match="weights are not all finite"):
+        reshaped_norm(layer)
+
+
+@pytest.mark.parametrize(
+    "asked", [norm_bounds, singular_values, operator_norm, gram_bound, frequency_response]
+)
+def test_what_is_no_convolution_layer_of_torch_is_refused(asked):
+    with pytest.raises(TypeError, match=r"Linear is no Conv1d, Conv2d or Conv3d of torch.nn"):
+        asked(nn.Linear(3, 3), 8)
+    with pytest.raises(ValueError, match="LazyConv1d has not decided the shape of weight yet"):
+        asked(nn.LazyConv1d(1, 3, padding=1, padding_mode="circular"), 8)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        norm_bounds,
+        singular_values,
+        operator_norm,
+        gram_bound,
+        frequency_response,
+        layer_matrix,
+        input_cells,
+    ],
+)
+def test_cells_may_be_counted_by_numpy(asked):
+    layer = nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular")
+    assert np.array_equal(asked(layer, np.int64(8)), asked(layer, 8))
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-3, 1 / 3, 1.0, 1e300])
+def test_the_bounds_on_a_norm_are_rounded_away_from_it(scale):
+    """Three equal taps on a circle: the norm is three of them, and the root of three the reshaped.
+
+    Red if the upper bound is a last place short of what it bounds.
+    """
+    layer = nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular", dtype=torch.float64)
+    nn.init.constant_(layer.weight, scale)
+    lower, upper = (Fraction(each) for each in norm_bounds(layer, 8))
+    tap = Fraction(layer.weight[0, 0, 0].item())
+    assert lower**2 <= 3 * tap**2
+    assert 3 * tap <= upper <= 3 * tap * (1 + Fraction(1, 10**14))
+    assert lower**2 >= 3 * tap**2 * (1 - Fraction(1, 10**14))
 
 
 # Single precision

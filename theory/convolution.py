@@ -332,7 +332,7 @@ def _norm(x: np.ndarray) -> float:
 
 
 def _shape_for(h: np.ndarray, shape: int | Sequence[int]) -> tuple[int, ...]:
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    sizes = (int(shape),) if isinstance(shape, int | np.integer) else tuple(shape)
     if len(sizes) != h.ndim or h.size == 0 or min(sizes, default=0) < 1:
         raise ValueError(
             f"kernel of shape {h.shape}, signals of shape {sizes}: expected as many axes, and at "

@@ -52,7 +52,7 @@ def layer_matrix(
     Raises
     ------
     TypeError, ValueError
-        As `input_cells`.
+        As `input_cells` and `weights`.
 
     References
     ----------
@@ -105,8 +105,7 @@ def input_cells(
     >>> [table.tolist() for table in input_cells(nn.Conv1d(1, 1, 3, padding=1), 3)]
     [[[-1, 0, 1], [0, 1, 2], [1, 2, -1]]]
     """
-    if not isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-        raise TypeError(f"{type(layer).__name__} is no Conv1d, Conv2d or Conv3d of torch.nn")
+    _require_convolution(layer)
     sizes, kernel = _sizes(shape), layer.kernel_size
     if len(sizes) != len(kernel) or min(sizes) < 1:
         raise ValueError(
@@ -141,13 +140,30 @@ def weights(layer: ConvLayer) -> Inexact[np.ndarray, "filters group_channels *k"
     -------
     array of shape (filters, channels / groups, *k)
         The kernels.
+
+    Raises
+    ------
+    TypeError
+        If the layer is not a convolution layer of torch.
+    ValueError
+        If it is lazy, and has no weights yet.
     """
+    _require_convolution(layer)
+    if nn.parameter.is_lazy(layer.weight):
+        raise ValueError(
+            f"{type(layer).__name__} has not decided the shape of weight yet: call it once first"
+        )
     weight = layer.weight.detach().cpu()
     return weight.to(torch.complex128 if weight.is_complex() else torch.float64).numpy()
 
 
 def _sizes(shape: int | Sequence[int]) -> tuple[int, ...]:
-    return (shape,) if isinstance(shape, int) else tuple(shape)
+    return (int(shape),) if isinstance(shape, int | np.integer) else tuple(shape)
+
+
+def _require_convolution(layer: nn.Module) -> None:
+    if not isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        raise TypeError(f"{type(layer).__name__} is no Conv1d, Conv2d or Conv3d of torch.nn")
 
 
 def _padding(layer: ConvLayer, axis: int) -> tuple[int, int]:

@@ -105,6 +105,14 @@ def reshaped_error(conv: ConvLayer) -> float:
     return decomposition_error(weights(conv).reshape(conv.out_channels, -1))
 
 
+def bounds_error(conv: ConvLayer) -> float:
+    """Bound by how much `norm_bounds`, but for its factor, may exceed or miss the reshaped norm.
+
+    It errs like that norm, which is at most that of all entries, and then makes room for as much.
+    """
+    return 2 * reshaped_error(conv) + 16 * UNIT * float(np.linalg.norm(weights(conv)))
+
+
 # The singular values of a layer on a circle
 
 
@@ -267,22 +275,22 @@ def test_the_norm_of_a_layer_lies_between_the_bounds(
     matrix = layer_matrix(conv, shape)
     lower, upper = norm_bounds(conv, shape)
     assert 0 < lower <= upper
-    # The bounds err like the reshaped norm, the upper one times its factor, rounded three times.
-    slack = decomposition_error(matrix) + reshaped_error(conv) * upper / lower
-    assert lower - slack <= np.linalg.norm(matrix, 2) <= upper * (1 + 3 * UNIT) + slack
+    slack = decomposition_error(matrix)  # the bounds have room for rounding of their own
+    assert lower - slack <= np.linalg.norm(matrix, 2) <= upper + slack
 
 
 def test_both_bounds_are_met() -> None:
     single = layer_of(taps(0, 2, 0), padding=1)
-    assert norm_bounds(single, 6)[0] == reshaped_norm(single) == 2
+    assert reshaped_norm(single) == 2
+    assert 0 <= 2 - norm_bounds(single, 6)[0] <= bounds_error(single)
     assert abs(operator_norm(single, 6) - 2) <= error_bound(single, (6,))
     # Ones on a constant signal. At stride 2 a cell is read once or twice, at stride 1 three times.
     for stride, reads in ((1, 3), (2, 2), (3, 1)):
         ones = layer_of(np.ones((1, 1, 3)), padding=1, stride=stride)
         upper = norm_bounds(ones, 6)[1]
-        assert upper == reshaped_norm(ones) * math.sqrt(reads)
+        assert abs(upper - reshaped_norm(ones) * math.sqrt(reads)) <= 3 * bounds_error(ones)
         norm = np.linalg.norm(layer_matrix(ones, 6), 2)
-        slack = 3 * reshaped_error(ones) + decomposition_error(layer_matrix(ones, 6))
+        slack = 3 * bounds_error(ones) + decomposition_error(layer_matrix(ones, 6))
         assert bool(abs(norm - upper) <= slack) is (stride != 2)
 
 
@@ -290,7 +298,7 @@ def test_both_bounds_are_met() -> None:
 def test_without_room_for_a_patch_there_is_no_lower_bound(mode: str) -> None:
     conv = layer_of(taps(1, -1, 0), padding=1, padding_mode=mode)
     assert norm_bounds(conv, 2)[0] == 0
-    assert norm_bounds(conv, 3)[0] == reshaped_norm(conv)
+    assert abs(norm_bounds(conv, 3)[0] - reshaped_norm(conv)) <= bounds_error(conv)
 
 
 # The norm, bounded by Gram iteration
