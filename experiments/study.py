@@ -121,3 +121,8 @@ class Study:
                         f"claim {statement.claim!r} reads epoch {epoch}, but recipe "
                         f"{recipe.name!r} ends after {recipe.epochs}"
                     )
+                if statement.quantity.validated and not recipe.validation:
+                    raise InputError(
+                        f"claim {statement.claim!r} reads what was measured in validation, but "
+                        f"recipe {recipe.name!r} holds no images out"
+                    )

@@ -10,7 +10,9 @@ import pytest
 from experiments.catalog import studies, study
 from experiments.quantities import (
     at_epoch,
+    at_lowest_validation_loss,
     at_the_end,
+    best_train_accuracy,
     difference,
     epochs_with_finite_loss,
     final_train_accuracy,
@@ -67,6 +69,7 @@ def wide(make_record):
     return records
 
 
+_LOSS = at_the_end("test_loss", "wide")
 ACCURACY = at_epoch("test_accuracy", "wide", 4)
 SEVENTY = Reported("toy-acc", ACCURACY, 0.70)
 
@@ -632,6 +635,17 @@ def test_a_recipe_is_found_by_role_and_completion() -> None:
         (
             {"statements": (Exactly("toy-x", at_epoch("test_loss", "wide", 5), 1),)},
             "reads epoch 5, but recipe 'wide.slow' ends after 4",
+        ),
+        *(
+            (
+                {"statements": (Within("toy-x", quantity, above=0),)},
+                "'toy-x' reads what was measured in validation, but recipe 'wide.slow' holds no",
+            )
+            for quantity in (
+                at_the_end("validation_loss", "wide"),
+                best_train_accuracy("wide"),
+                difference(at_lowest_validation_loss("test_loss", "wide"), _LOSS),
+            )
         ),
     ],
 )

@@ -58,7 +58,7 @@ def at_lowest_validation_loss(metric: Metric, role: str) -> Quantity:
             return math.nan
         return curve_of(record, metric)[int(np.argmin(record.curves.validation_loss))]
 
-    return _of_curve(metric, role, "at the lowest validation loss", value, 1)
+    return _of_curve(metric, role, "at the lowest validation loss", value, 1, validated=True)
 
 
 def at_lowest_test_loss(metric: Metric, role: str, last: int) -> Quantity:
@@ -82,7 +82,13 @@ def curve_of(record: Record, metric: Metric) -> list[float]:
 
 
 def _of_curve(
-    metric: Metric, role: str, when: str, value: Callable[[Record], float], last: int = 0
+    metric: Metric,
+    role: str,
+    when: str,
+    value: Callable[[Record], float],
+    last: int = 0,
+    *,
+    validated: bool = False,
 ) -> Quantity:
     if metric not in get_args(Metric):
         raise InputError(f"metric {metric!r} is unknown; known: {', '.join(get_args(Metric))}")
@@ -94,4 +100,5 @@ def _of_curve(
         where=f"{role} {when}",
         last=last,
         of_test_set=metric == "test_accuracy",
+        validated=validated or metric.startswith("validation"),
     )

@@ -54,6 +54,8 @@ class Quantity:
         Whether every seed gives the same value.
     grid
         Distance of the values that can be told apart, such as one epoch; 0 for any that are close.
+    validated
+        Whether its runs must have been measured on images that were held out.
     """
 
     what: str
@@ -64,6 +66,7 @@ class Quantity:
     of_test_set: bool = False
     seedless: bool = False
     grid: float = 0.0
+    validated: bool = False
 
     def __str__(self) -> str:
         return f"{self.what}, {self.where}"
@@ -79,12 +82,13 @@ def of_each_run(
     last: int = 0,
     of_test_set: bool = False,
     grid: float = 0.0,
+    validated: bool = False,
 ) -> Quantity:
     """Return a quantity that one value of every record of one role makes up.
 
     Parameters
     ----------
-    what, unit, of_test_set, grid
+    what, unit, of_test_set, grid, validated
         As in :class:`Quantity`.
     role
         The runs.
@@ -103,6 +107,7 @@ def of_each_run(
         values=lambda runs: {seed: value(record) for seed, record in runs[role].items()},
         of_test_set=of_test_set,
         grid=grid,
+        validated=validated,
     )
 
 
@@ -175,6 +180,7 @@ def combined(
         values=values,
         seedless=all(quantity.seedless for quantity in quantities),
         grid=grid,
+        validated=any(quantity.validated for quantity in quantities),
     )
 
 

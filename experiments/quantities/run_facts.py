@@ -56,9 +56,8 @@ def best_train_accuracy(role: str) -> Quantity:
         accuracy = record.best_train_accuracy
         return math.nan if accuracy is None else accuracy
 
-    return of_each_run(
-        "train accuracy", role, "accuracy", value, where=f"{role} at the lowest validation loss"
-    )
+    where = f"{role} at the lowest validation loss"
+    return of_each_run("train accuracy", role, "accuracy", value, where=where, validated=True)
 
 
 def final_train_accuracy(role: str) -> Quantity:
