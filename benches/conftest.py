@@ -27,7 +27,7 @@ from benches.probe import Probe
 from benches.probe import probe as _probe
 from benches.rounds import kept
 from benches.turns import finished
-from experiments.processor import multiplies_bfloat16, processor
+from theory.processor import multiplies_bfloat16, processor
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from experiments.processor import processor
+from theory.processor import processor
 
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 _CHECKOUT = Path(__file__).resolve().parent.parent

@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments import processor
+from theory import processor
 
 INTEL = "processor\t: 0\nmodel name\t: Some Xeon @ 2 GHz \nflags\t\t: fpu avx512f {}\n"
 ARM = "processor\t: 0\nFeatures\t: fp asimd {}\n"
@@ -33,3 +33,12 @@ def test_the_name_is_that_of_the_model_or_else_of_the_machine(monkeypatch):
     monkeypatch.setattr("platform.processor", lambda: "")
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
     assert processor.processor() == "aarch64"
+
+
+def test_processors_of_one_name_are_told_apart_by_their_numbers(monkeypatch):
+    """As in virtual machines; Arm's have no name at all."""
+    told = "cpu family\t: 25\nmodel\t\t: 17\nmodel name\t: Fast\nstepping\t: 1\n"
+    monkeypatch.setattr(processor, "_cpuinfo", lambda: told * 2)
+    assert (processor.processor(), processor.model()) == ("Fast", "25-17-1")
+    monkeypatch.setattr(processor, "_cpuinfo", lambda: "CPU variant\t: 0x1\nCPU part\t: 0xd40\n")
+    assert processor.model() == "0xd40-0x1"

@@ -736,7 +736,7 @@ def test_a_race_in_emulated_bfloat16_says_that_it_is_slow(
     settings = replace(TINY, epochs=0.25, precision=precision)
     entries = {"whole": speed.Entry(settings, "every idea")}
     monkeypatch.setattr("experiments.speed.ladder.RECIPES", entries)
-    monkeypatch.setattr("experiments.processor.multiplies_bfloat16", lambda: hardware)
+    monkeypatch.setattr("theory.processor.multiplies_bfloat16", lambda: hardware)
     asked = ("race", "--seeds", 1, "--store", tmp_path, "--threads", 1)
     code, _, err = convlaws(*asked)
     assert code == 0

@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import platform
-import re
 import tempfile
 from dataclasses import asdict, dataclass, fields
 from functools import cache
@@ -21,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pooch
 import scipy
+
+from theory.processor import model, processor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -169,26 +169,11 @@ def _checked(seconds: dict[str, Any]) -> Costs:
     return Costs(**costs)
 
 
-def _processor() -> str:
-    """Return name and numbers of the processor, which Linux tells in a file only.
-
-    Virtual machines give different processors one name, and Arm has numbers only.
-    """
-    try:
-        told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        told = ""
-    facts = ("model name", "cpu family", "model", "stepping", "CPU part", "CPU variant")
-    found = [re.search(rf"^{fact}\s*: *(.+)$", told, flags=re.MULTILINE) for fact in facts]
-    return (
-        ", ".join(each[1] for each in found if each) or platform.processor() or platform.machine()
-    )
-
-
 def _machine() -> dict[str, str | int | None]:
     """Return what the costs depend on."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
+        "model": model(),  # virtual machines give different processors one name
         "cpus": os.cpu_count(),
         "numpy": np.__version__,
         "scipy": scipy.__version__,

@@ -146,7 +146,7 @@ def _run(
 
 
 def _warn_of_emulation(settings: Settings) -> None:
-    from experiments.processor import multiplies_bfloat16
+    from theory.processor import multiplies_bfloat16
 
     if settings.precision == "bfloat16" and not multiplies_bfloat16():
         common.err.print(

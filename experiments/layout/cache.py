@@ -18,8 +18,8 @@ import torch
 
 from experiments import downloads
 from experiments.atomic import write_whole
-from experiments.processor import model, processor
 from experiments.records import ENGINE_VERSION
+from theory.processor import model, processor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -37,6 +37,6 @@ def _described(what: str) -> list[str]:
 @cache
 def _cpuinfo() -> str:
     try:
-        return Path("/proc/cpuinfo").read_text()
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return ""
