@@ -5,6 +5,7 @@ Every page is opened over a local server, as search reads pages by HTTP.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.server
 import shutil
@@ -44,6 +45,11 @@ pytestmark = [
 class _QuietHandler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *args):
         """Keep the test's output to itself."""
+
+    def copyfile(self, source, outputfile):
+        """Send a file, unless the page that asked for it is closed meanwhile."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            super().copyfile(source, outputfile)
 
 
 @pytest.fixture(scope="module")
