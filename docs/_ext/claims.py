@@ -156,32 +156,32 @@ def _tallies(store: Path) -> list[nodes.Node]:
         told += f" {len(setups)} of those reproduced only say what was run, and that it can be run."
     return [
         nodes.paragraph("", f"{len(tried)} claims of theory, by trials:"),
-        _tally(tried, _tried_verdict),
+        _tally(tried, lambda claim: (_tried_verdict(claim), "")),
         nodes.paragraph("", told),
         _tally(measured, lambda claim: _open_or_not(claim, store)),
     ]
 
 
-def _open_or_not(claim: Claim, store: Path) -> str:
-    """Return the verdict of the runs, and behind it why it is undecided where it is."""
+def _open_or_not(claim: Claim, store: Path) -> tuple[str, str]:
+    """Return the verdict of the runs, and why it is undecided where it is."""
     verdict = _measured_verdict(claim, store)
     if verdict != "undecided":
-        return verdict
+        return verdict, ""
     lacks_runs = any(part.missing for part in claim_verdicts(store)[claim.id].findings)
-    return f"undecided {'runs are missing' if lacks_runs else 'error bars too wide'}"
+    return verdict, "runs are missing" if lacks_runs else "error bars too wide"
 
 
-def _tally(counted: list[Claim], verdict: Callable[[Claim], str]) -> nodes.container:
+def _tally(counted: list[Claim], verdict: Callable[[Claim], tuple[str, str]]) -> nodes.container:
     counts = {
         report: Counter(verdict(claim) for claim in counted if claim.report == report)
         for report in sorted({claim.report for claim in counted})
     }
     counts["all reports"] = sum(counts.values(), Counter())
     rows: list[list[Cell]] = []
-    for name in sorted(counts["all reports"], key=lambda name: _ORDER.index(name.split()[0])):
-        label, _, why = name.partition(" ")
-        head = nodes.inline("", "", chip(label), nodes.Text(f" {why}" if why else ""))
-        rows.append([head, *(str(count[name] or "·") for count in counts.values())])
+    for each in sorted(counts["all reports"], key=lambda each: _ORDER.index(each[0])):
+        name, why = each
+        head = nodes.inline("", "", chip(name), nodes.Text(f" {why}" if why else ""))
+        rows.append([head, *(str(count[each] or "·") for count in counts.values())])
     rows.append(["all", *(str(count.total()) for count in counts.values())])
     return table(["verdict", *counts], rows, classes=["tally"])
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from theory.commands import options
-from theory.commands.targets import BadInputError, operator, parsed_kwargs, parsed_shape
+from theory.commands.targets import BadInputError, operator, parsed_kwargs, parsed_shape, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,14 +51,8 @@ def audit(
     if not isinstance(model, torch.nn.Module):
         model = _made(target, model, seed)
     sizes = parsed_shape(shape)
-    try:
+    with refusals(shape):
         facts = auditing.audit(model, sizes)
-    except (TypeError, ValueError) as error:
-        raise BadInputError(str(error)) from error
-    except MemoryError as error:
-        raise BadInputError(
-            f"--shape {shape} does not fit into memory: {error}; give a smaller one"
-        ) from error
     if as_json:
         print(json.dumps({"target": target, **facts.to_dict()}, indent=2, allow_nan=False))
         return

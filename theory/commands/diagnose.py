@@ -17,6 +17,7 @@ from theory.commands.targets import (
     parsed_boundary,
     parsed_kwargs,
     parsed_shape,
+    refusals,
 )
 
 if TYPE_CHECKING:
@@ -75,14 +76,8 @@ def diagnose(
     op = operator(target, parsed_kwargs(kwargs), seed)
     sizes = None if shape is None else parsed_shape(shape)
     settings = {"boundary": judged_on, "axes": parsed_axes(axes), "seed": seed}
-    try:
+    with refusals(shape):
         diagnosis = _diagnosis(op, sizes, settings)
-    except (TypeError, ValueError) as error:
-        raise BadInputError(str(error)) from error
-    except MemoryError as error:
-        raise BadInputError(
-            f"--shape {shape} does not fit into memory: {error}; give a smaller one"
-        ) from error
     if figure is not None:
         _drawn(diagnosis, figure)
     if as_json:

@@ -7,16 +7,30 @@ import functools
 import importlib
 import json
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from theory.diagnosis.equations import Boundary
 
 
 class BadInputError(ValueError):
     """What the user can mend; the message is the one line that says how."""
+
+
+@contextmanager
+def refusals(shape: str | None) -> Iterator[None]:
+    """Make what the instruments refuse, and a shape too large for memory, one line for the user."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise BadInputError(str(error)) from error
+    except MemoryError as error:
+        raise BadInputError(
+            f"--shape {shape} does not fit into memory: {error}; give a smaller one"
+        ) from error
 
 
 def parsed_kwargs(text: str, option: str = "--kwargs") -> dict[str, Any]:
