@@ -136,6 +136,8 @@ def test_a_claim_cannot_be_edited() -> None:
         ([RELU], "holds", "certain", {}, "unknown certainty 'certain'; known: proved"),
         ([RELU], "refuted", "proved", {}, "'refuted' is both or neither"),
         ([RELU], "holds", "refuted", {}, "'refuted' is both or neither"),
+        ([RELU], "undecided", "proved", {}, "has none exactly if it leaves a claim undecided"),
+        ([RELU], "holds", None, {}, "has none exactly if it leaves a claim undecided"),
         ([RELU], "holds", "proved", {"correction": "x"}, "only a refuted claim"),
         (
             [RELU],
@@ -163,7 +165,7 @@ def test_an_invalid_ruling_gets_one_clear_error(
 # How rulings are merged
 
 
-def _ruling(verdict: str, certainty: str, text: str | None = None) -> Ruling:
+def _ruling(verdict: str, certainty: str | None, text: str | None = None) -> Ruling:
     key = "correction" if verdict == "refuted" else "condition"
     return Ruling((RELU,), verdict, certainty, **{key: text})  # type: ignore[arg-type]
 
@@ -226,8 +228,8 @@ def test_an_error_in_the_tear_down_fails_the_trial() -> None:
     assert tally.settle().failed == {RELU: ["t::a"]}
 
 
-@pytest.mark.parametrize("other", [("holds_if", "proved", "x"), ("undecided", "sampled", "x")])
-def test_different_verdicts_are_disputed(other: tuple[str, str, str]) -> None:
+@pytest.mark.parametrize("other", [("holds_if", "proved", "x"), ("undecided", None, "x")])
+def test_different_verdicts_are_disputed(other: tuple[str, str | None, str]) -> None:
     trials = ("t::a", _ruling("holds", "proved"), "passed"), ("t::b", _ruling(*other), "passed")
     outcome = _tally(*trials).settle()
     assert outcome.disputed == {RELU: f"t::a says holds, t::b says {other[0]}"}

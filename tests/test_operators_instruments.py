@@ -13,7 +13,15 @@ from torch.nn.modules import activation
 
 from theory.exhaustion import answering_shifts, grid, period, shift, signal
 from theory.operator_catalog import CATALOG, Layer, elementwise_activations
-from theory.operators import add_bias, average_pool, dropout, max_pool, relu, strided_pool
+from theory.operators import (
+    add_bias,
+    average_pool,
+    dropout,
+    fully_connected,
+    max_pool,
+    relu,
+    strided_pool,
+)
 from theory.solver import holds_always, maximum
 
 if TYPE_CHECKING:
@@ -315,3 +323,12 @@ def test_another_layer_in_place_of_one_is_noticed(
     monkeypatch.setitem(CATALOG[kind], name, Layer(instead))
     with pytest.raises(AssertionError):
         getattr(load_chapter("test_operators_catalog"), trial)()
+
+
+def test_a_fully_connected_layer_reads_a_map_row_by_row() -> None:
+    assert fully_connected(signal(1, 2, 3, 4).view(2, 2), torch.eye(4).double()).tolist() == [
+        1,
+        2,
+        3,
+        4,
+    ]

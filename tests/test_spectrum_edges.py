@@ -192,3 +192,12 @@ def test_singular_values_do_not_depend_on_what_float32_is_allowed(shorter):
     conv = nn.Conv1d(3, 3, 3, padding=1, padding_mode="circular")
     torch.nn.init.constant_(conv.weight, 1 + 2.0**-20)
     assert operator_norm(conv, 4) == pytest.approx(9 * (1 + 2.0**-20), rel=1e-12)
+
+
+def test_one_axis_without_a_whole_patch_leaves_no_lower_bound() -> None:
+    """Two taps that wrap onto the one cell of an axis cancel there: the layer is zero."""
+    layer = nn.Conv2d(1, 1, (2, 1), padding="same", padding_mode="circular", bias=False).double()
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([1.0, -1]).view(1, 1, 2, 1))
+    lower, upper = norm_bounds(layer, (1, 3))
+    assert lower == 0 == operator_norm(layer, (1, 3)) <= upper

@@ -10,6 +10,7 @@ much a network gains on photographs is measured. The glyphs are those of one typ
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import product
 from string import ascii_lowercase, ascii_uppercase, digits
 from typing import TYPE_CHECKING
@@ -72,6 +73,7 @@ def test_crops_and_flips_make_up_to_two_times_the_square_of_the_positions() -> N
     for padding in range(5):
         image = torch.randint(1, 255, (6, 6), generator=generator).double()
         assert len(_variants(image, padding)) == 2 * (2 * padding + 1) ** 2
+    assert _variants(torch.tensor([[1.0, 2], [3, 4]]), 0) == {(1, 2, 3, 4), (2, 1, 4, 3)}
     assert len(_variants(torch.ones(6, 6), 4)) == 81
     assert len(_variants(torch.ones(6, 6), 0)) == 1
 
@@ -80,10 +82,11 @@ def test_crops_and_flips_make_up_to_two_times_the_square_of_the_positions() -> N
     "tp1-cnn-q22-explanation",
     "assignment-3-3c-augmentation-explanation",
     verdict="holds_if",
-    certainty="exhausted",
-    condition="The transformations keep the label, and new data come in these variants alike: only "
-    "then does the restriction to functions that treat all variants alike cost nothing. Variety "
-    "in itself does not help; where the label changes with the variant it spoils the fit.",
+    certainty="sampled",
+    condition="The transformations nearly keep the label: the noise that is averaged away has to "
+    "outweigh what of the truth the variants do not share. To treat all variants alike costs "
+    "nothing only where they share all of it; where the label changes with the variant it spoils "
+    "the fit.",
 )
 @pytest.mark.parametrize(("group", "freedom"), [(FLIP, 2), (SHIFTS, 1)], ids=["flips", "shifts"])
 def test_copies_fit_a_symmetric_function_and_pass_on_less_noise(group: Group, freedom: int) -> None:
@@ -91,7 +94,7 @@ def test_copies_fit_a_symmetric_function_and_pass_on_less_noise(group: Group, fr
 
     What it fits of the noise in the targets falls from 4 (as many as weights) to those freedoms,
     and what it passes on to new inputs falls too. A symmetric truth is found exactly; what of a
-    truth is not symmetric is lost.
+    truth is not symmetric is lost. Tried on one set of inputs, exactly.
     """
     plain, augmented = least_squares_map(X), _augmented_map(group)
     assert all(augmented[list(order), :] == augmented for order in group)
@@ -109,6 +112,29 @@ def test_copies_fit_a_symmetric_function_and_pass_on_less_noise(group: Group, fr
     )
     assert plain * X * skewed == skewed
     assert augmented * X * skewed != skewed
+
+
+@settles(
+    "tp1-cnn-q22-explanation",
+    "assignment-3-3c-augmentation-explanation",
+    verdict="holds_if",
+    certainty="sampled",
+)
+@pytest.mark.parametrize(("lean", "helps"), [(Fraction(1, 10), True), (Fraction(1), False)])
+def test_flips_help_a_truth_that_is_nearly_symmetric(lean: Fraction, helps: bool) -> None:
+    """The error at the same inputs, summed: what is lost of the truth, and the noise fitted.
+
+    Weights of 1 that lean to one side by a tenth lose less than the two units of noise that are
+    saved; weights that lean by 1 lose more.
+    """
+    truth = sympy.ones(4, 1) + sympy.Rational(lean) * sympy.Matrix([1, 0, 0, -1])
+
+    def error(weights: sympy.Matrix) -> sympy.Rational:
+        bias, passed_on = X * (weights * X * truth - truth), X * weights
+        return bias.dot(bias) + (passed_on.T * passed_on).trace()
+
+    assert error(least_squares_map(X)) == 4
+    assert (error(_augmented_map(FLIP)) < 4) == helps
 
 
 @settles(

@@ -264,6 +264,12 @@ def test_one_layer_scores_the_true_sum_highest(base: int) -> None:
     k, s = sympy.symbols("k s")
     assert sympy.expand((2 * s * s - s**2) - (2 * k * s - k**2) - (s - k) ** 2) == 0
 
+    # Both halves off by less than 1/4: the lead over a sum that differs by d is d² + 2 d (e + f).
+    d, e, f = z3.Reals("d e f")
+    near, other = z3.And(*(z3.Abs(each) < z3.Q(1, 4) for each in (e, f))), z3.Or(d >= 1, d <= -1)
+    assert holds_always(z3.Implies(z3.And(near, other), d * d + 2 * d * (e + f) > 0))
+    assert not holds_always(z3.Implies(other, d * d + 2 * d * (e + f) > 0))
+
     layer = nn.Linear(2 * base, 2 * base - 1).double()
     weight, bias = sum_head(base)
     layer.weight.data, layer.bias.data = map(torch.from_numpy, (weight * 1.0, bias * 1.0))
@@ -273,6 +279,20 @@ def test_one_layer_scores_the_true_sum_highest(base: int) -> None:
     assert scores.argmax(1).tolist() == sums.tolist()
     best, second = scores.topk(2).values.unbind(1)
     assert torch.equal(best - second, torch.ones(base**2).double())
+
+
+@settles("mnist-2017-q5-linear-sum-head", verdict="holds_if", certainty="proved")
+def test_affinely_independent_codes_give_their_values_exactly() -> None:
+    """An affine map meets as many values as there are codes: the system has an inverse.
+
+    Three digits in a plane, in symbols; their determinant is zero only where they lie on a line.
+    """
+    codes, values = sympy.Matrix(3, 2, sympy.symbols("c:6")), sympy.Matrix(sympy.symbols("v:3"))
+    system = codes.row_join(sympy.ones(3, 1))
+    reached = system * (system.adjugate() * values) - system.det() * values
+    assert reached.expand() == sympy.zeros(3, 1)
+    corner = dict(zip(codes, (0, 0, 1, 0, 0, 1), strict=True))
+    assert system.det().subs(corner) == 1
 
 
 @settles("mnist-2017-q5-linear-sum-head", verdict="holds_if", certainty="proved")

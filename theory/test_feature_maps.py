@@ -21,7 +21,6 @@ from theory.ledger import settles
 @settles(
     "assignment-3-4b-first-filters",
     verdict="undecided",
-    certainty="exhausted",
     condition="The maps are lost. It is true of kernels of both kinds: those whose weights sum to "
     "0 are blind to flat areas and show edges, of one direction if each row or each column sums to "
     "0; those with another sum show shape and background. Had all filters one kind, it would be "
@@ -81,7 +80,6 @@ def _last_maps() -> nn.Sequential:
 @settles(
     "assignment-3-4c-last-filters",
     verdict="undecided",
-    certainty="exhausted",
     condition="The maps are lost and the depth is not stated. Read as 'no visible detail is left', "
     "it is true: the last maps of a ResNet have 7x7 cells for 224x224 pixels, and one depends on a "
     "window of 435 pixels already with 18 layers. Read as 'little information is left', it is "
@@ -103,7 +101,7 @@ def test_a_cell_of_the_last_map_sees_the_whole_image() -> None:
         assert int((image.grad[0, 0] != 0).any(0).sum()) == seen
 
 
-@settles("assignment-3-4c-last-filters", verdict="undecided", certainty="exhausted")
+@settles("assignment-3-4c-last-filters", verdict="undecided")
 @pytest.mark.parametrize("cells", [1, 2])
 def test_the_last_map_still_tells_where(cells: int) -> None:
     """Moving a dot by 32 pixels moves the last map by one cell, far from the border of the image.

@@ -122,7 +122,7 @@ def test_a_guesser_loses_at_least_log_10() -> None:
 @settles(
     "assignment-3-3c-init",
     verdict="holds_if",
-    certainty="exhausted",
+    certainty="sampled",
     condition="It is about convolutions and fully connected layers in torch (batch norm starts at "
     "1 and 0), and 'Kaiming uniform' about its negative slope of sqrt(5), that is U(-b, b) with "
     "b = 1/sqrt(fan-in): Kaiming's bound for ReLU is sqrt(6) times as wide.",
@@ -144,7 +144,6 @@ def test_torch_starts_uniform_but_not_as_wide_as_kaiming_means_for_relu() -> Non
         bound = 1 / math.sqrt(drawn[0].numel())
         assert torch.equal(drawn, twin)
         assert 0.98 * bound < drawn.abs().max() <= bound * (1 + 2**-20)
-        assert stats.kstest(drawn.flatten().numpy(), "uniform", (-bound, 2 * bound)).pvalue > 0.01
     assert nn.BatchNorm2d(3).weight.tolist() == [1, 1, 1]
     assert nn.BatchNorm2d(3).bias.tolist() == [0, 0, 0]
 
@@ -165,7 +164,7 @@ def test_torch_starts_uniform_but_not_as_wide_as_kaiming_means_for_relu() -> Non
 @settles(
     "tp1-cnn-q14-train-eval",
     verdict="holds_if",
-    certainty="exhausted",
+    certainty="sampled",
     condition="'With' means 'and then': the loss itself comes from the forward pass, the same in "
     "both. For a network with batch norm or dropout, leaving out backpropagation is not enough: "
     "it must be switched to evaluation as well.",

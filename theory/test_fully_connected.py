@@ -22,7 +22,7 @@ import torch
 
 from theory import diagnose
 from theory.exhaustion import grid, period, shift, signal
-from theory.ledger import settles
+from theory.ledger import claims, settles
 from theory.operators import fully_connected, max_pool
 
 
@@ -116,10 +116,12 @@ def test_the_smallest_matrix_that_is_not_lti_has_two_rows() -> None:
 )
 def test_equivariant_is_not_invariant() -> None:
     """The identity is LTI and not invariant; the global maximum is invariant and not linear."""
-    identity, corner = torch.eye(2), signal(1, 0, 0, 0).view(2, 2).float()
+    printed = claims()["nni-2023-ex1-t3d-criterion"].reported
+    assert isinstance(printed, dict)
+    identity, corner = torch.eye(2), torch.tensor(printed["A"]).float()
     e1, e2 = torch.eye(2)
-    assert (corner @ e1).tolist() == [1, 0]
-    assert (corner @ e2).tolist() == [0, 0]
+    assert (corner @ e1).tolist() == printed["Ae1"] == [1, 0]
+    assert (corner @ e2).tolist() == printed["Ae2"] == [0, 0]
     assert shift(corner @ e1, 1).tolist() == [0, 1]
     assert not torch.equal(identity @ e1, identity @ e2)
     assert diagnose(partial(fully_connected, matrix=identity.double()), (2,)).lti.holds

@@ -165,6 +165,7 @@ def test_stride_1_keeps_every_size_exactly_with_half_of_the_extent_less_one() ->
     assert follows(keeps == (2 * p == k - 1), fits, s == 1, d == 1)
     assert not follows(keeps == (2 * p == k - 1), fits, s == 1)
     assert follows(z3.Not(keeps), fits, s == 1, d == 1, k % 2 == 0)
+    assert [[p] for p in same_padding(5)] == [_reported("assignment-3-1c-padding")] * 2
 
     for cells, taps, dilation in product((1, 4, 9), range(1, 7), (1, 2, 3)):
         x, weight = (
@@ -234,10 +235,10 @@ def test_halving_504_leaves_252() -> None:
 
 @settles(
     "assignment-3-1f-conv",
-    verdict="refuted",
-    certainty="refuted",
-    correction="(252 - 3) / 1 + 1 = 250: the result is right, but the formula has + 1 (and so it "
-    "is printed in general); the printed (252 - 3) / 1 - 1 is 248.",
+    verdict="holds_if",
+    certainty="exhausted",
+    condition="The printed - 1 is read as + 1, as the formula is printed in general: "
+    "(252 - 3) / 1 + 1 is 250, and (252 - 3) / 1 - 1 is 248.",
 )
 def test_a_3x3_convolution_of_252_leaves_250_by_plus_one() -> None:
     """The printed expression is 2 less than its printed result, which torch confirms."""
@@ -262,6 +263,9 @@ def test_halving_needs_an_even_side() -> None:
 
     sizes = {side: nn.MaxPool2d(2, 2)(torch.zeros(1, side, side)).shape[-1] for side in (3, 8, 32)}
     assert sizes == {3: 1, 8: 4, 32: 16}
+    printed = _reported("tp1-cnn-q9-pool")
+    assert isinstance(printed, dict)
+    assert Layer(printed["k"], printed["stride"], printed["padding"]) == HALVING
     assert pool_output_size(3, HALVING, ceil_mode=True) == 2
 
 

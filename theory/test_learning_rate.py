@@ -181,7 +181,6 @@ def test_the_floor_of_a_constant_rate_rises_with_the_rate() -> None:
 @settles(
     "tp1-cnn-q16-batch-size",
     verdict="undecided",
-    certainty="exhausted",
     condition="That smaller batches are noisier and need more iterations, is true on a noisy "
     "parabola. That full batches stay in a valley which mini-batches may leave, is true of two "
     "valleys. 'Helps generalisation' is true if the valley left for is the one that fits new data, "
@@ -217,7 +216,7 @@ def _two_valleys(w: Tensor) -> Tensor:
     return torch.minimum((w + 1).square() / 2, (w - 2).square() / 2 - 3 / 2)
 
 
-@settles("tp1-cnn-q16-batch-size", verdict="undecided", certainty="exhausted")
+@settles("tp1-cnn-q16-batch-size", verdict="undecided")
 def test_mini_batches_may_leave_a_valley_that_the_full_batch_stays_in() -> None:
     """Two examples, whose losses are tilted by +4w and -4w; all 64 orders of six single examples.
 
@@ -238,7 +237,7 @@ def test_mini_batches_may_leave_a_valley_that_the_full_batch_stays_in() -> None:
         assert bool(favoured(settled).mean() < favoured(full).mean()) is better
 
 
-@settles("tp1-cnn-q16-batch-size", verdict="undecided", certainty="exhausted")
+@settles("tp1-cnn-q16-batch-size", verdict="undecided")
 @pytest.mark.parametrize("batch", [1, 2, 4])
 def test_in_an_underdetermined_linear_fit_all_batch_sizes_end_alike(batch: int) -> None:
     """Each step adds a combination of the examples, and only one such combination fits them all.

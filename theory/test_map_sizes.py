@@ -80,6 +80,7 @@ def test_an_image_of_32_takes_five_convolutions_with_halvings() -> None:
     """
     limits = {side: _alternating(32, Layer(side)) for side in range(1, 6)}
     assert limits == {1: 5, 2: 4, 3: 3, 4: 3, 5: 2}
+    assert claims()["nn4i-2023-a1-q1c-depth-limit"].reported == [limits[2]]
     assert all(_alternating(32, Layer(2 * half + 1, 1, half)) == 5 for half in range(4))
     assert map_sizes(1, [Layer(2, padding=1), HALVING]) == [2, 1]  # and so on, for ever
 

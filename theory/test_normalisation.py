@@ -40,7 +40,7 @@ def _mean(points: Points) -> Fraction:
     certainty="exhausted",
     condition="With the same numbers, those of the training set: standardised by its own mean, a "
     "test set meets another model. Images need not be standardised where the map is folded into "
-    "the first layer instead.",
+    "the first layer instead, which is exact where that layer pads with nothing or with the mean.",
 )
 def test_the_model_belongs_to_the_map_that_it_was_fitted_behind() -> None:
     """A threshold in the middle of the training points 0 and 2, behind their standardisation.

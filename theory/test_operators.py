@@ -37,7 +37,7 @@ from torch import nn
 
 from theory import diagnose
 from theory.exhaustion import grid, period, shift, signal
-from theory.ledger import settles
+from theory.ledger import claims, settles
 from theory.operators import (
     add_bias,
     average_pool,
@@ -146,7 +146,8 @@ def test_a_negative_factor_does_not_pass_through_relu() -> None:
     assert holds_always(z3.Implies(c >= 0, z3.Not(fails)))
     assert holds_always(z3.Implies(c < 0, fails == (x != 0)))
 
-    assert (relu(signal(-3 * 5)).item(), -3 * relu(signal(5)).item()) == (0, -15)
+    printed = claims()["nni-2023-ex1-t3a-relu-example"].reported
+    assert [relu(signal(-3 * 5)).item(), -3 * relu(signal(5)).item()] == printed == [0, -15]
     assert (relu(signal(-1)).item(), -1 * relu(signal(1)).item()) == (0, -1)
     assert (relu(signal(1 - 1)).item(), (relu(signal(1)) + relu(signal(-1))).item()) == (0, 1)
     for finding in (diagnose(relu, (3,)).homogeneous, diagnose(relu, (3,)).additive):
@@ -342,7 +343,10 @@ def test_dropout_keeps_the_mean_only_if_it_rescales() -> None:
     assert relu(signal(1, 1) @ signal(1, -1)) == 0
 
     ones = torch.ones(1000, dtype=torch.float64)
-    assert set(dropout(ones, 0.75, torch.Generator().manual_seed(0)).tolist()) == {0, 4}
+    dropped = dropout(ones, 0.75, torch.Generator().manual_seed(0))
+    assert set(dropped.tolist()) == {0, 4}
+    deviation = (1000 * 3 / 16) ** 0.5
+    assert abs(int((dropped == 0).sum()) - 750) < 5 * deviation
     assert set(nn.Dropout(0.75)(ones).tolist()) <= {0, 4}
     assert torch.equal(nn.Dropout(0.75).eval()(ones), ones)
     assert diagnose(partial(dropout, rate=0.5), (8,)).deterministic.holds is False

@@ -147,7 +147,6 @@ PAIRS = [((14, 14), (14, 14 + gap)) for gap in (1, 4, 5, 6, 12)]
 @settles(
     "nn4i-2023-a1-q3-direct-fc-explanation",
     verdict="undecided",
-    certainty="proved",
     condition="How much each cause costs takes training. 'Small receptive field' is true of the "
     "hidden units (the network is a sum of functions of k x k patches), false of the outputs, "
     "which see the whole image. 'Few neurons' is no reason for that limit: no number of filters "
@@ -175,7 +174,7 @@ def test_more_filters_do_not_widen_what_interacts(filters: int) -> None:
     assert interact == {1: True, 4: True, 5: False, 6: False, 12: False}
 
 
-@settles("nn4i-2023-a1-q3-direct-fc-explanation", verdict="undecided", certainty="exhausted")
+@settles("nn4i-2023-a1-q3-direct-fc-explanation", verdict="undecided")
 def test_the_outputs_see_the_whole_image() -> None:
     """Every pixel of every channel moves each of the ten outputs; a hidden unit sees 5x5 pixels."""
     network = _direct(7).double()
@@ -189,7 +188,7 @@ def test_the_outputs_see_the_whole_image() -> None:
     assert gradient.count_nonzero() == 3 * receptive_field([Layer(5)]).size ** 2 == 75
 
 
-@settles("nn4i-2023-a1-q3-direct-fc-explanation", verdict="undecided", certainty="exhausted")
+@settles("nn4i-2023-a1-q3-direct-fc-explanation", verdict="undecided")
 def test_fewer_parameters_reach_further() -> None:
     """Two convolutions and pools, with fewer parameters, let pixels 12 apart interact."""
     deep = _with_integers(_deep(20))
@@ -204,7 +203,6 @@ def test_fewer_parameters_reach_further() -> None:
 @settles(
     "nni-2023-ex1-q3-complexity-explanation",
     verdict="undecided",
-    certainty="exhausted",
     condition="Whether it is the cause takes training; 'more complex' is true of depth, of what "
     "interacts (pixels 12 apart, not just 4), and of multiply-accumulates (4.2 against 1.3 "
     "million), and false of parameters: model (i) has 158330 with 5x5 kernels, with any kernel "
@@ -227,7 +225,7 @@ def test_the_simpler_model_has_more_parameters() -> None:
     assert (macs_q1, macs_i) == (4_191_000, 1_332_800)
 
 
-@settles("nni-2023-ex1-q3-complexity-explanation", verdict="undecided", certainty="exhausted")
+@settles("nni-2023-ex1-q3-complexity-explanation", verdict="undecided")
 def test_the_deeper_model_lets_more_pixels_interact() -> None:
     """Same 20 filters in the first layer, same pixels, integer weights."""
     deep, direct = _with_integers(_deep(20)), _with_integers(_direct(20))
@@ -239,7 +237,6 @@ def test_the_deeper_model_lets_more_pixels_interact() -> None:
 @settles(
     "nn4i-2023-a1-q3-direct-fc-count",
     verdict="undecided",
-    certainty="proved",
     condition="'Large' and 'acceptable' name no bound. True against the same layer with pooling: "
     "an s x s pool leaves 1/s^2 of the fully connected weights or less, and they grow with the "
     "area of the image. False against some deeper networks (63250 parameters against 3274634), "
@@ -261,7 +258,7 @@ def test_what_pooling_saves() -> None:
         assert _size(linear) - 10 == 10 * filters * side**2 >= weights * size**2
 
 
-@settles("nn4i-2023-a1-q3-direct-fc-count", verdict="undecided", certainty="exhausted")
+@settles("nn4i-2023-a1-q3-direct-fc-count", verdict="undecided")
 def test_other_networks_have_more_parameters_or_fewer() -> None:
     """Beside each report's deeper network: one direct network is smaller, the other larger."""
     mnist = [_reported(f"mnist-2017-{each}") for each in ("q3a-params", "q1-total")]

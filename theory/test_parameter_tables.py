@@ -120,10 +120,10 @@ TP1 = nn.Sequential(
 
 @settles(
     "tp1-cnn-q10-conv1-formula",
-    verdict="refuted",
-    certainty="refuted",
-    correction="2432 is right, as 5*5*3*32 + 32: a kernel has weights for each of the 3 input "
-    "channels. The printed 5*5*32 + 32 is 832, the count for one channel.",
+    verdict="holds_if",
+    certainty="exhausted",
+    condition="The printed 5*5*32 is read as 5*5*3*32, with weights for each of the 3 input "
+    "channels: 5*5*32 + 32 is 832, the count for one channel.",
 )
 def test_the_first_convolution_sees_three_channels() -> None:
     assert shapes([*TP1], 3, 32, 32)[0] == (32, 32, 32)
@@ -175,8 +175,7 @@ def test_six_runs_are_six_networks() -> None:
     verdict="holds_if",
     certainty="exhausted",
     condition="With equal convolutions of stride 1 on 32x32 images, each takes away at most one "
-    "row (k - 1 - 2p <= 1, so at the same size or with 2x2 kernels): unpadded 3x3 kernels end "
-    "after three layers and 5x5 kernels after two.",
+    "row (k - 1 - 2p <= 1): unpadded 3x3 kernels end after three layers and 5x5 kernels after two.",
 )
 def test_four_pooled_layers_fit_if_convolutions_keep_the_size() -> None:
     """All kernels up to the image's, all paddings up to half of the kernel; then torch runs it."""

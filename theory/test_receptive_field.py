@@ -238,19 +238,27 @@ def test_two_layers_see_2k_minus_1_exactly_with_first_stride_1_and_no_dilation()
 
 @settles(
     "tp1-cnn-q7-padding-condition",
-    verdict="refuted",
-    certainty="refuted",
-    correction="The padding has no part in the size of a receptive field. Equally many passes over "
-    "each pixel need p >= k - 1 (for pictures larger than kernel and padding), which is not needed "
-    "(without padding every output sees k x k) and not enough (with it, p outputs at each border "
-    "see fewer). And k x k needs no stride 1, (2k - 1)^2 only that of the first layer.",
+    verdict="holds_if",
+    certainty="proved",
+    condition="It is read as sufficient, and padding counts as seen: then the field is k x k and "
+    "(2k - 1)^2 by stride 1 alone, whatever the padding. Of the pixels of the picture, with the "
+    "p >= k - 1 that equally many passes need, p outputs at each border see fewer. Nor is it "
+    "needed: without padding every output sees k x k, at any stride, and for (2k - 1)^2 only the "
+    "first layer's stride matters.",
 )
-def test_equal_passes_over_each_pixel_neither_need_nor_give_the_receptive_field() -> None:
-    """Smallest witnesses: a kernel of 2 on 3 pixels, unpadded and padded by 1.
+def test_stride_1_gives_the_receptive_field_and_equal_passes_have_no_part_in_it() -> None:
+    """With padding seen, k and 2k - 1 hold for all paddings p and q of the two layers.
+
+    Smallest witnesses that equal passes are no reason: a kernel of 2 on 3 pixels.
 
     Unpadded, the pixels are passed 1, 2, 1 times and each output sees 2. Padded, they are passed
     twice each, and the first and last output see 1. The padding that keeps the size is unequal too.
     """
+    k, p, q = z3.Ints("k p q")
+    first = ReceptiveField(k, 1, -p)
+    assert holds_always(first.then(ReceptiveField(k, 1, -q)).size == 2 * k - 1)
+    assert holds_always(ReceptiveField(1, 1, 0).then(first).size == k)
+
     unpadded, padded = dependence([Layer(2)], 3), dependence([Layer(2, padding=1)], 3)
     assert _passes(unpadded, 3) == [1, 2, 1]
     assert unpadded == [{0, 1}, {1, 2}]
@@ -270,7 +278,7 @@ def test_equal_passes_over_each_pixel_neither_need_nor_give_the_receptive_field(
                 assert {len(each) for each in seen} == {kernel}
 
     # Pixel i lies in the windows o with o <= i + p < o + k: k of them, unless the ends cut some.
-    n, k, p, i = z3.Ints("n k p i")
+    n, i = z3.Ints("n i")
     last_output = n + 2 * p - k
     uncut = z3.And(i + p - (k - 1) >= 0, i + p <= last_output)
     everywhere = z3.Implies(z3.And(k >= 1, p >= k - 1, i >= 0, i < n), uncut)

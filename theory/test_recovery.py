@@ -186,7 +186,6 @@ def _single(filters: int, kernel: int, padding: int) -> tuple[int, int]:
 @settles(
     "nn4i-2023-a1-q3-60000",
     verdict="undecided",
-    certainty="exhausted",
     condition="The sizes are not stated. Read as parameters, it is true for example of 7 filters "
     "of 5x5 pixels without padding (55422) and 6 of 3x3 at the same size (61618), and false of 20 "
     "filters of 5x5 (158330). Read as values of a map no larger than the image, it takes 59 "
@@ -195,7 +194,6 @@ def _single(filters: int, kernel: int, padding: int) -> tuple[int, int]:
 @settles(
     "nn4i-2023-a1-q3-gap-600",
     verdict="undecided",
-    certainty="exhausted",
     condition="The sizes are not stated. True of 7 filters of 5x5 pixels (612), which is the only "
     "layer without padding, or at the same size, with 55000 to 65000 parameters before and 550 to "
     "650 after; false of 6 filters of 3x3 (238), and of every layer whose map, no larger than the "
@@ -230,8 +228,8 @@ def test_one_convolution_with_two_rounded_counts() -> None:
         assert _count(conv) + _count(nn.Linear(features.shape[1], 10)) == count
 
 
-@settles("nn4i-2023-a1-q3-60000", verdict="undecided", certainty="exhausted")
-@settles("nn4i-2023-a1-q3-gap-600", verdict="undecided", certainty="exhausted")
+@settles("nn4i-2023-a1-q3-60000", verdict="undecided")
+@settles("nn4i-2023-a1-q3-gap-600", verdict="undecided")
 def test_as_many_neurons_would_have_more_parameters() -> None:
     """Each value of the map has 10 weights; and 1024 cells need 59 channels, fewer cells more.
 

@@ -107,7 +107,8 @@ def test_the_variance_of_an_accuracy_is_that_of_a_coin_over_the_number_of_exampl
     certainty="refuted",
     correction="An affine network reaches every value between any two that it takes; ReLU is what "
     "cuts values off. Jumps need no such cause: on batches of any size an accuracy of 91.7% "
-    "strays 1.67 times as far as one of 97.2%.",
+    "strays 1.67 times as far as one of 97.2%. Whether training without ReLU jumps more than that, "
+    "runs measure.",
 )
 def test_linear_layers_reach_all_intermediate_values_and_lower_accuracies_jump_more() -> None:
     """The smallest witness is one unit: over inputs from -1 to 0 ReLU takes one value, ax + b all.
@@ -170,7 +171,7 @@ def _two_convolutions(filters: int) -> nn.Sequential:
     ).double()
 
 
-@settles("nni-2023-ex1-q1a-over-and-underfit", verdict="holds_if", certainty="exhausted")
+@settles("nni-2023-ex1-q1a-over-and-underfit", verdict="holds_if", certainty="sampled")
 def test_twenty_filters_can_do_all_that_three_can() -> None:
     """Unused filters set to zero leave the same function, so the least training loss is no higher.
 

@@ -219,7 +219,7 @@ def _entry(claim: Claim, store: Path, *, linked: bool = True) -> nodes.container
     verdict = verdict_of(claim, store)
     head = nodes.paragraph("", "", chip(verdict), nodes.Text(" "), classes=["claim-head"])
     settled = theory_verdicts().get(claim.id)
-    if settled is not None and settled.certainty != verdict:
+    if settled is not None and settled.certainty not in (None, verdict):
         head += nodes.inline("", settled.certainty, classes=["certainty"])
         head += nodes.Text(" ")
     head += name

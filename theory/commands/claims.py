@@ -150,7 +150,7 @@ def _listed(found: Sequence[Claim], settled: Mapping[str, Settled] | None) -> Ta
 
 
 def _judged(claim: Claim, settled: Settled | None) -> list[str]:
-    return [_verdict(claim, settled), "" if settled is None else settled.certainty]
+    return [_verdict(claim, settled), (settled and settled.certainty) or ""]
 
 
 def _shown(claim: Claim, settled: Settled | None) -> Table:
@@ -168,7 +168,8 @@ def _shown(claim: Claim, settled: Settled | None) -> Table:
     if settled is not None:
         rows["certainty"] = settled.certainty
         rows["correction"] = settled.correction
-        rows["condition"] = settled.condition
+        opens = settled.verdict == "undecided"
+        rows["would settle it" if opens else "condition"] = settled.condition
         rows["trials"] = "\n".join(settled.trials)
     elif claim.empirical:
         rows["verdict"] = f"{_MEASURED} again, by `python -m experiments report {claim.report}`"

@@ -25,7 +25,7 @@ class Settled:
     """The merged verdict of all trials of one claim."""
 
     verdict: Verdict
-    certainty: Certainty
+    certainty: Certainty | None
     correction: str | None
     condition: str | None
     trials: tuple[str, ...]
@@ -133,7 +133,8 @@ def _merge(rulings: Mapping[str, Ruling]) -> Settled:
     It is as certain as the trial that gives the text, for other trials may settle a part of the
     claim only; where none gives one, as the strongest.
     """
-    strongest = min(rulings.values(), key=lambda ruling: CERTAINTIES.index(ruling.certainty))
+    order = (*CERTAINTIES, None)
+    strongest = min(rulings.values(), key=lambda ruling: order.index(ruling.certainty))
     spoken = next((ruling for ruling in rulings.values() if ruling.text), strongest)
     return Settled(
         verdict=spoken.verdict,

@@ -31,8 +31,9 @@ class Ruling:
         Ids of the claims.
     verdict : {"holds", "holds_if", "refuted", "undecided"}
         The verdict on each of them.
-    certainty : {"proved", "exhausted", "sampled", "refuted"}
+    certainty : {"proved", "exhausted", "sampled", "refuted"} or None
         How the trial knows; ``refuted`` (a witness stands) goes with the verdict ``refuted`` only.
+        None for ``undecided``, for nothing is known then.
     correction : str or None
         The corrected statement of a refuted claim.
     condition : str or None
@@ -47,7 +48,7 @@ class Ruling:
 
     claims: tuple[str, ...]
     verdict: Verdict
-    certainty: Certainty
+    certainty: Certainty | None = None
     correction: str | None = None
     condition: str | None = None
 
@@ -57,8 +58,14 @@ class Ruling:
         for claim in self.claims:
             _require_triable(claim)
         _require_known("verdict", self.verdict, VERDICTS)
-        _require_known("certainty", self.certainty, CERTAINTIES)
         where = f"the trial of {', '.join(self.claims)}"
+        if (self.verdict == "undecided") != (self.certainty is None):
+            raise LedgerError(
+                f"{where}: verdict {self.verdict!r} with certainty {self.certainty!r}; "
+                "a trial has none exactly if it leaves a claim undecided"
+            )
+        if self.certainty is not None:
+            _require_known("certainty", self.certainty, CERTAINTIES)
         if (self.verdict == "refuted") != (self.certainty == "refuted"):
             raise LedgerError(
                 f"{where}: verdict {self.verdict!r} with certainty {self.certainty!r}; "
@@ -84,7 +91,7 @@ class Ruling:
 def settles(
     *claim_ids: str,
     verdict: Verdict,
-    certainty: Certainty,
+    certainty: Certainty | None = None,
     correction: str | None = None,
     condition: str | None = None,
 ) -> pytest.MarkDecorator:
