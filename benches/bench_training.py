@@ -28,7 +28,13 @@ from benches.probe import probe
 from benches.rounding import tolerance
 from benches.turns import Replay, Timed, take_turns
 from benches.tutorial import TutorialLoop, loader_workers
-from benches.workload import NETWORKS, engine_network, flops_per_image, training_images
+from benches.workload import (
+    BATCHES,
+    NETWORKS,
+    engine_network,
+    flops_per_image,
+    training_images,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Int64, UInt8
@@ -36,21 +42,10 @@ if TYPE_CHECKING:
     from benches.conftest import Measure
     from experiments.recipe import Recipe
 
-BATCHES = {
-    "3-filters": 16,
-    "20-filters": 8,
-    "assignment-3": 2,
-    "batch-norm": 2,
-    "tp1-cnn": 2,
-    "mnist-2017": 2,
-}
-"""How many are timed in a round of the default run: a tenth or two of a second of the tutorial's
-loop."""
-
 ROUNDS = {"smoke": 1, "default": FEWEST_ROUNDS, "full": FEWEST_ROUNDS}
 
 LENGTH = {"default": 1, "full": 8}
-"""Rounds take so many times the batches above; in a smoke run, two small ones."""
+"""Rounds take so many times `BATCHES`; in a smoke run, two small ones."""
 
 FULL_SECONDS = 20.0
 """For each bench of a full run, on two cores."""

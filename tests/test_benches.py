@@ -35,7 +35,7 @@ OF_STEP = {
     *("network", "way", "shares", "slowdown", "images", "images_per_second", "batch", "source"),
 }
 OF_LAYOUTS = {
-    *("network", "layout", "workers", "threads_each", "members"),
+    *("network", "layout", "precision", "workers", "threads_each", "members", "seeds"),
     *("images", "images_per_second", "batch", "source"),
 }
 OF_CHOICES = {"chosen", "chosen_as_shipped", "costs"}
@@ -210,6 +210,9 @@ def test_networks_that_train_at_once_count_an_image_each(smoke):
     results = json.loads(smoke.read_text())
     for facts in of("layouts", results):
         assert facts["images"] == facts["workers"] * facts["members"] * facts["batch"]
+    assert {
+        facts["network"] for facts in of("layouts", results) if facts["layout"] == "tutorial loop"
+    } == {*NETWORKS}
     steps = importlib.import_module("benches.bench_fleet").STEPS["smoke"]
     for facts in of("fleet", results):
         assert facts["images"] == facts["members"] * steps * facts["batch"]

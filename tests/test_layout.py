@@ -33,6 +33,7 @@ from experiments.layout import (
     layouts_file,
     rates,
     timing,
+    timing_rounds,
 )
 from experiments.layout.cache import PLACE
 from experiments.layout.rates import fleet_holds
@@ -352,7 +353,7 @@ def test_every_round_begins_together_once_the_network_is_warm(tmp_path, monkeypa
     monkeypatch.setattr(rates, "_meet", lambda _, place, workers: did.append(place))
     monkeypatch.setattr(rates, "_images_a_second", lambda *_: did.append("train"))
     recipe = architecture(FC)
-    rates._rounds(recipe, (1, 8, 8), 10, Layout(2, 1), 0.1, tmp_path)
+    rates._rounds(recipe, (1, 8, 8), 10, Layout(2, 1), 1, 0.1, tmp_path)
     assert did == ["train", "0-", "train", "1-", "train", "2-", "train"]
 
 
@@ -368,6 +369,30 @@ def test_the_processes_count_together_in_their_best_round(monkeypatch):
         assert measure(architecture(FC), Layout(2, 1)) == 8.0
 
 
+@pytest.mark.parametrize(("seeds", "asked"), [(None, 4), (1, 1)])
+def test_each_round_can_be_had_and_members_may_share_a_seed(monkeypatch, seeds, asked):
+    given = []
+
+    def rounds(recipe, shape, classes, layout, seeds, seconds, folder):
+        given.append((seeds, seconds))
+        return [1.0, 5.0, 2.0]
+
+    monkeypatch.setattr(rates, "make_executor", lambda *_: make_executor("serial"))
+    monkeypatch.setattr(rates, "_rounds", rounds)
+    with timing_rounds(2, _data_of, 0.05) as measure:
+        assert measure(architecture(FC), Layout(2, 1, 4), seeds) == [2.0, 10.0, 4.0]
+    assert given == [(asked, 0.05)] * 2
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_members_of_one_seed_see_the_same_images(monkeypatch, seeds):
+    trained = []
+    monkeypatch.setattr(rates.FleetRun, "train_on", lambda _, views: trained.append(len(views)))
+    recipe = architecture(FC)
+    rates._step(recipe, 3, seeds, rates._sample((1, 8, 8), 10, recipe.batch))()
+    assert trained == [seeds]
+
+
 @pytest.mark.parametrize(("threads", "size"), [(1, 1), (2, 1), (1, 3)])
 def test_a_layout_is_measured_with_its_threads_and_all_of_its_members(
     tmp_path, monkeypatch, threads, size
@@ -380,7 +405,7 @@ def test_a_layout_is_measured_with_its_threads_and_all_of_its_members(
 
     monkeypatch.setattr(rates, "_images_a_second", measured)
     recipe = architecture(FC)
-    rates._rounds(recipe, (1, 8, 8), 10, Layout(1, threads, size), 0.1, tmp_path)
+    rates._rounds(recipe, (1, 8, 8), 10, Layout(1, threads, size), size, 0.1, tmp_path)
     assert seen == 4 * [(size * recipe.batch, threads, 0.1)]
 
 
@@ -402,7 +427,7 @@ def test_a_step_can_be_measured_whatever_the_recipe(size, optimizer):
         validation=100,
         examples=50,
     )
-    step = rates._step(recipe, size, rates._sample((1, 8, 8), 10, recipe.batch))
+    step = rates._step(recipe, size, size, rates._sample((1, 8, 8), 10, recipe.batch))
     step()
     step()
 

@@ -2,6 +2,17 @@
 
 from experiments.layout.cache import Kept, layouts_file
 from experiments.layout.choice import Layout, Measure, carry_out, choose
-from experiments.layout.rates import timing
+from experiments.layout.rates import ROUNDS, MeasureRounds, timing, timing_rounds
 
-__all__ = ["Kept", "Layout", "Measure", "carry_out", "choose", "layouts_file", "timing"]
+__all__ = [
+    "ROUNDS",
+    "Kept",
+    "Layout",
+    "Measure",
+    "MeasureRounds",
+    "carry_out",
+    "choose",
+    "layouts_file",
+    "timing",
+    "timing_rounds",
+]

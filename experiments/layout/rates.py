@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -34,15 +34,31 @@ if TYPE_CHECKING:
     from experiments.recipe import Recipe
 
 _ROUND_SECONDS = 0.2
-_ROUNDS = 3
+ROUNDS = 3
 """What disturbs a round only makes it slower, so the fastest counts. One more warms up."""
 
 _POLL_SECONDS = 0.001
 
 
+class MeasureRounds(Protocol):
+    """Measure the images a second of a layout, of all its processes together, in each round."""
+
+    def __call__(self, recipe: Recipe, layout: Layout, seeds: int | None = None) -> list[float]:
+        """Return a rate for each round.
+
+        Parameters
+        ----------
+        recipe, layout
+            What is trained, and how the cores are shared out.
+        seeds
+            How many seeds the members of a fleet have: those of one seed see the same images. By
+            itself each has its own.
+        """
+
+
 @contextmanager
 def timing(cores: int, data_of: Callable[[Recipe], Dataset]) -> Iterator[Measure]:
-    """Yield what measures the images a second of an architecture in a layout.
+    """Yield what measures the images a second of an architecture in a layout, in its best round.
 
     Worker processes start when they are needed, and stay until the block ends.
 
@@ -59,12 +75,21 @@ def timing(cores: int, data_of: Callable[[Recipe], Dataset]) -> Iterator[Measure
     SweepError
         If a worker process is killed, when something is measured.
     """
+    with timing_rounds(cores, data_of, _ROUND_SECONDS) as rounds:
+        yield lambda recipe, layout: max(rounds(recipe, layout))
+
+
+@contextmanager
+def timing_rounds(
+    cores: int, data_of: Callable[[Recipe], Dataset], seconds: float
+) -> Iterator[MeasureRounds]:
+    """Yield what measures a layout as `timing` does, in `ROUNDS` rounds of so many seconds each."""
     with make_executor("processes", cores) as pool:
 
-        def rate(recipe: Recipe, layout: Layout) -> float:
+        def rates(recipe: Recipe, layout: Layout, seeds: int | None = None) -> list[float]:
             data = data_of(recipe)
             seen = data.image_shape, data.classes
-            job = partial(_rounds, recipe, *seen, layout, _ROUND_SECONDS)
+            job = partial(_rounds, recipe, *seen, layout, seeds or layout.fleet, seconds)
             # A worker that waits for one that has failed gives up when the folder is gone.
             with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
                 try:
@@ -75,9 +100,9 @@ def timing(cores: int, data_of: Callable[[Recipe], Dataset]) -> Iterator[Measure
                         "a worker process was killed while layouts were measured (out of memory?); "
                         "name an executor, such as --executor serial"
                     ) from error
-            return max(map(sum, zip(*shares, strict=True)))
+            return list(map(sum, zip(*shares, strict=True)))
 
-        yield rate
+        yield rates
 
 
 def fleet_holds(recipe: Recipe, data: Dataset) -> bool:
@@ -96,16 +121,17 @@ def _rounds(
     shape: tuple[int, int, int],
     classes: int,
     layout: Layout,
+    seeds: int,
     seconds: float,
     folder: Path,
 ) -> list[float]:
     """Return this process's images a second in some rounds, which all processes begin together."""
     with reproducible(layout.threads):
-        step = _step(recipe, layout.fleet, _sample(shape, classes, recipe.batch))
+        step = _step(recipe, layout.fleet, seeds, _sample(shape, classes, recipe.batch))
         images = layout.fleet * recipe.batch
         _images_a_second(step, images, seconds)
         rates = []
-        for number in range(_ROUNDS):
+        for number in range(ROUNDS):
             _meet(folder, f"{number}-", layout.workers)
             rates.append(_images_a_second(step, images, seconds))
         return rates
@@ -127,14 +153,15 @@ def _images_a_second(step: Callable[[], object], images: int, seconds: float) ->
     return steps * images / passed
 
 
-def _step(recipe: Recipe, fleet: int, data: Dataset) -> Callable[[], object]:
+def _step(recipe: Recipe, fleet: int, seeds: int, data: Dataset) -> Callable[[], object]:
     """Return what trains one batch: by the engine of single runs, or by that of fleets."""
     optimizer = Optimizer(recipe.optimizer.name, lr=1e-3)
     recipe = replace(
         recipe, optimizer=optimizer, steps=None, examples=None, validation=0, patience=None
     )
     if fleet > 1:
-        run = FleetRun([Member(recipe, seed) for seed in range(fleet)], data, "cpu")
+        members = [Member(recipe, index % seeds) for index in range(fleet)]
+        run = FleetRun(members, data, "cpu")
         return partial(run.train_on, run.draw())
     inputs = inputs_of(recipe, data.train_images)
     network = initialised(recipe, 0, inputs, data)
