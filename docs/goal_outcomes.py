@@ -73,14 +73,13 @@ class Outcome:
 
 
 def _said(value: float, digits: int, aim: float, *, reached: bool) -> str:
-    """Return a figure as text; one that misses its goal is not rounded to it, but to its own side.
+    """Return a figure as text; one that misses its goal has digits enough not to read as the goal.
 
     Value and aim are in the unit that is shown.
     """
-    text = f"{value:.{digits}f}"
-    if reached or text != f"{aim:.{digits}f}":
-        return text
-    return f"{value + math.copysign(10.0**-digits, value - aim):.{digits}f}"
+    while not reached and f"{value:.{digits}f}" == f"{aim:.{digits}f}":
+        digits += 1
+    return f"{value:.{digits}f}"
 
 
 def _times(ratio: float, aim: float) -> tuple[str, bool]:
@@ -103,14 +102,46 @@ def training(network: str, aim: float, sources: Sources) -> Outcome | None:
     distance = _share_of_product(needed, ceiling, "bfloat16")
     if ceiling is None or needed < ceiling:
         distance += _where(sources, network, LAST_RUNGS["bfloat16"])
+    limit = ratio_at_most(sources.results, network, ratio)
+    if limit is not None:
+        distance += (
+            f" Were all free but convolutions and products, it would be {limit:.1f}×"
+            f"{': the goal lies beyond' * (limit < aim)}."
+        )
     return Outcome(*_times(ratio, aim), distance)
 
 
+def ratio_at_most(results: Results, network: str, ratio: float) -> float | None:
+    """Return what the last rung's ratio would be if its step were convolutions and products only.
+
+    They would take as long as they do, by their shares under the profiler.
+    """
+    steps = bench_results.of(results, "step", ("network", "way", "shares"))
+    found = chosen(steps, network=network, way=LAST_RUNGS["bfloat16"], device="cpu")
+    if not found:
+        return None
+    shares = found[0]["extra_info"]["shares"]
+    return ratio / (shares["convolutions"] + shares["matrix products"])
+
+
 def layout(network: str, aim: float, sources: Sources) -> Outcome | None:
-    """Hold several runs in the layout that is fastest for them against the tutorial's loop."""
-    layouts = bench_results.of(sources.results, "layouts", ("network", "layout", "images"))
-    layouts = chosen(layouts, network=network, device="cpu")
-    return _beside_the_tutorial(layouts, "layout", network, aim, sources)
+    """Hold runs in the fastest layout that the engine chooses among against the tutorial's loop."""
+    # in a fleet that it measures, each member has a seed of its own
+    layouts = [
+        bench
+        for bench in _layouts(network, sources)
+        if bench["extra_info"].get("seeds") == bench["extra_info"].get("members")
+        or "seeds" not in bench["extra_info"]
+    ]
+    found = _beside_the_tutorial(layouts, network, aim, sources)
+    if found is None:
+        return None
+    distance = found.distance
+    if not chosen(layouts, precision="bfloat16"):
+        distance += " The stored run has no layout in bfloat16."
+    if not chosen(_of_layouts(sources), network=network, layout=TUTORIAL):
+        distance += " Its layouts took no turns with the loop."
+    return replace(found, distance=distance.strip())
 
 
 def fleet(network: str, aim: float, sources: Sources) -> Outcome | None:
@@ -118,28 +149,52 @@ def fleet(network: str, aim: float, sources: Sources) -> Outcome | None:
     crews = bench_results.of(sources.results, "fleet", ("network", "crew", "images"))
     crews = [bench for bench in crews if bench["extra_info"]["crew"] != "alone"]
     crews = chosen(crews, network=network, device="cpu")
-    found = _beside_the_tutorial(crews, "crew", network, aim, sources)
+    crews += [b for b in _layouts(network, sources) if b["extra_info"].get("members", 1) > 1]
+    found = _beside_the_tutorial(crews, network, aim, sources)
     if found is None:
         return None
     return replace(found, distance=found.distance + _where(sources, network, FLEET))
 
 
+def _of_layouts(sources: Sources) -> list[Bench]:
+    layouts = bench_results.of(sources.results, "layouts", ("network", "layout", "images"))
+    return chosen(layouts, device="cpu")
+
+
+def _layouts(network: str, sources: Sources) -> list[Bench]:
+    layouts = chosen(_of_layouts(sources), network=network)
+    return [bench for bench in layouts if bench["extra_info"]["layout"] != TUTORIAL]
+
+
 def _beside_the_tutorial(
-    benches: Sequence[Bench], fact: str, network: str, aim: float, sources: Sources
+    benches: Sequence[Bench], network: str, aim: float, sources: Sources
 ) -> Outcome | None:
-    """Hold the fastest of some benches in float32 against the tutorial's loop, by their medians."""
+    """Hold the fastest of some benches, beside the tutorial's loop, against a goal.
+
+    The loop is the one that took turns with a bench, or that of the ladder, by the medians.
+    """
     ladder = bench_results.of(sources.results, "training", ("network", "rung", "gflops"))
-    base = chosen(ladder, network=network, rung=TUTORIAL, device="cpu")
-    if not base or not benches:
+    apart = chosen(ladder, network=network, rung=TUTORIAL, device="cpu")
+    in_turns = chosen(_of_layouts(sources), network=network, layout=TUTORIAL)
+
+    def beside(bench: Bench) -> tuple[float, Bench] | None:
+        if in_turns and bench["group"] == in_turns[0]["group"]:
+            return gain(bench, in_turns[0]), in_turns[0]
+        return (speed(bench) / speed(apart[0]), apart[0]) if apart else None
+
+    held = [(*found, bench) for bench in benches if (found := beside(bench))]
+    if not held:
         return None
-    fastest = max(benches, key=speed)
-    ratio = speed(fastest) / speed(base[0])
-    needed = aim * base[0]["extra_info"]["gflops"]
-    ceiling = bench_results.fastest_product(sources.results, "cpu", "float32")
-    name = fastest["extra_info"][fact]
-    distance = _share_of_product(needed, ceiling, "float32")
+    ratio, base, fastest = max(held, key=lambda each: each[0])
+    facts = fastest["extra_info"]
+    precision = facts.get("precision", "float32")  # of fleets, and of layouts in older runs
+    ceiling = bench_results.fastest_product(sources.results, "cpu", precision)
     measured, reached = _times(ratio, aim)
-    return Outcome(f"{measured} ({name})", reached, distance)
+    return Outcome(
+        f"{measured} ({facts.get('layout') or facts['crew']})",
+        reached,
+        _share_of_product(aim * base["extra_info"]["gflops"], ceiling, precision),
+    )
 
 
 def _share_of_product(needed: float, ceiling: float | None, precision: str) -> str:
@@ -193,11 +248,13 @@ def _at_most(
     cells: Mapping[tuple[int, int], float], aim: float, statistic: Callable[..., float]
 ) -> Outcome:
     found = statistic(cells.values())
-    worst = max(cells, key=cells.__getitem__)
-    where = f"Worst with {worst[0]:,} samples and {worst[1]:,} taps: {cells[worst]:.2f}."
     sizes = f"{len(cells)} size{'s' * (len(cells) > 1)}"
+    worst = max(cells, key=cells.__getitem__)
+    where = f"Worst with {worst[0]:,} samples and {worst[1]:,} taps."
+    if statistic is not max:
+        where = f"At most {aim:g} at {sum(ratio <= aim for ratio in cells.values())} of {sizes}."
     reached = found <= aim
-    return Outcome(f"{_said(found, 2, aim, reached=reached)} over {sizes}", reached, where)
+    return Outcome(f"{_said(found, 3, aim, reached=reached)} over {sizes}", reached, where)
 
 
 def blocked(samples: int, taps: int, aim: float, sources: Sources) -> Outcome | None:

@@ -234,7 +234,7 @@ def test_the_page_shows_what_is_stored(build_page, store):
     assert "resident bytes 2.00×" in page
     assert "“+ fused optimiser”, of a float32 matrix product’s 200 GFLOP/s 100%" in page
     assert "“+ bfloat16” was not measured" in page
-    assert "c: 1.50 in the median, 1.50 at worst" in page
+    assert "c: 1.500 in the median, 1.500 at worst" in page
     assert "c 1.02 (0.98 to 1.06)" in page
     assert page.count("Measured on a processor, 2 threads; Python 3.11") == 3
 

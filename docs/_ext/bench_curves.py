@@ -166,8 +166,8 @@ def _choices(env: BuildEnvironment, results: Results, question: str) -> list[nod
     if not ratios:
         return []
     found = "; ".join(
-        f"{method}: {statistics.median(cells.values()):.2f} in the median, "
-        f"{max(cells.values()):.2f} at worst"
+        f"{method}: {statistics.median(cells.values()):.3f} in the median, "
+        f"{max(cells.values()):.3f} at worst"
         for method, cells in ratios.items()
     )
     return [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import bench_results
 from bench_results import gain, speed
 from docutils import nodes
-from goal_outcomes import TUTORIAL, Sources
+from goal_outcomes import LAST_RUNGS, TUTORIAL, Sources, ratio_at_most
 from speed_goals import GOALS, LADDER, NETWORKS
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
@@ -19,7 +19,9 @@ from _ext.race import operations, runs_of
 from _ext.tables import Cell, table
 
 if TYPE_CHECKING:
-    from bench_results import Results
+    from collections.abc import Mapping
+
+    from bench_results import Bench, Results
     from speed_goals import Goal
     from sphinx.application import Sphinx
     from sphinx.util.typing import ExtensionMetadata
@@ -84,7 +86,18 @@ def ladder_rows(results: Results) -> list[list[Cell]]:
             aims = [f"{aim:.2f}×" for aim in theirs]
         cells = [f"{our} ({aim})" for our, aim in zip(ours, aims, strict=True)]
         rows.append([f"{rung} (images/s)" if rung == TUTORIAL else rung, *cells])
+    limits = [_limit(results, network, by) for network in NETWORKS]
+    if any(limits):
+        said = ["–" if limit is None else f"{limit:.1f}×" for limit in limits]
+        rows.append(["the last, were all free but convolutions and products", *said])
     return rows
+
+
+def _limit(results: Results, network: str, by: Mapping[tuple[str, str], Bench]) -> float | None:
+    last, base = (by.get((network, rung)) for rung in (LAST_RUNGS["bfloat16"], TUTORIAL))
+    if last is None or base is None:
+        return None
+    return ratio_at_most(results, network, gain(last, base))
 
 
 def _stored(path: Path) -> Results:
