@@ -1,9 +1,9 @@
 """Convolution of small maps in bfloat16, whose weight gradient sees images side by side.
 
-A processor's bfloat16 kernel for the gradient of the weights runs along the rows of a map, and is
-at half of its speed where a row has four or eight pixels. The gradient is a sum over images, so it
-does not care which image a pixel belongs to: laid side by side, with columns of zeros between them
-so that none sees its neighbour, many small images are a few wide ones.
+A processor's bfloat16 kernel for the gradient of the weights runs along the rows of a map, which
+may have as few as four or eight pixels. The gradient is a sum over images, so it does not care
+which image a pixel belongs to: laid side by side, with columns of zeros between them so that none
+sees its neighbour, many small images are a few wide ones.
 """
 
 from __future__ import annotations
