@@ -3,6 +3,11 @@
 The rounds of one run share its moment: what else the machine did, how warm it was. A test on the
 rounds alone would call that a change. So it is asked whether a bench changed by more than a margin,
 by holding the old times against the new ones divided by it.
+
+Two runs have two moments, and no test on their rounds tells a slower machine from a slower program.
+Third-party peers of one version can: nothing here changes them. They are the controls. What became
+of them is said, and a bench of ours with such peers in its group, which took turns with it, is
+judged by its times over how many times as long as before they took in the same round.
 """
 
 from __future__ import annotations
@@ -12,8 +17,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from benches import rank_test
-from benches.rounds import kept
+from benches import controls, rank_test
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,9 +31,15 @@ Verdict = Literal["slower", "faster", "no change seen", "cannot tell"]
 SIGNIFICANCE = 0.05
 """Probability of calling any bench slower or faster where none changed by more than the margin."""
 
+TOO_FEW, OTHER_WORK = "too few rounds", "another amount of work"
+"""Why nothing can be told of a bench."""
+
 _VERSIONS = ("python", "torch", "numpy", "scipy")
-_WORK = ("bytes", "images")
-"""How much was done; times for different amounts are not comparable."""
+_BUSY = 0.5
+"""Load average before a run that is worth a word: half a core's work."""
+
+_OF_A_MOMENT = ("python_version", "load")
+"""What is known of a machine that may differ from run to run."""
 
 
 class BadResultsError(ValueError):
@@ -50,6 +60,12 @@ class Change:
         ``cannot tell`` where there were too few rounds, or another amount of work was done.
     p
         Adjusted for the number of benches; None where nothing can be told.
+    reason
+        Why nothing can be told, if so.
+    control
+        Whether it is a third-party peer of the same version in both runs.
+    peers
+        How many times as long as before the controls beside it took, if it was judged beside some.
     """
 
     name: str
@@ -57,6 +73,9 @@ class Change:
     new: float
     verdict: Verdict
     p: float | None
+    reason: str = ""
+    control: bool = False
+    peers: float | None = None
 
     @property
     def ratio(self) -> float:
@@ -72,6 +91,16 @@ class Comparison:
     only_old: tuple[str, ...]
     only_new: tuple[str, ...]
     notes: tuple[str, ...]
+
+    @property
+    def own(self) -> list[Change]:
+        """The changes of what is no control."""
+        return [change for change in self.changes if not change.control]
+
+    @property
+    def controls(self) -> list[Change]:
+        """The changes of third-party peers whose version is the same."""
+        return [change for change in self.changes if change.control]
 
     @property
     def ratio(self) -> float:
@@ -149,9 +178,10 @@ def compare(old: Results, new: Results, margin: float) -> Comparison:
 
 
 def _check_machine(old: Results, new: Results) -> None:
-    for fact, one in old["machine_info"].items():
-        other = new["machine_info"].get(fact)
-        if one != other and fact != "python_version":
+    both = old["machine_info"].keys() & new["machine_info"].keys()
+    for fact in sorted(both - {*_OF_A_MOMENT}):
+        one, other = (results["machine_info"][fact] for results in (old, new))
+        if one != other:
             raise BadResultsError(
                 f"two machines cannot be compared ({fact}: {one} and {other}): "
                 "run both sources on one"
@@ -160,29 +190,40 @@ def _check_machine(old: Results, new: Results) -> None:
 
 def _changes(pairs: list[tuple[Results, Results]], margin: float) -> Iterator[Change]:
     tellable = rank_test.tellable([_smallest_p_value(*pair) for pair in pairs], SIGNIFICANCE)
+    slowdowns = [controls.slowdowns(pair, pairs) for pair in pairs]
     sides = {
-        old["fullname"]: _p_values(_times(old), _times(new), margin)
-        for (old, new), tell in zip(pairs, tellable, strict=True)
+        pair[0]["fullname"]: _p_values(*controls.judged(pair, slowed), margin)
+        for pair, slowed, tell in zip(pairs, slowdowns, tellable, strict=True)
         if tell
     }
     adjusted = rank_test.holm([_two_sided(*side) for side in sides.values()])
     told = dict(zip(sides, adjusted, strict=True))
-    for old, new in pairs:
+    for (old, new), slowed in zip(pairs, slowdowns, strict=True):
         p = told.get(old["fullname"])
         verdict: Verdict = "no change seen"
+        reason = ""
         if p is None:
-            verdict = "cannot tell"
+            verdict, reason = "cannot tell", TOO_FEW if controls.same_work(old, new) else OTHER_WORK
         elif p <= SIGNIFICANCE:
             slower, faster = sides[old["fullname"]]
             verdict = "slower" if slower < faster else "faster"
-        yield Change(old["fullname"], old["stats"]["median"], new["stats"]["median"], verdict, p)
+        yield Change(
+            old["fullname"],
+            old["stats"]["median"],
+            new["stats"]["median"],
+            verdict,
+            p,
+            reason,
+            control=controls.is_control(old, new),
+            peers=statistics.median(slowed[1]) if slowed else None,
+        )
 
 
 def _smallest_p_value(old: Results, new: Results) -> float:
     """Return the least p-value that the numbers of rounds allow; 1 where the work is another."""
-    if any(old["extra_info"].get(fact) != new["extra_info"].get(fact) for fact in _WORK):
+    if not controls.same_work(old, new):
         return 1.0
-    one_sided = rank_test.smallest_p_value(len(_times(old)), len(_times(new)))
+    one_sided = rank_test.smallest_p_value(len(controls.times_of(old)), len(controls.times_of(new)))
     return _two_sided(one_sided, 1.0)
 
 
@@ -199,16 +240,18 @@ def _two_sided(slower: float, faster: float) -> float:
     return min(1.0, 2 * min(slower, faster))
 
 
-def _times(bench: Results) -> list[float]:
-    return kept(bench["stats"]["data"])
-
-
 def _notes(old: Results, new: Results, pairs: list[tuple[Results, Results]]) -> Iterator[str]:
     for fact in _VERSIONS:
         found = {(a["extra_info"].get(fact), b["extra_info"].get(fact)) for a, b in pairs}
         for one, other in sorted(found, key=str):
             if one != other:
                 yield f"{fact} {one} became {other}"
-    for when, results in (("old", old), ("new", new)):
+    for when, results, other in (("old", old, new), ("new", new, old)):
+        unsaid = other["machine_info"].keys() - results["machine_info"].keys()
+        for fact in sorted(unsaid - {*_OF_A_MOMENT}):
+            yield f"the {when} run does not say what the machine’s {fact} was"
+        if results["machine_info"].get("load", 0.0) > _BUSY:
+            load = results["machine_info"]["load"]
+            yield f"the machine had other work when the {when} run began: a load of {load:.1f}"
         if results.get("commit_info", {}).get("dirty"):
             yield f"the {when} run measured a source with changes that were not committed"

@@ -7,6 +7,7 @@ written as JSON to ``.benchmarks/``, or to where ``--benchmark-json`` says.
 from __future__ import annotations
 
 import math
+import os
 import platform
 import time
 import warnings
@@ -27,7 +28,7 @@ from benches.probe import Probe
 from benches.probe import probe as _probe
 from benches.rounds import kept
 from benches.turns import finished
-from theory.processor import multiplies_bfloat16, processor
+from theory.processor import model, multiplies_bfloat16, processor
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -109,10 +110,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @dataclass
 class _Run:
-    """What is known of this run: when it started (s), and which benches are left to be tried."""
+    """What is known of this run: when it started (s), the load then, and how many are left."""
 
     session: pytest.Session
     started: float
+    load: float | None = None
     left: int = 0
     partial: bool = False
 
@@ -127,7 +129,7 @@ _RUN = pytest.StashKey[_Run]()
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Let a run without a single measurement end in peace: each bench has said why."""
-    session.config.stash[_RUN] = _Run(session, time.monotonic())
+    session.config.stash[_RUN] = _Run(session, time.monotonic(), _load())
     warnings.filterwarnings("ignore", "Not saving anything, no benchmarks have been run")
 
 
@@ -170,12 +172,17 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
     return f"full grid: {len(benches)} benches, about {minutes} minutes on two cores"
 
 
-def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
+def pytest_benchmark_update_machine_info(
+    config: pytest.Config, machine_info: dict[str, Any]
+) -> None:
     """Keep what a time depends on; leave out names, builds and the processor's list of flags."""
     kept = {key: machine_info[key] for key in ("machine", "python_version", "system")}
     kept["processor"] = processor()
+    kept["model"] = model()
     kept["cpus"] = machine_info["cpu"].get("count")
     kept["bfloat16"] = multiplies_bfloat16()
+    if (load := config.stash[_RUN].load) is not None:
+        kept["load"] = load
     machine_info.clear()
     machine_info.update(kept)
 
@@ -266,6 +273,14 @@ def measure(benchmark: BenchmarkFixture) -> Measure:
                 benchmark.extra_info["images_per_second"] = facts["images"] / seconds
 
     return run
+
+
+def _load() -> float | None:
+    """Return how many programs wanted a core in the last minute; None where no system tells."""
+    try:
+        return round(os.getloadavg()[0], 2)
+    except (AttributeError, OSError):
+        return None
 
 
 def _version(library: str) -> str:

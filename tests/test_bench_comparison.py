@@ -26,6 +26,7 @@ def bench(name, times, **facts):
     known = {"threads": 2, "python": "3.11", "torch": "2.9", "numpy": "2.0", "scipy": "1.17"}
     return {
         "name": name,
+        "group": "x",
         "fullname": f"benches/bench_x.py::{name}",
         "extra_info": {**known, "bytes": 8, **facts},
         "stats": {"median": float(np.median(times)), "data": list(times)},
@@ -182,6 +183,64 @@ def test_runs_that_are_not_comparable_are_refused(new, message):
         comparison.compare(results(bench("a", [1.0])), new, MARGIN)
 
 
+def test_two_models_of_one_name_are_two_machines_and_an_unknown_one_is_said():
+    old, new = (results(bench("a", [1.0]), model=model) for model in ("23-49-0", "26-2-1"))
+    with pytest.raises(comparison.BadResultsError, match="model: 23-49-0 and 26-2-1"):
+        comparison.compare(old, new, MARGIN)
+    found = comparison.compare(results(bench("a", [1.0])), new, MARGIN)
+    assert found.notes == ("the old run does not say what the machine’s model was",)
+
+
+def test_a_machine_that_was_busy_is_compared_and_named():
+    old, new = (results(bench("a", noisy(0)), load=load) for load in (0.1, 1.7))
+    found = comparison.compare(old, new, MARGIN)
+    assert found.notes == ("the machine had other work when the new run began: a load of 1.7",)
+
+
+# Controls
+
+
+def field(slowdown=1.0, ours=1.0, version="1.17", seed=0):
+    """Make up a run of one group: a method of ours and two peers that took turns with it.
+
+    Every round has a moment of its own, up to twice as slow as another.
+    """
+    rng = np.random.default_rng(seed)
+    moment = slowdown * rng.uniform(1, 2, size=12)
+    peer = {"library": "SciPy", "library_version": version}
+    return results(
+        bench("ours", moment * ours * rng.uniform(1, 1.02, size=12), library="theory"),
+        bench("a", 3 * moment * rng.uniform(1, 1.02, size=12), **peer),
+        bench("b", 7 * moment * rng.uniform(1, 1.02, size=12), **peer),
+    )
+
+
+def test_a_machine_twice_as_slow_changes_the_peers_and_not_what_is_beside_them():
+    found = comparison.compare(field(), field(3.0, seed=1), MARGIN)
+    assert [change.verdict for change in found.controls] == ["slower", "slower"]
+    (own,) = found.own
+    assert own.verdict == "no change seen"
+    assert own.ratio > 2
+    assert own.peers == pytest.approx(own.ratio, rel=0.05)
+
+
+def test_what_got_slower_beside_its_peers_is_found_on_a_faster_machine():
+    found = comparison.compare(field(), field(0.5, ours=1.5, seed=1), MARGIN)
+    assert [change.verdict for change in found.own] == ["slower"]
+    assert found.own[0].ratio < 1
+
+
+def test_peers_of_another_version_or_group_are_no_controls():
+    found = comparison.compare(field(), field(3.0, version="1.18", seed=1), MARGIN)
+    assert not found.controls
+    assert {change.peers for change in found.own} == {None}
+    old, new = field(), field(3.0, seed=1)
+    for run in (old, new):
+        run["benchmarks"][0]["group"] = "alone"
+    found = comparison.compare(old, new, MARGIN)
+    assert (len(found.controls), found.own[0].peers, found.own[0].verdict) == (2, None, "slower")
+
+
 # Command line
 
 
@@ -238,6 +297,26 @@ def test_command_succeeds_where_nothing_got_slower(command, write):
     code, out, _ = command(old, new, "--margin", 1)
     assert code == 0
     assert "more than 100%" in out
+
+
+def test_command_says_that_the_machine_differed_and_does_not_fail_for_its_peers(command, write):
+    code, out, _ = command(write("old.json", field()), write("new.json", field(3.0, seed=1)))
+    assert code == 0
+    said = " ".join(out.split())
+    assert "1 benches: 0 slower" in said
+    assert "2 third-party peers of unchanged versions: 2 slower, 0 faster; 1 of the" in said
+    assert "warning: nothing here changed those peers, so the machine differed" in said
+
+
+def test_command_names_what_it_cannot_tell_with_its_ratio(command, write):
+    old = results(bench("few", [1.0] * 3), bench("same", [1.0] * 3), bench("b", noisy(0), images=1))
+    new = results(bench("few", [9.0] * 3), bench("same", [1.0] * 3), bench("b", noisy(0), images=2))
+    code, out, _ = command(write("old.json", old), write("new.json", new))
+    assert code == 0
+    rows = {line.split()[0]: " ".join(line.split()) for line in out.splitlines() if line.strip()}
+    assert rows["few"].startswith("few 1 9 9.00 – – cannot tell: too few rounds")
+    assert "– – – cannot tell: another" in rows["b"]
+    assert "same" not in rows
 
 
 def test_command_runs_as_a_module(write):

@@ -285,8 +285,10 @@ def test_results_hold_single_times_and_no_names_of_a_machine(smoke):
         "python_version",
         "system",
         "processor",
+        "model",
         "cpus",
         "bfloat16",
+        "load",
     }
     assert set(results["commit_info"]) == {"id", "dirty"}
     assert os.uname().nodename not in {*results["machine_info"].values()}
