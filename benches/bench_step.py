@@ -1,9 +1,9 @@
 """A step: where does its time go.
 
-The last rungs of the training ladder, and a fleet, under PyTorch's profiler: which share of a step
-do convolutions take, matrix products, pooling, the optimiser, and what no operator takes. The
-profiler itself takes time: how many times as long a step takes under it as without stands beside
-the shares.
+The last rungs of the training ladder, a fleet, and the race to an accuracy, under PyTorch's
+profiler: which share of a step do convolutions take, matrix products, pooling, the optimiser, and
+what no operator takes. The profiler itself takes time: how many times as long a step takes under it
+as without stands beside the shares.
 
 What this does not tell: what a kernel waits for, arithmetic or memory; nor, on a GPU, what a fleet
 spends its time on, for no operator launches the kernels of a captured graph.
@@ -13,23 +13,28 @@ from __future__ import annotations
 
 import math
 import statistics
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benches.kernels import profiled
+from benches.kernels import Profiler, profiled
 from benches.ladder import LADDER, epoch_of
+from benches.pace import FEWEST_ROUNDS
 from benches.probe import probe
-from benches.turns import Replay, take_turns
+from benches.race import FULL_SIZE, HALF_SIZE, flops_of_step, race_images
+from benches.turns import Replay, finished, take_turns
 from benches.workload import (
+    BATCHES,
     NETWORKS,
     flops_per_image,
     members_of_rates,
     training_bytes,
     training_images,
 )
+from experiments import speed
 from experiments.datasets import Dataset
 from experiments.device import reproducible
 from experiments.fleet.step import WARM_UP_STEPS
@@ -51,8 +56,14 @@ CASES = [
 ]
 """The fleet is of the network whose step is mostly overhead."""
 
-STEPS = {"smoke": 1, "default": 2, "full": 8}
-ROUNDS = {"smoke": 1, "default": 5, "full": 20}
+LENGTH = {"default": 0.5, "full": 4}
+"""Rounds take so many times `BATCHES` steps; in a smoke run, one."""
+
+ROUNDS = {"smoke": 1, "default": FEWEST_ROUNDS, "full": 20}
+
+RACE = {"full-size images": FULL_SIZE, "half-size images": HALF_SIZE}
+RACE_STEPS = {"smoke": 1, "default": 1, "full": 8}
+"""The race's steps, after a first one that follows the making of its stem."""
 
 CLOCK = Replay()
 
@@ -79,21 +90,51 @@ def test_step(
         pytest.skip("no operator launches the kernels of a captured graph")
     found = _profile(network, way, device, scale)
     images = _images(network, way, scale)
+    _report(
+        measure,
+        found,
+        device,
+        network=network,
+        way=way,
+        images=images,
+        batch=NETWORKS[network].batch,
+        flops=flops_per_image(network) * images,
+        bytes=images * training_bytes(NETWORKS[network]),
+    )
+
+
+@pytest.mark.benchmark(timer=CLOCK)
+@pytest.mark.parametrize("way", RACE)
+@pytest.mark.parametrize("device", ["cpu", "cuda"], indirect=True)
+def test_race_step(way: str, device: str, scale: str, measure: Measure) -> None:
+    settings, steps = RACE[way], RACE_STEPS[scale]
+    found = _race_profile(settings, device, steps, ROUNDS[scale])
+    images = steps * settings.batch
+    _report(
+        measure,
+        found,
+        device,
+        network="race",
+        way=way,
+        images=images,
+        batch=settings.batch,
+        flops=steps * flops_of_step(settings),
+        bytes=sum(each.nbytes for each in race_images(images, "cpu")),
+    )
+
+
+def _report(measure: Measure, found: Profile, device: str, *, network: str, **facts: Any) -> None:
     measure(
         CLOCK.replayed(found.seconds),
         group=f"step, {network}, {device}",
         rounds=len(found.seconds),
         device=device,
-        flops=flops_per_image(network) * images,
         peak_memory_bytes=found.peak_memory_bytes,
-        bytes=images * training_bytes(NETWORKS[network]),
         network=network,
-        way=way,
-        images=images,
-        batch=NETWORKS[network].batch,
         shares=_middle(found),
         slowdown=statistics.median(found.seconds) / statistics.median(found.plain_seconds),
         source="random bytes",
+        **facts,
     )
 
 
@@ -104,13 +145,56 @@ def _profile(network: str, way: str, device: str, scale: str) -> Profile:
     with reproducible(None):
         warm = probe(call, device)
         if device == "cuda":
-            for _ in range(math.ceil(WARM_UP_STEPS / STEPS[scale])):
+            for _ in range(math.ceil(WARM_UP_STEPS / _steps(network, scale))):
                 call()
         calls = {"plain": call, "profiled": lambda: rounds.append(profiled(call, device))}
         rounds: list[tuple[float, dict[str, float]]] = []
         plain = take_turns(calls, rounds=ROUNDS[scale], device=device)["plain"]
     seconds, found = zip(*rounds, strict=True)
     return Profile(list(seconds), plain, list(found), warm.peak_memory_bytes)
+
+
+def _race_profile(settings: speed.Settings, device: str, steps: int, rounds: int) -> Profile:
+    """Take some steps of the race in each round, and some under the profiler, in turns."""
+    plain: list[float] = []
+    profiles: list[tuple[float, dict[str, float]]] = []
+
+    def turn(under: Callable[[], Profiler | _Stopwatch], keep: Callable[[Any], None]) -> None:
+        clock = under()
+
+        def on_step(step: int, last: int) -> None:
+            if step == 1:
+                clock.start()
+            if step == last:
+                keep(clock.stop())
+
+        images = race_images((steps + 1) * settings.batch, device)
+        speed.train(replace(settings, epochs=1), images, 10, "bench", on_step)
+
+    calls = {
+        "plain": partial(turn, partial(_Stopwatch, device), plain.append),
+        "profiled": partial(turn, partial(Profiler, device), profiles.append),
+    }
+    with reproducible(None):
+        warm = probe(calls["plain"], device)
+        plain.clear()
+        take_turns(calls, rounds=rounds, device=device)
+    seconds, shares = zip(*profiles, strict=True)
+    return Profile(list(seconds), plain, list(shares), warm.peak_memory_bytes)
+
+
+class _Stopwatch:
+    """Seconds from a start to a stop, as those of `Profiler`."""
+
+    def __init__(self, device: str) -> None:
+        self._now = finished(time.perf_counter, device)
+        self._started = 0.0
+
+    def start(self) -> None:
+        self._started = self._now()
+
+    def stop(self) -> float:
+        return self._now() - self._started
 
 
 def _middle(found: Profile) -> dict[str, float]:
@@ -121,7 +205,12 @@ def _middle(found: Profile) -> dict[str, float]:
 
 def _images(network: str, way: str, scale: str) -> int:
     """Return how many images a round trains on, each counted for every network that sees it."""
-    return (MEMBERS if way == FLEET else 1) * STEPS[scale] * NETWORKS[network].batch
+    members = MEMBERS if way == FLEET else 1
+    return members * _steps(network, scale) * NETWORKS[network].batch
+
+
+def _steps(network: str, scale: str) -> int:
+    return 1 if scale == "smoke" else int(LENGTH[scale] * BATCHES[network])
 
 
 def _solo(network: str, way: str, device: str, scale: str) -> Callable[[], Any]:
@@ -132,7 +221,8 @@ def _solo(network: str, way: str, device: str, scale: str) -> Callable[[], Any]:
 
 def _fleet(network: str, device: str, scale: str) -> Callable[[], Any]:
     recipe = NETWORKS[network]
-    images, labels, source = training_images(recipe, STEPS[scale] * recipe.batch, real=False)
+    count = _steps(network, scale) * recipe.batch
+    images, labels, source = training_images(recipe, count, real=False)
     data = Dataset(source, images, labels, images[:1], labels[:1], 10, "")
     crew = FleetRun(members_of_rates(recipe, MEMBERS), data, device)
     return partial(crew.train_on, crew.draw().to(device))

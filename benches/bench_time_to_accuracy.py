@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from benches.ladder import LADDER, epoch_of
 from benches.probe import probe
+from benches.race import FULL_SIZE, HALF_SIZE, counted, flops_of_step, race_images
 from benches.turns import Replay, Timed, finished, take_turns
 from experiments import catalog, speed
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from benches.conftest import Measure
 
 RACE = {
-    "race": replace(speed.WHOLE, small=0.0),
-    "race, half size": replace(speed.WHOLE, small=1.0),
+    "race": FULL_SIZE,
+    "race, half size": HALF_SIZE,
     "race, SGD for Muon": replace(speed.recipe("without-muon"), small=0.0),
 }
 ENGINE = replace(catalog.study("assignment-3").recipe("task-2", "sgd"), batch=speed.WHOLE.batch)
@@ -45,7 +45,7 @@ NAMES = (*RACE, ENGINE_NAME)
 CHECKED = 20
 """Times that a batch is seen before it must have been learned."""
 
-STEPS = {"smoke": 2, "default": 6, "full": 40}
+STEPS = {"smoke": 2, "default": 3, "full": 40}
 ROUNDS = {"smoke": 1, "default": 3, "full": 5}
 """Each round times so many steps of each recipe."""
 
@@ -77,7 +77,7 @@ def test_time_to_accuracy(name: str, device: str, scale: str, measure: Measure) 
 @cache
 def _timed(device: str, scale: str) -> dict[str, Timed]:
     """Return the seconds of every step that was timed; recipes take turns, a few steps each."""
-    images, labels = _images((STEPS[scale] + 1) * speed.WHOLE.batch, device)
+    images, labels = race_images((STEPS[scale] + 1) * speed.WHOLE.batch, device)
     seconds: dict[str, list[float]] = {name: [] for name in NAMES}
     engine = _engine(images[: speed.WHOLE.batch], labels[: speed.WHOLE.batch], device)
 
@@ -128,7 +128,7 @@ def _engine(
 @cache
 def _learns(name: str, device: str) -> bool:
     """Whether a recipe of the race, or the engine, fits images that it sees again and again."""
-    images, labels = _images(64, device)
+    images, labels = race_images(64, device)
     if name == ENGINE_NAME:
         epoch = _engine(images, labels, device)
         return epoch() > min(epoch() for _ in range(CHECKED))
@@ -140,30 +140,7 @@ def _learns(name: str, device: str) -> bool:
 
 
 @cache
-def _images(n: int, device: str) -> tuple[UInt8[Tensor, "n c h w"], Int64[Tensor, " n"]]:
-    rng = torch.Generator().manual_seed(0)
-    pixels = torch.randint(256, (n, 32, 32, 3), dtype=torch.uint8, generator=rng)
-    labels = torch.randint(10, (n,), generator=rng)
-    return pixels.to(device).permute(0, 3, 1, 2), labels.to(device)
-
-
-@cache
 def _flops(name: str) -> int:
-    """Floating-point operations of a step, forward and backward, of convolutions and products."""
-    if name == ENGINE_NAME:
-        return _counted(_engine(*_images(speed.WHOLE.batch, "cpu"), "cpu"))
-    one, two = (_counted(partial(_steps_on_cpu, name, epochs)) for epochs in (1, 2))
-    return two - one  # without what comes before the first step
-
-
-def _steps_on_cpu(name: str, epochs: int) -> None:
-    images, labels = _images(speed.WHOLE.batch, "cpu")
-    # in float32, where no zeros are laid between images
-    settings = replace(RACE[name], epochs=epochs, precision="float32")
-    speed.train(settings, (images, labels), 10, "bench")
-
-
-def _counted(call: Callable[[], object]) -> int:
-    with FlopCounterMode(display=False) as counter:
-        call()
-    return counter.get_total_flops()
+    if name != ENGINE_NAME:
+        return flops_of_step(RACE[name])
+    return counted(_engine(*race_images(speed.WHOLE.batch, "cpu"), "cpu"))

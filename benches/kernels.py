@@ -70,16 +70,39 @@ def profiled(call: Callable[[], Any], device: str) -> tuple[float, dict[str, flo
     On the CPU an operator's time is that in which the calling thread waits for all threads; on a
     GPU it is that of its kernels.
     """
-    activities = [ProfilerActivity.CPU]
-    if device == "cuda":
-        activities.append(ProfilerActivity.CUDA)
-    with profile(activities=activities) as profiler:
-        started = time.perf_counter()
-        call()
+    profiler = Profiler(device)
+    profiler.start()
+    call()
+    return profiler.stop()
+
+
+class Profiler:
+    """What `profiled` uses, for work that is no call by itself."""
+
+    def __init__(self, device: str) -> None:
+        activities = [ProfilerActivity.CPU]
         if device == "cuda":
+            activities.append(ProfilerActivity.CUDA)
+        self._device = device
+        self._profile = profile(activities=activities)
+        self._started = 0.0
+
+    def start(self) -> None:
+        """Begin; what the device does is waited for."""
+        self._wait()
+        self._profile.start()
+        self._started = time.perf_counter()
+
+    def stop(self) -> tuple[float, dict[str, float]]:
+        """End, and return the seconds since the beginning with the share of each kind of work."""
+        self._wait()
+        wall = time.perf_counter() - self._started
+        self._profile.stop()
+        return wall, shares(_seconds(self._profile.key_averages(), self._device), wall)
+
+    def _wait(self) -> None:
+        if self._device == "cuda":
             torch.cuda.synchronize()
-        wall = time.perf_counter() - started
-    return wall, shares(_seconds(profiler.key_averages(), device), wall)
 
 
 def _seconds(events: Iterable[Any], device: str) -> dict[str, float]:

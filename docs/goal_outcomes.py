@@ -30,6 +30,9 @@ TUTORIAL = "tutorial loop"
 FLEET = "a fleet of 8 rates"
 """The fleet whose step is profiled."""
 
+RACE_STEPS = ("full-size images", "half-size images")
+"""The steps of the race that are profiled."""
+
 FEWEST_SEEDS = 5
 """Of a recipe of the race that is said to be above its target."""
 
@@ -349,7 +352,8 @@ def fastest(views: int, aim: float, sources: Sources) -> Outcome | None:
         f"{_said(seconds, 1, aim, reached=reached)} s",
         reached,
         f"Of recipes with {FEWEST_SEEDS} seeds or more, the fastest above would have to run at "
-        f"{needed:,.0f} GFLOP/s{_share_there(sources, results, needed)}.",
+        f"{needed:,.0f} GFLOP/s{_share_there(sources, results, needed)}."
+        f"{_where_of_race(sources)}",
     )
 
 
@@ -371,8 +375,12 @@ def most_accurate(limit: float, aim: float, sources: Sources) -> Outcome | None:
         _accuracy(best, mean),
         reached,
         f"{100 * (aim - best.mean):.1f} points are missing. It ran at {rate:,.0f} GFLOP/s"
-        f"{_share_there(sources, results, rate)}.",
+        f"{_share_there(sources, results, rate)}.{_where_of_race(sources)}",
     )
+
+
+def _where_of_race(sources: Sources) -> str:
+    return "".join(_where(sources, "race", way) for way in RACE_STEPS)
 
 
 def _accuracy(found: Summary, mean: str) -> str:

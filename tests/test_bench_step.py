@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -88,6 +89,26 @@ def test_the_profile_says_how_much_it_slowed_the_steps(monkeypatch):
     found = bench_step._profile.__wrapped__("3-filters", bench_step.FLOAT32, "cpu", "smoke")
     assert found.seconds == [1e9]
     assert 0 < found.plain_seconds[0] < 1e9
+
+
+def test_a_step_of_the_race_is_profiled_without_what_comes_before_the_first(monkeypatch):
+    ends = []
+    train = bench_step.speed.train
+
+    def trained(settings, images, classes, streams, on_step):
+        def counted(step, last):
+            ends.append((step, last))
+            on_step(step, last)
+
+        return train(settings, images, classes, streams, counted)
+
+    monkeypatch.setattr(bench_step.speed, "train", trained)
+    tiny = replace(bench_step.HALF_SIZE, batch=16, widths=(4, 4, 4, 4), precision="float32")
+    found = bench_step._race_profile(tiny, "cpu", 2, 3)
+    assert set(ends) == {(1, 3), (2, 3), (3, 3)}
+    assert len(found.seconds) == len(found.plain_seconds) == len(found.shares) == 3
+    assert all(sum(shares.values()) == pytest.approx(1) for shares in found.shares)
+    assert all(shares["convolutions"] > 0 for shares in found.shares)
 
 
 def test_what_python_does_is_no_operator():

@@ -345,6 +345,18 @@ def test_with_one_view_the_fastest_recipe_above_the_target_counts(race):
     assert outcomes.fastest(1, 30, sources(race=race)).reached
 
 
+def test_the_profile_of_the_race_says_where_its_time_goes(race):
+    steps = step("full-size images", "race"), step("half-size images", "race")
+    of = "convolutions 40%, pooling 30%, copies 20%, matrix products 10%."
+    for found in (
+        outcomes.fastest(1, 6, sources(*steps, race=race)),
+        outcomes.most_accurate(75, 0.9, sources(*steps, race=race)),
+    ):
+        assert found.distance.endswith(
+            f" Of a step of full-size images: {of} Of a step of half-size images: {of}"
+        )
+
+
 def test_the_most_accurate_recipe_within_the_time_counts(race):
     found = outcomes.most_accurate(75, 0.9, sources(product(500.0), race=race, work=6e12))
     assert (found.measured, found.reached) == ("87.00 ± 0.20 % in 60.0 s (5 seeds)", False)
@@ -396,6 +408,7 @@ def test_the_names_that_goals_ask_for_are_those_of_the_benches():
     assert outcomes.TUTORIAL in rungs.LADDER
     assert set(outcomes.LAST_RUNGS.values()) <= rungs.LADDER.keys()
     assert outcomes.FLEET == step.FLEET
+    assert tuple(step.RACE) == outcomes.RACE_STEPS
     assert tuple(workload.NETWORKS) == speed_goals.NETWORKS
     assert [*speed_goals.LADDER] == [*rungs.LADDER]
     assert speed_goals._BY_HAND.keys() <= workload.NETWORKS.keys()
