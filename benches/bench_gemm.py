@@ -1,8 +1,8 @@
 """Matrix products: how many operations a second does this machine do at best.
 
-A large product of square matrices is the ceiling that the other benches are held against. Its
-entries are small integers, whose sums float32 holds exactly; a product in bfloat16 is the exact
-one, each entry rounded once.
+A large product of square matrices is the ceiling that the other benches are held against; beside
+it stands a smaller one on a single thread. Entries are small integers, whose sums float32 holds
+exactly; a product in bfloat16 is the exact one, each entry rounded once.
 """
 
 from __future__ import annotations
@@ -50,6 +50,36 @@ def test_gemm(
     if precision == "bfloat16" and device == "cpu" and scale != "smoke" and not bfloat16_hardware:
         pytest.skip("this processor only emulates bfloat16: that is no ceiling")
     n = SIZES[scale] * (TIMES_LARGER_ON_CUDA if device == "cuda" and scale != "smoke" else 1)
+    _measure(n, device, library, precision, ROUNDS[scale], probe, measure)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_gemm_on_one_thread(
+    precision: str,
+    scale: str,
+    bfloat16_hardware: bool,
+    probe: Callable[..., Probe],
+    measure: Measure,
+) -> None:
+    if precision == "bfloat16" and scale != "smoke" and not bfloat16_hardware:
+        pytest.skip("this processor only emulates bfloat16: that is no ceiling")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        _measure(SIZES[scale] // 2, "cpu", "PyTorch", precision, ROUNDS[scale], probe, measure)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _measure(
+    n: int,
+    device: str,
+    library: str,
+    precision: str,
+    rounds: int,
+    probe: Callable[..., Probe],
+    measure: Measure,
+) -> None:
     draws = torch.Generator().manual_seed(0)
     integers = [torch.randint(-2, 3, (n, n), generator=draws).to(device) for _ in range(2)]
     a, b = (matrix.to(getattr(torch, precision)) for matrix in integers)
@@ -61,7 +91,7 @@ def test_gemm(
     measure(
         call,
         group=f"gemm, {precision}, {device}",
-        rounds=ROUNDS[scale],
+        rounds=rounds,
         device=device,
         flops=2 * n**3,
         peak_memory_bytes=warm.peak_memory_bytes,

@@ -117,6 +117,7 @@ def test_layout(
         CLOCK.replayed(seconds),
         group=f"layouts, {network}, cpu",
         rounds=len(seconds),
+        threads=layout.workers * layout.threads,
         flops=flops_per_image(network) * images,
         peak_memory_bytes=None,
         bytes=images * training_bytes(NETWORKS[network]),

@@ -9,6 +9,9 @@ The slice is one from the middle of an epoch. The DataLoader's workers are up be
 starts, and the first batch is there: an epoch pays for both once, and so would each slice. While it
 runs they fetch as many batches as are trained on, of which the last are for the steps after it.
 
+What this does not tell: how much memory the DataLoader's workers take. The peak is that of the
+process that trains.
+
 The time does not depend on the pixels: without ``CONVLAWS_DATA`` they are random.
 """
 

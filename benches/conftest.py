@@ -55,6 +55,7 @@ class Measure(Protocol):
         rounds: int,
         iterations: int = 1,
         device: str = "cpu",
+        threads: int | None = None,
         flops: int | None = None,
         peak_memory_bytes: int | None,
         **facts: Any,
@@ -71,11 +72,14 @@ class Measure(Protocol):
             A round is so many calls in a row.
         device
             ``"cpu"`` or ``"cuda"``; CUDA is waited for after each call.
+        threads
+            Those that compute, in all processes together; by itself, those of PyTorch here.
         flops
             Floating-point operations of one call, a multiply-add being two; ``None`` where they
             are not defined, and then neither is GFLOP/s.
         peak_memory_bytes
-            What one call adds to the memory in use at its peak, as `probe` finds it.
+            What one call adds to the memory in use at its peak, as `probe` finds it: that of this
+            process, without those of a DataLoader's workers or of a layout; None where unknown.
         facts
             Further entries of ``extra_info``.
         """
@@ -246,6 +250,7 @@ def measure(benchmark: BenchmarkFixture) -> Measure:
         rounds: int,
         iterations: int = 1,
         device: str = "cpu",
+        threads: int | None = None,
         flops: int | None = None,
         peak_memory_bytes: int | None,
         **facts: Any,
@@ -258,7 +263,7 @@ def measure(benchmark: BenchmarkFixture) -> Measure:
             **facts,
             device=device,
             hardware=torch.cuda.get_device_name() if device == "cuda" else processor(),
-            threads=torch.get_num_threads(),
+            threads=threads or torch.get_num_threads(),
             python=platform.python_version(),
             torch=torch.__version__,
             numpy=np.__version__,

@@ -210,6 +210,7 @@ def test_networks_that_train_at_once_count_an_image_each(smoke):
     results = json.loads(smoke.read_text())
     for facts in of("layouts", results):
         assert facts["images"] == facts["workers"] * facts["members"] * facts["batch"]
+        assert facts["threads"] == facts["workers"] * facts["threads_each"]
     assert {
         facts["network"] for facts in of("layouts", results) if facts["layout"] == "tutorial loop"
     } == {*NETWORKS}
