@@ -14,6 +14,7 @@ from torch import nn
 
 from tests.operator_table import OPERATORS, NoTensor, assert_replays, circulant, conv, dense
 from theory import diagnose
+from theory.diagnosis.isolation import isolated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -357,6 +358,27 @@ def test_the_module_and_the_generators_come_back_as_they_were() -> None:
         assert all(torch.equal(a, b) if a is not None else b is None for a, b in pairs)
     assert before == after
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.skipif(torch.cuda.is_initialized(), reason="a seed is queued until CUDA is in use")
+def test_a_seed_that_waits_for_cuda_still_waits() -> None:
+    torch.manual_seed(123)
+    before = torch.cuda._lazy_seed_tracker.get_calls()
+    found = diagnose(nn.ReLU(), (4,))
+    assert found.additive.witness is not None
+    found.additive.witness.replay(nn.ReLU())
+    assert torch.cuda._lazy_seed_tracker.get_calls() == before
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_generators_of_cuda_come_back_as_they_were() -> None:
+    torch.cuda.init()
+    before = torch.cuda.get_rng_state_all()
+    with isolated(0):
+        first = torch.rand(8, device="cuda")
+    assert all(map(torch.equal, before, torch.cuda.get_rng_state_all()))
+    with isolated(0):
+        assert torch.equal(torch.rand(8, device="cuda"), first)
 
 
 @pytest.mark.parametrize("name", ["ReLU", "FC", "max pooling", "batch norm, training", "numpy FFT"])

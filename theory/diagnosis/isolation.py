@@ -19,12 +19,18 @@ from theory.diagnosis.errors import told
 
 @contextlib.contextmanager
 def isolated(seed: int) -> Iterator[None]:
-    """Seed every global random generator, silence warnings, and put all of it back afterwards."""
+    """Seed the global random generators, silence warnings, and put all of it back afterwards.
+
+    They are those of Python, NumPy, torch on the CPU and, once it is in use, CUDA. No other device
+    is touched: ``torch.manual_seed`` would seed them all, and replace a seed that waits for CUDA.
+    """
     python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002  the operator may draw from the global generator
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
+    if cuda:
+        torch.cuda.manual_seed_all(seed)
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
