@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,9 @@ import z3
 from torch import nn
 from torch.nn.modules import activation
 
+from theory import operator_catalog
 from theory.exhaustion import answering_shifts, grid, period, shift, signal
-from theory.operator_catalog import CATALOG, Layer, elementwise_activations
+from theory.operator_catalog import Layer, catalog, elementwise_activations, judge
 from theory.operators import (
     add_bias,
     average_pool,
@@ -278,6 +280,29 @@ def test_a_new_activation_that_cannot_be_made_is_named(monkeypatch: pytest.Monke
         elementwise_activations()
 
 
+def test_a_new_activation_that_cannot_be_made_hinders_no_import(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _offer(monkeypatch, _NeedsAnArgument)
+    fresh = runpy.run_path(operator_catalog.__file__)
+    with pytest.raises(LookupError, match=r"torch\.nn\._NeedsAnArgument is new"):
+        fresh["catalog"]()
+
+
+def test_a_verdict_neither_uses_nor_moves_the_generator() -> None:
+    """The weights, and with them the kernel, come from a seed of their own."""
+    layer = catalog()["convolution"]["padded: circular"]
+    kernels = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        kernels.append(judge(layer).circle.kernel)
+        assert torch.equal(torch.get_rng_state(), before)
+    first, second = kernels
+    assert first is not None
+    assert first.tolist() == second.tolist()
+
+
 def test_a_new_activation_that_is_not_elementwise_is_noticed(
     monkeypatch: pytest.MonkeyPatch, load_chapter: Callable[[str], ModuleType]
 ) -> None:
@@ -320,15 +345,11 @@ def test_another_layer_in_place_of_one_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
     load_chapter: Callable[[str], ModuleType],
 ) -> None:
-    monkeypatch.setitem(CATALOG[kind], name, Layer(instead))
+    monkeypatch.setitem(catalog()[kind], name, Layer(instead))
     with pytest.raises(AssertionError):
         getattr(load_chapter("test_operators_catalog"), trial)()
 
 
 def test_a_fully_connected_layer_reads_a_map_row_by_row() -> None:
-    assert fully_connected(signal(1, 2, 3, 4).view(2, 2), torch.eye(4).double()).tolist() == [
-        1,
-        2,
-        3,
-        4,
-    ]
+    square, identity = signal(1, 2, 3, 4).view(2, 2), torch.eye(4).double()
+    assert fully_connected(square, identity).tolist() == [1, 2, 3, 4]

@@ -7,7 +7,7 @@ activations are those that the installed torch has, whichever these are.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -137,14 +137,8 @@ def _evaluating(make: Callable[..., nn.Module], *arguments: Any, **options: Any)
 
 
 def _conv(**options: Any) -> nn.Module:
-    """Return a convolution on two channels whose weights differ and are not zero."""
-    torch.manual_seed(0)
+    """Return a convolution on two channels."""
     return nn.Conv1d(2, 2, 3, padding=1, bias=False, **options)
-
-
-def _squeeze_excite() -> nn.Module:
-    torch.manual_seed(0)
-    return _SqueezeExcite()
 
 
 def _attention(x: Float[Tensor, "batch channels cells"]) -> Float[Tensor, "batch channels cells"]:
@@ -153,8 +147,7 @@ def _attention(x: Float[Tensor, "batch channels cells"]) -> Float[Tensor, "batch
     return scaled_dot_product_attention(cells, cells, cells).transpose(-1, -2)
 
 
-CATALOG: dict[str, dict[str, Layer]] = {
-    "activation": elementwise_activations(),
+_OTHERS: dict[str, dict[str, Layer]] = {
     "across cells or channels": {
         "Softmax over cells": Layer(partial(nn.Softmax, dim=-1)),
         "Softmax over channels": Layer(partial(nn.Softmax, dim=-2)),
@@ -224,13 +217,29 @@ CATALOG: dict[str, dict[str, Layer]] = {
         "residual of a convolution and ReLU": Layer(
             lambda: _Residual(_conv(padding_mode="circular"), nn.ReLU())
         ),
-        "squeeze-excite": Layer(_squeeze_excite),
+        "squeeze-excite": Layer(_SqueezeExcite),
     },
 }
-"""Layers by kind and name."""
+
+
+@cache
+def catalog() -> dict[str, dict[str, Layer]]:
+    """Return the layers on trial, by kind and name.
+
+    Raises
+    ------
+    LookupError
+        As `elementwise_activations`.
+    """
+    return {"activation": elementwise_activations(), **_OTHERS}
 
 
 def judge(layer: Layer) -> Verdict:
-    """Diagnose a layer with shifts that wrap, and with shifts that do not."""
-    made = layer.make()
+    """Diagnose a layer with shifts that wrap, and with shifts that do not.
+
+    Its weights are drawn from a fixed seed, and torch's generator is put back.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        made = layer.make()
     return Verdict(diagnose(made, layer.shape), diagnose(made, layer.shape, boundary="interior"))

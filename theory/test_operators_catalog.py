@@ -18,9 +18,9 @@ import torch
 from torch.nn.modules import activation
 
 from theory.operator_catalog import (
-    CATALOG,
     NOT_ELEMENTWISE,
     Verdict,
+    catalog,
     elementwise_activations,
     judge,
 )
@@ -29,12 +29,12 @@ from theory.operator_catalog import (
 @cache
 def verdict(kind: str, name: str) -> Verdict:
     """Return the verdict on one layer, computed once."""
-    return judge(CATALOG[kind][name])
+    return judge(catalog()[kind][name])
 
 
 def of(kind: str) -> dict[str, Verdict]:
     """Return the verdicts on all layers of a kind."""
-    return {name: verdict(kind, name) for name in CATALOG[kind]}
+    return {name: verdict(kind, name) for name in catalog()[kind]}
 
 
 def test_every_activation_of_this_torch_is_on_trial() -> None:
@@ -48,7 +48,7 @@ def test_every_activation_of_this_torch_is_on_trial() -> None:
         assert torch.equal(made(x[..., order]), made(x)[..., order]), name
 
 
-@pytest.mark.parametrize("name", CATALOG["activation"])
+@pytest.mark.parametrize("name", catalog()["activation"])
 def test_an_elementwise_activation_is_equivariant_and_not_affine(name: str) -> None:
     """phi(x[i - k]) is phi(x)[i - k]: no cell is special, and none is in a border."""
     found = verdict("activation", name)

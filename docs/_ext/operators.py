@@ -11,7 +11,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from _ext.tables import Cell, spanning, table
 from theory import diagnose
-from theory.operator_catalog import CATALOG, judge
+from theory.operator_catalog import catalog, judge
 from theory.operators import (
     add_bias,
     average_pool,
@@ -65,7 +65,7 @@ class LayersDirective(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()
         rows: list[list[Cell]] = []
-        for kind, layers in CATALOG.items():
+        for kind, layers in catalog().items():
             first: list[Cell] = [spanning(kind, len(layers))]
             for name, layer in layers.items():
                 found = judge(layer)
