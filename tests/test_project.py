@@ -6,6 +6,7 @@ Each check is a function from text to findings, so that planted faults can show 
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import re
 import shlex
@@ -239,6 +240,17 @@ def test_version_is_the_same_everywhere():
 
 
 # Layers
+
+
+@pytest.mark.parametrize("package", ["theory", "theory.testing", "theory.ledger"])
+def test_public_names_are_offered_and_documented(package):
+    """A notebook completes what `dir` lists; the API reference has an entry for each."""
+    module = importlib.import_module(package)
+    reference = (ROOT / "docs/api/theory.md").read_text(encoding="utf-8")
+    for name in module.__all__:
+        assert name in dir(module)
+        assert getattr(module, name) is not None
+        assert re.search(rf"(:members:.*[ ,]|\.){name}\b", reference), name
 
 
 @pytest.mark.parametrize("room", OPEN_DOORS)

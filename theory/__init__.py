@@ -12,16 +12,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from theory.auditing import Audit, audit
-    from theory.diagnosis import Diagnosis, Finding, Witness, diagnose
+    from theory.auditing import Audit, Row, audit
+    from theory.diagnosis import Certainty, Diagnosis, Finding, Witness, diagnose
 
-__all__ = ["Audit", "Diagnosis", "Finding", "Witness", "audit", "diagnose"]
+__all__ = ["Audit", "Certainty", "Diagnosis", "Finding", "Row", "Witness", "audit", "diagnose"]
 
-_HOMES = {"Audit": "theory.auditing", "audit": "theory.auditing"}
+_AUDITING = {"Audit", "Row", "audit"}
 
 
 def __getattr__(name: str) -> Any:
     """Import an instrument when it is asked for: who reads the ledger needs no PyTorch."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES.get(name, "theory.diagnosis")), name)
+    home = "theory.auditing" if name in _AUDITING else "theory.diagnosis"
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from theory.diagnosis.witnesses import Witness
 
 Certainty = Literal["proved", "exhausted", "sampled", "refuted", "undecided"]
+"""How a finding is known; see `Finding`."""
 
 _WIDTH = 100
 _HEADINGS = ("property", "holds", "certainty", "why")

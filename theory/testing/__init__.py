@@ -27,6 +27,7 @@ AssertionError: ReLU on inputs of shape (4,) is not linear: not additive
 from __future__ import annotations
 
 from theory.testing.asserts import (
+    Options,
     assert_adjoint,
     assert_affine,
     assert_linear,
@@ -35,10 +36,13 @@ from theory.testing.asserts import (
     assert_shift_equivariant,
 )
 from theory.testing.battery import OperatorTests
+from theory.testing.demands import Known
 from theory.testing.replaying import dot_products, outputs, sides
 
 __all__ = [
+    "Known",
     "OperatorTests",
+    "Options",
     "assert_adjoint",
     "assert_affine",
     "assert_linear",
