@@ -317,6 +317,13 @@ def test_integers_and_exact_objects_have_no_rounding():
     assert rounding_bound(x, x, method="fft") > 0
 
 
+def test_lists_are_arrays():
+    x, h = [1, 2, 3], [1, -1]
+    assert convolve(x, h).tolist() == (toeplitz_matrix(h, 3) @ x).tolist() == [1, 1, 1, -3]
+    assert (circulant_matrix(h, 3) @ x).tolist() == [-2, 1, 1]
+    assert correlate_channels([x], [[h]]).tolist() == [[-1, -1]]
+
+
 # Bad input
 
 X = np.arange(3.0)
@@ -340,6 +347,7 @@ X = np.arange(3.0)
         (lambda: rounding_bound(X, X, method="fast"), ValueError, "unknown method 'fast'"),
         (lambda: toeplitz_matrix(X, 2, mode="valid"), ValueError, "does not fit into signals"),
         (lambda: toeplitz_matrix(X, 4, mode="circular"), ValueError, "known: full, same, valid"),
+        (lambda: toeplitz_matrix(X, 4.5), TypeError, "4.5 given per axis: expected an integer"),
         (lambda: toeplitz_matrix(X, (4, 4)), ValueError, "as many axes"),
         (lambda: circulant_matrix(X, 0), ValueError, "at least one cell"),
         (lambda: correlate_channels(X[None], X[None, None], groups=2), ValueError, "do not fit"),

@@ -325,6 +325,18 @@ def test_a_layer_cross_correlates_unless_told_otherwise():
     assert derivative_matrix(x[0], 2).tolist() == [[1, 2], [2, 4]]
 
 
+def test_lists_are_arrays_and_a_bias_gradient_of_a_tensor_is_one():
+    x, g = [[1, 2, 4]], [[1, 100]]
+    assert filter_gradient(x, g).tolist() == [[[201, 402]]]
+    assert filter_gradient_bound(x, g).tolist() == [[0]]
+    assert input_gradient([[[1, 10]]], g).tolist() == [[1, 110, 1000]]
+    assert derivative_matrix(x[0], 2).tolist() == [[1, 2], [2, 4]]
+    assert bias_gradient(g).tolist() == [101]
+    of_tensor = bias_gradient(torch.tensor(g, dtype=torch.float64))
+    assert isinstance(of_tensor, torch.Tensor)
+    assert of_tensor.tolist() == [101]
+
+
 def test_truth_values_and_unsigned_integers_count_as_integers():
     steps = np.array([[True, True, False]])
     assert filter_gradient(steps, steps[:, :2]).tolist() == [[[2, 1]]]
@@ -513,9 +525,14 @@ T = torch.ones((1, 3))
         ),
         (lambda: input_gradient(X[None] * 1j, X), TypeError, "the weight holds complex128"),
         (lambda: input_gradient(X[None], X, operation="full"), ValueError, "unknown operation"),
+        (lambda: input_gradient(T[None], T), TypeError, r"from arrays: give weight\.numpy"),
+        (lambda: bias_gradient(X * 1j), TypeError, "the output gradient holds complex128"),
+        (lambda: bias_gradient(T.half()), TypeError, "the output gradient holds torch.float16"),
+        (lambda: bias_gradient(X[:0]), ValueError, "the output gradient has shape"),
         (lambda: bias_gradient(X[0]), ValueError, r"expected \(filters, \*m\)"),
         (lambda: derivative_matrix(X[0], 4), ValueError, "no more than there are cells"),
         (lambda: derivative_matrix(X[0], 0), ValueError, "at least one tap"),
+        (lambda: derivative_matrix(X[0], 2.7), TypeError, "2.7 given per axis: expected an int"),
         (lambda: derivative_matrix(X[0], (1, 1)), ValueError, "for each axis"),
         (lambda: derivative_matrix(X[0], 1, operation="x"), ValueError, "unknown operation 'x'"),
     ],

@@ -185,6 +185,7 @@ REFLECT = {"padding": 2, "padding_mode": "reflect"}
         (nn.ConvTranspose1d(1, 1, 2), 2, TypeError, "ConvTranspose1d is no Conv1d"),
         (nn.Conv2d(1, 1, 2), 4, ValueError, "expected 2 axes"),
         (nn.Conv1d(1, 1, 2), (1, 4), ValueError, "expected 1 axes"),
+        (nn.Conv1d(1, 1, 2), 4.0, TypeError, "4.0 given per axis: expected an integer"),
         (nn.Conv1d(1, 1, 2), 0, ValueError, "at least one cell"),
         (nn.Conv1d(1, 1, 3, dilation=2), 4, ValueError, "spans 5 cells, the padded input 4"),
         (nn.Conv1d(1, 1, 3, **CIRCULAR), 2, ValueError, "repeats at most 2 of 2 cells"),

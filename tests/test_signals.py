@@ -6,8 +6,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 
-from theory.signals import impulse, integer_signal, rational_signal, shift
+from theory.signals import impulse, integer_signal, per_axis, rational_signal, shift
 
 
 def test_impulse_is_one_in_its_cell_only():
@@ -47,7 +48,7 @@ def test_shift_leaves_its_input_alone():
     assert x.tolist() == [1, 2, 3]
 
 
-@pytest.mark.parametrize("make", [integer_signal, rational_signal])
+@pytest.mark.parametrize("make", [integer_signal, per_axis, rational_signal])
 def test_random_signals_depend_on_their_seed_alone(make):
     assert np.array_equal(make((3, 4), seed=1), make((3, 4), seed=1))
     assert not np.array_equal(make((3, 4), seed=1), make((3, 4), seed=2))
@@ -106,5 +107,11 @@ def test_bad_input_is_refused_by_name(call, message):
 
 
 def test_a_fractional_offset_is_refused():
-    with pytest.raises(TypeError, match="integer"):
+    with pytest.raises(TypeError, match=r"0\.5 given per axis: expected an integer for each"):
         shift(np.zeros(3), 0.5)
+
+
+@pytest.mark.parametrize("given", [3, np.int64(3), (3,), [3], np.array([3]), torch.Size([3])])
+def test_sizes_are_given_in_many_ways(given):
+    assert per_axis(given) == (3,)
+    assert type(per_axis(given)[0]) is int

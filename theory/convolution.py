@@ -17,6 +17,7 @@ import numpy as np
 from theory.convolution_plan import Method, Mode, plan, require_known, window, wrap
 from theory.direct_convolution import require_within_int64
 from theory.fast_convolution import fft_roundings, full_shape, overlap_add_roundings
+from theory.signals import per_axis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,6 +156,7 @@ def correlate_channels(
         If the numbers of axes, channels, filters and groups do not fit together, a kernel is longer
         than the padded signal, or integers may leave int64.
     """
+    x, weight = np.asarray(x), np.asarray(weight)
     if not weight.ndim == x.ndim + 1 >= 3:
         raise ValueError(
             f"signal of shape {x.shape}, weight of shape {weight.shape}: expected (channels, *n) "
@@ -211,6 +213,7 @@ def toeplitz_matrix(
     ValueError
         If shape and kernel do not fit together, or the mode is unknown.
     """
+    h = np.asarray(h)
     shape = _shape_for(h, shape)
     require_known("mode", mode, ("full", "same", "valid"))
     lags = []
@@ -252,6 +255,7 @@ def circulant_matrix(
     ----------
     R. M. Gray, *Toeplitz and Circulant Matrices: A Review*, chapter 3.
     """
+    h = np.asarray(h)
     shape = _shape_for(h, shape)
     lags = [(np.arange(n)[:, None] - np.arange(n)) % n for n in shape]
     return _by_lags(wrap(h, shape), lags)
@@ -332,7 +336,7 @@ def _norm(x: np.ndarray) -> float:
 
 
 def _shape_for(h: np.ndarray, shape: int | Sequence[int]) -> tuple[int, ...]:
-    sizes = (int(shape),) if isinstance(shape, int | np.integer) else tuple(shape)
+    sizes = per_axis(shape)
     if len(sizes) != h.ndim or h.size == 0 or min(sizes, default=0) < 1:
         raise ValueError(
             f"kernel of shape {h.shape}, signals of shape {sizes}: expected as many axes, and at "

@@ -28,6 +28,7 @@ from theory.fast_gradients import (
     fft_gradient_roundings,
 )
 from theory.method_choice import fastest_filter_gradient
+from theory.signals import per_axis
 from theory.single_precision import single_precision
 
 if TYPE_CHECKING:
@@ -204,9 +205,13 @@ def input_gradient(
     ValueError
         If the shapes do not fit together, the operation is unknown, or integers may leave int64.
     TypeError
-        If an array is complex.
+        If an array is complex, or a tensor is given.
     """
     require_known("operation", operation, get_args(Operation))
+    if any(isinstance(factor, torch.Tensor) for factor in (weight, g)):
+        raise TypeError(
+            "the input gradient is computed from arrays: give weight.numpy(force=True), and g alike"
+        )
     weight, g = _real("weight", weight), _real("output gradient", g)
     if weight.ndim != g.ndim + 1 or g.ndim < 2 or len(weight) != len(g):
         raise ValueError(
@@ -225,28 +230,32 @@ def input_gradient(
     )
 
 
-def bias_gradient(g: Shaped[np.ndarray, "filters ..."]) -> Shaped[np.ndarray, " filters"]:
+def bias_gradient(g: Shaped[Array, "filters ..."]) -> Shaped[Array, " filters"]:
     """Return the gradient for the biases: each enters all outputs of its filter with slope 1.
 
     Parameters
     ----------
-    g : array of shape (filters, *m)
+    g : array or tensor of shape (filters, *m)
         The gradient of the loss for the output.
 
     Returns
     -------
-    array of shape (filters,)
+    array or tensor of shape (filters,)
         The sum of g over each map.
 
     Raises
     ------
     ValueError
-        If g has no axis besides the filters, or integers may leave int64.
+        If g has no axis besides the filters, or no cell, or integers may leave int64.
+    TypeError
+        If it is complex, or a tensor that does not hold float32 or float64.
     """
+    g = _real("output gradient", g)
     if g.ndim < 2:
-        raise ValueError(f"output gradient of shape {g.shape}: expected (filters, *m)")
-    require_within_int64(g, np.ones(g.shape[1:], np.int64))
-    return g.sum(axis=tuple(range(1, g.ndim)))
+        raise ValueError(f"output gradient of shape {tuple(g.shape)}: expected (filters, *m)")
+    if isinstance(g, np.ndarray):
+        require_within_int64(g, np.ones(g.shape[1:], np.int64))
+    return g.sum(tuple(range(1, g.ndim)))
 
 
 def derivative_matrix(
@@ -280,9 +289,11 @@ def derivative_matrix(
     ------
     ValueError
         If the kernel does not fit into the signal, or the operation is unknown.
+    TypeError
+        If a number of taps is no integer.
     """
     require_known("operation", operation, get_args(Operation))
-    sizes = tuple(int(size) for size in np.atleast_1d(taps))
+    x, sizes = np.asarray(x), per_axis(taps)
     if len(sizes) != x.ndim or not all(0 < k <= n for n, k in zip(x.shape, sizes, strict=True)):
         raise ValueError(
             f"input of shape {x.shape}, kernel of {sizes} taps: expected, for each axis, at least "
@@ -401,8 +412,10 @@ def _real(name: str, factor: Array) -> Array:
     if isinstance(factor, torch.Tensor):
         if factor.dtype not in (torch.float32, torch.float64):
             raise TypeError(f"the {name} holds {factor.dtype} entries: expected float32 or float64")
-    elif factor.dtype.kind not in "biufO":
-        raise TypeError(f"the {name} holds {factor.dtype} entries: expected real numbers")
+    else:
+        factor = np.asarray(factor)
+        if factor.dtype.kind not in "biufO":
+            raise TypeError(f"the {name} holds {factor.dtype} entries: expected real numbers")
     if 0 in factor.shape:
         raise ValueError(f"the {name} has shape {tuple(factor.shape)}: expected at least one cell")
     return widened_integers(name, factor) if isinstance(factor, np.ndarray) else factor

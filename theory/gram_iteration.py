@@ -17,6 +17,7 @@ import torch
 
 from theory.frequencies import UNIT, Axis, Frequencies, spread
 from theory.layer_matrix import input_cells
+from theory.signals import per_axis
 from theory.single_precision import single_precision
 from theory.spectrum import circle_axes, real_weights
 
@@ -162,7 +163,7 @@ def _axes_with_room(layer: ConvLayer, shape: int | Sequence[int]) -> list[Axis]:
     tables = input_cells(layer, shape)  # refuses what does not fit
     axes = []
     for table, n, stride, dilation in zip(
-        tables, np.atleast_1d(shape).tolist(), layer.stride, layer.dilation, strict=True
+        tables, per_axis(shape), layer.stride, layer.dilation, strict=True
     ):
         cells = dilation * np.arange(table.shape[1])
         axes.append(Axis(cells, math.ceil((n + int(cells[-1])) / stride), stride))

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from theory.signals import per_axis
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -62,7 +64,7 @@ def layer_matrix(
     tables = input_cells(layer, shape)
     axes = len(tables)
     block = weights(layer)
-    for table, n in zip(tables, _sizes(shape), strict=True):
+    for table, n in zip(tables, per_axis(shape), strict=True):
         reads = table[:, :, None] == np.arange(n)  # output, tap, input
         block = np.tensordot(block, reads.astype(block.dtype), axes=(2, 1))
     # Now (filters, channels of a group, m, n, m, n, ...): outputs to the front.
@@ -106,7 +108,7 @@ def input_cells(
     [[[-1, 0, 1], [0, 1, 2], [1, 2, -1]]]
     """
     _require_convolution(layer)
-    sizes, kernel = _sizes(shape), layer.kernel_size
+    sizes, kernel = per_axis(shape), layer.kernel_size
     if len(sizes) != len(kernel) or min(sizes) < 1:
         raise ValueError(
             f"{type(layer).__name__} on an input of shape {sizes}: expected {len(kernel)} axes "
@@ -155,10 +157,6 @@ def weights(layer: ConvLayer) -> Inexact[np.ndarray, "filters group_channels *k"
         )
     weight = layer.weight.detach().cpu()
     return weight.to(torch.complex128 if weight.is_complex() else torch.float64).numpy()
-
-
-def _sizes(shape: int | Sequence[int]) -> tuple[int, ...]:
-    return (int(shape),) if isinstance(shape, int | np.integer) else tuple(shape)
 
 
 def _require_convolution(layer: nn.Module) -> None:

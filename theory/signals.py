@@ -49,7 +49,7 @@ def impulse(
         If an axis has no cell, or `at` is not a cell of the shape.
     """
     shape = _shape(shape)
-    cell = (0,) * len(shape) if at is None else _indices(at)
+    cell = (0,) * len(shape) if at is None else per_axis(at)
     if len(cell) != len(shape) or not all(0 <= i < n for i, n in zip(cell, shape, strict=True)):
         raise ValueError(f"at={at} is not a cell of shape {shape}: give 0 <= index < size per axis")
     signal = np.zeros(shape, dtype)
@@ -85,7 +85,7 @@ def shift(
     ValueError
         If there are more offsets than axes, or the boundary is unknown.
     """
-    offsets = _indices(by)
+    x, offsets = np.asarray(x), per_axis(by)
     if len(offsets) > x.ndim:
         raise ValueError(f"{len(offsets)} offsets for a signal of {x.ndim} axes: one per axis")
     if boundary not in get_args(Boundary):
@@ -161,6 +161,30 @@ def rational_signal(
     return np.frompyfunc(Fraction, 2, 1)(numerators, denominators)
 
 
+def per_axis(value: int | Sequence[int]) -> tuple[int, ...]:
+    """Return what is given for one axis, or for each of several, as a tuple.
+
+    Parameters
+    ----------
+    value : int or sequence of int
+        What is given; an int is for a single axis.
+
+    Returns
+    -------
+    tuple of int
+        One for each axis.
+
+    Raises
+    ------
+    TypeError
+        If something else than an integer is among it.
+    """
+    try:
+        return tuple(map(operator.index, np.atleast_1d(value)))
+    except TypeError as error:
+        raise TypeError(f"{value!r} given per axis: expected an integer for each") from error
+
+
 def _random_integers(
     rng: np.random.Generator, shape: int | Sequence[int], low: int, high: int
 ) -> Num[np.ndarray, "*shape"]:
@@ -170,11 +194,7 @@ def _random_integers(
 
 
 def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
-    sizes = _indices(shape)
+    sizes = per_axis(shape)
     if not sizes or min(sizes) < 1:
         raise ValueError(f"shape {shape} has no cell: give at least one axis of at least one cell")
     return sizes
-
-
-def _indices(value: int | Sequence[int]) -> tuple[int, ...]:
-    return tuple(map(operator.index, np.atleast_1d(value)))

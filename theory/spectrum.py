@@ -20,6 +20,7 @@ import torch
 
 from theory.frequencies import UNIT, Axis, Frequencies, spread
 from theory.layer_matrix import OUTSIDE, input_cells, weights
+from theory.signals import per_axis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -215,9 +216,8 @@ def circle_axes(layer: ConvLayer, shape: int | Sequence[int]) -> list[Axis]:
 
     Parameters and exceptions as `frequency_response`.
     """
-    sizes = np.atleast_1d(shape).tolist()
     tables = input_cells(layer, shape)
-    return [_axis(*each) for each in zip(tables, sizes, layer.stride, strict=True)]
+    return [_axis(*each) for each in zip(tables, per_axis(shape), layer.stride, strict=True)]
 
 
 def real_weights(layer: ConvLayer) -> Float[np.ndarray, "filters seen *taps"]:
