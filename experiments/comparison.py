@@ -176,7 +176,5 @@ def _last(curve: Sequence[float]) -> float | None:
 
 
 def _kept(run: Record) -> float | None:
-    losses = run.curves.validation_loss
-    if run.recipe.patience is None or not losses:
-        return None
-    return run.curves.test_accuracy[losses.index(min(losses))]  # of equal losses the first
+    kept = run.curves.kept
+    return None if run.recipe.patience is None or kept is None else run.curves.test_accuracy[kept]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from experiments.records import Curves
 
 if TYPE_CHECKING:
@@ -63,7 +61,7 @@ class Course:
         self.finished = len(self.curves.train_loss) == self._recipe.epochs
         if self._recipe.patience is not None:
             losses = self.curves.validation_loss
-            if np.argmin(losses) == len(losses) - 1:  # of equal ones the first, as quantities read
+            if self.curves.kept == len(losses) - 1:
                 self.best = {name: value.clone() for name, value in state().items()}
             self.finished |= _patience_ends(losses, self._recipe.patience)
 

@@ -67,6 +67,15 @@ class Curves:
                 getattr(self, f"{name}_loss").append(pair[0])
                 getattr(self, f"{name}_accuracy").append(pair[1])
 
+    @property
+    def kept(self) -> int | None:
+        """Index of the epoch whose weights early stopping keeps; None without validation.
+
+        It is the one of the lowest validation loss; of equal losses, the first.
+        """
+        losses = self.validation_loss
+        return losses.index(min(losses)) if losses else None
+
 
 @dataclass(frozen=True)
 class Record:

@@ -53,6 +53,13 @@ def test_numbers_that_are_equal_make_one_recipe():
     assert whole.digest == point.digest
 
 
+def test_the_weights_kept_are_those_of_the_first_lowest_validation_loss():
+    none = Curves([1.0] * 4, [0.5] * 4, [1.0] * 4, [0.5] * 4)
+    assert none.kept is None
+    held_out = dataclasses.replace(none, validation_loss=[3.0, 1.0, 2.0, 1.0])
+    assert held_out.kept == 1
+
+
 def test_every_field_of_a_record_is_stored(tmp_path):
     record = make_record()
     stored = json.loads(Store(tmp_path).write(record).read_text())

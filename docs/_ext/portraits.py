@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.util.typing import ExtensionMetadata
 
+    from experiments.records import Record
     from experiments.study import Study
 
 _WAITING = "No portrait of this network has been kept yet; "
@@ -44,10 +45,10 @@ class PortraitDirective(StudyDirective):
             return [paragraph]
         record, path = kept[0]
         shown = load(path)
-        accuracy = max(record.curves.test_accuracy)
+        run = f"{name}, seed {record.seed}{_accuracy(record)}"
         return [
             self._figure(f"portrait-{what}-{name}".replace(".", "_"), drawn, alt, caption)
-            for what, drawn, alt, caption in _panels(shown, f"{name}, seed {record.seed}", accuracy)
+            for what, drawn, alt, caption in _panels(shown, run)
         ]
 
     def _figure(self, name: str, drawn: Figure, alt: str, caption: str) -> nodes.figure:
@@ -56,7 +57,18 @@ class PortraitDirective(StudyDirective):
         return figure
 
 
-def _panels(shown: Portrait, run: str, accuracy: float) -> list[tuple[str, Figure, str, str]]:
+def _accuracy(run: Record) -> str:
+    """Return what the weights drawn score; "" where the run measured it of no such weights."""
+    if run.recipe.patience is not None:
+        epoch = run.curves.kept
+    else:
+        epoch = None if run.diverged or not run.curves.test_accuracy else -1
+    if epoch is None:
+        return ""
+    return f"; the test accuracy of the weights drawn is {run.curves.test_accuracy[epoch]:.1%}"
+
+
+def _panels(shown: Portrait, run: str) -> list[tuple[str, Figure, str, str]]:
     """Return for each picture its name, itself, its alt text and its caption."""
     count, channels, high, wide = shown.filters.shape
     panels = [
@@ -65,8 +77,7 @@ def _panels(shown: Portrait, run: str, accuracy: float) -> list[tuple[str, Figur
             draw_filters(shown),
             f"The {count} filters of the first convolution, {high}x{wide} pixels each, in colour.",
             f"The {count} filters of the first convolution ({channels}x{high}x{wide} weights) of "
-            f"{run}, whose test accuracy reached {accuracy:.1%}. Grey is a weight of zero; each "
-            "filter is scaled by its largest weight.",
+            f"{run}. Grey is a weight of zero; each filter is scaled by its largest weight.",
         )
     ]
     for layer, maps in (("first", shown.first), ("last", shown.last)):

@@ -54,9 +54,8 @@ def at_lowest_validation_loss(metric: Metric, role: str) -> Quantity:
     """Return a curve's value at the epoch whose weights early stopping would keep."""
 
     def value(record: Record) -> float:
-        if record.diverged:
-            return math.nan
-        return curve_of(record, metric)[int(np.argmin(record.curves.validation_loss))]
+        kept = record.curves.kept
+        return math.nan if record.diverged or kept is None else curve_of(record, metric)[kept]
 
     return _of_curve(metric, role, "at the lowest validation loss", value, 1, validated=True)
 
