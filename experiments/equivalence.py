@@ -189,5 +189,5 @@ def _speed(pairs: Sequence[tuple[Record, Record]]) -> float | None:
 
 def _epochs_a_second(run: Record) -> float | None:
     """Return the speed of the updates: an epoch shows as many images in either precision."""
-    seconds = run.provenance.get("training_seconds")
+    seconds = run.provenance["training_seconds"]
     return len(run.curves.train_loss) / seconds if seconds else None

@@ -22,6 +22,17 @@ from experiments.recipe import Optimizer, Recipe
 ENGINE_VERSION = 1
 """Raised whenever the training engine would measure something else for the same recipe and seed."""
 
+_PROVENANCE: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "wall_seconds": ((int, float), "a number"),
+    "training_seconds": ((int, float), "a number"),
+    "threads": (int, "an integer"),
+    "hardware": (str, "a name"),
+    "python": (str, "a version"),
+    "torch": (str, "a version"),
+    "numpy": (str, "a version"),
+}
+"""What every record says of how it was made: times, costs and pages are read from it."""
+
 _ROOM = 2**16
 """Bytes; no record takes more."""
 
@@ -154,6 +165,12 @@ class Record:
         for value in itertools.chain(*curves.values()):
             if not isinstance(value, float) or not math.isfinite(value):
                 raise ValueError(f"a curve holds {value!r}, expected a finite number")
+        for name, (kind, expected) in _PROVENANCE.items():
+            if name not in self.provenance:
+                raise ValueError(f"the provenance lacks {name}")
+            if not isinstance(self.provenance[name], kind):
+                value = self.provenance[name]
+                raise ValueError(f"{name} in the provenance is {value!r}, expected {expected}")
 
 
 def _place(study: str, recipe: Recipe, seed: int, device: str, key: str) -> Path:

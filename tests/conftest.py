@@ -124,7 +124,7 @@ def make_record() -> Callable[..., Record]:
     """Build the record of a run that never happened.
 
     A curve may be given as one number, which then holds at every epoch; ``diverged_after`` cuts all
-    curves short. Everything else is a field of the record.
+    curves short. ``provenance`` changes a complete one. Everything else is a field of the record.
     """
 
     def make(
@@ -143,6 +143,10 @@ def make_record() -> Callable[..., Record]:
             for curve in (train_loss, train_accuracy, test_loss, test_accuracy)
         ]
         diverged = diverged_after is not None
+        made = {
+            "wall_seconds": 1.0, "training_seconds": 1.0, "threads": 1, "hardware": "a processor",
+            "python": "3.11", "torch": "2.9", "numpy": "2.0",
+        } | fields.pop("provenance", {})  # fmt: skip
         settings = {
             "study": "toy",
             "device": "cpu",
@@ -153,7 +157,6 @@ def make_record() -> Callable[..., Record]:
             "test_size": 10_000,
             "final_train_loss": None if diverged else 1.0,
             "final_train_accuracy": None if diverged else 0.5,
-            "provenance": {"wall_seconds": 1.0, "training_seconds": 1.0},
         } | fields
         return Record(
             key=record_key(recipe, seed, settings["dataset_fingerprint"], settings["device"]),
@@ -161,6 +164,7 @@ def make_record() -> Callable[..., Record]:
             seed=seed,
             curves=Curves(*curves),
             diverged=diverged,
+            provenance=made,
             **settings,
         )
 

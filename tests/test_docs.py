@@ -85,6 +85,7 @@ def record(recipe, seed, /, **changes):
         diverged=False,
         provenance={
             "wall_seconds": 60.0,
+            "training_seconds": 50.0,
             "threads": 1,
             "hardware": "a processor",
             "python": "3.11",

@@ -15,6 +15,10 @@ from experiments.records import Curves, Record, RecordError, Store, record_key
 
 NAN = float("nan")
 RECIPE = Recipe("small.adam", "conv-fc", "digits", Optimizer("adam", 0.003), epochs=2, filters=2)
+MADE = {
+    "wall_seconds": 1.5, "training_seconds": 1.0, "threads": 1, "hardware": "a processor",
+    "python": "3.11", "torch": "2.9", "numpy": "2.0",
+}  # fmt: skip
 
 
 def make_record(**changes) -> Record:
@@ -33,7 +37,7 @@ def make_record(**changes) -> Record:
         "final_train_loss": 0.4,
         "final_train_accuracy": 0.62,
         "diverged": False,
-        "provenance": {"wall_seconds": 1.5},
+        "provenance": MADE,
     }
     return Record(**(values | changes))
 
@@ -153,6 +157,17 @@ def test_an_edited_record_is_refused(tmp_path, change):
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(RecordError, match="not a complete record"):
         Store(tmp_path).read(path)
+
+
+@pytest.mark.parametrize("what", MADE)
+def test_a_record_that_does_not_say_how_it_was_made_is_refused(tmp_path, what):
+    store = Store(tmp_path)
+    store.write(make_record(provenance={name: MADE[name] for name in MADE if name != what}))
+    with pytest.raises(RecordError, match=f"provenance lacks {what}.*delete it and run again"):
+        list(store.records("test"))
+    store.write(make_record(provenance=MADE | {what: None}))
+    with pytest.raises(RecordError, match=f"{what} in the provenance is None, expected an? "):
+        list(store.records("test"))
 
 
 def test_a_record_that_has_lost_its_validation_curves_is_refused(tmp_path):
