@@ -18,13 +18,15 @@ from pathlib import Path
 import pytest
 
 from experiments import heartbeat
+from experiments import runs as runs_module
 from experiments import sweep as sweep_module
 from experiments.errors import SweepError
 from experiments.executors import available_cores, make_executor, what_was_lost
 from experiments.recipe import Optimizer, Recipe
 from experiments.records import RecordError, Store
+from experiments.runs import Batch, missing
 from experiments.study import Study
-from experiments.sweep import Batch, batches, missing, plan, sweep
+from experiments.sweep import batches, plan, sweep
 from experiments.variants import variant
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads the process table of Linux")
@@ -103,7 +105,7 @@ def test_a_disk_that_fills_up_costs_no_further_training(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("experiments.records.os.fsync", full)
-    monkeypatch.setattr(sweep_module, "train", lambda *args, **kwargs: pytest.fail("trained"))
+    monkeypatch.setattr(runs_module, "train", lambda *args, **kwargs: pytest.fail("trained"))
     with pytest.raises(RecordError, match="No space left on device; free space"):
         Batch(tuple(runs[:1])).execute()
 
@@ -139,7 +141,7 @@ def test_a_run_tells_of_every_epoch(tmp_path, monkeypatch):
         told.extend(heartbeat.alive(Store(tmp_path)))
         raise RuntimeError
 
-    monkeypatch.setattr(sweep_module, "train", train)
+    monkeypatch.setattr(runs_module, "train", train)
     with pytest.raises(RuntimeError):
         Batch((_runs(tmp_path)[1],)).execute()
     (beat,) = told
@@ -160,7 +162,7 @@ def test_a_process_trains_one_network_at_a_time(tmp_path, monkeypatch):
         active.pop()
         raise RuntimeError
 
-    monkeypatch.setattr(sweep_module, "train", train)
+    monkeypatch.setattr(runs_module, "train", train)
     with ThreadPoolExecutor(4) as pool, pytest.raises(RuntimeError):
         sweep(_runs(tmp_path), pool)
     assert most == [1, 1, 1, 1]
@@ -230,11 +232,11 @@ def test_a_run_is_trained_by_itself_as_it_is_in_a_sweep(tmp_path, monkeypatch, d
     used = []
     for name in ("train", "train_fleet"):
         monkeypatch.setattr(
-            sweep_module, name, lambda *_, name=name, **options: used.append((name, options)) or [0]
+            runs_module, name, lambda *_, name=name, **options: used.append((name, options)) or [0]
         )
     run = dataclasses.replace(_runs(tmp_path)[0], device=device)
     run.train(print, max)
-    sweep_module._trained([run], print)
+    runs_module._trained([run], print)
     (alone, told), (swept, _) = used
     assert alone == swept == engine
     assert (told["device"], told["on_epoch"], told["on_trained"]) == (device, print, max)
@@ -261,13 +263,13 @@ def test_of_a_fleet_only_what_is_missing_is_run_again(tmp_path, monkeypatch):
     for run in (runs[0], runs[5]):
         run.record_path.unlink()
     kept = {run: run.record_path.stat().st_mtime_ns for run in runs if run.record_path.is_file()}
-    trained, train_fleet = [], sweep_module.train_fleet
+    trained, train_fleet = [], runs_module.train_fleet
 
     def spy(members, **options):
         trained.append([(member.recipe.name, member.seed) for member in members])
         return train_fleet(members, **options)
 
-    monkeypatch.setattr(sweep_module, "train_fleet", spy)
+    monkeypatch.setattr(runs_module, "train_fleet", spy)
     sweep(missing(_fleets(tmp_path)), make_executor("serial"), fleet=8)
     assert trained == [[("conv-fc.adam", 0), ("conv-fc-fast.adam", 1)]]
     assert missing(runs) == []
@@ -282,7 +284,7 @@ def test_all_members_of_a_fleet_tell_of_their_progress(tmp_path, monkeypatch):
         told.extend((run.epochs_done(), run.heartbeat_path.exists()) for run in runs)
         raise RuntimeError
 
-    monkeypatch.setattr(sweep_module, "train_fleet", train_fleet)
+    monkeypatch.setattr(runs_module, "train_fleet", train_fleet)
     with pytest.raises(RuntimeError):
         Batch(tuple(runs)).execute()
     assert told == [(1, True), (1, True)]

@@ -23,7 +23,8 @@ from experiments import executors, heartbeat
 from experiments.catalog import study
 from experiments.executors import make_executor, what_was_lost
 from experiments.records import Store
-from experiments.sweep import missing, plan, sweep
+from experiments.runs import missing
+from experiments.sweep import plan, sweep
 from experiments.variants import variant
 
 if TYPE_CHECKING:

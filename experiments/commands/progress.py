@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from experiments.sweep import Run
+    from experiments.runs import Run
 
 _POLL_SECONDS = 0.5
 _RATE_SECONDS = 3600.0

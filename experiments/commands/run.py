@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from experiments.datasets import Dataset
     from experiments.layout import Layout
     from experiments.recipe import Recipe
+    from experiments.runs import Run
     from experiments.study import Study
-    from experiments.sweep import Run
 
 
 class Precision(StrEnum):
@@ -116,6 +116,7 @@ def run(
     """
     from experiments import layout, sweep  # PyTorch takes seconds to import
     from experiments.executors import available_cores, make_executor
+    from experiments.runs import check_stores, missing
 
     study = catalog.study(report)
     chosen = [
@@ -155,8 +156,8 @@ def run(
             threads=threads,
             here=executor is not ExecutorName.dask,
         )
-        todo = sweep.missing(runs)
-        sweep.check_stores(todo)
+        todo = missing(runs)
+        check_stores(todo)
         _announce(study, chosen, Store(store))
         if not recipes:
             _leave_out(study)

@@ -17,7 +17,8 @@ from experiments import datasets
 from experiments.executors import make_executor
 from experiments.fleet import architecture
 from experiments.layout.rates import fleet_holds
-from experiments.sweep import Run, sweep
+from experiments.runs import Run
+from experiments.sweep import sweep
 
 if TYPE_CHECKING:
     from experiments.datasets import Dataset

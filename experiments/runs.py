@@ -1,0 +1,160 @@
+"""Runs: the cells of a sweep, and the batches in which a worker carries them out.
+
+A batch is one run, or several of one architecture that are trained as a fleet. A worker writes its
+own records, so a batch that is killed loses only itself.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments import heartbeat
+from experiments.errors import SweepError
+from experiments.fleet import Member, train_fleet
+from experiments.recipe import Recipe
+from experiments.records import Record, Store
+from experiments.training import EpochCallback, TrainedCallback, train
+
+_ONE_AT_A_TIME = threading.Lock()
+"""PyTorch's random state and number of threads belong to the process, so a process carries out one
+batch at a time, even where an executor calls it from several threads, as Dask's workers may."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One cell of a sweep: a recipe under a seed on a device, and where its record belongs."""
+
+    study: str
+    recipe: Recipe
+    seed: int
+    device: str
+    store: Store
+    key: str
+    data_root: Path | None = None
+    threads: int | None = None
+
+    @property
+    def record_path(self) -> Path:
+        """Where the record lies once the run has finished."""
+        return self.store.path(self.study, self.recipe, self.seed, self.device, self.key)
+
+    @property
+    def heartbeat_path(self) -> Path:
+        """Where a run in progress says how many of its epochs are done."""
+        return heartbeat.path(self.store, self.key)
+
+    def beating(self) -> AbstractContextManager[Callable[[int], None]]:
+        """Keep a heartbeat while the run is carried out (:func:`experiments.heartbeat.beating`)."""
+        return heartbeat.beating(
+            self.heartbeat_path,
+            study=self.study,
+            recipe=self.recipe.name,
+            seed=self.seed,
+            device=self.device,
+        )
+
+    def train(self, on_epoch: EpochCallback, on_trained: TrainedCallback | None = None) -> Record:
+        """Train this run by itself, as a sweep would, and return its record."""
+        (record,) = _trained([self], on_epoch, on_trained)
+        return record
+
+    def write(self, record: Record) -> None:
+        """Write the record of this run.
+
+        Raises
+        ------
+        SweepError
+            If this process has other data, or another engine, than the one that planned the run.
+        experiments.records.RecordError
+            If the store cannot be written.
+        """
+        if record.key != self.key:
+            raise SweepError(
+                f"a worker measured {self.recipe.name} on other data, or with another version of "
+                "the engine, than this process has; give all workers the same"
+            )
+        self.store.write(record)
+
+    def epochs_done(self) -> int:
+        """Return how many epochs are done, whichever process runs them."""
+        if self.record_path.is_file():
+            return self.recipe.epochs
+        beat = heartbeat.read(self.heartbeat_path)
+        return 0 if beat is None else beat.epoch
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one worker carries out at a time: one run, or several that are trained as a fleet."""
+
+    runs: tuple[Run, ...]
+
+    def execute(self) -> None:
+        """Train, and write the record of each run that has none, if the store has room for it.
+
+        One record that cannot be written does not keep the others from being written.
+
+        Raises
+        ------
+        Exception
+            Whatever the training or :meth:`Run.write` raises.
+        """
+        with _ONE_AT_A_TIME, ExitStack() as stack:
+            todo = missing(self.runs)  # another sweep may have been faster
+            if not todo:
+                return
+            for store in {run.store for run in todo}:
+                store.check_writable()
+            beats = [stack.enter_context(run.beating()) for run in todo]
+
+            def tell(epoch: int) -> None:
+                for beat in beats:
+                    beat(epoch)
+
+            failure: Exception | None = None
+            for run, record in zip(todo, _trained(todo, tell), strict=True):
+                try:
+                    run.write(record)
+                except Exception as error:
+                    failure = failure or error
+            if failure is not None:
+                raise failure
+
+
+def missing(runs: Iterable[Run]) -> list[Run]:
+    """Return the runs whose record is not in the store."""
+    return [run for run in runs if not run.record_path.is_file()]
+
+
+def check_stores(runs: Iterable[Run]) -> None:
+    """Raise a RecordError if a record of one of the runs could not be written."""
+    for store in dict.fromkeys(run.store for run in runs):
+        store.check_writable()
+
+
+def _trained(
+    runs: Sequence[Run],
+    on_epoch: EpochCallback,
+    on_trained: TrainedCallback | None = None,
+) -> list[Record]:
+    """Return the records of runs that agree in all but recipe and seed.
+
+    On CUDA a single run is a fleet of one, for a fleet's steps are captured and replayed.
+    """
+    first = runs[0]
+    options: dict[str, Any] = {
+        "study": first.study,
+        "device": first.device,
+        "data_root": first.data_root,
+        "threads": first.threads,
+        "on_epoch": on_epoch,
+        "on_trained": on_trained,
+    }
+    if len(runs) == 1 and first.device == "cpu":
+        return [train(first.recipe, first.seed, **options)]
+    return train_fleet([Member(run.recipe, run.seed) for run in runs], **options)
