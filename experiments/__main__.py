@@ -47,7 +47,8 @@ def main() -> None:
     try:
         app()
     except (InputError, SweepError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+        print(f"error: {error}{notes}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -116,14 +116,14 @@ class Batch:
                 for beat in beats:
                     beat(epoch)
 
-            failure: Exception | None = None
+            failures: list[Exception] = []
             for run, record in zip(todo, _trained(todo, tell), strict=True):
                 try:
                     run.write(record)
                 except Exception as error:
-                    failure = failure or error
-            if failure is not None:
-                raise failure
+                    failures.append(error)
+            if failures:
+                raise failures[0]  # the sweep sees which records are missing
 
 
 def missing(runs: Iterable[Run]) -> list[Run]:

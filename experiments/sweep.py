@@ -15,14 +15,14 @@ from pathlib import Path
 
 from experiments import datasets
 from experiments.device import check_device
-from experiments.errors import SweepError
-from experiments.executors import completed, what_was_lost
+from experiments.executors import completed
+from experiments.failures import Failures
 from experiments.fleet import architecture, fastest_size
 from experiments.interruption import held_back
 from experiments.networks import pretrained
 from experiments.recipe import Recipe
 from experiments.records import Store, record_key
-from experiments.runs import Batch, Run, check_stores
+from experiments.runs import Batch, Run
 from experiments.study import Study
 from experiments.variants import home
 
@@ -118,7 +118,8 @@ def _fleet_size(group: Sequence[Run], most: int | None) -> int:
 def sweep(runs: Sequence[Run], executor: Executor, fleet: int | None = None) -> None:
     """Execute the runs, in batches, and wait until all have finished.
 
-    One batch's failure does not stop the others; it is raised at the end.
+    One batch's failure does not stop the others; it is raised at the end, with a note of the run
+    that it befell and of how many more failed.
 
     Parameters
     ----------
@@ -134,27 +135,23 @@ def sweep(runs: Sequence[Run], executor: Executor, fleet: int | None = None) -> 
     Exception
         Whatever a run raised: a wrong data file, a store that cannot be written.
     """
-    failure: Exception | None = None
-    futures: list[Future[None]] = []
-    check_stores(runs)
+    failures = Failures()
+    attempt(runs, executor, fleet, failures)
+    failures.raise_first()
+
+
+def attempt(runs: Sequence[Run], executor: Executor, fleet: int | None, failures: Failures) -> None:
+    """Execute the runs as :func:`sweep` does, and add to the failures what they fail with."""
+    futures: dict[Future[None], Batch] = {}
     try:
-        futures.extend(executor.submit(batch.execute) for batch in batches(runs, fleet))
-        for future in completed(futures):
-            try:
-                future.result()
-            except Exception as error:
-                failure = failure or error
-    except BrokenProcessPool as error:  # before all runs were submitted
-        failure = error
+        with failures.caught(runs, BrokenProcessPool):  # before all were submitted
+            for batch in batches(runs, fleet):
+                futures[executor.submit(batch.execute)] = batch
+            for future in completed([*futures]):
+                with failures.caught(futures[future].runs):
+                    future.result()
     except BaseException:
         with held_back():
             for future in futures:
                 future.cancel()
         raise
-    if failure is None:
-        return
-    if lost := what_was_lost(failure):
-        raise SweepError(
-            f"{lost}; finished records are kept, run the same command again to resume"
-        ) from failure
-    raise failure

@@ -496,7 +496,7 @@ def test_runs_of_one_layout_go_together(tmp_path, monkeypatch):
         choice, "make_executor", lambda *given: made.append(given) or make_executor("serial")
     )
     monkeypatch.setattr(
-        choice, "sweep", lambda runs, _, fleet: swept.append(([r.threads for r in runs], fleet))
+        choice, "attempt", lambda runs, _, n, __: swept.append(([r.threads for r in runs], n))
     )
     runs = _runs(tmp_path, FC, GAP, seeds=2)
     layouts = [Layout(2, 1, 4), Layout(1, 2), Layout(2, 1, 4), Layout(2, 1)]
@@ -508,8 +508,9 @@ def test_runs_of_one_layout_go_together(tmp_path, monkeypatch):
 def test_one_layouts_failure_does_not_stop_the_others(tmp_path):
     runs = _runs(tmp_path, replace(FC, epochs=1), replace(GAP, epochs=1))
     runs[0].record_path.mkdir(parents=True)  # a folder where the record belongs
-    with pytest.raises(RecordError, match="cannot write"):
+    with pytest.raises(RecordError, match="cannot write") as refused:
         carry_out({runs[0]: Layout(1, 2), runs[1]: Layout(1, 1)})
+    assert refused.value.__notes__ == [f"in {FC.name}, seed 0"]
     assert runs[1].record_path.is_file()
 
 

@@ -20,7 +20,7 @@ import pytest
 from experiments import heartbeat
 from experiments import runs as runs_module
 from experiments import sweep as sweep_module
-from experiments.errors import SweepError
+from experiments.errors import InputError, SweepError
 from experiments.executors import available_cores, make_executor, what_was_lost
 from experiments.recipe import Optimizer, Recipe
 from experiments.records import RecordError, Store
@@ -85,10 +85,39 @@ def test_one_failing_run_does_not_stop_the_others(tmp_path):
     runs = _runs(tmp_path)
     blocked = runs[0].record_path
     blocked.mkdir(parents=True)  # a folder where the record belongs
-    with pytest.raises(RecordError, match="cannot write"):
+    with pytest.raises(RecordError, match="cannot write") as refused:
         sweep(runs, make_executor("serial"))
+    assert refused.value.__notes__ == ["in conv-fc.adam, seed 0"]
     assert all(run.record_path.is_file() for run in runs[1:])
     assert not any((tmp_path / ".running").iterdir())
+
+
+def test_a_failure_says_whose_it_is_and_how_many_more_there_are(tmp_path, monkeypatch):
+    def train(*_, **__):
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(runs_module, "train", train)
+    with pytest.raises(RuntimeError, match="CUDA out of memory") as failed:
+        sweep(_runs(tmp_path), make_executor("serial"))
+    assert failed.value.__notes__ == ["in conv-fc.adam, seed 0, and 3 more runs failed"]
+
+
+def test_of_a_fleet_those_without_a_record_have_failed(tmp_path):
+    runs = _runs(tmp_path)[::2]
+    runs[1].record_path.mkdir(parents=True)
+    with pytest.raises(RecordError, match="cannot write") as refused:
+        sweep(runs, make_executor("serial"), fleet=2)
+    assert refused.value.__notes__ == ["in conv-fc.adam, seed 1"]
+
+
+def test_the_command_says_in_one_line_which_run_failed(convlaws, tmp_path, monkeypatch):
+    def train(*_, **__):
+        raise InputError("no such layer")
+
+    monkeypatch.setattr(runs_module, "train", train)
+    code, _, err = convlaws("run", "digits", "conv-fc.adam", "--seeds", 2, "--store", tmp_path)
+    assert code == 2
+    assert err.endswith("\nerror: no such layer (in conv-fc.adam, seed 0, and 1 more run failed)\n")
 
 
 def test_a_store_that_cannot_be_written_costs_no_training(tmp_path):

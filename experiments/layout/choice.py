@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from experiments import datasets
 from experiments.executors import make_executor
+from experiments.failures import Failures
 from experiments.fleet import architecture
 from experiments.layout.rates import fleet_holds
 from experiments.runs import Run
-from experiments.sweep import sweep
+from experiments.sweep import attempt
 
 if TYPE_CHECKING:
     from experiments.datasets import Dataset
@@ -124,28 +125,27 @@ def choose(
 def carry_out(layouts: Mapping[Run, Layout]) -> None:
     """Execute runs, those of one layout together, and wait until all have finished.
 
-    One layout's failure does not stop the others; it is raised at the end.
+    A failure does not stop the others; it is raised at the end.
 
     Raises
     ------
     Exception
-        Whatever :func:`experiments.sweep.sweep` raises.
+        As :func:`experiments.sweep.sweep`.
     """
     together: dict[Layout, list[Run]] = {}
     for run, layout in layouts.items():
         together.setdefault(layout, []).append(replace(run, threads=layout.threads))
-    failure: Exception | None = None
+    failures = Failures()
     for layout, runs in together.items():
         alone = layout.workers == 1
-        try:
-            with make_executor(
+        with (
+            failures.caught(runs),
+            make_executor(
                 "serial" if alone else "processes", None if alone else layout.workers
-            ) as pool:
-                sweep(runs, pool, layout.fleet)
-        except Exception as error:
-            failure = failure or error
-    if failure is not None:
-        raise failure
+            ) as pool,
+        ):
+            attempt(runs, pool, layout.fleet, failures)
+    failures.raise_first()
 
 
 def _rates(
