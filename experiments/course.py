@@ -10,7 +10,7 @@ from experiments.records import Curves
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from experiments.recipe import Recipe
 
@@ -64,6 +64,13 @@ class Course:
             if self.curves.kept == len(losses) - 1:
                 self.best = {name: value.clone() for name, value in state().items()}
             self.finished |= _patience_ends(losses, self._recipe.patience)
+
+    def restore(self, network: nn.Module) -> bool:
+        """Give a network the weights of the lowest validation loss; say whether they were kept."""
+        if self.best is None:
+            return False
+        network.load_state_dict(self.best)
+        return True
 
 
 def _patience_ends(losses: list[float], patience: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ EpochCallback = Callable[[int], None]
 """Called after each epoch with its number, from 1."""
 
 TrainedCallback = Callable[[nn.Module, Inputs], None]
-"""Called with a trained network and the way to its inputs."""
+"""Called with a trained network, in evaluation mode, and the way to its inputs."""
 
 _EVALUATED_ON_CPU, _EVALUATED_ON_GPU = 250, 1000
 """Images that are evaluated at once, in the size that they are stored in. The maps of more would
@@ -71,8 +71,8 @@ def train(
     on_epoch
         Progress callback.
     on_trained
-        Called with the trained network, the one with the lowest validation loss where patience
-        ends the run, and the way from its images to its inputs.
+        Called with the trained network in evaluation mode, the one with the lowest validation loss
+        where patience ends the run, and the way from its images to its inputs.
 
     Raises
     ------
@@ -84,19 +84,59 @@ def train(
     check_device(device)
     data = datasets.load(recipe.dataset, data_root)
     with reproducible(threads):
-        return _train(recipe, seed, study, device, data, data_root, on_epoch, on_trained)
+        return _train(Job(recipe, seed, study, device, data), data_root, on_epoch, on_trained)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: its recipe and seed, the study it belongs to, and the device and data it has."""
+
+    recipe: Recipe
+    seed: int
+    study: str
+    device: str
+    data: Dataset
+
+    def finish(
+        self, network: nn.Module, course: Course, train_set: LabelledImages, inputs: Inputs
+    ) -> Record:
+        """Restore the weights that a course kept, and return its record, without provenance.
+
+        The record holds what the network scores on the whole training set with the weights that
+        the course ended with and, where others are kept, with those.
+        """
+        final = evaluate(network, *train_set, self.recipe, inputs)
+        kept = None
+        if course.restore(network):
+            kept = evaluate(network, *train_set, self.recipe, inputs)
+        diverged = course.diverged or not math.isfinite(final[0])
+        return Record(
+            key=record_key(self.recipe, self.seed, self.data.fingerprint, self.device),
+            study=self.study,
+            recipe=self.recipe,
+            seed=self.seed,
+            device=self.device,
+            dataset_fingerprint=self.data.fingerprint,
+            engine=ENGINE_VERSION,
+            parameters=sum(p.numel() for p in network.parameters()),
+            train_size=len(train_set[1]),
+            test_size=len(self.data.test_labels),
+            curves=course.curves,
+            final_train_loss=None if diverged else final[0],
+            final_train_accuracy=None if diverged else final[1],
+            best_train_accuracy=None if diverged or kept is None else kept[1],
+            diverged=diverged,
+            provenance={},
+        )
 
 
 def _train(
-    recipe: Recipe,
-    seed: int,
-    study: str,
-    device: str,
-    data: Dataset,
+    job: Job,
     data_root: Path | None,
     on_epoch: EpochCallback | None,
     on_trained: TrainedCallback | None,
 ) -> Record:
+    recipe, seed, device, data = job.recipe, job.seed, job.device, job.data
     train_set, validation_set, test_set = (
         (images.to(device), labels.to(device))
         for images, labels in (*split(recipe, seed, data), (data.test_images, data.test_labels))
@@ -129,49 +169,11 @@ def _train(
             course.add(trained, tested, validated, network.state_dict)
             if on_epoch is not None and not course.diverged:
                 on_epoch(epoch)
-    record = record_of(recipe, seed, study, device, data, network, course, train_set, inputs)
+    record = job.finish(network, course, train_set, inputs)
     made = provenance(device, time.perf_counter() - started, training_seconds)
     if on_trained is not None:
-        on_trained(network, inputs)
+        on_trained(network.eval(), inputs)
     return replace(record, provenance=made)
-
-
-def record_of(
-    recipe: Recipe,
-    seed: int,
-    study: str,
-    device: str,
-    data: Dataset,
-    network: nn.Module,
-    course: Course,
-    train_set: LabelledImages,
-    inputs: Inputs,
-) -> Record:
-    """Measure the network that a course has led to, and return its record, without provenance."""
-    final = evaluate(network, *train_set, recipe, inputs)
-    diverged = course.diverged or not math.isfinite(final[0])
-    best = None
-    if course.best is not None:
-        network.load_state_dict(course.best)
-        best = evaluate(network, *train_set, recipe, inputs)
-    return Record(
-        key=record_key(recipe, seed, data.fingerprint, device),
-        study=study,
-        recipe=recipe,
-        seed=seed,
-        device=device,
-        dataset_fingerprint=data.fingerprint,
-        engine=ENGINE_VERSION,
-        parameters=sum(p.numel() for p in network.parameters()),
-        train_size=len(train_set[1]),
-        test_size=len(data.test_labels),
-        curves=course.curves,
-        final_train_loss=None if diverged else final[0],
-        final_train_accuracy=None if diverged else final[1],
-        best_train_accuracy=None if diverged or best is None else best[1],
-        diverged=diverged,
-        provenance={},
-    )
 
 
 def train_epoch(
@@ -217,9 +219,13 @@ def evaluate(
     recipe: Recipe,
     inputs: Inputs = _PLAIN,
 ) -> Measured:
-    """Return the mean loss (nats) and the accuracy on a whole set, in evaluation mode."""
+    """Return the mean loss (nats) and the accuracy on a whole set, in evaluation mode.
+
+    The network comes back in the mode that it was in.
+    """
     loss_sum = torch.zeros((), device=images.device, dtype=torch.float64)
     correct = torch.zeros((), device=images.device, dtype=torch.int64)
+    training = network.training
     network.eval()
     at_once = evaluated_at_once(inputs, images)
     for batch, target in zip(images.split(at_once), labels.split(at_once), strict=True):
@@ -227,7 +233,7 @@ def evaluate(
             scores = full_precision(network(inputs.evaluation(batch)))
         loss_sum += F.cross_entropy(scores, target, reduction="sum")
         correct += (scores.argmax(1) == target).sum()
-    network.train()
+    network.train(training)
     return loss_sum.item() / len(labels), correct.item() / len(labels)
 
 

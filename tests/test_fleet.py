@@ -285,6 +285,7 @@ def test_trained_members_are_handed_on_with_the_weights_that_they_keep():
     test_set, found = (datasets.load("digits").test_images, datasets.load("digits").test_labels), []
 
     def measure(network, inputs):
+        assert not network.training
         found.append(training.evaluate(network, *test_set, members[len(found)].recipe, inputs)[1])
 
     curves = [record.curves for record in _fleet(members, on_trained=measure)]

@@ -488,6 +488,19 @@ def test_the_final_accuracy_is_of_the_last_weights_and_the_network_handed_on_has
         assert not torch.equal(best[name], last[name])
 
 
+def test_evaluation_gives_a_network_back_in_its_mode_and_training_hands_on_one_to_evaluate():
+    """Red where the network handed on drops units out."""
+    handed_on = []
+    recipe = dataclasses.replace(RECIPE, network="relu drop0.5 fc10", filters=None, epochs=1)
+    _train(recipe, on_trained=lambda network, inputs: handed_on.append((network, inputs)))
+    ((network, inputs),) = handed_on
+    data = datasets.load("digits")
+    assert not network.training
+    for mode in (False, True):
+        training.evaluate(network.train(mode), data.test_images, data.test_labels, recipe, inputs)
+        assert network.training is mode
+
+
 def test_of_equal_validation_losses_the_first_is_the_lowest(monkeypatch):
     """As `at_lowest_validation_loss` counts; a network of dead units repeats its loss."""
     scores = iter([3.0, 1.0, 1.0, 1.0, 1.0])

@@ -19,7 +19,7 @@ from experiments.fleet.step import Evaluation, Replayed, Step, take_steps
 from experiments.fleet.update import UpdateRule
 from experiments.provenance import provenance
 from experiments.recipe import Optimizer, Recipe
-from experiments.training import initialised, random_stream, record_of
+from experiments.training import Job, initialised, random_stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -216,18 +216,10 @@ class FleetRun:
         return take_steps(self._step, self._take, views, self._recipe.batch)
 
     def records(self, study: str) -> list[Record]:
-        """Measure each member's final network and return its record."""
+        """Restore the weights that each member kept, and return its record."""
         records = [
-            record_of(
-                member.recipe,
-                member.seed,
-                study,
-                self._device,
-                self._data,
-                network,
-                course,
-                stream.chosen(self._images, self._labels),
-                stream.inputs,
+            Job(member.recipe, member.seed, study, self._device, self._data).finish(
+                network, course, stream.chosen(self._images, self._labels), stream.inputs
             )
             for member, network, course, stream in zip(
                 self._members, self._networks, self._courses, self._own, strict=True
@@ -239,9 +231,10 @@ class FleetRun:
         ]
 
     def hand_on(self, on_trained: TrainedCallback) -> None:
-        """Call with each member's network, to which :meth:`records` has given what is kept."""
-        for network, stream in zip(self._networks, self._own, strict=True):
-            on_trained(network, stream.inputs)
+        """Call with each member's network, with the weights that are kept."""
+        for network, course, stream in zip(self._networks, self._courses, self._own, strict=True):
+            course.restore(network)
+            on_trained(network.eval(), stream.inputs)
 
     def _provenance(self, course: Course) -> dict[str, Any]:
         """Return a member's provenance: times are shared out by epochs, the start being one."""
