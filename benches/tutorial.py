@@ -20,7 +20,6 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from experiments.networks.layers import FlattenChannelsLast
-from experiments.networks.two_layers import TwoConv
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,7 +42,9 @@ def tutorial_network(network: nn.Module) -> nn.Sequential:
     ValueError
         If the network is no row of layers.
     """
-    modules = _row(network)
+    if not isinstance(network, nn.Sequential):
+        raise ValueError(f"{type(network).__name__} is no row of layers: bench one that is")
+    modules = list(network)
     for i, (layer, following) in enumerate(pairwise(modules)):
         if isinstance(layer, nn.MaxPool2d) and isinstance(following, nn.ReLU):
             modules[i], modules[i + 1] = following, layer
@@ -55,17 +56,6 @@ def tutorial_network(network: nn.Module) -> nn.Sequential:
             _flatten_channels_first(modules[i + 1], maps)
             modules[i] = nn.Flatten()
     return nn.Sequential(*modules)
-
-
-def _row(network: nn.Module) -> list[nn.Module]:
-    if isinstance(network, nn.Sequential):
-        return list(network)
-    if isinstance(network, TwoConv):
-        first, second = (
-            [conv, nn.ReLU(), nn.MaxPool2d(2)] for conv in (network.conv1, network.conv2)
-        )
-        return [*first, *second, FlattenChannelsLast(), network.fc]
-    raise ValueError(f"{type(network).__name__} is no row of layers: bench one that is")
 
 
 @torch.no_grad()

@@ -114,14 +114,6 @@ def _spelled_out(network: nn.Module) -> nn.Module:
     match network:
         case nn.Sequential():
             chain = list(network)
-        case two_layers.TwoConv():
-            pooled = [nn.MaxPool2d(2), nn.ReLU()]
-            flat = layers.FlattenChannelsLast()
-            chain = [network.conv1, *pooled, network.conv2, *pooled, flat, network.fc]
-        case two_layers.ConvFC():
-            chain = [network.conv1, nn.ReLU(), layers.FlattenChannelsLast(), network.fc]
-        case two_layers.ConvGAP():
-            chain = [network.conv1, nn.ReLU(), layers.GlobalAveragePooling(), network.fc]
         case resnet.ResNet18():
             stem = [network.conv1, network.bn1, nn.ReLU(), network.pool]
             chain = [*stem, *network.blocks, layers.GlobalAveragePooling(), network.fc]

@@ -23,14 +23,18 @@ from experiments.errors import InputError
 from experiments.networks import layers, pretrained
 from experiments.networks.affine import Affine, is_affine
 from experiments.networks.resnet import ResNet18
-from experiments.networks.two_layers import ConvFC, ConvGAP, LinearTwoConv, TwoConv
+from experiments.networks.two_layers import LinearTwoConv
 from experiments.recipe import Initialisation
 
+_LINES = {
+    "two-conv": "conv{f}k{k}valid relu max2 conv{f3}k{k}valid relu max2 fc{classes}",
+    "conv-fc": "conv{f}k{k}valid relu fc{classes}",
+    "conv-gap": "conv{f}k{k}valid relu gap fc{classes}",
+}
+"""Those that are a line of layers: for f filters (f3 is three times as many) of k by k."""
+
 _NETWORKS: dict[str, Callable[..., nn.Module]] = {
-    "two-conv": TwoConv,
     "linear-two-conv": LinearTwoConv,
-    "conv-fc": ConvFC,
-    "conv-gap": ConvGAP,
     "resnet-18": lambda channels, size, filters, classes, kernel: ResNet18(
         channels, filters, classes, "3x3"
     ),
@@ -67,7 +71,7 @@ def build(
     ValueError
         If the name is unknown, a layer does not fit, or the filters do not belong to the network.
     """
-    if name in _NETWORKS:
+    if name in _LINES or name in _NETWORKS:
         if filters is None:
             raise InputError(f"network {name!r} needs its number of filters")
         channels, size, width = image_shape
@@ -75,11 +79,16 @@ def build(
             raise InputError(
                 f"network {name!r} takes square images, got {size}x{width}; write a line of layers"
             )
-        return _NETWORKS[name](channels, size, filters, classes, kernel=5 if size >= 16 else 2)
+        kernel = 5 if size >= 16 else 2
+        if name in _NETWORKS:
+            return _NETWORKS[name](channels, size, filters, classes, kernel)
+        line = _LINES[name].format(f=filters, f3=3 * filters, k=kernel, classes=classes)
+        return layers.build(line, image_shape)[0]
     if not layers.is_line(name):
+        known = ", ".join([*_LINES, *_NETWORKS])
         raise InputError(
-            f"network {name!r} is unknown; known: {', '.join(_NETWORKS)}, or a line of layers "
-            "such as 'conv32k5 relu max2 fc10'"
+            f"network {name!r} is unknown; known: {known}, or a line of layers such as "
+            "'conv32k5 relu max2 fc10'"
         )
     if filters is not None:
         raise InputError(f"network {name!r} names its own filters; leave the setting out")
