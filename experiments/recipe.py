@@ -194,6 +194,14 @@ class Recipe:
         """Return the recipe as JSON-ready data, its name included."""
         return dataclasses.asdict(self)
 
+    def train_size(self, available: int) -> int:
+        """Return how many of the available training images a run trains on."""
+        return available - self.validation if self.examples is None else self.examples
+
+    def steps_an_epoch(self, train_size: int) -> int:
+        """Return the number of updates in an epoch; the last of a pass may see a smaller batch."""
+        return math.ceil(train_size / self.batch) if self.steps is None else self.steps
+
     def images_an_epoch(self, train_size: int) -> int:
         """Return how many images an epoch trains on, each counted as often as it is seen."""
         return train_size if self.steps is None else self.steps * self.batch

@@ -54,7 +54,7 @@ def split(recipe: Recipe, seed: int, data: Dataset) -> tuple[LabelledImages, Lab
         If there are not as many images as the recipe asks for.
     """
     images, labels = data.train_images, data.train_labels
-    examples = len(labels) - recipe.validation if recipe.examples is None else recipe.examples
+    examples = recipe.train_size(len(labels))
     if examples < 1 or examples + recipe.validation > len(labels):
         wanted = "images" if recipe.examples is None else f"{examples} images"
         raise InputError(

@@ -64,6 +64,16 @@ def test_the_weights_kept_are_those_of_the_first_lowest_validation_loss():
     assert held_out.kept == 1
 
 
+def test_sizes_of_an_epoch():
+    recipe = dataclasses.replace(RECIPE, batch=32, validation=36)
+    assert recipe.train_size(100) == 64
+    assert (recipe.steps_an_epoch(64), recipe.steps_an_epoch(65)) == (2, 3)
+    assert recipe.images_an_epoch(65) == 65
+    counted = dataclasses.replace(recipe, steps=5, examples=50)
+    assert (counted.train_size(100), counted.steps_an_epoch(50)) == (50, 5)
+    assert counted.images_an_epoch(50) == 5 * 32
+
+
 def test_every_field_of_a_record_is_stored(tmp_path):
     record = make_record()
     stored = json.loads(Store(tmp_path).write(record).read_text())

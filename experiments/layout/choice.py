@@ -199,8 +199,7 @@ def _thread_counts(cores: int) -> Iterator[int]:
 
 def _images_seen(recipe: Recipe, data: Dataset) -> int:
     """Return how many images a run trains on, each counted as often as it is seen."""
-    examples = recipe.examples or len(data.train_labels) - recipe.validation
-    return recipe.epochs * recipe.images_an_epoch(examples)
+    return recipe.epochs * recipe.images_an_epoch(recipe.train_size(len(data.train_labels)))
 
 
 def _soonest(groups: Sequence[_Group]) -> list[Layout]:

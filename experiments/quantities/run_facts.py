@@ -44,7 +44,8 @@ def steps_taken(role: str, *, every: int = 0) -> Quantity:
     def value(record: Record) -> float:
         if record.diverged:
             return math.nan
-        return float(steps_an_epoch(record) * len(record.curves.train_loss))
+        steps = record.recipe.steps_an_epoch(record.train_size)
+        return float(steps * len(record.curves.train_loss))
 
     return of_each_run("steps", role, "count", value, grid=float(every))
 
@@ -112,11 +113,6 @@ def seconds_an_epoch(role: str) -> Quantity:
         return float(record.provenance["training_seconds"]) / len(record.curves.train_loss)
 
     return of_each_run("training time of an epoch", role, "seconds", value, last=1)
-
-
-def steps_an_epoch(record: Record) -> int:
-    """Return the number of updates in an epoch of a record's run."""
-    return record.recipe.steps or math.ceil(record.train_size / record.recipe.batch)
 
 
 def _seedless(what: str, role: str, value: Callable[[Record], int]) -> Quantity:
