@@ -17,9 +17,9 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import nn
 
-from experiments.atomic import write_whole
 from experiments.errors import InputError
 from experiments.figures import style
+from theory.atomic import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experiments.atomic import write_whole
 from experiments.errors import InputError
 from experiments.recipe import Optimizer, Recipe
+from theory.atomic import write_whole
 
 ENGINE_VERSION = 1
 """Raised whenever the training engine would measure something else for the same recipe and seed."""

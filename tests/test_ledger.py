@@ -269,11 +269,10 @@ def test_verdicts_are_written_whole_or_not_at_all(
         }
     }
 
-    def torn(self: Path, text: str, encoding: str) -> None:
-        self.write_bytes(text.encode(encoding)[:10])
+    def full(descriptor: int) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(Path, "write_text", torn)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="disk full"):
         write(outcome, path)
     assert path.read_text(encoding="utf-8") == written

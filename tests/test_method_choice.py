@@ -208,9 +208,14 @@ def test_a_file_that_is_missing_damaged_or_foreign_counts_for_nothing(file, spoi
     assert machine_costs() == SHIPPED
 
 
+def test_others_of_the_machine_may_read_its_costs(file):
+    write(SLOW_SUM, file)
+    assert file.stat().st_mode & 0o777 == 0o644
+
+
 def test_an_interrupted_write_leaves_the_old_file(monkeypatch, file):
     write(SLOW_SUM, file)
-    monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(OSError, match="full"):
         write(SLOW_FFT, file)
     assert read(file) == SLOW_SUM

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 import pooch
 import scipy
 
+from theory.atomic import write_whole
 from theory.processor import model, processor
 
 if TYPE_CHECKING:
@@ -142,16 +142,8 @@ def write(costs: Costs, path: Path) -> None:
     OSError
         If it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"machine": _machine(), "seconds": asdict(costs)}, indent=1)
-    descriptor, partial = tempfile.mkstemp(dir=path.parent)
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink()
-        raise
+    write_whole(path, text.encode())
 
 
 def _checked(seconds: dict[str, Any]) -> Costs:

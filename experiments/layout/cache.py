@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from experiments import downloads
-from experiments.atomic import write_whole
 from experiments.records import ENGINE_VERSION
+from theory.atomic import write_whole
 from theory.processor import model, processor
 
 if TYPE_CHECKING:

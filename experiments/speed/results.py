@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from experiments.atomic import write_whole
 from experiments.errors import InputError
 from experiments.records import RecordError
 from experiments.speed.settings import Settings
 from experiments.speed.views import VIEWS
 from experiments.statistics import Interval, mean_interval
+from theory.atomic import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,11 +7,11 @@ settled, failed, disputed and untried, and the rest prints or writes the result.
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from theory.atomic import write_whole
 from theory.ledger.claims import Claim, claims
 from theory.ledger.trials import CERTAINTIES, VERDICTS, Certainty, Ruling, Verdict
 
@@ -186,9 +186,4 @@ def write(outcome: Outcome, path: Path) -> None:
         If the file cannot be written.
     """
     verdicts = {claim: asdict(settled) for claim, settled in outcome.settled.items()}
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(json.dumps(verdicts, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, f"{json.dumps(verdicts, indent=2, ensure_ascii=False)}\n".encode())
