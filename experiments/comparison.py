@@ -107,7 +107,7 @@ def pair(first: Sequence[Record], second: Sequence[Record]) -> dict[int, tuple[R
     return {seed: (left[seed], right[seed]) for seed in left}
 
 
-def apart(first: Recipe, second: Recipe) -> dict[str, tuple[Any, Any]]:
+def differing_settings(first: Recipe, second: Recipe) -> dict[str, tuple[Any, Any]]:
     """Return the settings in which two recipes differ, with the value of each.
 
     Those of the optimiser are called ``optimizer.lr`` and the like.

@@ -6,7 +6,6 @@ nothing.
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from experiments.advice import how_to_run
 from experiments.findings import Finding
 from experiments.quantities import Unit, formatted, formatted_half_width
 from experiments.records import DEFAULT_STORE
@@ -86,27 +86,6 @@ def report_data(verdicts: Sequence[ClaimVerdict]) -> list[dict[str, Any]]:
     rounded. Accuracies are fractions of 1, losses are in nats; null stands for what is not known.
     """
     return [_entry(finding, claim) for claim in verdicts for finding in claim.findings]
-
-
-def how_to_run(study: Study, store: Path = DEFAULT_STORE, recipe: Recipe | None = None) -> str:
-    """Return the command that runs what the store lacks of a study, or of one of its recipes."""
-    command = f"python -m experiments run {study.name}"
-    if recipe is not None:
-        command += f" {recipe.name}"
-    return f"{command} --seeds 3{in_store(store)}"
-
-
-def how_to_pair(
-    report: str, recipes: Sequence[str], seeds: int, store: Path = DEFAULT_STORE
-) -> tuple[str, str]:
-    """Return the commands that run recipes of a report in float32, and the same in bfloat16."""
-    command = f"python -m experiments run {report} {' '.join(recipes)} --seeds {seeds}"
-    return command + in_store(store), f"{command} --precision bfloat16{in_store(store)}"
-
-
-def in_store(store: Path) -> str:
-    """Return the option that names a store, with a space before it; nothing for the default."""
-    return "" if store == DEFAULT_STORE else f" --store {shlex.quote(str(store))}"
 
 
 def measured_text(finding: Finding) -> str:

@@ -19,9 +19,10 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from experiments import figures
+from experiments.advice import how_to_run
 from experiments.catalog import study
 from experiments.lookup import recipes
-from experiments.reporting import how_to_run, recipe_summary, report_data, report_table
+from experiments.reporting import recipe_summary, report_data, report_table
 from experiments.variants import named
 from experiments.verdicts import judge
 

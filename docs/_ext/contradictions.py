@@ -18,9 +18,9 @@ from _ext.questions import CHANGES, CONTRADICTIONS
 from _ext.runs import records_of
 from _ext.style import canvas, styled
 from _ext.tables import Cell, spanning, table
+from experiments.advice import how_to_run
 from experiments.catalog import study
 from experiments.quantities import formatted, formatted_range, on_one_device
-from experiments.reporting import how_to_run
 from experiments.statistics import mean_interval, prediction_interval
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from _ext.measurements import provenance
 from _ext.pictures import picture
 from _ext.runs import equivalences_of
 from _ext.tables import Cell, table
+from experiments.advice import how_to_pair, in_store
 from experiments.equivalence import FEWEST, MARGIN
-from experiments.reporting import how_to_pair, in_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,8 +10,8 @@ from sphinx.util.docutils import SphinxDirective
 
 from _ext.chips import chip
 from _ext.runs import runs_of
+from experiments.advice import how_to_run
 from experiments.catalog import study
-from experiments.reporting import how_to_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,9 +8,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from experiments import lookup, reporting
+from experiments import lookup
+from experiments.advice import how_to_run
 from experiments.commands import common
-from experiments.comparison import Comparison, Difference, apart
+from experiments.comparison import Comparison, Difference, differing_settings
 from experiments.comparison import compare as compare_records
 from experiments.errors import InputError
 from experiments.quantities import Unit, formatted, formatted_half_width
@@ -42,7 +43,7 @@ def compare(
 ) -> None:
     """Hold two recipes against each other: differences paired by seed, with intervals."""
     (first, left), (second, right) = (_runs(name, Store(store)) for name in (a, b))
-    found, settings = compare_records(left, right), apart(first, second)
+    found, settings = compare_records(left, right), differing_settings(first, second)
     warnings = _warnings(first, second)
     if as_json:
         differing = [
@@ -73,7 +74,7 @@ def _runs(name: str, store: Store) -> tuple[Recipe, list[Record]]:
     study, recipe = lookup.recipe(name)
     records = lookup.records(study, recipe, store)
     if not records:
-        command = reporting.how_to_run(study, store.root, recipe)
+        command = how_to_run(study, store.root, recipe)
         raise InputError(f"no records of {recipe.name}; run: {command}")
     return recipe, records
 

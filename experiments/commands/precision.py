@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from experiments import lookup, reporting
+from experiments import lookup
+from experiments.advice import how_to_pair
 from experiments.commands import common
 from experiments.equivalence import FEWEST, MARGIN, equivalences
 from experiments.records import DEFAULT_STORE, Store
@@ -46,7 +47,7 @@ def precision(
     if found:
         common.out.print(_table(found))
     else:
-        commands = reporting.how_to_pair("REPORT", ["RECIPE"], FEWEST, store)
+        commands = how_to_pair("REPORT", ["RECIPE"], FEWEST, store)
         told = "no recipe was run in bfloat16 at full length; this runs one in both precisions:"
         common.out.print(told, *commands, sep="\n", soft_wrap=True, highlight=False)
     names = ", ".join(f"{each.study.name}.{each.recipe.name}" for each in found if each.licensed)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from experiments import catalog, lookup, reporting
+from experiments import catalog, lookup
+from experiments.advice import in_store
 from experiments.commands import common
 from experiments.commands.progress import progress
 from experiments.errors import InputError
@@ -237,7 +238,7 @@ def _announce(study: Study, recipes: Sequence[Recipe], store: Store) -> None:
             f"{study.name}: {len(changed)} of {len(recipes)} recipes are not the catalogue's, such "
             f"as {changed[0].name}; their records lie in {apart} and count for no verdict; see one "
             f"with: python -m experiments show {study.name} {changed[0].name}"
-            f"{reporting.in_store(store.root)}",
+            f"{in_store(store.root)}",
             soft_wrap=True,
             markup=False,
             highlight=False,
