@@ -12,13 +12,12 @@ from docutils import nodes
 from matplotlib.ticker import MaxNLocator
 from sphinx.util.docutils import SphinxDirective
 
-from _ext.chips import chip
 from _ext.pictures import picture
 from _ext.questions import CHANGES, CONTRADICTIONS
 from _ext.runs import records_of
+from _ext.study_directive import not_run
 from _ext.style import canvas, styled
 from _ext.tables import Cell, spanning, table
-from experiments.advice import how_to_run
 from experiments.catalog import study
 from experiments.quantities import formatted, formatted_range, on_one_device
 from experiments.statistics import mean_interval, prediction_interval
@@ -281,10 +280,7 @@ def _table(measured: list[Measurement]) -> nodes.container:
 
 def _missing(report: str, recipes: list[str], store: Path) -> nodes.paragraph:
     names = ", ".join(dict.fromkeys(recipes))
-    paragraph = nodes.paragraph("", "", chip("not_run"), nodes.Text(f" {names}; "))
-    paragraph += nodes.literal("", how_to_run(study(report), store))
-    paragraph += nodes.Text(" runs what is missing.")
-    return paragraph
+    return not_run(study(report), names, store)
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from _ext.style import bars, canvas, matrix, number, same_height, styled
+from _ext.style import bars, canvas, matrix, number, same_height, styled, where_set
 from theory.convolution import circulant_matrix, convolve, correlate
 from theory.layer_matrix import layer_matrix
 from theory.signals import impulse, shift
@@ -71,7 +71,7 @@ def powers_of_the_shift(palette: Palette) -> Figure:
             palette,
             title=name,
             label=lambda entry: "1" if entry else "",
-            color=partial(_where_set, power),
+            color=partial(where_set, power),
         )
     return figure
 
@@ -247,10 +247,6 @@ def spectrum_of_a_layer(palette: Palette) -> Figure:
         axes.set(title=title, xlabel="singular values, in order", ylim=(0, 5))
         axes.set_xticks([1, 4, 8, 12, 16])
     return figure
-
-
-def _where_set(color: int, entry: float) -> int | None:
-    return color if entry else None
 
 
 def _against(

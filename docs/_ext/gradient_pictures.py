@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from _ext.style import bars, canvas, matrix, same_height, styled
+from _ext.style import bars, canvas, matrix, same_height, styled, where_set
 from theory.convolution import circulant_matrix
 from theory.gradients import derivative_matrix, filter_gradient, input_gradient
 
@@ -104,7 +104,7 @@ def not_circulant(palette: Palette) -> Figure:
         matrix(line[1], entries, palette, title="derivatives")
         title = "moved round by 1:\n" + ("the same" if same else "another matrix")
         color = 2 if same else 1
-        matrix(line[2], moved, palette, title=title, color=partial(_where_set, color))
+        matrix(line[2], moved, palette, title=title, color=partial(where_set, color))
     same_height(panels[:, 0])
     return figure
 
@@ -171,7 +171,3 @@ def _factors(activation: Activation, response: float) -> list[float]:
     y = activation(at)
     pairs = ((y.sum(), y), (y, at), (at, b))
     return [torch.autograd.grad(up, down, retain_graph=True)[0].item() for up, down in pairs]
-
-
-def _where_set(color: int, entry: float) -> int | None:
-    return color if entry else None

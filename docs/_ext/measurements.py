@@ -9,7 +9,7 @@ from docutils import nodes
 
 from _ext.chips import chip
 from _ext.runs import runs_of, verdicts_of
-from _ext.study_directive import StudyDirective
+from _ext.study_directive import StudyDirective, not_run
 from _ext.tables import Cell, spanning, table
 from experiments.records import DEFAULT_STORE
 from experiments.reporting import measured_text
@@ -35,7 +35,8 @@ class MissingDirective(StudyDirective):
         missing = [name for name in asked_for if not runs[name]]
         if missing:
             names = ", ".join(missing)
-            told = self.not_run(study, f"{len(missing)} of {len(asked_for)} recipes: {names}")
+            what = f"{len(missing)} of {len(asked_for)} recipes: {names}"
+            told = not_run(study, what, self.store)
         else:
             least = min(len(runs[name]) for name in asked_for)
             seeds = "one seed" if least == 1 else f"{least} seeds"

@@ -10,7 +10,7 @@ from docutils.parsers.rst import directives
 
 from _ext.pictures import picture
 from _ext.runs import verdicts_of
-from _ext.study_directive import StudyDirective
+from _ext.study_directive import StudyDirective, not_run
 from experiments.figures import (
     draw_curves,
     draw_final_accuracies,
@@ -40,7 +40,7 @@ class _PictureDirective(StudyDirective):
         shown: list[nodes.Node] = []
         absent = [name for name, records in every.items() if not records]
         if missing := [name for name in absent if name not in study.on_request]:
-            shown.append(self.not_run(study, ", ".join(missing)))
+            shown.append(not_run(study, ", ".join(missing), self.store))
         shown += self.on_request(study, absent)
         lost = [name for name, records in every.items() if records and not _trained(records)]
         if lost:
@@ -128,7 +128,7 @@ class ReportedFigureDirective(StudyDirective):
             and finding.measured is not None
         ]
         if not drawn:
-            return [self.not_run(study, "error bars need two seeds")]
+            return [not_run(study, "error bars need two seeds", self.store)]
         alt = "Reported against measured accuracies. " + " ".join(
             f"{finding.quantity}, {finding.completion}: reported {finding.expected}, "
             f"measured {formatted(measured, finding.unit)}."

@@ -57,9 +57,10 @@ class StudyDirective(SphinxDirective):
                 told.append(nodes.paragraph("", "", nodes.literal("", name), text))
         return told
 
-    def not_run(self, study: Study, what: str) -> nodes.paragraph:
-        paragraph = nodes.paragraph("", "", chip("not_run"))
-        paragraph += nodes.Text(f" {what}; ")
-        paragraph += nodes.literal("", how_to_run(study, self.store))
-        paragraph += nodes.Text(" runs what is missing.")
-        return paragraph
+
+def not_run(study: Study, what: str, store: Path) -> nodes.paragraph:
+    """Say that something was not run, and which command runs what is missing."""
+    paragraph = nodes.paragraph("", "", chip("not_run"), nodes.Text(f" {what}; "))
+    paragraph += nodes.literal("", how_to_run(study, store))
+    paragraph += nodes.Text(" runs what is missing.")
+    return paragraph

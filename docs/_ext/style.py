@@ -89,6 +89,11 @@ def same_height(axes: Sequence[Axes] | Shaped[np.ndarray, " rows columns"]) -> N
         panel.set_ylim(low - (room if low < 0 else 0.02), high + room)
 
 
+def where_set(color: int, entry: float) -> int | None:
+    """Return the colour of an entry that is not zero, for :func:`matrix`."""
+    return color if entry else None
+
+
 def matrix(
     axes: Axes,
     entries: Shaped[np.ndarray, "rows columns"],
