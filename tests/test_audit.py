@@ -533,6 +533,22 @@ def test_sequences_of_one_step_are_told() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "between",
+    [
+        [nn.Flatten()],
+        [nn.Dropout(), nn.Flatten()],
+        [nn.Unflatten(1, (2, 2)), nn.Flatten(), nn.ReLU6(inplace=True), nn.Unflatten(1, (4, 36))],
+    ],
+)
+def test_a_view_of_what_was_written_in_place_is_read(between: list[nn.Module]) -> None:
+    layers = [nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), *between]
+    facts = audit(nn.Sequential(*layers), (3, 8, 8))
+    assert [row.name for row in facts.rows] == [str(i) for i in range(len(layers))]
+    expected = audit(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), *between), (3, 8, 8))
+    assert facts == expected
+
+
 def test_unknown_structure_is_said_and_not_guessed() -> None:
     network = nn.Sequential(nn.Conv1d(1, 2, 3), Fn(lambda x: torch.fft.fft(x).real))
     facts = audit(network, (1, 8))
@@ -657,7 +673,7 @@ def test_it_is_deterministic() -> None:
         (nn.ReLU(), (3, 0, 8), ValueError, "all sizes at least 1"),
         (nn.ReLU(), (1.5, 8), ValueError, "all sizes at least 1"),
         (nn.ReLU(), (1, 2, 3, 4, 5), ValueError, "give one input without batch"),
-        (nn.Conv2d(3, 4, 3), (4, 8, 8), ValueError, "Conv2d takes no input of shape (4, 8, 8)"),
+        (nn.Conv2d(3, 4, 3), (4, 8, 8), ValueError, "Conv2d fails on an input of shape (4, 8, 8)"),
         (nn.LazyLinear(3), (8,), ValueError, "call it once first"),
         (Fn(lambda x: x if x.sum() > 0 else -x), (8,), ValueError, "reads values of its input"),
         (Fn(lambda x: x[x > 0]), (8,), ValueError, "reads values of its input"),
@@ -677,7 +693,7 @@ def test_a_shape_that_does_not_fit_is_told_once_and_not_logged() -> None:
     log.addHandler(listener)
     try:
         network = nn.Sequential(nn.Flatten(), nn.Linear(5, 3))
-        with pytest.raises(ValueError, match="takes no input of shape"):
+        with pytest.raises(ValueError, match="fails on an input of shape"):
             audit(network, (1, 2, 2))
         assert told == []
         log.error("what others log is let through")

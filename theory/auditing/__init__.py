@@ -53,7 +53,7 @@ def audit(module: nn.Module, shape: Sequence[int]) -> Audit:
     TypeError
         If `module` is no module.
     ValueError
-        If it takes no input of this shape, cannot be copied, or calls what depends on the values
+        If it fails on an input of this shape, cannot be copied, or calls what depends on the values
         of its input.
 
     Examples

@@ -96,7 +96,7 @@ def record(module: nn.Module, shape: tuple[int, ...]) -> Recording:
     Raises
     ------
     ValueError
-        If the module is compiled, cannot be copied, takes no input of this shape, or does what
+        If the module is compiled, cannot be copied, fails on an input of this shape, or does what
         depends on the values of its input.
     """
     # Not before here: torch imports _dynamo when asked for it, for more than a second.
@@ -119,7 +119,7 @@ def record(module: nn.Module, shape: tuple[int, ...]) -> Recording:
         except Exception as error:
             refusals.setdefault(told(error), f"as {size}")
     tried = "; ".join(f"{given}: {why}" for why, given in refusals.items())
-    raise ValueError(f"{type(module).__name__} takes no input of shape {shape}, given {tried}")
+    raise ValueError(f"{type(module).__name__} fails on an input of shape {shape}, given {tried}")
 
 
 def _require_no_batch(module: nn.Module, shape: tuple[int, ...]) -> None:
@@ -248,6 +248,8 @@ class _Recorder(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
+        if get_proxy_mode() is None:  # torch itself: a view of what was written to is made again
+            return func(*args, **(kwargs or {}))
         before = _last_node()
         result = func(*args, **(kwargs or {}))
         if any(frame.is_layer for frame in self._frames):
