@@ -102,6 +102,14 @@ def test_what_a_resizing_folds_back_at_the_edge_is_a_border(mode: str) -> None:
     assert border == (mode == "linear")
 
 
+def test_what_circular_padding_brings_from_the_other_end_is_a_border() -> None:
+    """The same border as `diagnose` measures in the interior."""
+    layer = nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular")
+    (row,) = audit(layer, (1, 8, 8)).rows
+    assert row.border == ((1, 1), (1, 1))
+    assert diagnose(layer, (1, 8, 8), boundary="interior").border == (1, 1)
+
+
 def test_a_resizing_that_keeps_the_corners_has_no_border() -> None:
     facts = audit(nn.Upsample(scale_factor=4, mode="linear", align_corners=True), (1, 8))
     (row,) = facts.rows

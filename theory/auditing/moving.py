@@ -18,7 +18,7 @@ from theory.auditing.windows import Scattered, Taps, Windows, law_of_move, law_o
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jaxtyping import Int
+    from jaxtyping import Bool, Int
 
     from theory.auditing.reach import Reach
 
@@ -157,10 +157,28 @@ def _inner_law(
                 torch.arange(cells) if each is node else _no_cells(each, dim, len(shape_of(node)))
                 for each in nodes
             ]
-            law = law_of_move(arrange(marks).numpy(), cells)
+            copied = arrange(marks).numpy()
+            law = law_of_move(copied, cells)
             if law is not None and windows is not None:
-                return Dependence(reach).along(dim, windows.through(law))
+                seen = Dependence(reach).along(dim, windows.through(law))
+                return _with_edges(seen, copied < 0)
     return Dependence(reach)
+
+
+def _with_edges(seen: Dependence, others: Bool[np.ndarray, " cells"]) -> Dependence:
+    """Let the cells that other sources put where the law has its windows touch the edge.
+
+    Circular padding takes them from the other end, padding by hand from a constant.
+    """
+    if seen.dim is None or not isinstance(seen.windows, Windows):
+        return seen
+    bounds = reaching.inside(seen.reach, seen.dim)  # of one cell if all see the same
+    edges = [
+        other and bounds[cell % len(bounds)] != seen.windows.at(cell)
+        for cell, other in enumerate(others)
+    ]
+    reach = reaching.touching(seen.reach, seen.dim, np.array(edges))
+    return Dependence(reach, seen.dim, seen.windows)
 
 
 def _no_cells(node: torch.fx.Node, dim: int, rank: int) -> torch.Tensor:

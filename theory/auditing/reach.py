@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -155,6 +155,15 @@ def border(reach: Reach, dim: int) -> tuple[int, int]:
     if len(inside) == 0:
         return len(touched), len(touched)
     return int(inside[0]), len(touched) - 1 - int(inside[-1])
+
+
+def touching(reach: Reach, dim: int, cells: Bool[np.ndarray, " cells"]) -> Reach:
+    """Return the same reach, with some of the cells along a dimension touching an edge."""
+    sizes = list(reach.shape)
+    sizes[dim + 1] = len(cells)
+    edge = -cells.astype(int).reshape([-1 if d == dim else 1 for d in range(reach.ndim - 1)])
+    first, last, touched = np.broadcast_to(reach, sizes)
+    return np.stack([first, last, np.minimum(touched, edge)])
 
 
 def inside(reach: Reach, dim: int) -> list[tuple[int, int] | None]:
