@@ -134,9 +134,10 @@ class _Facts:
                     return
 
     def _matters(self, call: Call) -> bool:
-        """Whether a call sees the input or is the first to read a parameter."""
+        """Whether a call sees the input, reads a parameter or costs something."""
         sees = any(self.seen[0][node] is not None for node in call.outputs)
-        return bool(call.outputs) and (sees or any(n in self.recording.state for n in call.nodes))
+        works = any(n in self.recording.state or cost(n) != Cost() for n in call.nodes)
+        return bool(call.outputs) and (sees or works)
 
     def _row(self, call: Call) -> Row:
         parameters, buffers = self._first_used(call)

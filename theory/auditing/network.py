@@ -40,8 +40,11 @@ class Network:
         self.parameters = dict(module.named_parameters())
         self._values = {**self.parameters, **dict(module.named_buffers())}
         self.names = {node: call.name for call in recording.calls for node in call.nodes}
-        self.calls = [Primitive(node) for node in self.graph.nodes if node in self.names]
-        self.calls = [call for call in self.calls if call.node.op == "call_function"]
+        self.calls = [
+            Primitive(node)
+            for node in _of_input(self.graph)
+            if node in self.names and node.op == "call_function"
+        ]
 
     def name(self, node: torch.fx.Node) -> str:
         """Return the name of the call that a node belongs to."""
@@ -81,6 +84,15 @@ class Network:
                 if values is not None:  # of addmm it may be one a row, too: the largest is kept
                     values = torch.atleast_2d(values).amax(0).expand(len(weight))
                 yield Filter(call, x, self.name(call.node), weight, values)
+
+
+def _of_input(graph: torch.fx.Graph) -> list[torch.fx.Node]:
+    """Return the nodes that depend on the input; others compute weights, and filter nothing."""
+    found: dict[torch.fx.Node, None] = {}
+    for node in graph.nodes:
+        if node.op == "placeholder" or any(each in found for each in node.all_input_nodes):
+            found[node] = None
+    return list(found)
 
 
 def listed(names: Iterable[str]) -> str:

@@ -309,8 +309,11 @@ def _nodes_of(result: Any) -> tuple[torch.fx.Node, ...]:
     for value in tree_leaves(result):
         if isinstance(value, FunctionalTensor):
             torch._sync(value)  # writing into a view reaches its base, and the graph, only now
-            inner = torch._from_functional_tensor(value.elem)
-            nodes.append(get_proxy_slot(inner, _tracer()).proxy.node)
+            value = torch._from_functional_tensor(value.elem)
+        # What is computed from parameters alone is no FunctionalTensor, but has its node as well.
+        if isinstance(value, torch.Tensor):
+            traced = get_proxy_slot(value, _tracer(), None)
+            nodes += [] if traced is None else [traced.proxy.node]
     return tuple(nodes)
 
 
