@@ -159,6 +159,32 @@ def test_a_signal_without_axes_has_no_matrix(matrix):
         matrix(np.array(2.0), ())
 
 
+@pytest.mark.parametrize("mode", ["full", "same", "valid", "circular"])
+@pytest.mark.parametrize("method", ["direct", "fft", "overlap-add", "auto"])
+@pytest.mark.parametrize(("n", "k"), [((9,), (4,)), ((3000,), (2500,)), ((4, 5), (3, 2))])
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128, np.uint8])
+def test_a_cross_correlation_is_the_convolution_with_the_flipped_kernel(mode, method, n, k, dtype):
+    """To the last bit, and on a circle with the origin brought back to the front."""
+    x, h = (np.abs(integer_signal(size, seed=s)).astype(dtype) for s, size in enumerate((n, k)))
+    if dtype is np.complex128:
+        x, h = x * (1 + 2j), h * (3 - 1j)
+    expected = convolve(x, np.conj(np.flip(h)), mode=mode, method=method)
+    if mode == "circular":
+        expected = np.roll(expected, [1 - size for size in k], range(len(k)))
+    found = correlate(x, h, mode=mode, method=method)
+    assert found.dtype == expected.dtype
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize(("n", "k"), [(5, 2), (5, 5), (5, 6), (3, 14), (1, 4)])
+def test_a_circle_adds_up_as_many_turns_as_there_are(n, k):
+    """Red where what reaches round the circle more than once is left out."""
+    x, h = np.arange(1, n + 1), np.arange(1, k + 1)
+    expected = [sum(x[(i - j) % n] * h[j] for j in range(k)) for i in range(n)]
+    assert convolve(x, h, mode="circular").tolist() == expected
+    assert (circulant_matrix(h, n) @ x).tolist() == expected
+
+
 @pytest.fixture(params=["fft", "overlap-add"])
 def chosen(request, monkeypatch):
     """Let this be the fastest method, whatever the machine."""

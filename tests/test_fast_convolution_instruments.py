@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from theory.convolution import convolve
-from theory.fast_convolution import fft_roundings, overlap_add_roundings
+from theory.fast_convolution import by_fft, fft_roundings, overlap_add_roundings
 from theory.signals import integer_signal
 
 METHODS = ("fft", "overlap-add")
@@ -24,6 +24,21 @@ def test_transforms_of_every_length_give_the_sum(method, cells):
     """Red if an inverse transform assumes an even length: 9, 15, 25 and 27 are odd."""
     x, h = integer_signal(cells - cells // 3, seed=cells), integer_signal(cells // 3 + 1, seed=1)
     assert np.array_equal(np.rint(convolve(x, h, method=method)), convolve(x, h))
+
+
+@pytest.mark.parametrize("cells", [*range(1, 31), (3, 5), (9, 4), (4, 3, 5)])
+def test_a_circle_as_long_as_the_signal_holds_the_valid_outputs(cells):
+    """Red if what wraps round reaches one of them, for every length of the kernel."""
+    x = integer_signal(cells, seed=1)
+    for shape in np.ndindex(x.shape):
+        h = integer_signal(tuple(k + 1 for k in shape), seed=2)
+        y = by_fft(x, h, valid=True)
+        exact = convolve(x, h, mode="valid")
+        assert y.shape == exact.shape
+        assert np.array_equal(np.rint(y), exact)
+        assert np.array_equal(y, convolve(x, h, mode="valid", method="fft"))
+        counted = fft_roundings(x, h, valid=True)
+        assert counted == fft_roundings(x, np.ones([1] * x.ndim))
 
 
 @pytest.mark.parametrize("method", METHODS)

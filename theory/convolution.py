@@ -117,12 +117,8 @@ def correlate(
     >>> correlate(np.array([1, 2, 3]), np.array([1, -1]), mode="valid")
     array([-1, -1])
     """
-    h = np.asarray(h)
-    flipped = np.conj(np.flip(h)) if h.dtype.kind in "cO" else np.flip(h)
-    y = convolve(x, flipped, mode=mode, method=method)
-    if mode == "circular":  # the flip left the kernel's origin at its last cell
-        y = np.roll(y, [1 - k for k in h.shape], tuple(range(h.ndim)))
-    return y
+    x, h = np.asarray(x), np.asarray(h)
+    return plan(x.shape, h.shape, x.dtype, h.dtype, mode, method).correlate(x, h)
 
 
 def correlate_channels(
@@ -306,7 +302,7 @@ def rounding_bound(
     else:
         dtype = np.result_type(dtype, np.float32)  # what the FFT makes of integers: float64
         if method == "fft":
-            roundings = fft_roundings(x, h)
+            roundings = fft_roundings(x, h, valid=mode == "valid")
         else:
             roundings = overlap_add_roundings(x, h)
             together = math.sqrt(2**x.ndim)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from theory.direct_convolution import summation
-from theory.fast_convolution import NotFiniteError, by_fft, by_overlap_add
+from theory.fast_convolution import NotFiniteError, all_finite, by_fft, by_overlap_add
 from theory.method_choice import fastest_convolution
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class Plan:
         The sum itself, for this mode where it is ``valid``, and otherwise in full.
     widened
         Whether a factor holds booleans or integers, which are computed in int64.
+    conjugated
+        Whether a cross-correlation conjugates the kernel, which is not known to be real.
     lenient
         Whether samples that the method would refuse, or overflow on, are left to the sum.
     """
@@ -53,43 +55,66 @@ class Plan:
     method: Method
     sum: Callable[[np.ndarray, np.ndarray], np.ndarray]
     widened: bool
+    conjugated: bool
     lenient: bool
 
     @cached_property
     def convolve(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
         """What returns the outputs of this plan's mode; raises as `theory.convolution.convolve`."""
-        bare = self.method == "direct" and self.mode in ("full", "valid") and not self.widened
-        return self.sum if bare else self._checked
+        return self._of_integers if self.widened else self._of_others
 
-    def _checked(self, x: np.ndarray, h: np.ndarray) -> np.ndarray:
-        if self.widened:
-            x, h = widened_integers("signal", x), widened_integers("kernel", h)
+    def correlate(self, x: np.ndarray, h: np.ndarray) -> np.ndarray:
+        """Return the convolution with the flipped and conjugated kernel; raises as `convolve`."""
+        flipped = h[self._backwards]
+        y = self.convolve(x, np.conj(flipped) if self.conjugated else flipped)
+        if self.mode == "circular":  # the flip left the kernel's origin at its last cell
+            y = np.roll(y, [1 - k for k in self.k], tuple(range(y.ndim)))
+        return y
+
+    def _of_integers(self, x: np.ndarray, h: np.ndarray) -> np.ndarray:
+        return self._of_others(widened_integers("signal", x), widened_integers("kernel", h))
+
+    @cached_property
+    def _of_others(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
         if self.method == "direct":
-            return self._by_sum(x, h)
-        if not self.lenient:
-            full = self._by_transforms(x, h)
-        else:
-            try:
-                with np.errstate(over="ignore", invalid="ignore"):
-                    full = self._by_transforms(x, h)
-            except NotFiniteError:
-                return self._by_sum(x, h)
-            if not np.isfinite(full).all():  # they overflow, which the sum itself need not
-                return self._by_sum(x, h)
-        return full if self.mode == "full" else self._cut(full)
+            return self._by_sum
+        return self._by_transforms_or_sum if self.lenient else self._by_transforms
+
+    @cached_property
+    def _by_sum(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        if self.mode in ("full", "valid"):
+            return self.sum
+        return lambda x, h: self._cut(self.sum(x, h))
+
+    def _by_transforms_or_sum(self, x: np.ndarray, h: np.ndarray) -> np.ndarray:
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                y = self._by_transforms(x, h)
+                if all_finite(y):
+                    return y
+        except NotFiniteError:
+            pass
+        return self._by_sum(x, h)  # which need not overflow where the transforms do
 
     def _by_transforms(self, x: np.ndarray, h: np.ndarray) -> np.ndarray:
-        return by_fft(x, h) if self.method == "fft" else by_overlap_add(x, h)
-
-    def _by_sum(self, x: np.ndarray, h: np.ndarray) -> np.ndarray:
-        y = self.sum(x, h)
-        return y if self.mode in ("full", "valid") else self._cut(y)
+        if self.method == "overlap-add":
+            return self._cut(by_overlap_add(x, h))
+        if self.mode == "valid":
+            return by_fft(x, h, valid=True)
+        return self._cut(by_fft(x, h))
 
     def _cut(self, full: np.ndarray) -> np.ndarray:
-        if self.mode == "circular":
-            return wrap(full, self.n)
+        return wrap(full, self.n) if self.mode == "circular" else full[self._kept]
+
+    @cached_property
+    def _kept(self) -> tuple[slice, ...]:
+        """Which outputs of the full convolution are those of this plan's mode."""
         windows = (window(a, b, self.mode) for a, b in zip(self.n, self.k, strict=True))
-        return full[tuple(slice(start, start + size) for start, size in windows)]
+        return tuple(slice(start, start + size) for start, size in windows)
+
+    @cached_property
+    def _backwards(self) -> tuple[slice, ...]:
+        return (slice(None, None, -1),) * len(self.k)
 
 
 @lru_cache(maxsize=4096)
@@ -146,6 +171,7 @@ def plan(
         chosen,
         sum=summation(n, k, *types, valid=valid),
         widened=bool(kinds & set("biu")),
+        conjugated=h_type.kind in "cO",
         lenient=method == "auto",
     )
 
@@ -158,9 +184,12 @@ def window(n: int, k: int, mode: str) -> tuple[int, int]:
 def wrap(y: Num[np.ndarray, "*m"], shape: Shape) -> Num[np.ndarray, "*n"]:
     """Add up the cells whose indices agree modulo the shape."""
     for axis, n in enumerate(shape):
-        turns = -(-y.shape[axis] // n)
-        y = np.pad(y, [(0, turns * n - y.shape[a] if a == axis else 0) for a in range(y.ndim)])
-        y = y.reshape(*y.shape[:axis], turns, n, *y.shape[axis + 1 :]).sum(axis)
+        before = (slice(None),) * axis
+        wrapped = np.zeros((*y.shape[:axis], n, *y.shape[axis + 1 :]), y.dtype)
+        for start in range(0, y.shape[axis], n):
+            turn = y[(*before, slice(start, start + n))]
+            wrapped[(*before, slice(turn.shape[axis]))] += turn
+        y = wrapped
     return y
 
 

@@ -7,6 +7,7 @@ as it is and adds to it at most one product for every further tap.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,7 +81,8 @@ def summation(
     if len(n) > 1 or "O" in (x_type.kind, h_type.kind):
         loop: Loop = _windows if valid else _tap_by_tap
     elif valid:
-        loop = _dots_inside
+        inside = _complex_inside if "c" in (x_type.kind, h_type.kind) else _inside
+        loop = inside if k[0] <= LONGEST_DOT else partial(_in_pieces, inside)
     elif x_type.kind == h_type.kind == "f":
         loop = _dots if runs(*n, *k) == 1 else _in_runs
     else:
@@ -100,12 +102,22 @@ def _dots(x: Float[np.ndarray, " n"], h: Float[np.ndarray, " k"]) -> Float[np.nd
     return np.correlate(x, h[::-1], "full")
 
 
-def _dots_inside(x: Num[np.ndarray, " n"], h: Num[np.ndarray, " k"]) -> Num[np.ndarray, " m"]:
+def _inside(x: Num[np.ndarray, " n"], h: Num[np.ndarray, " k"]) -> Num[np.ndarray, " m"]:
+    return np.correlate(x, h[::-1], "valid")
+
+
+def _complex_inside(x: Num[np.ndarray, " n"], h: Num[np.ndarray, " k"]) -> Num[np.ndarray, " m"]:
+    return np.convolve(x, h, "valid")  # a correlation would conjugate
+
+
+def _in_pieces(
+    inside: Loop, x: Num[np.ndarray, " n"], h: Num[np.ndarray, " k"]
+) -> Num[np.ndarray, " m"]:
     k, outputs = len(h), len(x) - len(h) + 1
-    y = np.convolve(x[k - min(k, LONGEST_DOT) :], h[:LONGEST_DOT], "valid")
+    y = inside(x[k - LONGEST_DOT :], h[:LONGEST_DOT])
     for start in range(LONGEST_DOT, k, LONGEST_DOT):
         end = min(start + LONGEST_DOT, k)
-        y += np.convolve(x[k - end : k - start + outputs - 1], h[start:end], "valid")
+        y += inside(x[k - end : k - start + outputs - 1], h[start:end])
     return y
 
 

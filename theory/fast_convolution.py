@@ -39,22 +39,33 @@ def require_finite(*factors: Num[np.ndarray, "*n"]) -> None:
         )
 
 
+def all_finite(y: Inexact[np.ndarray, "*m"]) -> bool:
+    """Return whether no output is infinite or NaN."""
+    # Their sum is finite only if they all are; it may overflow where they do not.
+    return cmath.isfinite(y.sum()) or bool(np.isfinite(y).all())
+
+
 def full_shape(x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"]) -> tuple[int, ...]:
     """Return the n + k - 1 cells per axis of the full convolution."""
     return tuple(n + k - 1 for n, k in zip(x.shape, h.shape, strict=True))
 
 
-def by_fft(x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"]) -> Inexact[np.ndarray, "*m"]:
-    """Return the full convolution as one product of transforms.
+def by_fft(
+    x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"], *, valid: bool = False
+) -> Inexact[np.ndarray, "*m"]:
+    """Return the convolution as one product of transforms.
 
     Parameters
     ----------
     x, h : arrays with the same number of axes
         The factors; integers are transformed in float64.
+    valid : bool, optional
+        Whether to return only the outputs for which h lies inside x. A circle as long as x is
+        enough for these: what wraps round falls into the k - 1 cells before them.
 
     Returns
     -------
-    array of n + k - 1 cells per axis
+    array of n + k - 1 cells per axis, or of n - k + 1
         The convolution.
 
     Raises
@@ -62,7 +73,7 @@ def by_fft(x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"]) -> Inexact[np.nda
     NotFiniteError
         If a sample is infinite or NaN.
     """
-    circle = _circle(x.shape, h.shape, np.result_type(x, h, np.float32))
+    circle = _circle(x.shape, h.shape, x.dtype, h.dtype, valid)
     if circle.size <= 8 * CACHED_CELLS:  # two at once share their twiddles and their call
         pair = np.zeros((2, *circle.cells), circle.dtype)
         pair[0][circle.signal] = x
@@ -80,11 +91,11 @@ def by_fft(x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"]) -> Inexact[np.nda
 def by_overlap_add(x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"]) -> Inexact[np.ndarray, "*m"]:
     """Return the full convolution as the sum of those of the blocks of the larger factor.
 
-    Parameters, returns and raises as `by_fft`.
+    Parameters, returns and raises as `by_fft`, in full.
     """
     if h.size > x.size:
         x, h = h, x
-    blocks = _blocks(x.shape, h.shape, np.result_type(x, h, np.float32))
+    blocks = _blocks(x.shape, h.shape, x.dtype, h.dtype)
     spectrum = blocks.forward(h.astype(blocks.dtype, copy=False))
     if not cmath.isfinite(spectrum.item(0)):
         require_finite(h)
@@ -101,7 +112,9 @@ def by_overlap_add(x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"]) -> Inexac
     return y
 
 
-def fft_roundings(x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"]) -> float:
+def fft_roundings(
+    x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"], *, valid: bool = False
+) -> float:
     """Return the roundings in one output of `by_fft`, weighed by size relative to ``‖x‖₂ ‖h‖₂``.
 
     An addition weighs 1 and a complex product √5. In the forward transforms each stage is a
@@ -114,6 +127,8 @@ def fft_roundings(x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"]) -> float:
     ----------
     x, h : arrays with the same number of axes
         The factors; only their shapes matter.
+    valid : bool, optional
+        As for `by_fft`.
 
     Returns
     -------
@@ -127,7 +142,7 @@ def fft_roundings(x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"]) -> float:
     Math. Comp. 72 (2003), theorem 5.1, for radix 2. R. Brent, C. Percival and P. Zimmermann, Error
     bounds on complex floating-point multiplication, Math. Comp. 76 (2007), for √5.
     """
-    return product_roundings(whole_cells(full_shape(x, h)))
+    return product_roundings(whole_cells(x.shape if valid else full_shape(x, h)))
 
 
 def overlap_add_roundings(x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"]) -> float:
@@ -205,10 +220,13 @@ class _Circle:
 
 
 @lru_cache(maxsize=4096)
-def _circle(n: Shape, k: Shape, dtype: np.dtype) -> _Circle:
+def _circle(n: Shape, k: Shape, x_type: np.dtype, h_type: np.dtype, valid: bool) -> _Circle:
+    dtype = np.result_type(x_type, h_type, np.float32)
     full = tuple(a + b - 1 for a, b in zip(n, k, strict=True))
-    cells = whole_cells(full)
+    cells = whole_cells(n if valid else full)
     signal, kernel, outputs = (tuple(map(slice, shape)) for shape in (n, k, full))
+    if valid:
+        outputs = tuple(slice(b - 1, a) for a, b in zip(n, k, strict=True))
     size, (forward, inverse) = math.prod(cells), _transforms(dtype, cells)
     return _Circle(cells, size, dtype, signal, kernel, outputs, forward, inverse)
 
@@ -227,7 +245,8 @@ class _Blocks:
 
 
 @lru_cache(maxsize=4096)
-def _blocks(n: Shape, k: Shape, dtype: np.dtype) -> _Blocks:
+def _blocks(n: Shape, k: Shape, x_type: np.dtype, h_type: np.dtype) -> _Blocks:
+    dtype = np.result_type(x_type, h_type, np.float32)
     full = tuple(a + b - 1 for a, b in zip(n, k, strict=True))
     cells = block_cells(k, full)
     steps = tuple(f - b + 1 for f, b in zip(cells, k, strict=True))

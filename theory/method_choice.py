@@ -42,9 +42,9 @@ def fastest_convolution(
     if direct <= costs.fft:
         return "direct"
     full = tuple(a + b - 1 for a, b in zip(n, k, strict=True))
+    whole = math.prod(whole_cells(n if valid else full))
     if math.prod(k) > math.prod(n):
         n, k = k, n
-    whole = math.prod(whole_cells(full))
     fft = costs.fft + whole * _interpolated(costs.fft_cell, whole)
     added = overlap_add_seconds(n, k, costs)
     if direct <= min(fft, added):
