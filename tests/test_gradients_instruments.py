@@ -14,7 +14,7 @@ import torch
 from scipy import fft
 from torch.autograd.gradcheck import GradcheckError
 
-from theory import fast_gradients, gradients
+from theory import fast_gradients, gradient_plan, gradients
 from theory import test_dead_relu as dead
 from theory import test_dead_relu_training as training
 from theory import test_derivative_matrix as matrices
@@ -176,7 +176,7 @@ def methods():
 
 def rounding():
     trial = fast.test_matrix_and_fft_give_the_gradient.hypothesis.inner_test
-    trial("convolution", [(20, 7)], (1, 1, 1), 1)
+    trial("convolution", [(20, 7)], (1, 2, 1), 1)
 
 
 def cut_into_windows():
@@ -353,6 +353,35 @@ def test_the_fft_tells_integers_apart_at_awkward_sizes(sizes):
 
 
 METHODS = ("direct", "fft", "blocked-fft", "auto")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("operation", ["cross-correlation", "convolution"])
+@pytest.mark.parametrize("types", [("f8", "f8"), ("f4", "f4"), ("f4", "f8"), ("i4", "f8")])
+@pytest.mark.parametrize(("n", "m"), [((70,), (60,)), ((3000,), (2500,)), ((9, 7), (4, 7))])
+def test_one_channel_and_one_filter_alone_are_as_among_others(method, operation, types, n, m):
+    """Red if the short way for these differs from the one for many; the samples are integers."""
+    x, g = integer_signal((2, *n), seed=0), integer_signal((3, *m), seed=1)
+    x, g = (each.astype(held) for each, held in zip((x, g), types, strict=True))
+    options = {"operation": operation, "method": method}
+    among = filter_gradient(x, g, **options)[:1, :1]
+    bound = filter_gradient_bound(x[:1], g[:1], method=method).item()
+    alone = filter_gradient(x[:1], g[:1], **options)
+    assert (alone.shape, alone.dtype) == (among.shape, among.dtype)
+    assert np.abs(alone - among).max() <= 2 * bound
+    if method == "direct":
+        assert np.array_equal(alone, among)
+    in_a_batch = filter_gradient(x[None, :1], g[None, :1], batched=True, **options)
+    assert np.array_equal(alone, in_a_batch)
+
+
+def test_what_shapes_and_types_decide_is_decided_once(monkeypatch):
+    x, g = integer_signal((1, 97), seed=0), integer_signal((1, 61), seed=1)
+    filter_gradient(x, g, method="auto")
+    monkeypatch.setattr(gradient_plan, "require_real", lambda *_: pytest.fail("decided again"))
+    filter_gradient(x, g, method="auto")
+    with pytest.raises(pytest.fail.Exception):
+        filter_gradient(x[:, :96], g, method="auto")
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])

@@ -17,6 +17,7 @@ from theory import calibration, convolution_plan, fast_convolution, method_costs
 from theory.convolution import convolve, correlate, rounding_bound
 from theory.convolution_plan import plan
 from theory.direct_convolution import LONGEST_DOT, MOST_RUNS, UNROLLED_TAPS, by_sum, runs
+from theory.gradient_plan import plan_gradient
 from theory.method_choice import fastest_convolution, fastest_filter_gradient, sum_parts
 from theory.method_costs import KNOTS, PLACE, SHIPPED, costs_file, machine_costs, read, write
 from theory.signals import integer_signal
@@ -36,7 +37,7 @@ SLOW_FFT = replace(SLOW_SUM, fft=0.5)
 @pytest.fixture
 def file(monkeypatch, tmp_path):
     """Return where costs are looked for, in a new folder; forget choices before and after."""
-    remembered = (machine_costs, plan, fastest_filter_gradient)
+    remembered = (machine_costs, plan, plan_gradient, fastest_filter_gradient)
     path = tmp_path / "cache" / "costs.json"
     monkeypatch.setenv(PLACE, str(path))
     for each in remembered:
@@ -97,6 +98,13 @@ def test_only_valid_outputs_make_a_long_kernel_cheap(file):
     """Red if the sum is charged for outputs that it does not compute."""
     assert fastest_convolution((2**16,), (2**16 - 2,), valid=True) == "direct"
     assert fastest_convolution((2**16,), (2**16 - 2,)) != "direct"
+
+
+def test_a_transform_of_the_signal_alone_is_charged_where_that_is_enough(file):
+    """Red where valid outputs are charged for a circle that holds all of them."""
+    cells = replace(NOTHING, fft_cell=(1.0,) * len(KNOTS), call=1100.0, blocks=1e9)
+    assert fastest_convolution((1024,), (512,), valid=True, costs=cells) == "fft"
+    assert fastest_convolution((1024,), (512,), costs=cells) == "direct"
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8, bool, object])

@@ -161,7 +161,9 @@ def _windows(factor: Any, size: Shape, steps: Shape, counts: Shape) -> Any:
             factor = factor.unfold(axis, s, step)
         return factor
     if any(missing):
-        factor = np.pad(factor, [(0, 0), (0, 0), *((0, m) for m in missing)])
+        padded: Any = np.zeros((*factor.shape[:2], *whole), factor.dtype)
+        padded[(..., *map(slice, factor.shape[2:]))] = factor
+        factor = padded
     windows = sliding_window_view(factor, size, tuple(range(2, factor.ndim)))
     return windows[(slice(None), slice(None), *(slice(None, None, step) for step in steps))]
 

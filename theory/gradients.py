@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from theory.fast_gradients import (
     by_fft,
     fft_gradient_roundings,
 )
-from theory.method_choice import fastest_filter_gradient
+from theory.gradient_plan import GradientPlan, Method, Operation, plan_gradient, require_real
 from theory.signals import per_axis
 from theory.single_precision import single_precision
 
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from jaxtyping import Float, Shaped
-
-Operation = Literal["cross-correlation", "convolution"]
-Method = Literal["direct", "matrix", "fft", "blocked-fft", "auto"]
 
 
 def filter_gradient(
@@ -102,21 +99,15 @@ def filter_gradient(
     >>> filter_gradient(np.array([[1, 2, 4]]), np.array([[1, 10]]))
     array([[[21, 42]]])
     """
-    require_known("operation", operation, get_args(Operation))
-    x, g, chosen = _prepared(x, g, method, batched=batched)
-    by_method: dict[str, Callable[[Any, Any], Any]]
-    by_method = {
-        "direct": _by_sum,
-        "matrix": _by_matrix,
-        "fft": by_fft,
-        "blocked-fft": by_blocked_fft,
-    }
-    with single_precision() if isinstance(x, torch.Tensor) else contextlib.nullcontext():
-        if method == "auto" and chosen != "direct":
-            gradient = _unless_not_finite(by_method[chosen], x, g)
-        else:
-            gradient = by_method[chosen](x, g)
-    return gradient if operation == "cross-correlation" else _flip(gradient)
+    plan = plan_gradient(
+        x.shape, g.shape, x.dtype, g.dtype, operation=operation, method=method, batched=batched
+    )
+    gradient: Any
+    if plan.correlate is not None:
+        gradient = plan.correlate(x[plan.one], g[plan.one])[None, None]
+    else:
+        gradient = _of_all(*_prepared(x, g, plan, batched=batched), plan)
+    return _flip(gradient) if plan.flipped else gradient
 
 
 def filter_gradient_bound(
@@ -150,8 +141,17 @@ def filter_gradient_bound(
     ValueError, TypeError
         As `filter_gradient`, for factors and method.
     """
-    *factors, chosen = _prepared(x, g, method, batched=batched)
-    signal, slope = map(as_array, factors)
+    plan = plan_gradient(
+        x.shape,
+        g.shape,
+        x.dtype,
+        g.dtype,
+        operation="cross-correlation",
+        method=method,
+        batched=batched,
+    )
+    chosen = plan.method
+    signal, slope = map(as_array, _prepared(x, g, plan, batched=batched))
     if chosen in ("fft", "blocked-fft"):
         try:
             require_finite(signal, slope)
@@ -306,6 +306,21 @@ def derivative_matrix(
     return matrix if operation == "convolution" else matrix[:, ::-1]
 
 
+def _of_all(x: Array, g: Array, plan: GradientPlan) -> Array:
+    """Return the gradient for all filters and channels, over all examples."""
+    by_method: dict[str, Callable[[Any, Any], Any]]
+    by_method = {
+        "direct": _by_sum,
+        "matrix": _by_matrix,
+        "fft": by_fft,
+        "blocked-fft": by_blocked_fft,
+    }
+    with single_precision() if isinstance(x, torch.Tensor) else contextlib.nullcontext():
+        if plan.lenient and plan.method != "direct":
+            return _unless_not_finite(by_method[plan.method], x, g)
+        return by_method[plan.method](x, g)
+
+
 def _unless_not_finite(by_transforms: Callable[[Any, Any], Any], x: Array, g: Array) -> Array:
     """Return what the transforms give; the sum if samples or transforms are not all finite."""
     library: Any = torch if isinstance(x, torch.Tensor) else np
@@ -347,46 +362,20 @@ def _by_matrix(x: np.ndarray, g: np.ndarray) -> np.ndarray:
     return np.stack(by_channel, axis=1).reshape(g.shape[1], x.shape[1], *taps)
 
 
-def _prepared(x: Any, g: Any, method: Method, *, batched: bool) -> tuple[Any, Any, Method]:
-    """Check what `filter_gradient` was given; return factors with a batch, and no ``auto``."""
-    require_known("method", method, get_args(Method))
-    tensors = isinstance(x, torch.Tensor)
-    if tensors is not isinstance(g, torch.Tensor):
-        raise TypeError(
-            f"the input is a {type(x).__name__} and the output gradient a {type(g).__name__}: "
-            "expected two arrays or two tensors"
-        )
-    if tensors and method == "matrix":
-        raise TypeError("the derivative matrix is an array: use another method for tensors")
-    x, g = _real("input", x), _real("output gradient", g)
+def _prepared(x: Any, g: Any, plan: GradientPlan, *, batched: bool) -> tuple[Any, Any]:
+    """Return factors with a batch, of one type for the FFT, after a look at integers."""
     if not batched:
         x, g = x[None], g[None]
-    if x.ndim != g.ndim or x.ndim < 3 or len(x) != len(g) or any(m > n for n, m in _axes(x, g)):
-        batch = "batch, " if batched else ""
-        raise ValueError(
-            f"input of shape {_given(x, batched)}, output gradient of shape {_given(g, batched)}: "
-            f"expected ({batch}channels, *n) and ({batch}filters, *m) with m <= n along every axis"
-        )
-    if tensors:
+    if isinstance(x, torch.Tensor):
         widest = torch.promote_types(x.dtype, g.dtype)
-        x, g = x.to(widest), g.to(widest)
-        exact = False
-    else:
-        kinds = {x.dtype.kind, g.dtype.kind}
-        exact = "O" in kinds or "f" not in kinds
-        if "O" in kinds and method in ("fft", "blocked-fft"):
-            raise TypeError("the FFT is not exact: use method='direct' for arrays of dtype object")
-        if exact and method not in ("fft", "blocked-fft"):
-            for maps in g.swapaxes(0, 1):
-                require_within_int64(x, maps)
-    if method == "auto":
-        shapes = tuple(x.shape), tuple(g.shape)
-        method = "direct" if exact else fastest_filter_gradient(*shapes, by_taps=tensors)
-    return x, g, method
-
-
-def _given(array: Array, batched: bool) -> tuple[int, ...]:
-    return tuple(array.shape) if batched else tuple(array.shape[1:])
+        return x.to(widest), g.to(widest)
+    x, g = widened_integers("input", x), widened_integers("output gradient", g)
+    if plan.method in ("direct", "matrix"):
+        for maps in g.swapaxes(0, 1):
+            require_within_int64(x, maps)
+        return x, g
+    dtype = np.result_type(x, g, np.float32)  # else each would round in a precision of its own
+    return x.astype(dtype, copy=False), g.astype(dtype, copy=False)
 
 
 def _taps(x: Array, g: Array) -> tuple[int, ...]:
@@ -409,13 +398,7 @@ def _flip(gradient: Array) -> Array:
 
 
 def _real(name: str, factor: Array) -> Array:
-    if isinstance(factor, torch.Tensor):
-        if factor.dtype not in (torch.float32, torch.float64):
-            raise TypeError(f"the {name} holds {factor.dtype} entries: expected float32 or float64")
-    else:
+    if not isinstance(factor, torch.Tensor):
         factor = np.asarray(factor)
-        if factor.dtype.kind not in "biufO":
-            raise TypeError(f"the {name} holds {factor.dtype} entries: expected real numbers")
-    if 0 in factor.shape:
-        raise ValueError(f"the {name} has shape {tuple(factor.shape)}: expected at least one cell")
+    require_real(name, factor.shape, factor.dtype)
     return widened_integers(name, factor) if isinstance(factor, np.ndarray) else factor
