@@ -99,6 +99,7 @@ def filter_gradient(
     >>> filter_gradient(np.array([[1, 2, 4]]), np.array([[1, 10]]))
     array([[[21, 42]]])
     """
+    x, g = _held(x), _held(g)
     plan = plan_gradient(
         x.shape, g.shape, x.dtype, g.dtype, operation=operation, method=method, batched=batched
     )
@@ -141,6 +142,7 @@ def filter_gradient_bound(
     ValueError, TypeError
         As `filter_gradient`, for factors and method.
     """
+    x, g = _held(x), _held(g)
     plan = plan_gradient(
         x.shape,
         g.shape,
@@ -397,8 +399,12 @@ def _flip(gradient: Array) -> Array:
     return gradient.flip(axes) if isinstance(gradient, torch.Tensor) else np.flip(gradient, axes)
 
 
-def _real(name: str, factor: Array) -> Array:
-    if not isinstance(factor, torch.Tensor):
-        factor = np.asarray(factor)
+def _held(factor: Any) -> Any:
+    """Return an array or a tensor as it is, and what else numbers come in as an array."""
+    return factor if isinstance(factor, np.ndarray | torch.Tensor) else np.asarray(factor)
+
+
+def _real(name: str, factor: Any) -> Any:
+    factor = _held(factor)
     require_real(name, factor.shape, factor.dtype)
     return widened_integers(name, factor) if isinstance(factor, np.ndarray) else factor
