@@ -18,6 +18,7 @@ from experiments.advice import how_to_run
 from experiments.findings import Finding
 from experiments.quantities import Unit, formatted, formatted_half_width
 from experiments.records import DEFAULT_STORE
+from experiments.tables import plain_table
 from experiments.verdicts import ClaimVerdict
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from experiments.recipe import Recipe
     from experiments.records import Record
     from experiments.statements import Verdict
-    from experiments.statistics import Interval
     from experiments.study import Study
 
 _STYLES: dict[Verdict, str] = {
@@ -171,11 +171,8 @@ def _verdict(verdict: Verdict) -> Text:
 
 
 def _tally(study: Study, verdicts: Sequence[ClaimVerdict]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column("completion", header_style="dim")
-    table.add_column("", header_style="dim")
-    for verdict in _STYLES:
-        table.add_column(verdict.replace("_", " "), justify="right", header_style="dim")
+    counted = [verdict.replace("_", " ") for verdict in _STYLES]
+    table = plain_table("completion", "", *counted, right=counted)
     for completion, description in study.completions.items():
         counts = Counter(claim.by_completion[completion] for claim in verdicts)
         numbers = [str(counts[verdict]) for verdict in _STYLES]
@@ -227,16 +224,12 @@ def _entry(finding: Finding, claim: ClaimVerdict) -> dict[str, Any]:
         "reported": finding.reported,
         "rounding": finding.rounding,
         "measured": finding.measured,
-        "interval": _ends(finding.interval),
-        "seed_interval": _ends(finding.seed_interval),
-        "test_set_interval": _ends(finding.test_set_interval),
+        "interval": finding.interval and finding.interval.ends,
+        "seed_interval": finding.seed_interval and finding.seed_interval.ends,
+        "test_set_interval": finding.test_set_interval and finding.test_set_interval.ends,
         "seeds": list(finding.seeds),
         "records": list(finding.records),
     }
-
-
-def _ends(interval: Interval | None) -> list[float] | None:
-    return None if interval is None else [interval.low, interval.high]
 
 
 def _optimizer(recipe: Recipe) -> str:
@@ -252,11 +245,11 @@ def _optimizer(recipe: Recipe) -> str:
 
 
 def _measurements(records: Iterable[Record]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for header in ("seed", "device", "epochs", "train loss", "train acc.", "lowest test loss"):
-        table.add_column(header, justify="right", header_style="dim")
-    for header in ("test loss", "test acc."):
-        table.add_column(f"last {header}", justify="right", header_style="dim")
+    heads = (
+        "seed", "device", "epochs", "train loss", "train acc.", "lowest test loss",
+        "last test loss", "last test acc.",
+    )  # fmt: skip
+    table = plain_table(*heads, right=heads)
     for record in records:
         table.add_row(str(record.seed), record.device, *_curve_ends(record))
     return table

@@ -39,6 +39,11 @@ class Interval:
         """Half the distance between the ends."""
         return (self.high - self.low) / 2
 
+    @property
+    def ends(self) -> list[float]:
+        """Both ends, as JSON output has an interval."""
+        return [self.low, self.high]
+
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
 

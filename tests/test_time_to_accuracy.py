@@ -754,6 +754,14 @@ def test_a_validation_race_lies_apart(convlaws, tmp_path):
     assert len(list((tmp_path / speed.FOLDER).iterdir())) == 2
 
 
+@pytest.mark.usefixtures("toy")
+def test_an_interval_in_json_is_the_list_of_its_ends(convlaws, tmp_path):
+    arguments = ("race", "--seeds", 2, "--store", tmp_path, "--threads", 1, "--json")
+    summary = json.loads(convlaws(*arguments)[1])["summary"]
+    low, high = summary["interval"]
+    assert low <= summary["mean"] <= high
+
+
 def test_the_recipes_are_listed(convlaws):
     code, out, _ = convlaws("race", "--list")
     assert code == 0

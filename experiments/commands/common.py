@@ -35,6 +35,10 @@ Reports = Annotated[
     typer.Argument(metavar="[REPORT]...", help="Reports; all of them where none is named."),
 ]
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the records.")]
+DataRootOption = Annotated[
+    Path | None,
+    typer.Option("--data-root", help="Data folder; else CONVLAWS_DATA, else a download."),
+]
 SeedsOption = Annotated[int, typer.Option("--seeds", min=1, help="Seeds 0 to N-1.")]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where to train.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]

@@ -16,6 +16,7 @@ from experiments.comparison import compare as compare_records
 from experiments.errors import InputError
 from experiments.quantities import Unit, formatted, formatted_half_width
 from experiments.records import DEFAULT_STORE, Store
+from experiments.tables import plain_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,7 +96,7 @@ def _length(recipe: Recipe) -> str:
 
 
 def _settings_table(settings: Mapping[str, tuple[Any, Any]]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table = plain_table()
     for header in ("setting", "A", "B"):
         table.add_column(header, overflow="fold", header_style="dim")
     for name, values in settings.items():
@@ -116,7 +117,7 @@ def _data(first: Recipe, second: Recipe, found: Comparison) -> dict[str, Any]:
                 "first": each.first,
                 "second": each.second,
                 "difference": each.difference,
-                "interval": each.interval and [each.interval.low, each.interval.high],
+                "interval": each.interval and each.interval.ends,
                 "larger": each.larger,
             }
             for each in found.differences
@@ -125,11 +126,8 @@ def _data(first: Recipe, second: Recipe, found: Comparison) -> dict[str, Any]:
 
 
 def _table(found: Comparison) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column("", header_style="dim")
-    for header in ("A", "B", "A − B"):
-        table.add_column(header, justify="right", header_style="dim")
-    table.add_column("larger", header_style="dim")
+    numbers = ("A", "B", "A − B")
+    table = plain_table("", *numbers, "larger", right=numbers)
     for each in found.differences:
         table.add_row(
             each.what,

@@ -11,6 +11,7 @@ from rich.table import Table
 from experiments.commands import common
 from experiments.cost import UNITS, costs, hours
 from experiments.records import DEFAULT_STORE, Store
+from experiments.tables import plain_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -51,10 +52,8 @@ def _total(found: Sequence[Cost]) -> str:
 
 
 def _table(found: Iterable[Cost]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column("recipe", header_style="dim")
-    for header in ("runs", "hours", "images/s"):
-        table.add_column(header, justify="right", header_style="dim")
+    numbers = ("runs", "hours", "images/s")
+    table = plain_table("recipe", *numbers, right=numbers)
     for each in found:
         rate = "–" if each.images_per_second is None else f"{each.images_per_second:,.0f}"
         table.add_row(each.recipe.name, str(each.runs), f"{each.hours:.2f}", rate)

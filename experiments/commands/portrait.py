@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,9 +26,7 @@ def portrait(
     images: Annotated[int, typer.Option(min=1, help="How many test images it is shown.")] = 4,
     device: common.DeviceOption = common.Device.cpu,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
-    data_root: Annotated[
-        Path | None, typer.Option(help="Data folder; else CONVLAWS_DATA, else a download.")
-    ] = None,
+    data_root: common.DataRootOption = None,
     store: common.StoreOption = DEFAULT_STORE,
 ) -> None:
     """Train one run, and keep its filters and what they make of some images.

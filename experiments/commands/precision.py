@@ -12,6 +12,7 @@ from experiments.advice import how_to_pair
 from experiments.commands import common
 from experiments.equivalence import FEWEST, MARGIN, equivalences
 from experiments.records import DEFAULT_STORE, Store
+from experiments.tables import plain_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +66,7 @@ def _data(found: Equivalence) -> dict[str, Any]:
         "diverged": list(found.diverged),
         "differences": list(found.differences),
         "difference": found.difference,
-        "interval": found.interval and [found.interval.low, found.interval.high],
+        "interval": found.interval and found.interval.ends,
         "licensed": found.licensed,
         "reason": found.reason,
         "speed": found.speed,
@@ -73,7 +74,7 @@ def _data(found: Equivalence) -> dict[str, Any]:
 
 
 def _table(found: Sequence[Equivalence]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table = plain_table()
     table.add_column("recipe", no_wrap=True, header_style="dim")
     for header in ("pairs", "bfloat16 − float32", "speed"):
         table.add_column(header, justify="right", no_wrap=True, header_style="dim")

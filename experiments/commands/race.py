@@ -20,6 +20,7 @@ from rich.table import Table
 from experiments.commands import common
 from experiments.errors import InputError
 from experiments.records import DEFAULT_STORE, Store
+from experiments.tables import plain_table
 
 if TYPE_CHECKING:
     from experiments.speed import Result, Settings, Split, Summary
@@ -47,9 +48,7 @@ def race(
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads; by default PyTorch's choice.")
     ] = None,
-    data_root: Annotated[
-        Path | None, typer.Option(help="Data folder; else CONVLAWS_DATA, else a download.")
-    ] = None,
+    data_root: common.DataRootOption = None,
     store: common.StoreOption = DEFAULT_STORE,
     names: Annotated[
         bool, typer.Option("--list", help="List the recipes, and what each is for.")
@@ -197,9 +196,7 @@ def _list(as_json: bool) -> None:
             }
         )
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for header in ("recipe", "epochs", "what it is for"):
-        table.add_column(header, header_style="dim")
+    table = plain_table("recipe", "epochs", "what it is for")
     for name, each in speed.RECIPES.items():
         table.add_row(name, f"{each.settings.epochs:g}", each.purpose)
     common.out.print(table)
@@ -210,16 +207,15 @@ def _data(name: str, results: list[Result], found: Summary, goal: float) -> dict
         "recipe": name,
         "target": goal,
         "reached": found.above(goal),
-        "summary": dataclasses.asdict(found),
+        "summary": dataclasses.asdict(found) | {"interval": found.interval and found.interval.ends},
         "results": [result.to_dict() for result in results],
     }
 
 
 def _table(results: list[Result]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     views = sorted(results[0].accuracy)
-    for header in ("seed", *(f"{n} view{'s' * (n > 1)}" for n in views), "seconds", "processor"):
-        table.add_column(header, justify="right", header_style="dim")
+    heads = ("seed", *(f"{n} view{'s' * (n > 1)}" for n in views), "seconds", "processor")
+    table = plain_table(*heads, right=heads)
     for result in results:
         table.add_row(
             str(result.seed),

@@ -6,11 +6,11 @@ import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from experiments import catalog, lookup, reporting
 from experiments.commands import common
 from experiments.records import DEFAULT_STORE, Store
+from experiments.tables import plain_table
 from experiments.verdicts import judge
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def list_(as_json: common.JsonOption = False) -> None:
         )
         return
     for study in catalog.studies():
-        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+        table = plain_table()
         table.add_column("role", no_wrap=True, header_style="dim")
         table.add_column("network", overflow="fold", header_style="dim")
         for header in ("data", "rate", "epochs", "batch"):

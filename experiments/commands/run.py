@@ -94,9 +94,7 @@ def run(
             "CUDA as many as are fastest.",
         ),
     ] = None,
-    data_root: Annotated[
-        Path | None, typer.Option(help="Data folder; else CONVLAWS_DATA, else a download.")
-    ] = None,
+    data_root: common.DataRootOption = None,
     store: common.StoreOption = DEFAULT_STORE,
     as_json: common.JsonOption = False,
 ) -> None:

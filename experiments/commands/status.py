@@ -12,6 +12,7 @@ from experiments.commands import common
 from experiments.records import DEFAULT_STORE, Store
 from experiments.status import StudyStatus
 from experiments.status import status as study_status
+from experiments.tables import plain_table
 
 if TYPE_CHECKING:
     from experiments.status import RecipeStatus
@@ -66,10 +67,8 @@ def _data(found: StudyStatus) -> dict[str, Any]:
 
 
 def _table(found: StudyStatus) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for header in ("recipe", "done", "in progress", "missing", "a run", "left"):
-        right = header in ("done", "missing", "a run", "left")
-        table.add_column(header, justify="right" if right else "left", header_style="dim")
+    heads = ("recipe", "done", "in progress", "missing", "a run", "left")
+    table = plain_table(*heads, right=("done", "missing", "a run", "left"))
     for each in found.recipes:
         table.add_row(*_row(each))
     return table
