@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 SIZES = {
     "smoke": [(2**8, 16)],
     "default": [
-        *((2**p, k) for k in (3, 256, 4096) for p in range(6, 21, 2) if 2 * k <= 2**p),
+        *((2**p, 3) for p in (6, 10, 12, 16, 18, 20)),
+        *((2**p, 256) for p in (10, 12, 14, 18)),
+        *((2**p, 4096) for p in (14, 18, 20)),
         *((2**p, 2**p // 2) for p in (8, 12, 16, 20)),
     ],
     "full": [

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pytest
 import torch
-from scipy import linalg
+from scipy import fft, linalg
 
 from benches.pace import skip_unless_feasible
 from benches.peers import Entrant, Field, choices
@@ -37,11 +37,12 @@ if TYPE_CHECKING:
 SIZES = {
     "smoke": [(2**8, 16)],
     "default": [
-        *((2**12, m) for m in (16, 128, 2**11)),
+        *((2**6, 3), (2**8, 16), (2**10, 16), (2**10, 2**9)),
+        *((2**12, 16), (2**12, 2**11), (2**14, 256)),
         *((2**p, m) for p in (16, 18, 20) for m in (128, 1024)),
     ],
     "full": [
-        (2**p, m) for p in range(10, 21, 2) for m in (16, 128, 1024, 2**p // 2) if 2 * m <= 2**p
+        (2**p, m) for p in range(6, 21, 2) for m in (3, 16, 128, 1024, 2**p // 2) if 2 * m <= 2**p
     ],
 }
 """Samples and taps."""
@@ -52,7 +53,7 @@ LONGEST_CALL = {"smoke": 5.0, "default": 0.1, "full": 5.0}
 LARGEST_CALL = 2
 """GiB; a method is left out where one call would take more memory."""
 
-BUDGET = {"default": 0.12, "full": 1.0}
+BUDGET = {"default": 0.06, "full": 1.0}
 """Seconds for the rounds of one method, of which there are a few at least."""
 
 CLOCK = Replay()
@@ -74,12 +75,32 @@ class Method:
     """
 
     library: str
-    algorithm: Literal["direct", "matrix", "fft", "blocked-fft", "auto"]
+    algorithm: Literal["direct", "matrix", "toeplitz", "fft", "blocked-fft", "auto"]
     prepare: Callable[[np.ndarray, np.ndarray], Callable[[], Any]]
 
 
 def _own(method: OwnMethod) -> Callable[[np.ndarray, np.ndarray], Callable[[], Any]]:
-    return lambda x, g: lambda: filter_gradient(x[None], g[None], method=method)
+    def prepare(x: np.ndarray, g: np.ndarray) -> Callable[[], Any]:
+        signal, slope = x[None], g[None]
+        return lambda: filter_gradient(signal, slope, method=method)
+
+    return prepare
+
+
+def _plain_fft(transforms: Any) -> Callable[[np.ndarray, np.ndarray], Callable[[], np.ndarray]]:
+    """Multiply the transforms of all samples: n of them are a power of 2 here."""
+
+    def prepare(x: np.ndarray, g: np.ndarray) -> Callable[[], np.ndarray]:
+        rfft, irfft, n, taps = transforms.rfft, transforms.irfft, len(x), len(x) - len(g) + 1
+        return lambda: irfft(rfft(x) * rfft(g, n).conj(), n)[:taps]
+
+    return prepare
+
+
+def _torch_fft(x: np.ndarray, g: np.ndarray) -> Callable[[], Any]:
+    signal: Any = torch.from_numpy(x)
+    slope: Any = torch.from_numpy(g)
+    return _plain_fft(torch.fft)(signal, slope)
 
 
 def _matmul_toeplitz(x: np.ndarray, g: np.ndarray) -> Callable[[], Any]:
@@ -109,7 +130,13 @@ METHODS = {
     "theory fft": Method("theory", "fft", _own("fft")),
     "theory blocked-fft": Method("theory", "blocked-fft", _own("blocked-fft")),
     "theory auto": Method("theory", "auto", _own("auto")),
-    "scipy matmul_toeplitz": Method("SciPy", "fft", _matmul_toeplitz),
+    "numpy.correlate": Method(
+        "NumPy", "direct", lambda x, g: lambda: np.correlate(x, g, mode="valid")
+    ),
+    "numpy.fft": Method("NumPy", "fft", _plain_fft(np.fft)),
+    "scipy.fft": Method("SciPy", "fft", _plain_fft(fft)),
+    "torch.fft": Method("PyTorch", "fft", _torch_fft),
+    "scipy matmul_toeplitz": Method("SciPy", "toeplitz", _matmul_toeplitz),
     "scipy toeplitz": Method("SciPy", "matrix", _explicit_toeplitz),
     "torch autograd": Method("PyTorch", "direct", _autograd),
 }

@@ -47,6 +47,7 @@ QUESTIONS = {
     "fleet": OF_FLEET,
     "gemm": OF_GEMM,
     "layouts": OF_LAYOUTS,
+    "modes": OF_CONVOLUTION | {"operation", "mode"},
     "norm": OF_SPECTRUM | {"relative_excess"},
     "spectrum": OF_SPECTRUM,
     "step": OF_STEP,
