@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from theory.convolution import convolve
-from theory.fast_convolution import by_fft, fft_roundings, overlap_add_roundings
+from theory.fast_convolution import all_finite, by_fft, fft_roundings, overlap_add_roundings
 from theory.signals import integer_signal
 
 METHODS = ("fft", "overlap-add")
@@ -39,6 +39,16 @@ def test_a_circle_as_long_as_the_signal_holds_the_valid_outputs(cells):
         assert np.array_equal(y, convolve(x, h, mode="valid", method="fft"))
         counted = fft_roundings(x, h, valid=True)
         assert counted == fft_roundings(x, np.ones([1] * x.ndim))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
+def test_a_sum_that_overflows_is_not_taken_for_outputs_that_do(dtype):
+    """Red where the sum alone decides, or where infinities of both signs go unnoticed."""
+    largest = np.finfo(dtype).max
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert all_finite(np.full((2, 3), largest, dtype))
+        assert not all_finite(np.array([1, np.inf, -np.inf], dtype))
+        assert not all_finite(np.array([[1], [np.nan]], dtype))
 
 
 @pytest.mark.parametrize("method", METHODS)
