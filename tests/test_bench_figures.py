@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
 import bench_choices
 import bench_figures
 import bench_results
-from _ext import bench_curves
+from _ext import bench_curves, tables
 from _ext import benches as bench_page
 from speed_goals import GOALS
 from sphinx.errors import ExtensionError
@@ -265,7 +265,12 @@ def test_every_bench_stands_on_the_page():
     files = {path.name for path in (root / "benches").glob("bench_*.py")}
     assert set(re.findall(r"`(bench_\w+\.py)`", page)) == files
     shown = re.findall(r"^```\{bench\} (.+)$", page, flags=re.MULTILINE)
-    assert set(shown) == {*bench_page.LADDERS, *bench_page.CURVES, bench_page.STEP}
+    assert set(shown) == {
+        *bench_page.LADDERS,
+        *bench_page.CURVES,
+        bench_page.STEP,
+        bench_page.MODES,
+    }
 
 
 def test_every_chapter_of_goals_stands_on_their_page():
@@ -301,7 +306,7 @@ def test_unknown_goals_fail_the_build(build_page, store):
     ],
 )
 def test_a_time_has_three_digits_in_the_unit_that_suits_it(seconds, text):
-    assert bench_curves._duration(seconds) == text
+    assert tables.duration(seconds) == text
 
 
 def test_times_are_tabulated_by_method_and_size_where_sizes_are_few(build_page, store):
@@ -318,3 +323,30 @@ def test_times_are_tabulated_by_method_and_size_where_sizes_are_few(build_page, 
     many = [convolution("a", "fft", 1.0, 2**power, 16) for power in range(3, 13)]
     store(results(*many))
     assert bench_curves._times_table(many, bench_curves.CURVES["convolution"][0]) is None
+
+
+def test_modes_are_a_row_each_with_our_time_against_the_fastest_other(build_page, store):
+    seconds = {"theory auto": 3e-6, "numpy": 2e-6, "scipy": 9e-6}
+    store(
+        results(
+            *(
+                bench(
+                    f"modes, convolution, same, n = {n}, k = 3",
+                    time,
+                    method=method,
+                    library="theory" if method == "theory auto" else method,
+                    operation="convolution",
+                    mode="same",
+                    samples=n,
+                    taps=3,
+                )
+                for n in (64, 4096)
+                for method, time in seconds.items()
+                if (n, method) != (4096, "numpy")
+            )
+        )
+    )
+    page = build_page("```{bench} modes\n```\n")
+    assert "operation mode samples taps theory auto numpy scipy theory / fastest" in page
+    assert "convolution same 64 3 3.00 µs 2.00 µs 9.00 µs 1.50" in page
+    assert "convolution same 4,096 3 3.00 µs – 9.00 µs 0.33" in page

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from bench_results import chosen
 from docutils import nodes
 
 from _ext.bench_picture import bench_picture
-from _ext.tables import Cell, table
+from _ext.tables import Cell, duration, table
 
 if TYPE_CHECKING:
     from bench_results import Bench, Results
@@ -117,23 +116,13 @@ def _times_table(benches: list[Bench], curves: Curves) -> nodes.container | None
         [
             line,
             *(
-                _duration(by[line, size]["stats"]["median"]) if (line, size) in by else "–"
+                duration(by[line, size]["stats"]["median"]) if (line, size) in by else "–"
                 for size in sizes
             ),
         ]
         for line in bench_results.values(benches, curves.line)
     ]
     return table([curves.line, *heads], rows)
-
-
-def _duration(seconds: float) -> str:
-    """Return a time with three digits, in the unit that suits it."""
-    unit, size = next(
-        ((unit, size) for unit, size in (("s", 1.0), ("ms", 1e-3)) if seconds >= size),
-        ("µs", 1e-6),
-    )
-    digits = max(0, 2 - math.floor(math.log10(seconds / size)))
-    return f"{seconds / size:,.{digits}f} {unit}"
 
 
 def _exponents_table(exponents: list[Results], curves: Curves) -> nodes.container:

@@ -11,6 +11,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from _ext.bench_curves import CURVES, curves
 from _ext.bench_ladders import LADDERS, ladders
+from _ext.bench_modes import MODES, modes
 from _ext.bench_steps import STEP, steps
 from _ext.chips import chip
 from _ext.places import DOCS
@@ -58,9 +59,11 @@ def answer(env: BuildEnvironment, results: Results, question: str) -> list[nodes
         return curves(env, results, question)
     if question == STEP:
         return steps(env, results)
+    if question == MODES:
+        return modes(results)
     raise ValueError(
         f"no figure is known for the bench question {question!r}; "
-        f"known: {', '.join([*LADDERS, *CURVES, STEP])}"
+        f"known: {', '.join([*LADDERS, *CURVES, STEP, MODES])}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, TypeAlias
 
 from docutils import nodes
@@ -35,6 +36,16 @@ def table(
 def spanning(text: str, rows: int) -> nodes.entry:
     """Return a cell that takes up so many rows; the rows below leave it out."""
     return nodes.entry("", _paragraph(text), morerows=rows - 1)
+
+
+def duration(seconds: float) -> str:
+    """Return a time with three digits, in the unit that suits it."""
+    unit, size = next(
+        ((unit, size) for unit, size in (("s", 1.0), ("ms", 1e-3)) if seconds >= size),
+        ("µs", 1e-6),
+    )
+    digits = max(0, 2 - math.floor(math.log10(seconds / size)))
+    return f"{seconds / size:,.{digits}f} {unit}"
 
 
 def _row(cells: Sequence[Cell]) -> nodes.row:
