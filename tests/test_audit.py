@@ -541,6 +541,48 @@ def test_sequences_of_one_step_are_told() -> None:
     )
 
 
+def test_a_replicated_module_is_the_module() -> None:
+    layers = nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten()
+    network = nn.Sequential(nn.DataParallel(nn.Sequential(*layers[:2])), layers[2])
+    expected = audit(nn.Sequential(nn.Sequential(*layers[:2]), layers[2]), (1, 8, 8))
+    for devices in ([], [0, 1]):  # without and with GPUs
+        network[0].device_ids, network[0].src_device_obj = devices, torch.device("meta")
+        facts = audit(network, (1, 8, 8))
+        assert [row.name for row in facts.rows] == ["0.module.0", "0.module.1", "1"]
+        assert facts.receptive_field == expected.receptive_field
+        assert (facts.parameters, facts.flops) == (expected.parameters, expected.flops)
+        assert facts.warnings == expected.warnings == ()
+        assert network[0].device_ids == devices
+
+
+def test_a_gradient_within_a_module_has_no_rule_and_says_so() -> None:
+    def gradient(x: Tensor, layer: nn.Module) -> Tensor:
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            return torch.autograd.grad(layer(x).square().sum(), x)[0]
+
+    facts = audit(Fn(gradient, nn.Conv1d(1, 1, 3)), (1, 8))
+    assert facts.receptive_field == (None,)
+    assert "no rule for the primitive convolution_backward" in facts.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "noted",
+    [
+        lambda x: torch._assert_async(x.sum() > 0),
+        lambda x: torch.profiler.record_function("noted").__enter__(),
+    ],
+)
+def test_what_returns_no_tensor_sees_nothing(noted: Callable[[Tensor], Any]) -> None:
+    def function(x: Tensor, layer: nn.Module) -> Tensor:
+        noted(x)
+        return layer(x)
+
+    facts = audit(Fn(function, nn.Conv1d(1, 1, 3)), (1, 8))
+    assert facts.rows[-1].receptive_field == (3,)
+    assert facts.warnings == ()
+
+
 @pytest.mark.parametrize(
     "between",
     [

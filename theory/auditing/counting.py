@@ -52,7 +52,7 @@ def cost(node: torch.fx.Node) -> Cost:
     if node.op != "call_function":
         return Cost()
     call = Primitive(node)
-    if call.name in _FREE:
+    if call.name in _FREE or not call.results:
         return Cost()
     rule = _RULES.get(call.name, _per_output if call.is_pointwise else None)
     return Cost(uncounted=(call.name,)) if rule is None else rule(call)

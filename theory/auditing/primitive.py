@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_leaves
 
 
 class Primitive:
@@ -52,10 +53,15 @@ class Primitive:
         return self.arguments[argument]
 
     @property
+    def results(self) -> list[torch.Tensor]:
+        """The tensors that it returns, without values; none where it only notes or checks."""
+        values = tree_leaves(self.node.meta.get("val"))
+        return [each for each in values if isinstance(each, torch.Tensor)]
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the result, of the first one if there are several."""
-        value = self.node.meta["val"]
-        return tuple((value[0] if isinstance(value, tuple | list) else value).shape)
+        return tuple(self.results[0].shape)
 
     @property
     def is_pointwise(self) -> bool:

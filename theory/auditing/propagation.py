@@ -43,6 +43,8 @@ def follow(graph: torch.fx.Graph, axis: int) -> dict[torch.fx.Node, Seen]:
 
 
 def _seen(call: Primitive, found: dict[torch.fx.Node, Seen]) -> Seen:
+    if not call.results:
+        return None
     inputs = {node: found[node] for node in call.node.all_input_nodes}
     if 0 in call.shape and isinstance(call.node.meta["val"], torch.Tensor):
         # What has no cells has none to follow. It stays a map of the input: its call has a row.

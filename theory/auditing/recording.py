@@ -199,12 +199,16 @@ def _without_values(module: nn.Module, fake: FakeTensorMode) -> tuple[dict[int, 
     for name, tensor in named_tensors(module).items():
         if nn.parameter.is_lazy(tensor):
             raise _UnreadableError(f"has not decided the shape of {name} yet: call it once first")
-        twin = memo[id(tensor)] = fake.from_tensor(tensor)
-        names[id(twin)] = name
+        memo[id(tensor)] = fake.from_tensor(tensor)
+        names[id(memo[id(tensor)])] = name
     try:
-        return names, copy.deepcopy(module, memo).eval()
+        twin = copy.deepcopy(module, memo).eval()
     except Exception as error:
         raise _UnreadableError(f"cannot be copied ({told(error)})") from error
+    for each in twin.modules():
+        if isinstance(each, nn.DataParallel):
+            each.device_ids = []  # no replicas: the input has no values to be scattered
+    return names, twin
 
 
 def named_tensors(module: nn.Module) -> dict[str, Tensor]:
