@@ -21,7 +21,9 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from theory import audit, auditing, diagnose
-from theory.auditing import advice, counting, recording, subsampling
+from theory.auditing import advice, counting, propagation, recording, subsampling
+from theory.auditing.dependence import Dependence
+from theory.diagnosis.primitives import POINTWISE
 
 ROOT = Path(__file__).parents[1]
 
@@ -146,6 +148,45 @@ def test_macs_and_flops_are_counted_apart() -> None:
 
 
 @pytest.mark.parametrize(
+    ("module", "flops"),
+    [
+        (Fn(lambda x: x.var(1)), 4 * 3 * 8),  # a sum; a subtraction, a square and a sum
+        (Fn(lambda x: x.std(1)), 4 * 3 * 8 + 8),
+        (Fn(lambda x: torch.std_mean(x, 1)), 4 * 3 * 8 + 8),
+        (Fn(lambda x: torch.linalg.vector_norm(x, dim=1)), 2 * 3 * 8 + 8),
+        (Fn(lambda x: x[:, torch.tensor([2, 0, 0])]), 0),
+        (Fn(lambda x: x.index_select(1, torch.tensor([2, 0, 0]))), 0),
+        (Fn(lambda x: x.as_strided((1, 2, 2), (8, 4, 2))), 0),
+        (Fn(lambda x, table: table(torch.arange(8)), nn.Embedding(8, 2)), 0),
+        # 6 outputs of 2 channels, each with 9 products and a bias; a norm for each of 2 filters
+        (
+            nn.utils.parametrizations.weight_norm(nn.Conv1d(3, 2, 3)),
+            2 * 6 * (2 * 9 + 1) + (2 + 1) * 18 + (1 + 1) * 2,
+        ),
+    ],
+)
+def test_flops_of_norms_and_of_values_that_are_looked_up(module: nn.Module, flops: int) -> None:
+    facts = audit(module, (3, 8))
+    assert facts.flops == flops
+    assert not any("unknown cost" in warning for warning in facts.warnings)
+
+
+@pytest.mark.parametrize("name", sorted(POINTWISE))
+def test_what_diagnose_calls_pointwise_has_a_field_and_a_cost(name: str) -> None:
+    primitive, graph, x = getattr(torch.ops.aten, name).default, torch.fx.Graph(), torch.ones(2, 3)
+    source = graph.placeholder("x")
+    node = graph.call_function(primitive, (source,))
+    source.meta["val"], node.meta["val"] = x, primitive(x)
+    found = propagation.follow(graph, 1)
+    before, after = found[source], found[node]
+    assert isinstance(before, Dependence)
+    assert isinstance(after, Dependence)
+    assert (after.dim, after.windows) == (before.dim, before.windows)
+    assert np.array_equal(after.reach, before.reach)
+    assert counting.cost(node).uncounted == ()
+
+
+@pytest.mark.parametrize(
     ("module", "shape"),
     [
         (nn.Conv1d(4, 6, 3, stride=2, dilation=2, groups=2), (4, 20)),
@@ -187,6 +228,22 @@ def test_a_module_that_takes_no_batch() -> None:
     assert facts.output_shape == (3, 8)
     only_bare = Fn(lambda x: functional.pad(x, (1, 1)) if x.ndim == 2 else x[5])
     assert audit(only_bare, (3, 8)).output_shape == (3, 10)
+
+
+def test_the_layout_in_memory_changes_nothing() -> None:
+    layers = nn.Conv2d(3, 4, 3), nn.Hardswish(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    network = nn.Sequential(*layers, nn.Linear(4, 2), nn.LogSigmoid())
+    expected = audit(network, (3, 8, 8))
+    assert expected.receptive_field == (8, 8)
+    assert expected.warnings == ()
+    assert audit(network.to(memory_format=torch.channels_last), (3, 8, 8)) == expected
+
+
+def test_another_view_of_memory_is_unknown() -> None:
+    for view in ((1, 1, 4), (8, 8, 2), 0), ((1, 1, 4), (8, 8, 1), 4), ((1, 4, 2), (8, 2, 1), 0):
+        facts = audit(Fn(lambda x, view=view: x.as_strided(*view)), (1, 8))
+        assert facts.receptive_field == (None,)
+        assert "no rule for the primitive as_strided" in facts.warnings[0]
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 8, 8), (4, 3, 8, 8)])

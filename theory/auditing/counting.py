@@ -112,6 +112,22 @@ def _softmax(call: Primitive) -> Cost:
     return Cost(flops=5 * math.prod(call.shape))
 
 
+def _deviation(call: Primitive) -> Cost:
+    """Add for the mean; subtract, square, add for the variance; take a root where it is asked."""
+    roots = math.prod(call.shape) if call.name.startswith("std") else 0
+    return Cost(flops=4 * _per_input(call).flops + roots)
+
+
+def _norm(call: Primitive) -> Cost:
+    """Count a power and a sum for each value, and a root for each sum."""
+    return Cost(flops=2 * _per_input(call).flops + math.prod(call.shape))
+
+
+def _weight_norm(call: Primitive) -> Cost:
+    """Square, add and multiply each weight; a root and a division for each filter's length."""
+    return Cost(flops=3 * math.prod(call.shape) + 2 * math.prod(shape_of(call["g"])))
+
+
 def _resizing(call: Primitive) -> Cost:
     """Each value is a sum with as many weights along each axis as the name says."""
     axes = len(call.shape) - 2
@@ -128,15 +144,22 @@ _FREE = {
     "constant_pad_nd",
     "copy",
     "detach",
+    "embedding",
+    "gather",
     "getitem",
+    "index",
+    "index_select",
     "linspace",
 } | {name for name in sliding.RULES if "_pad" in name}
 
 _RULES: dict[str, Callable[[Primitive], Cost]] = {
     "convolution": _convolution,
     **dict.fromkeys(["addmm", "addmv", "baddbmm", "bmm", "dot", "mm", "mv"], _product),
+    **dict.fromkeys(["std", "std_mean", "var", "var_mean"], _deviation),
     "_prelu_kernel": _per_output,
     "_scaled_dot_product_flash_attention_for_cpu": _attention,
+    "_weight_norm_interface": _weight_norm,
+    "linalg_vector_norm": _norm,
     **{
         name: _per_input if "adaptive" in name else _resizing if "upsample" in name else _pool
         for name in sliding.RULES

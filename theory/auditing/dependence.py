@@ -82,7 +82,7 @@ Sources = dict[torch.fx.Node, Dependence]
 Law = tuple[int | None, Windows | Scattered | None]
 """The dimension along which windows move, and how; None where there is no law."""
 
-Rule = Callable[[Primitive, Sources], Dependence | list[Dependence] | None]
+Rule = Callable[[Primitive, Sources], Dependence | list[Dependence] | Unknown | None]
 """What a primitive's result sees, or each of several results; None if it sees nothing."""
 
 

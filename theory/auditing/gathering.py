@@ -128,9 +128,7 @@ RULES: dict[str, Rule] = {
         ["_log_softmax", "_safe_softmax", "_softmax", "cumprod", "cumsum", "logcumsumexp", "sort"],
         _softmax,
     ),
-    **dict.fromkeys(
-        ["_native_batch_norm_legit_no_training", "_prelu_kernel", "_to_copy"], pointwise
-    ),
+    **dict.fromkeys(["_native_batch_norm_legit_no_training", "_prelu_kernel"], pointwise),
     **dict.fromkeys(
         ["_native_batch_norm_legit", "_native_batch_norm_legit_functional", "native_batch_norm"],
         _batch_norm,

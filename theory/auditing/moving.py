@@ -11,7 +11,16 @@ import numpy as np
 import torch
 
 from theory.auditing import reach as reaching
-from theory.auditing.dependence import Dependence, Law, Rule, Sources, joined, only, pointwise
+from theory.auditing.dependence import (
+    Dependence,
+    Law,
+    Rule,
+    Sources,
+    Unknown,
+    joined,
+    only,
+    pointwise,
+)
 from theory.auditing.primitive import Primitive, shape_of
 from theory.auditing.windows import Scattered, Taps, Windows, law_of_move, law_of_table
 
@@ -92,6 +101,19 @@ def _origins(
     places = places.reshape([-1 if d == dim else 1 for d in range(len(shape))])
     moved = reaching.moved(move, [np.stack([places] * 3)], [sizes])
     return [each[0] for each in moved]
+
+
+def _restrided(call: Primitive, sources: Sources) -> Dependence | Unknown:
+    """Follow what says anew how a tensor lies in memory; any other view of memory is unknown.
+
+    A global pool says so of its result where the layout is channels last.
+    """
+    node, source = only(sources)
+    value = node.meta["val"]
+    strides = zip(call.shape, value.stride(), call["stride"], strict=False)
+    stays = call.shape == shape_of(node) and all(old == new for n, old, new in strides if n > 1)
+    begins = call["storage_offset"] in {None, value.storage_offset()}
+    return source if stays and begins else Unknown(call.name)
 
 
 def _copy(call: Primitive, sources: Sources) -> Dependence | None:
@@ -199,6 +221,7 @@ MOVES = frozenset(_MOVES.split())
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(MOVES, _move),
+    "as_strided": _restrided,
     "cat": _concatenation,
     "copy": _copy,
     "fill": _copy,

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_leaves
 
+from theory.diagnosis.primitives import POINTWISE
+
 
 class Primitive:
     """A call of an ATen primitive.
@@ -65,9 +67,10 @@ class Primitive:
 
     @property
     def is_pointwise(self) -> bool:
-        """Whether torch says that each value comes from the values at its place."""
+        """Whether each value comes from the values at its place."""
         target = self.target
-        return isinstance(target, torch._ops.OpOverload) and torch.Tag.pointwise in target.tags
+        tagged = isinstance(target, torch._ops.OpOverload) and torch.Tag.pointwise in target.tags
+        return tagged or self.name in POINTWISE
 
 
 def shape_of(node: torch.fx.Node) -> tuple[int, ...]:
