@@ -72,7 +72,9 @@ def test_one_witness_voids_all_that_a_structure_proves(
     monkeypatch.setattr(
         linearity,
         "_refute",
-        lambda trials, prop, *rest: search_for(trials, prop, *rest) if prop[0] == "h" else None,
+        lambda trials, prop, *rest: (
+            search_for(trials, prop, *rest) if prop[0] == "h" else (None, "")
+        ),
     )
     diagnosis = diagnose(op, (8,))
     assert diagnosis.homogeneous.certainty == "refuted"

@@ -16,23 +16,18 @@ from theory.diagnosis.determinism import Repetition
 from theory.diagnosis.equations import Boundary
 from theory.diagnosis.equivariance import Equivariance, Shifts
 from theory.diagnosis.findings import Certainty, Diagnosis, Finding
-from theory.diagnosis.inputs import probes
+from theory.diagnosis.inside import look_inside
 from theory.diagnosis.interior import Interior
 from theory.diagnosis.isolation import isolated
 from theory.diagnosis.kernel import circular_kernel, interior_kernel
 from theory.diagnosis.linearity import both, judge_linearity
 from theory.diagnosis.search import BUDGET, Trials
 from theory.diagnosis.sequences import single_steps, told_of
-from theory.diagnosis.structure import Structure, interpret
-from theory.diagnosis.tracing import UntraceableError, largest_at_zero, trace
 from theory.diagnosis.witnesses import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-
-_TRACE_CHECKED = 5
-"""Every so many-th of the probes, which begin with zero, has to agree with the graph."""
 
 _LARGE = 2**16
 """Cells of input or output from which on an operator may use all threads."""
@@ -158,10 +153,11 @@ def _diagnose(operator: Operator, boundary: Boundary, seed: int, budget: int) ->
     repetition = Repetition(operator, np.random.default_rng(seed))
     deterministic = repetition.judge()
     if deterministic.holds:
-        structure, held, untraceable = _structure(operator, np.random.default_rng(seed))
-        trials = Trials(operator, budget, held)
+        inside = look_inside(operator, np.random.default_rng(seed))
+        structure = inside.structure
+        trials = Trials(operator, budget, inside.held)
         rng = np.random.default_rng(seed)
-        linearity = judge_linearity(trials, structure, untraceable, rng)
+        linearity = judge_linearity(trials, structure, inside.untraceable, rng)
         pointwise = structure is not None and structure.pointwise and not linearity.void
         spreads = structure is not None and structure.transforms
         shifts = Shifts(trials, linearity.affine, pointwise, spreads, rng)
@@ -206,18 +202,6 @@ def _lti(operator: Operator, linear: Finding, equivariance: Equivariance) -> Fin
         why = f"linear and shift-equivariant, but at two rates: {cells} cells in, {cells_out} out"
         return Finding(False, "refuted", why)
     return lti
-
-
-def _structure(
-    operator: Operator, rng: np.random.Generator
-) -> tuple[Structure | None, float | None, str]:
-    """Return what the operator's graph proves and holds at zero, or why there is no graph."""
-    inputs = list(probes(operator.shape, rng, operator.significand))[::_TRACE_CHECKED]
-    try:
-        graph = trace(operator, inputs)
-    except UntraceableError as why:
-        return None, None, str(why)
-    return interpret(graph), largest_at_zero(graph, operator.wrap(inputs[0])), ""
 
 
 def _no_function(operator: Operator, boundary: Boundary, deterministic: Finding) -> Diagnosis:

@@ -87,7 +87,8 @@ class Operator:
     output_shape : tuple of int
         Shape of one output without batch.
     unit_roundoff, smallest : float
-        Unit roundoff and smallest positive number of the coarser of input and output type.
+        Unit roundoff and smallest positive number of the coarsest type known to be computed in:
+        those of input and output, and of `computes_in`.
 
     Raises
     ------
@@ -131,9 +132,16 @@ class Operator:
         self._pristine = private_copy(op, self.name, dtype)
         is_module = isinstance(op, torch.nn.Module)
         self._convention, self.output_shape, output_type = self._probe(is_module, batched)
-        types = [torch.finfo(t) for t in (dtype, output_type) if t.is_floating_point]
-        self.unit_roundoff = max(each.eps / 2 for each in types)
-        self.smallest = max(each.tiny * each.eps for each in types)
+        self.unit_roundoff = self.smallest = 0.0
+        for each in (dtype, output_type):
+            if each.is_floating_point:
+                self.computes_in(each)
+
+    def computes_in(self, dtype: torch.dtype) -> None:
+        """Take a floating-point type into account that it is known to compute in."""
+        type_ = torch.finfo(dtype)
+        self.unit_roundoff = max(self.unit_roundoff, type_.eps / 2)
+        self.smallest = max(self.smallest, type_.tiny * type_.eps)
 
     @property
     def spatial_shape(self) -> tuple[int, ...]:

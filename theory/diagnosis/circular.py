@@ -58,7 +58,8 @@ class Circle:
         border = tuple(None if p is None else 0 for p in period)
         how_far = f"; a shift by 1 moves the output by {words(rate)}" if period != rate else ""
         why_not = self._why_not(period, witness)
-        return shifts.judged(period, rate, border, witness, why_not, how_far)
+        advice = self._advice(witness)
+        return shifts.judged(period, rate, border, witness, why_not, how_far, advice)
 
     def _periods(self, by_basis: bool) -> tuple[tuple[int | None, ...], Witness | None]:
         """Return the period along each axis, and the first witness against the shift by 1."""
@@ -188,6 +189,12 @@ class Circle:
                 shrunk = self._trials.shrink((x,), size)
                 return self._trials.witness(self._equation(axis, 1, None), shrunk)
         return None
+
+    def _advice(self, witness: Witness | None) -> str:
+        if witness is None:
+            return ""
+        size = functools.partial(self._trials.excess, witness.equation())
+        return self._trials.advice(witness.inputs, size)
 
     def _why_not(self, period: Sequence[int | None], witness: Witness | None) -> str:
         if witness is None:

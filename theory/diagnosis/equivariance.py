@@ -137,6 +137,7 @@ class Shifts:
         witness: Witness | None = None,
         why_not: str = "",
         how_far: str = "",
+        advice: str = "",
     ) -> Equivariance:
         """Return the finding for what holds along all axes, together with that.
 
@@ -148,6 +149,8 @@ class Shifts:
             What speaks against the shift by one cell.
         why_not, how_far : str
             The reason if it is not followed, and what to add if it is.
+        advice : str
+            What `Trials.advice` says of the witness.
         """
         certainty, reason = self._certainty()
         along = period, rate, border, certainty
@@ -167,7 +170,8 @@ class Shifts:
         if invariance is not None:
             stays = "the output stays while the input moves"
             why_not = f"{why_not}; shift-invariant ({invariance}): {stays}"
-        return Equivariance(Finding(False, "refuted", why_not, witness), *along, invariance)
+        refuted = Finding(False, "refuted", f"{why_not}{advice}", witness)
+        return Equivariance(refuted, *along, invariance)
 
     def _certainty(self) -> tuple[Certainty, str]:
         if self.pointwise:

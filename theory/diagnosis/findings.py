@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 Certainty = Literal["proved", "exhausted", "sampled", "refuted", "undecided"]
 """How a finding is known; see `Finding`."""
 
+SINGLE = "; of the size of single-precision rounding: give dtype float32 if it computes in that"
+"""What a reason ends with where rounding that no graph shows may be all there is to a witness."""
+
 _WIDTH = 100
 _HEADINGS = ("property", "holds", "certainty", "why")
 _WORDS = {True: "yes", False: "no", None: "?"}

@@ -65,13 +65,15 @@ class Interior:
         rate = tuple(None if step is None else step.output_by for step in steps)
         border = tuple(None if step is None else step.border for step in steps)
         how_far = f", a shift by 1 moves the output by {words(rate)}" if period != rate else ""
+        witness, advice = self._witness(period)
         return shifts.judged(
             period,
             rate,
             border,
-            self._witness(period),
+            witness,
             "f(shift x) is no shift of f(x) in the interior",
             f"; border {words(border)}{how_far}",
+            advice,
         )
 
     def _step(self, axis: int, start: int = 1) -> _Step | None:
@@ -206,8 +208,8 @@ class Interior:
             for at, step in enumerate(steps)
         ]
 
-    def _witness(self, period: Sequence[int | None]) -> Witness | None:
-        """Return an input whose response is moved, by one cell, into no shift of itself."""
+    def _witness(self, period: Sequence[int | None]) -> tuple[Witness | None, str]:
+        """Return an input whose response is moved into no shift of itself, and advice on it."""
         for axis, smallest in zip(self._operator.axes, period, strict=True):
             m = self._operator.output_shape[axis]
             if smallest == 1 or m == 1:
@@ -218,8 +220,9 @@ class Interior:
                     (smaller,) = self._trials.shrink((signal,), size)
                     by = self._operator.along(axis, 1)
                     equation = Equation("shift_equivariant", shift=by, boundary="interior")
-                    return self._trials.witness(equation, _windows(smaller, axis, 1))
-        return None
+                    witness = self._trials.witness(equation, _windows(smaller, axis, 1))
+                    return witness, self._trials.advice((smaller,), size)
+        return None, ""
 
     def _distance_from_shifts(self, axis: int, m: int, signal: tuple[Array]) -> float:
         """Return by how many rounding bounds f(moved) is no shift of f(x), far from the ends."""

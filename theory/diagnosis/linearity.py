@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from theory.diagnosis.equations import Equation
-from theory.diagnosis.findings import Finding
+from theory.diagnosis.findings import SINGLE, Finding
 from theory.diagnosis.inputs import pairs, probes
 from theory.diagnosis.search import CLEAR, SCALARS, Trials
 from theory.diagnosis.structure import Level, Structure
@@ -70,13 +70,13 @@ def judge_linearity(
     doubt = _doubt(structure, untraceable)
 
     def judge(prop: Property, proved: bool, void: bool = False) -> Finding:
-        witness = _refute(trials, prop, CLEAR if proved and not void else 1.0, rng)
+        witness, advice = _refute(trials, prop, CLEAR if proved and not void else 1.0, rng)
         if witness is not None:
             against = ""
             if proved:
                 blame = "rounding is amplified, or the table of primitives is wrong"
                 against = f", although {proof}: {blame}"
-            return Finding(False, "refuted", f"{Equation(prop)} fails{against}", witness)
+            return Finding(False, "refuted", f"{Equation(prop)} fails{against}{advice}", witness)
         if trials.failure or trials.not_finite:
             why = trials.failure or trials.not_finite
             return Finding(None, "undecided", f"no witness, but {why}")
@@ -112,7 +112,8 @@ def both(findings: dict[str, Finding]) -> Finding:
     """
     for name, finding in findings.items():
         if finding.holds is False:
-            return replace(finding, reason=f"not {name}")
+            advice = SINGLE if finding.reason.endswith(SINGLE) else ""
+            return replace(finding, reason=f"not {name}{advice}")
     for name, finding in findings.items():
         if finding.holds is None:
             return replace(finding, reason=f"{name}? {finding.reason}")
@@ -145,13 +146,14 @@ def _doubt(structure: Structure | None, untraceable: str) -> str:
 
 def _refute(
     trials: Trials, prop: Property, threshold: float, rng: np.random.Generator
-) -> Witness | None:
-    """Search for a violation of at least `threshold` rounding bounds and shrink it."""
+) -> tuple[Witness | None, str]:
+    """Search for a violation of at least `threshold` rounding bounds, shrink it, and advise."""
     for equation, inputs in _attempts(prop, trials.operator, rng):
         if trials.excess(equation, inputs) > threshold:
-            shrunk = trials.shrink(inputs, functools.partial(trials.excess, equation))
-            return trials.witness(equation, shrunk)
-    return None
+            size = functools.partial(trials.excess, equation)
+            shrunk = trials.shrink(inputs, size)
+            return trials.witness(equation, shrunk), trials.advice(shrunk, size)
+    return None, ""
 
 
 def _attempts(

@@ -40,14 +40,16 @@ are not told. An operator that rounds more is not called exhausted, which is sou
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 if TYPE_CHECKING:
     from theory.diagnosis.calling import Array
 
+_SINGLE = torch.finfo(torch.float32)
 _MATRIX_PRODUCTS = 4
 _SPARE = 2.0**8
 """By how much values inside the operator may exceed those that leave it."""
@@ -71,13 +73,13 @@ class Rounding:
     cells : int
         Cells of the input: an output value is a sum of at most that many products.
     unit_roundoff : float
-        Half the spacing of floating-point numbers at 1, in the coarser of input and output type.
+        Half the spacing of floating-point numbers at 1, in the coarsest type that is computed in.
     gain : float
         Largest magnitude of the response to a unit impulse, as far as it is known.
     offset : float
         Largest magnitude of the response to zero, and of what is held inside then.
     smallest : float
-        The smallest positive number of the coarser type, subnormal ones included.
+        The smallest positive number of that type, subnormal ones included.
     """
 
     cells: int
@@ -138,6 +140,10 @@ class Rounding:
         """
         k = 2 * _MATRIX_PRODUCTS * (1 + math.ceil(math.log2(self.cells)))
         return gamma(k, self.unit_roundoff) * norms
+
+    def in_single_precision(self) -> Rounding:
+        """Return what the same operator is allowed if it computes in single precision."""
+        return replace(self, unit_roundoff=_SINGLE.eps / 2, smallest=_SINGLE.tiny * _SINGLE.eps)
 
     @property
     def too_coarse(self) -> bool:

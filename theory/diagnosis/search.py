@@ -6,6 +6,7 @@ in `theory.diagnosis.shrinking`.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from dataclasses import replace
@@ -16,6 +17,7 @@ import numpy as np
 from theory.diagnosis.calling import Array, Operator
 from theory.diagnosis.equations import Equation
 from theory.diagnosis.errors import OperatorError
+from theory.diagnosis.findings import SINGLE
 from theory.diagnosis.inputs import impulses
 from theory.diagnosis.rounding import Rounding
 from theory.diagnosis.shrinking import shrunk
@@ -82,6 +84,7 @@ class Trials:
         self.budget = budget
         self.failure = ""
         self.not_finite = ""
+        self._shown = held is not None
         self._memory: dict[bytes, Array] = {}
         self._batches = operator.batched
         largest = max(1, math.prod(operator.shape), math.prod(operator.output_shape))
@@ -232,6 +235,29 @@ class Trials:
             self.distance if equation.property == "shift_equivariant" else self.rounding.excess
         )
         return compare(left, right, twice * norm, twice * len(inputs))
+
+    def advice(self, inputs: tuple[Array, ...], size: Callable[[tuple[Array, ...]], float]) -> str:
+        """Return what to say where a violation may be what single precision inside rounds.
+
+        Parameters
+        ----------
+        inputs, size
+            As in `shrink`.
+        """
+        if self._shown:
+            return ""
+        with self.rounded_in_single():
+            return SINGLE if size(inputs) <= 1 else ""
+
+    @contextlib.contextmanager
+    def rounded_in_single(self) -> Iterator[None]:
+        """Allow for the rounding of an operator that computes in single precision."""
+        known = self.rounding
+        self.rounding = known.in_single_precision()
+        try:
+            yield
+        finally:
+            self.rounding = known
 
     def witness(self, equation: Equation, inputs: tuple[Array, ...]) -> Witness:
         """Return the witness with both sides as its replay will compute them."""

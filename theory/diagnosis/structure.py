@@ -47,12 +47,15 @@ class Structure:
         Names of the primitives, each once, in order of appearance.
     pointwise : bool
         Whether every output cell is one and the same function of the input cell at its place.
+    coarsest : torch.dtype
+        The coarsest real type that anything that depends on the input is held in.
     """
 
     level: Level
     culprit: str
     primitives: tuple[str, ...]
     pointwise: bool
+    coarsest: torch.dtype
 
     @property
     def transforms(self) -> bool:
@@ -85,10 +88,11 @@ def interpret(graph: torch.fx.Graph) -> Structure:
                 levels[node] = max(levels[node], Level.NONLINEAR)
             if levels[node] >= Level.NONLINEAR and not culprit:
                 culprit = _primitive(node)
+    primitives_used, coarsest = tuple(dict.fromkeys(names)), _coarsest(levels)
     if sizing:
-        return Structure(Level.UNKNOWN, sizing, tuple(dict.fromkeys(names)), False)
+        return Structure(Level.UNKNOWN, sizing, primitives_used, False, coarsest)
     culprit = culprit if level >= Level.NONLINEAR else ""
-    return Structure(level, culprit, tuple(dict.fromkeys(names)), _is_pointwise(graph))
+    return Structure(level, culprit, primitives_used, _is_pointwise(graph), coarsest)
 
 
 def _level(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> Level:
@@ -192,6 +196,13 @@ def _rounds(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> bool:
     given = [_dtype(each) for each in made.all_input_nodes if levels[each] is not Level.CONSTANT]
     finer = [each for each in given if each is not None and _is_real_or_complex(each)]
     return any(torch.finfo(dtype).eps > torch.finfo(each).eps for each in finer)
+
+
+def _coarsest(levels: dict[torch.fx.Node, Level]) -> torch.dtype:
+    """Return the coarsest real type of what is not constant; integers are exact."""
+    types = [_dtype(node) for node, level in levels.items() if level is not Level.CONSTANT]
+    real = [each.to_real() for each in types if each is not None and _is_real_or_complex(each)]
+    return max(real, key=lambda each: torch.finfo(each).eps, default=torch.float64)
 
 
 def _dtype(node: torch.fx.Node) -> torch.dtype | None:

@@ -69,7 +69,7 @@ class Witness:
             If the operator does not take inputs of the witness's shape.
         """
         operator = operator_on(op, self.inputs[0], self.batched)
-        return self._equation().replay(operator, self.inputs)
+        return self.equation().replay(operator, self.inputs)
 
     def __str__(self) -> str:
         if self.property == "deterministic":
@@ -89,11 +89,12 @@ class Witness:
         after = f" after a call with y = {_sparse(between[0])}" if between else ""
         return f"x = {_sparse(x)}: {self._difference()}, call {len(self.inputs)}{after}"
 
-    def _equation(self) -> Equation:
+    def equation(self) -> Equation:
+        """Return the equation that fails."""
         return Equation(self.property, self.scalar, self.shift, self.output_shift, self.boundary)
 
     def _difference(self) -> str:
-        left, right = self._equation().formulas()
+        left, right = self.equation().formulas()
         if self.property == "shift_equivariant" and self.output_shift is None:
             return f"f(shift x) = {_sparse(self.left)} is no shift of f(x) = {_sparse(self.right)}"
         cell = np.unravel_index(np.argmax(np.abs(self.left - self.right)), self.left.shape)

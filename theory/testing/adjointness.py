@@ -19,17 +19,19 @@ from theory.diagnosis import diagnose
 from theory.diagnosis.calling import Operator
 from theory.diagnosis.findings import Finding
 from theory.diagnosis.inputs import probes
+from theory.diagnosis.inside import examined
 from theory.diagnosis.isolation import isolated
 from theory.diagnosis.rounding import gamma
-from theory.diagnosis.search import BUDGET, Trials
+from theory.diagnosis.search import BUDGET
 from theory.signals import impulse
-from theory.testing.agreement import Agreement, as_called
+from theory.testing.agreement import SINGLE, Agreement, as_called
 from theory.testing.replaying import Counterexample, dot_products, inner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from theory.diagnosis.calling import Array
+    from theory.diagnosis.search import Trials
 
 
 _MATRIX_ENTRIES = 2**22
@@ -86,11 +88,12 @@ def adjointness(
             there = f"{forward.shape} to {forward.output_shape}"
             back = f"{backward.shape} to {backward.output_shape}"
             return Agreement(Finding(False, "refuted", f"A maps {there}, A* maps {back}"))
-        dots = _DotTest(Trials(forward, budget), Trials(backward, budget))
+        dots = _DotTest(*(examined(each, budget, seed) for each in (forward, backward)))
         pair = dots.search(np.random.default_rng(seed))
+        advice = dots.advice(pair)
         exhaustible = dots.exhaustible
     if pair is not None:
-        return _not_adjoint(op, adjoint, pair, (forward, backward), batched)
+        return _not_adjoint(op, adjoint, pair, (forward, backward), batched, advice)
     if why := dots.failure:
         return Agreement(Finding(None, "undecided", f"no difference found, but {why}"))
     exhausts = (
@@ -103,8 +106,9 @@ def adjointness(
         return Agreement(Finding(True, "sampled", reason))
     with isolated(seed):
         pair = dots.entry()
+        advice = dots.advice(pair)
     if pair is not None:
-        return _not_adjoint(op, adjoint, pair, (forward, backward), batched)
+        return _not_adjoint(op, adjoint, pair, (forward, backward), batched, advice)
     reason = "the matrix of A* is the transpose of that of A"
     return Agreement(Finding(True, "exhausted", reason))
 
@@ -115,10 +119,11 @@ def _not_adjoint(
     pair: tuple[Array, Array],
     operators: tuple[Operator, Operator],
     batched: bool | None,
+    advice: str,
 ) -> Agreement:
     inputs = as_called(pair, operators)
     return Agreement(
-        Finding(False, "refuted", "<A x, y> = <x, A* y> fails"),
+        Finding(False, "refuted", f"<A x, y> = <x, A* y> fails{advice}"),
         Counterexample(
             "dot_products",
             ("op", "adjoint"),
@@ -186,6 +191,19 @@ class _DotTest:
             if differing.size:
                 return impulse(forward.operator.shape, cells[differing[0]]), impulse(outputs, cell)
         return None
+
+    def advice(self, pair: tuple[Array, Array] | None) -> str:
+        """Return what to say where weights, or values inside, that were rounded may be the reason.
+
+        Parameters
+        ----------
+        pair : tuple of array, optional
+            An x and y for which the two sides differ, if there is one.
+        """
+        if pair is None:
+            return ""
+        with self._forward.rounded_in_single(), self._backward.rounded_in_single():
+            return SINGLE if self._excess(*pair) <= 1 else ""
 
     def _pairs(self, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
         forward, backward = self._forward.operator, self._backward.operator

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from theory.testing.replaying import Counterexample
 
 
+SINGLE = (
+    "; the difference is of the size of single-precision rounding: give dtype float32 if they, or "
+    "their weights, were computed in that"
+)
+"""What a reason ends with where a difference may be that."""
+
+
 @dataclass(frozen=True, eq=False)
 class Agreement:
     """Whether two operators agree, how that is known, and where they do not.

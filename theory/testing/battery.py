@@ -11,8 +11,8 @@ import torch
 
 from theory.diagnosis import diagnose
 from theory.diagnosis.calling import Operator
+from theory.diagnosis.inside import examined
 from theory.diagnosis.isolation import isolated
-from theory.diagnosis.search import Trials
 from theory.testing.adjointness import adjointness
 from theory.testing.demands import require, require_agreement, require_not, require_period
 from theory.testing.sameness import sameness
@@ -148,7 +148,8 @@ class OperatorTests:
         assert expected.shape == shape, f"kernel() has shape {expected.shape}, expected {shape}"
         calling = {k: v for k, v in self._calling().items() if k in ("batched", "dtype")}
         with isolated(seed=0):
-            rounding = Trials(Operator(self.operator(), self.shape, **calling), budget=1).rounding
+            operator = Operator(self.operator(), self.shape, **calling)
+            rounding = examined(operator, budget=1, seed=0).rounding
         excess = rounding.excess(diagnosis.kernel, expected, norm=1, responses=1)
         message = f"the kernel is\n{diagnosis.kernel}\nbut kernel() gives\n{expected}"
         assert excess <= 1, message

@@ -13,8 +13,9 @@ from theory.diagnosis.calling import Operator
 from theory.diagnosis.equations import Equation
 from theory.diagnosis.findings import Finding, words
 from theory.diagnosis.inputs import impulses, probes
+from theory.diagnosis.inside import examined
 from theory.diagnosis.isolation import isolated
-from theory.diagnosis.search import BUDGET, Trials
+from theory.diagnosis.search import BUDGET
 from theory.testing.replaying import Counterexample
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _against(
     calling = {name: options[name] for name in ("axes", "batched", "dtype") if name in options}
     with isolated(seed):
         operator = Operator(op, diagnosis.shape, **calling)
-        trials = Trials(operator, options.get("budget", BUDGET))
+        trials = examined(operator, options.get("budget", BUDGET), seed)
         sizes_out = operator.output_spatial_shape or ()
         axes = zip(operator.axes, operator.spatial_shape, sizes_out, asked, strict=False)
         for axis, n, m, k in axes:

@@ -18,16 +18,18 @@ from theory.diagnosis import diagnose
 from theory.diagnosis.calling import Operator
 from theory.diagnosis.findings import Finding
 from theory.diagnosis.inputs import probes
+from theory.diagnosis.inside import examined
 from theory.diagnosis.isolation import isolated
-from theory.diagnosis.search import BUDGET, Trials
+from theory.diagnosis.search import BUDGET
 from theory.signals import impulse
-from theory.testing.agreement import Agreement, as_called
+from theory.testing.agreement import SINGLE, Agreement, as_called
 from theory.testing.replaying import Counterexample, outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from theory.diagnosis.calling import Array
+    from theory.diagnosis.search import Trials
 
 
 def sameness(
@@ -67,10 +69,11 @@ def sameness(
         if one.output_shape != other.output_shape:
             sizes = f"outputs have shapes {one.output_shape} and {other.output_shape}"
             return Agreement(Finding(False, "refuted", sizes))
-        left, right = Trials(one, budget), Trials(other, budget)
+        left, right = (examined(op, budget, seed) for op in (one, other))
         x = _unlike(left, right, np.random.default_rng(seed))
+        advice = "" if x is None else _advice(left, right, x)
     if x is not None:
-        return _told_apart(a, b, x, (one, other), batched)
+        return _told_apart(a, b, x, (one, other), batched, advice)
     if why := left.failure or right.failure:
         return Agreement(Finding(None, "undecided", f"no difference found, but {why}"))
     exhausts = math.prod(one.shape) <= budget and all(
@@ -80,8 +83,9 @@ def sameness(
         return Agreement(Finding(True, "sampled", "no input found that tells them apart"))
     with isolated(seed):
         x = _unlike_on_basis(left, right)
+        advice = "" if x is None else _advice(left, right, x)
     if x is not None:
-        return _told_apart(a, b, x, (one, other), batched)
+        return _told_apart(a, b, x, (one, other), batched, advice)
     reason = "f(0) and the response to every unit impulse are the same"
     return Agreement(Finding(True, "exhausted", reason))
 
@@ -92,10 +96,11 @@ def _told_apart(
     x: Array,
     operators: tuple[Operator, Operator],
     batched: bool | None,
+    advice: str,
 ) -> Agreement:
     inputs = as_called((x,), operators)
     return Agreement(
-        Finding(False, "refuted", "an input tells them apart"),
+        Finding(False, "refuted", f"an input tells them apart{advice}"),
         Counterexample(
             "outputs",
             ("a", "b"),
@@ -113,6 +118,12 @@ def _unlike(a: Trials, b: Trials, rng: np.random.Generator) -> Array | None:
         if _difference(a, b, x) > 1:
             return a.shrink((x,), lambda inputs: _difference(a, b, inputs[0]))[0]
     return None
+
+
+def _advice(a: Trials, b: Trials, x: Array) -> str:
+    """Return what to say where weights, or values inside, that were rounded may be the reason."""
+    with a.rounded_in_single(), b.rounded_in_single():
+        return SINGLE if _difference(a, b, x) <= 1 else ""
 
 
 def _unlike_on_basis(a: Trials, b: Trials) -> Array | None:

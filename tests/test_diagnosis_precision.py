@@ -1,0 +1,128 @@
+"""Operators that compute in a coarser precision than that of their inputs and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from theory.diagnosis import diagnose
+from theory.diagnosis.equations import Boundary
+from theory.testing import (
+    assert_adjoint,
+    assert_linear,
+    assert_same_operator,
+    assert_shift_equivariant,
+)
+from theory.testing.sameness import sameness
+
+ADVICE = "of the size of single-precision rounding: give dtype float32 if it computes in that"
+
+
+def _circular(channels_in: int, channels_out: int) -> nn.Conv1d:
+    torch.manual_seed(0)
+    return nn.Conv1d(channels_in, channels_out, 3, padding=1, padding_mode="circular", bias=False)
+
+
+class _SpectralConv(nn.Module):
+    """The layer of a Fourier neural operator as it is published, with its complex64 buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.weights = nn.Parameter(torch.rand(2, 2, 5, dtype=torch.cfloat) / 4)
+        self.skip = nn.Conv1d(2, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        spectrum = torch.fft.rfft(x)
+        out = torch.zeros(x.shape[0], 2, x.shape[-1] // 2 + 1, dtype=torch.cfloat)
+        out[:, :, :5] = torch.einsum("bix,iox->box", spectrum[:, :, :5], self.weights)
+        return nn.functional.gelu(torch.fft.irfft(out, n=x.shape[-1]) + self.skip(x))
+
+
+class _SingleInside(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = _circular(1, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(x).float().type_as(x)
+
+
+_SCALES = np.random.default_rng(0).uniform(1, 2, 16).astype(np.float32)
+
+
+def _single_in_numpy(x: np.ndarray) -> np.ndarray:
+    """Move by one cell, and round in single precision, in each cell in another way."""
+    moved = np.roll(x, 1).astype(np.float32)
+    return (moved * _SCALES * (1 / _SCALES)).astype(x.dtype)
+
+
+@pytest.mark.parametrize("boundary", ["circular", "interior"])
+def test_single_precision_inside_refutes_nothing(boundary: Boundary) -> None:
+    assert diagnose(_SpectralConv(), (2, 16)).shift_equivariant.holds
+    found = diagnose(_SingleInside(), (1, 16), boundary=boundary)
+    assert found.lti.holds
+    assert found.linear.certainty == "sampled"
+
+
+def test_nor_in_the_other_asserts() -> None:
+    layer = _SingleInside()
+    weight = layer.conv.weight.detach().double()
+
+    def back(y: torch.Tensor) -> torch.Tensor:
+        wrapped = torch.cat([y[..., -1:], y, y[..., :1]], -1)
+        return torch.conv1d(wrapped, weight.flip(-1))
+
+    assert_adjoint(layer, back, (1, 8))
+    assert_same_operator(layer, layer.conv, (1, 8))
+    halved = nn.Sequential(_SingleInside(), nn.AvgPool1d(2))
+    assert_shift_equivariant(halved, (1, 8), period=2)
+
+
+def _constant_in_single(x: torch.Tensor) -> torch.Tensor:
+    return x * torch.tensor(0.5) + 1e-9 * torch.sin(x)
+
+
+@pytest.mark.parametrize(
+    "op", [lambda x: x + 1e-9 * torch.sin(x), _constant_in_single], ids=["double", "constant"]
+)
+def test_a_nonlinearity_fainter_than_single_precision_is_found(op: Callable[..., Any]) -> None:
+    """A constant in single precision rounds nothing that depends on the input."""
+    found = diagnose(op, (1, 8))
+    assert found.linear.holds is False
+    assert ADVICE not in str(found)
+
+
+@pytest.mark.parametrize("boundary", ["circular", "interior"])
+def test_without_a_graph_the_reason_says_what_it_may_be(boundary: Boundary) -> None:
+    found = diagnose(_single_in_numpy, (16,), boundary=boundary)
+    assert found.lti.holds is False
+    for name in ("additive", "linear", "affine", "shift_equivariant", "lti"):
+        assert found.findings[name].holds is False
+        assert ADVICE in found.findings[name].reason
+    with pytest.raises(AssertionError, match=ADVICE):
+        assert_linear(_single_in_numpy, (16,), boundary=boundary)
+    assert diagnose(_single_in_numpy, (16,), boundary=boundary, dtype=torch.float32).lti.holds
+
+
+def test_a_large_violation_is_not_excused() -> None:
+    assert ADVICE not in str(diagnose(lambda x: np.clip(x, 0, None), (8,)))
+
+
+def test_weights_that_were_fused_in_single_precision_differ_by_its_rounding() -> None:
+    torch.manual_seed(0)
+    conv, norm = nn.Conv2d(3, 4, 3).eval(), nn.BatchNorm2d(4).eval()
+    norm.running_mean.uniform_(-1, 1)  # type: ignore[union-attr]
+    norm.running_var.uniform_(1, 2)  # type: ignore[union-attr]
+    fused = torch.nn.utils.fuse_conv_bn_eval(conv, norm)
+    pair = nn.Sequential(conv, norm).eval(), fused
+    reason = sameness(*pair, (3, 6, 6)).finding.reason
+    assert "of the size of single-precision rounding: give dtype float32" in reason
+    assert_same_operator(*pair, (3, 6, 6), dtype=torch.float32)
+    other = nn.Conv2d(3, 4, 3)
+    assert "rounding" not in sameness(pair[0], other, (3, 6, 6)).finding.reason

@@ -1,0 +1,73 @@
+"""What an operator's graph shows of its inside, where it has one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from theory.diagnosis.inputs import probes
+from theory.diagnosis.search import Trials
+from theory.diagnosis.structure import Structure, interpret
+from theory.diagnosis.tracing import UntraceableError, largest_at_zero, trace
+
+if TYPE_CHECKING:
+    from theory.diagnosis.calling import Operator
+
+_TRACE_CHECKED = 5
+"""Every so many-th of the probes, which begin with zero, has to agree with the graph."""
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What a graph shows, or why there is none.
+
+    Attributes
+    ----------
+    structure : Structure, optional
+        What it proves; None where there is no graph.
+    held : float, optional
+        The largest magnitude inside at zero; None where there is no graph.
+    untraceable : str
+        Why there is no graph; empty where there is one.
+    """
+
+    structure: Structure | None
+    held: float | None
+    untraceable: str
+
+
+def look_inside(operator: Operator, rng: np.random.Generator) -> Inside:
+    """Trace an operator, and let it know of the coarsest type that it computes in.
+
+    Parameters
+    ----------
+    operator : Operator
+        The operator.
+    rng : numpy.random.Generator
+        For the random inputs among those on which its graph has to agree with it.
+    """
+    inputs = list(probes(operator.shape, rng, operator.significand))[::_TRACE_CHECKED]
+    try:
+        graph = trace(operator, inputs)
+    except UntraceableError as why:
+        return Inside(None, None, str(why))
+    structure = interpret(graph)
+    operator.computes_in(structure.coarsest)
+    return Inside(structure, largest_at_zero(graph, operator.wrap(inputs[0])), "")
+
+
+def examined(operator: Operator, budget: int, seed: int) -> Trials:
+    """Return an operator, in the state in which it was given, under trial with what shows inside.
+
+    Parameters
+    ----------
+    operator : Operator
+        The operator.
+    budget, seed : int
+        As in `theory.diagnose`.
+    """
+    inside = look_inside(operator, np.random.default_rng(seed))
+    operator.reset()
+    return Trials(operator, budget, inside.held)
