@@ -88,13 +88,22 @@ def test_from_an_installed_package(project: Path) -> None:
     shutil.copytree(
         ROOT / "theory", site / "theory", ignore=shutil.ignore_patterns("__pycache__", "test_*")
     )
-    arguments = ("--operator", "layers_of_mine:Shift", "--shape", "1,6", "--boundary", "interior")
+    arguments = (
+        "--operator",
+        "layers_of_mine:Shift",
+        "--shape",
+        "1,6",
+        "--boundary",
+        "interior",
+        "--dtype",
+        "float32",
+    )
     options = ("-p", "theory.plugin", "-W", "error")
     done = _pytest(*options, "--pyargs", "theory", *arguments, cwd=project, path=(site, project))
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"rootdir: {project}" in done.stdout
     assert "5 passed, 3 skipped" in done.stdout
-    assert "interior boundary" in done.stdout
+    assert "interior boundary, float32" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -114,6 +123,10 @@ def test_from_an_installed_package(project: Path) -> None:
         (
             ["--operator", "torch.nn:ReLU", "--shape", "8", "--boundary", "open"],
             "--boundary 'open': give circular or interior",
+        ),
+        (
+            ["--operator", "torch.nn:ReLU", "--shape", "8", "--dtype", "half"],
+            "--dtype 'half': give float64 or float32",
         ),
         (["--shape", "8"], "--shape is for --operator"),
         (

@@ -82,6 +82,16 @@ def test_boundary_and_axes_are_passed_on(
     assert report["border"] == [1]
 
 
+def test_the_precision_is_passed_on(
+    theory_command: Callable[..., tuple[int, str, str]],
+) -> None:
+    arguments = ("diagnose", "torch.nn:ReLU", "--shape", "8", "--json")
+    for given, expected in (((), "float64"), (("--dtype", "float32"), "float32")):
+        code, out, _ = theory_command(*arguments, *given)
+        assert code == 0
+        assert json.loads(out)["dtype"] == expected
+
+
 def test_the_seed_fixes_random_weights(
     theory_command: Callable[..., tuple[int, str, str]],
 ) -> None:
@@ -110,6 +120,7 @@ def test_the_seed_fixes_random_weights(
         (["torch.nn:ReLU", "--shape", "0"], "all sizes at least 1"),
         (["torch.nn:ReLU", "--shape", "8", "--boundary", "open"], "--boundary 'open': give circ"),
         (["torch.nn:ReLU", "--boundary", "open"], "--boundary 'open': give circular or interior"),
+        (["torch.nn:ReLU", "--shape", "8", "--dtype", "half"], "--dtype 'half': give float64 or"),
         (["torch.nn:ReLU", "--shape", "8", "--axes", "x"], "--axes 'x' is not integers"),
         (["torch.nn:ReLU", "--shape", "8", "--axes", "1"], "axes is (1,)"),
         (
@@ -185,6 +196,7 @@ def test_help_shows_examples(
         "--kwargs",
         "--boundary",
         "--axes",
+        "--dtype",
         "--seed",
         "--json",
         "torch.nn:ReLU",

@@ -15,6 +15,7 @@ from theory.commands.targets import (
     BadInputError,
     operator,
     parsed_boundary,
+    parsed_dtype,
     parsed_kwargs,
     parsed_shape,
 )
@@ -52,13 +53,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="|".join(get_args(Boundary)),
         help="circular (the default): shifts wrap; interior: a border is left out",
     )
+    group.addoption(
+        "--dtype",
+        metavar="float64|float32",
+        help="the precision of the inputs and of the operator: float64 is the default",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the operator, and put its battery in the place of all other tests."""
     target = config.getoption("operator", None)
     if target is None:
-        for option in ("shape", "operator_kwargs", "boundary"):
+        for option in ("shape", "operator_kwargs", "boundary", "dtype"):
             if config.getoption(option, None) is not None:
                 name = option.replace("_", "-")
                 raise pytest.UsageError(f"--{name} is for --operator module:name, which is missing")
@@ -71,25 +77,32 @@ def pytest_configure(config: pytest.Config) -> None:
             config.getoption("shape"),
             config.getoption("operator_kwargs") or "{}",
             config.getoption("boundary") or "circular",
+            config.getoption("dtype") or "float64",
         )
     except (TypeError, ValueError) as error:
         raise pytest.UsageError(" ".join(str(error).split())) from None
     config.args = [str(_HERE)]
 
 
-def _battery(target: str, shape: str | None, kwargs: str, boundary: str) -> type[OperatorTests]:
+def _battery(
+    target: str, shape: str | None, kwargs: str, boundary: str, dtype: str
+) -> type[OperatorTests]:
     """Return the battery that a subclass written for the operator would have."""
     if shape is None:
         raise BadInputError("give --shape: one input without batch, as 3,32,32")
-    judged_on = parsed_boundary(boundary)
+    judged_on, precision = parsed_boundary(boundary), parsed_dtype(dtype)
     given = operator(target, parsed_kwargs(kwargs, "--operator-kwargs"), _SEED, "--operator-kwargs")
     sizes = parsed_shape(shape)
     with isolated(_SEED):
-        Operator(given, sizes)  # raises if it takes no such input
+        Operator(given, sizes, precision)  # raises if it takes no such input
 
     class Given(OperatorTests):
         shape = sizes
-        options: ClassVar[Options] = {"boundary": judged_on, "seed": _SEED}
+        options: ClassVar[Options] = {
+            "boundary": judged_on,
+            "dtype": precision,
+            "seed": _SEED,
+        }
 
         def operator(self) -> Callable[..., Any]:
             return given

@@ -15,6 +15,7 @@ from theory.commands.targets import (
     operator,
     parsed_axes,
     parsed_boundary,
+    parsed_dtype,
     parsed_kwargs,
     parsed_shape,
     refusals,
@@ -59,6 +60,10 @@ def diagnose(
             help="Axes of --shape that are shifted, e.g. 0 or 1,2. Default: all but the channel."
         ),
     ] = None,
+    dtype: Annotated[
+        str,
+        typer.Option(help="float64, or float32 for what computes in single precision."),
+    ] = "float64",
     seed: options.SeedOption = 0,
     as_json: options.JsonOption = False,
     figure: Annotated[
@@ -72,10 +77,15 @@ def diagnose(
     """
     if figure is not None and (figure.suffix != ".svg" or not figure.resolve().parent.is_dir()):
         raise BadInputError(f"--figure {figure}: expected a .svg file in an existing folder")
-    judged_on = parsed_boundary(boundary)
+    judged_on, precision = parsed_boundary(boundary), parsed_dtype(dtype)
     op = operator(target, parsed_kwargs(kwargs), seed)
     sizes = None if shape is None else parsed_shape(shape)
-    settings = {"boundary": judged_on, "axes": parsed_axes(axes), "seed": seed}
+    settings = {
+        "boundary": judged_on,
+        "axes": parsed_axes(axes),
+        "dtype": precision,
+        "seed": seed,
+    }
     with refusals(shape):
         diagnosis = _diagnosis(op, sizes, settings)
     if figure is not None:

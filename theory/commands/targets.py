@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import torch
+
     from theory.diagnosis.equations import Boundary
 
 
@@ -106,6 +108,16 @@ def parsed_boundary(text: str) -> Boundary:
     if text not in known:
         raise BadInputError(f"--boundary {text!r}: give {' or '.join(known)}")
     return cast("Boundary", text)
+
+
+def parsed_dtype(text: str) -> torch.dtype:
+    """Read the precision that an operator is asked in."""
+    import torch  # takes seconds
+
+    known = {"float64": torch.float64, "float32": torch.float32}
+    if text not in known:
+        raise BadInputError(f"--dtype {text!r}: give {' or '.join(known)}")
+    return known[text]
 
 
 def parsed_axes(text: str | None) -> tuple[int, ...] | None:
