@@ -657,3 +657,14 @@ def test_a_batch_is_not_taken_for_an_input(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"for a batch: give the shape of one input, \(3, 8, 8\)"):
         diagnose(layer, shape)
     assert diagnose(layer, shape, batched=False).linear.holds is False  # for it has a bias
+
+
+def test_what_is_never_finite_follows_no_shifts() -> None:
+    """Every NaN meets another one, of a zero-padded layer as well."""
+    layer = nn.Conv1d(1, 1, 3, padding=1)
+    nn.init.constant_(layer.weight, float("nan"))
+    boundaries: tuple[Boundary, ...] = ("circular", "interior")
+    for boundary in boundaries:
+        found = diagnose(layer, (1, 8), boundary=boundary)
+        assert found.shift_equivariant.holds is None
+        assert "no output that was tried has a finite value" in found.shift_equivariant.reason

@@ -345,6 +345,26 @@ def raising(x: torch.Tensor) -> torch.Tensor:
     return x
 
 
+class _NeverFinite(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.roll(1, -1) * float("nan")
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda: assert_same_operator(_NeverFinite(), _NeverFinite(), (4,)),
+        lambda: assert_shift_equivariant(_NeverFinite(), (4,)),
+        lambda: assert_shift_equivariant(_NeverFinite(), (4,), period=2),
+        lambda: assert_lti(_NeverFinite(), (4,)),
+        lambda: assert_adjoint(_NeverFinite(), _NeverFinite(), (4,)),
+    ],
+)
+def test_what_is_never_finite_passes_nothing(check: Callable[[], None]) -> None:
+    with pytest.raises(AssertionError, match=r"could not be decided|may not be linear"):
+        check()
+
+
 @pytest.mark.parametrize(
     "check",
     [

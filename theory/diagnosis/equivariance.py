@@ -154,8 +154,8 @@ class Shifts:
         """
         certainty, reason = self._certainty()
         along = period, rate, border, certainty
-        if witness is None and self.trials.failure:
-            why = f"no witness, but {self.trials.failure}"
+        if witness is None and (unanswered := self.trials.unanswered):
+            why = f"no witness, but {unanswered}"
             return Equivariance(Finding(None, "undecided", why), *along)
         if witness is None and self.movable and all(p == 1 for p in period):
             return Equivariance(Finding(True, certainty, f"{reason}{how_far}"), *along)

@@ -84,6 +84,7 @@ class Trials:
         self.budget = budget
         self.failure = ""
         self.not_finite = ""
+        self._finite = False
         self._shown = held is not None
         self._memory: dict[bytes, Array] = {}
         self._batches = operator.batched
@@ -128,6 +129,12 @@ class Trials:
             return np.inf
         finite = np.isfinite(left)
         return self.rounding.excess(left[finite], right[finite], norm, responses)
+
+    @property
+    def unanswered(self) -> str:
+        """Why responses that are alike conclude nothing: `failure`, or none had a finite value."""
+        nothing = "" if self._finite else "no output that was tried has a finite value"
+        return self.failure or nothing
 
     def failed(self, response: Array) -> bool:
         """Whether nothing but NaN may stand for an error, of which `failure` tells."""
@@ -185,7 +192,9 @@ class Trials:
         except OperatorError as error:
             self.failure = self.failure or f"on {_described(x)} {error}"
             return np.full(self.operator.output_shape, np.nan)
-        if not np.isfinite(y).all():
+        finite = np.isfinite(y)
+        self._finite = self._finite or not finite.size or bool(finite.any())
+        if not finite.all():
             self.not_finite = self.not_finite or f"on {_described(x)} its output is not finite"
         return y
 

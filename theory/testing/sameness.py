@@ -74,7 +74,7 @@ def sameness(
         advice = "" if x is None else _advice(left, right, x)
     if x is not None:
         return _told_apart(a, b, x, (one, other), batched, advice)
-    if why := left.failure or right.failure:
+    if why := left.unanswered or right.unanswered:
         return Agreement(Finding(None, "undecided", f"no difference found, but {why}"))
     exhausts = math.prod(one.shape) <= budget and all(
         diagnose(op, shape, **options).affine.certainty == "proved" for op in (a, b)
