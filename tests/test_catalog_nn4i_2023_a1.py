@@ -105,6 +105,16 @@ def test_every_empirical_claim_is_stated() -> None:
     assert empirical <= set(STUDY.claims)
 
 
+def test_the_causes_of_one_convolution_are_taken_away_one_by_one() -> None:
+    """Four times the neurons, or a field three times as wide at 2 % more parameters, or both."""
+    plain, wide, field, both = ("conv-fc", "conv-fc-wide", "conv-fc-9x9", "conv-fc-wide-9x9")
+    neurons = {role: built(role)[-1].in_features for role in (plain, wide, field, both)}
+    assert neurons[wide] == neurons[both] == 4 * neurons[plain] == 4 * neurons[field]
+    assert 1 < parameters(field) / parameters(plain) < 1.03
+    sides = {role: NETWORKS[role].split()[0].partition("k")[2] for role in (wide, field, both)}
+    assert sides == {wide: "3", field: "9", both: "9"}
+
+
 @pytest.mark.parametrize("role", NETWORKS)
 def test_every_recipe_takes_a_step(role: str) -> None:
     assert_every_weight_moves(STUDY.recipe(role, "adam"), IMAGE)

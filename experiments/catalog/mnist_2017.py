@@ -6,8 +6,9 @@ with standard deviation 0.1 and cut at two of them, biases 0.1, convolutions tha
 dropout with keep probability 0.5 before the last layer, unless a question is about dropout. Only
 question 2 says for how long it trained: 20,000 iterations, as the tutorial does. The other figures
 may come from shorter trainings, so every recipe is run for 1,000, 2,000 and 20,000 iterations; what
-question 2 reports holds of 20,000 alone, which its claims say. The network with one convolution has
-ReLU and dropout like the others.
+question 2 reports holds of 20,000 alone, which its claims say. The tutorial's loader holds 5,000
+training images out for validation; the report names none, and all 60,000 are used. The network with
+one convolution has ReLU and dropout like the others.
 
 The report names no validation images: that fewer parameters and more dropout help was found on the
 test images whose accuracy it prints. Here nothing is chosen by them.
