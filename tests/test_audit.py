@@ -793,6 +793,34 @@ def test_bad_input_is_named(module: Any, shape: Any, error: type[Exception], wor
         audit(module, shape)
 
 
+def _running_mean(x: Tensor, norm: nn.Module) -> Tensor:
+    norm.running_mean.mul_(0.9).add_(0.1 * x.mean((0, 2)))
+    return x - norm.running_mean[:, None]
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda x, norm: x * int(norm.num_batches_tracked), "reads values of its own parameters"),
+        (lambda x, norm: x * (2 * norm.weight[0]).item(), "reads values of its own parameters"),
+        (lambda x, norm: x * norm.weight.numpy().sum(), "reads values of its own parameters"),
+        (lambda x, norm: x if norm.bias[0] > 0 else -x, "reads values of its own parameters"),
+        (lambda x, norm: x[:, norm.weight > 0], "reads values of its own parameters"),
+        (lambda x, norm: x * (x.sum() + norm.weight[0]).item(), "reads values of its input"),
+        (lambda x, norm: x[:, norm.weight > x[0, 0, 0]], "reads values of its input"),
+        (_running_mean, "writes in place into a parameter or buffer what depends on its input"),
+    ],
+)
+def test_whose_values_are_read_or_written_is_said(function: Callable[..., Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words + ".*audit its parts"):
+        audit(Fn(function, nn.BatchNorm1d(3)), (3, 8))
+
+
+def test_what_is_written_in_place_from_constants_is_followed() -> None:
+    rows = audit(Counter(), (3, 8)).rows
+    assert [(row.kind, row.buffers, row.linearity) for row in rows[:1]] == [("add", 1, "constant")]
+
+
 def test_a_shape_that_does_not_fit_is_told_once_and_not_logged() -> None:
     log, told = logging.getLogger("torch._subclasses.fake_tensor"), []
     listener = logging.Handler()
@@ -1073,10 +1101,17 @@ def test_a_pool_without_strides_of_its_own() -> None:
     assert facts.receptive_field == (None, None)
 
 
+@pytest.mark.filterwarnings("ignore:.*jit:DeprecationWarning")
 def test_compiled_modules_are_sent_back() -> None:
     layer = nn.Conv1d(1, 1, 3)
     with pytest.raises(ValueError, match="OptimizedModule is compiled"):
         audit(torch.compile(layer, backend="eager"), (1, 8))
+    for part, name in (
+        (torch.compile(nn.ReLU(), backend="eager"), r"1 \(OptimizedModule\)"),
+        (torch.jit.trace(nn.ReLU(), torch.ones(1)), r"1 \(TopLevelTracedModule\)"),
+    ):
+        with pytest.raises(ValueError, match=name + " is compiled, and hides its layers: audit"):
+            audit(nn.Sequential(layer, part), (1, 8))
 
 
 def test_a_module_that_was_run_itself_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,8 +53,8 @@ def audit(module: nn.Module, shape: Sequence[int]) -> Audit:
     TypeError
         If `module` is no module.
     ValueError
-        If it fails on an input of this shape, cannot be copied, or calls what depends on the values
-        of its input.
+        If it fails on an input of this shape, is compiled, cannot be copied, calls what depends on
+        values, or writes in place into its own state what depends on its input.
 
     Examples
     --------
@@ -170,6 +170,8 @@ class _Facts:
 
     def _linearity(self, call: Call) -> Linearity:
         """Return what a call is as a function of what it takes from other calls."""
+        if all(self.seen[0][node] is None for node in call.outputs):
+            return "constant"
         graph = torch.fx.Graph()
         copies: dict[torch.fx.Node, torch.fx.Node] = {}
         taken = [each for node in call.nodes for each in node.all_input_nodes] + [*call.outputs]

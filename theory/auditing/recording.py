@@ -96,15 +96,17 @@ def record(module: nn.Module, shape: tuple[int, ...]) -> Recording:
     Raises
     ------
     ValueError
-        If the module is compiled, cannot be copied, fails on an input of this shape, or does what
-        depends on the values of its input.
+        If the module or a part of it is compiled, if it cannot be copied, fails on an input of this
+        shape, does what depends on values, or writes into its own state what depends on its input.
     """
     # Not before here: torch imports _dynamo when asked for it, for more than a second.
-    if isinstance(module, torch.jit.ScriptModule | torch._dynamo.OptimizedModule):
-        raise ValueError(
-            f"{type(module).__name__} is compiled, and hides its layers: audit the module before "
-            "it was compiled"
-        )
+    for path, each in module.named_modules():
+        if isinstance(each, torch.jit.ScriptModule | torch._dynamo.OptimizedModule):
+            kind = type(each).__name__
+            raise ValueError(
+                f"{f'{path} ({kind})' if path else kind} is compiled, and hides its layers: audit "
+                "the module before it was compiled"
+            )
     refusals: dict[str, str] = {}
     for batched in (True, False):
         size = (1, *shape) if batched else shape
@@ -160,8 +162,16 @@ def _recorded(module: nn.Module, size: tuple[int, ...], *, batched: bool) -> Rec
     except Exception as error:
         if any(words in told(error) for words in _READS):
             raise _UnreadableError(
-                "reads values of its input, so that what it calls may differ from input to input "
-                f"and no one audit holds ({told(error)}): audit its parts"
+                "reads values of its own parameters or buffers, and an audit runs without values "
+                f"({told(error)}): keep them as numbers, or audit its parts"
+                if recorder.failed_on_state
+                else "reads values of its input, so that what it calls may differ from input to "
+                f"input and no one audit holds ({told(error)}): audit its parts"
+            ) from error
+        if "mutating a non-functional tensor" in str(error):
+            raise _UnreadableError(
+                "writes in place into a parameter or buffer what depends on its input, which an "
+                "audit cannot follow: assign a new tensor instead, or audit its parts"
             ) from error
         raise
     nodes = [node for node in traced.graph.nodes if node.op == "get_attr"]
@@ -240,6 +250,7 @@ class _Recorder(TorchFunctionMode):
         super().__init__()
         self._names = names
         self.calls: list[Call] = []
+        self.failed_on_state = False
         self._frames: list[_Frame] = []
         for path, each in module.named_modules():
             each.register_forward_pre_hook(self._entering(path), prepend=True)
@@ -255,7 +266,14 @@ class _Recorder(TorchFunctionMode):
         if get_proxy_mode() is None:  # torch itself: a view of what was written to is made again
             return func(*args, **(kwargs or {}))
         before = _last_node()
-        result = func(*args, **(kwargs or {}))
+        try:
+            result = func(*args, **(kwargs or {}))
+        except Exception:
+            read = args[1:] if func is torch.Tensor.__getitem__ else args
+            self.failed_on_state = not any(
+                isinstance(t, FunctionalTensor) for t in tree_leaves(read)
+            )
+            raise
         if any(frame.is_layer for frame in self._frames):
             return result
         outputs = _nodes_of(result if result is not None else args[:1])
