@@ -622,6 +622,15 @@ def test_a_gradient_within_a_module_has_no_rule_and_says_so() -> None:
     assert facts.receptive_field == (None,)
     assert "no rule for the primitive convolution_backward" in facts.warnings[0]
 
+    def transformed(x: Tensor, layer: nn.Module) -> Tensor:
+        return torch.func.grad(lambda y: layer(y).square().sum())(x)
+
+    facts = audit(Fn(transformed, nn.Conv1d(1, 1, 3)), (1, 8))
+    assert facts.receptive_field == (None,)
+    assert facts.warnings[0] == (
+        "receptive fields are unknown: no rule for the primitive convolution_backward"
+    )
+
 
 @pytest.mark.parametrize(
     "noted",

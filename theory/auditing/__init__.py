@@ -103,7 +103,7 @@ class _Facts:
         if not outputs:
             raise ValueError(f"{type(self.module).__name__} returns no tensor")
         fields = [[_Axis(seen[node]).size for node in outputs] for seen in self.seen]
-        gaps = [*self._unknown_fields(calls), *_uncounted(total)]
+        gaps = [*self._unknown_fields(calls, outputs), *_uncounted(total)]
         advice = warnings(self.module, self.recording, rows, self.spatial)
         return Audit(
             module=type(self.module).__name__,
@@ -121,17 +121,19 @@ class _Facts:
             warnings=(*gaps, *advice),
         )
 
-    def _unknown_fields(self, calls: Sequence[Call]) -> Iterator[str]:
-        """Say from where on what is seen is unknown."""
-        for call in calls:
-            for node in call.outputs:
-                seen = self.seen[0][node]
-                if isinstance(seen, Unknown):
-                    yield (
-                        f"receptive fields are unknown from {call.name} on: no rule for the "
-                        f"primitive {seen.primitive}"
-                    )
-                    return
+    def _unknown_fields(
+        self, calls: Sequence[Call], outputs: Sequence[torch.fx.Node]
+    ) -> Iterator[str]:
+        """Say from where on what is seen is unknown, if calls tell."""
+        places = [(f" from {call.name} on", node) for call in calls for node in call.outputs]
+        for place, node in [*places, *(("", node) for node in outputs)]:
+            seen = self.seen[0][node]
+            if isinstance(seen, Unknown):
+                yield (
+                    f"receptive fields are unknown{place}: no rule for the primitive "
+                    f"{seen.primitive}"
+                )
+                return
 
     def _matters(self, call: Call) -> bool:
         """Whether a call sees the input, reads a parameter or costs something."""
