@@ -54,7 +54,7 @@ class Primitive:
     def __getitem__(self, argument: str) -> Any:
         return self.arguments[argument]
 
-    @property
+    @cached_property
     def results(self) -> list[torch.Tensor]:
         """The tensors that it returns, without values; none where it only notes or checks."""
         values = tree_leaves(self.node.meta.get("val"))
