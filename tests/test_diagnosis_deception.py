@@ -143,8 +143,21 @@ def _reads_and_catches(x: torch.Tensor) -> torch.Tensor:
         lambda x: 2 * x if len(torch.unique(x)) != 7 else 3 * x,
         _asks_and_catches,
         _reads_and_catches,
+        lambda x: 3 * x if "0.1235" in repr(x) else 2 * x,
+        lambda x: 3 * x if "0.1235" in str(x[0]) else 2 * x,
+        lambda x: 3 * x if "0.1235" in f"{x.sum()}" else 2 * x,
     ],
-    ids=["nonzero", "mask", "masked_select", "unique", "swallowed", "numpy, swallowed"],
+    ids=[
+        "nonzero",
+        "mask",
+        "masked_select",
+        "unique",
+        "swallowed",
+        "numpy, swallowed",
+        "repr",
+        "str",
+        "format",
+    ],
 )
 def test_a_branch_that_tracing_does_not_see_is_not_called_proved(op: Callable[..., Any]) -> None:
     diagnosis = diagnose(op, (8,))
@@ -161,6 +174,12 @@ def test_a_shape_that_constants_decide_hinders_no_proof() -> None:
         lambda x: x * torch.nonzero(mask).sum(),
     ):
         assert diagnose(op, (8,)).linear.certainty == "proved"
+
+
+def test_the_text_of_a_constant_hinders_no_proof() -> None:
+    weight = torch.tensor([2.0])
+    op = lambda x: 2 * x if "2." in str(weight) else x  # noqa: E731
+    assert diagnose(op, (8,)).linear.certainty == "proved"
 
 
 def test_an_unknown_primitive_is_named() -> None:

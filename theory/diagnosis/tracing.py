@@ -1,10 +1,10 @@
 """Record which primitive operations an operator performs, as a graph without mutation.
 
 The operator runs once on proxies (make_fx over ATen, functionalised, so that writing into a slice
-becomes a pure operation). Reading a value during the run, for a branch or in numpy, raises: such an
-operator cannot be traced, not even where it catches the error. What does not raise may still be
-baked into the graph as a constant (random numbers, hidden state): the graph counts only if it
-computes what the operator computes.
+becomes a pure operation). Reading a value during the run, for a branch, in numpy or as text,
+raises: such an operator cannot be traced, not even where it catches the error. What does not raise
+may still be baked into the graph as a constant (random numbers, hidden state): the graph counts
+only if it computes what the operator computes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch._subclasses.functional_tensor import FunctionalTensorMode, dispatch_functionalize
+from torch._subclasses.functional_tensor import (
+    FunctionalTensor,
+    FunctionalTensorMode,
+    dispatch_functionalize,
+)
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
 
@@ -29,11 +33,15 @@ class UntraceableError(Exception):
     """The operator has no graph that can be trusted; the message says why."""
 
 
+class _TextError(Exception):
+    """The text of a traced tensor was asked for, which has its values."""
+
+
 class _Errors(TorchFunctionMode):
     """Remembers the first error of a torch function, which the operator may catch.
 
     Where it does, the graph holds what it does after an error that a run without tracing may never
-    meet.
+    meet. To make text of a traced tensor, which torch allows, is an error here.
     """
 
     def __init__(self) -> None:
@@ -48,10 +56,19 @@ class _Errors(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         try:
+            if func in _TEXT and _is_traced(args[0]):
+                raise _TextError
             return func(*args, **(kwargs or {}))
         except Exception as error:
             self.first = self.first or error
             raise
+
+
+_TEXT = (torch.Tensor.__repr__, torch.Tensor.__format__)
+
+
+def _is_traced(tensor: torch.Tensor) -> bool:
+    return isinstance(tensor, FunctionalTensor) or torch._is_functional_tensor(tensor)
 
 
 def trace(operator: Operator, inputs: Iterable[Array]) -> torch.fx.Graph:
@@ -143,6 +160,7 @@ def _why(error: Exception) -> str:
     message = str(error)
     if "numpy" in message:
         return "it computes with numpy"
-    if "get value out of a tracing tensor" in message or "data-dependent" in message:
+    reads = "get value out of a tracing tensor" in message or "data-dependent" in message
+    if reads or isinstance(error, _TextError):
         return "it reads values of its input, as a data-dependent branch does"
     return f"tracing raises {type(error).__name__}"
