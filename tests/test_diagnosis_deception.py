@@ -687,3 +687,46 @@ def test_what_is_never_finite_follows_no_shifts() -> None:
         found = diagnose(layer, (1, 8), boundary=boundary)
         assert found.shift_equivariant.holds is None
         assert "no output that was tried has a finite value" in found.shift_equivariant.reason
+
+
+class _Masked(nn.Conv1d):
+    """Multiplies its own weights by a mask whenever it runs, as pruned layers often do."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 1, 3, padding=1)
+        self.register_buffer("mask", torch.tensor([[[0.0, 1.0, 0.0]]]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.weight.data *= self.mask
+        return super().forward(x)
+
+
+def _raises_where_it_is_traced(x: torch.Tensor) -> torch.Tensor:
+    if type(x) is not torch.Tensor:
+        raise ValueError("no subclass of Tensor is welcome\n\nat all")
+    return 2 * x
+
+
+@pytest.mark.parametrize(
+    ("op", "reason"),
+    [
+        (_Masked(), "it takes .data of a parameter while it runs"),
+        (torch.compile(lambda x: 2 * x, backend="eager"), "it is compiled: give it uncompiled"),
+        (
+            _raises_where_it_is_traced,
+            "tracing raises ValueError: no subclass of Tensor is welcome",
+        ),
+    ],
+    ids=["data", "compiled", "another"],
+)
+def test_the_reason_says_why_there_is_no_graph(op: Callable[..., Any], reason: str) -> None:
+    found = diagnose(op, (1, 8))
+    assert found.affine.certainty == "sampled"
+    assert found.affine.holds
+    assert found.affine.reason.endswith(f"not provable from its structure: {reason}")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_scripted_function_is_called_as_it_is() -> None:
+    scripted = torch.jit.trace(lambda x: 2 * x, torch.ones(8))
+    assert diagnose(scripted, (8,)).lti.holds

@@ -115,6 +115,8 @@ class Operator:
         if dtype not in _NUMPY_TYPES:
             raise ValueError(f"dtype is {dtype}: give torch.float64 or torch.float32")
         self._device = _device(op)
+        if isinstance(op, torch.jit.ScriptFunction):
+            op = _called(op)
         try:
             self._settle(op, dtype, batched)
         except ValueError as refusal:
@@ -366,6 +368,11 @@ def _to_array(y: Any) -> tuple[Array, torch.dtype]:
     if array.dtype == np.float16:
         dtype = torch.float16
     return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64), dtype
+
+
+def _called(script: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a plain function that calls one of TorchScript, which nothing can copy."""
+    return lambda x: script(x)
 
 
 def _holds_arrays(y: object) -> bool:

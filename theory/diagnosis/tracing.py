@@ -23,7 +23,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
 
 from theory.diagnosis.calling import Array, Operator
-from theory.diagnosis.errors import OperatorError
+from theory.diagnosis.errors import OperatorError, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -163,4 +163,8 @@ def _why(error: Exception) -> str:
     reads = "get value out of a tracing tensor" in message or "data-dependent" in message
     if reads or isinstance(error, _TextError):
         return "it reads values of its input, as a data-dependent branch does"
-    return f"tracing raises {type(error).__name__}"
+    if "dynamo-optimized" in message:
+        return "it is compiled: give it uncompiled"
+    if "aten.detach" in message and "Parameter" in message:
+        return "it takes .data of a parameter while it runs"
+    return f"tracing raises {told(error)}"
