@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from theory.commands import audit, diagnose
+from theory.commands import audit, diagnose, options
 from theory.commands.targets import BadInputError
 
 ROOT = Path(__file__).parents[1]
@@ -90,6 +93,47 @@ def test_the_precision_is_passed_on(
         code, out, _ = theory_command(*arguments, *given)
         assert code == 0
         assert json.loads(out)["dtype"] == expected
+
+
+class _AtOnce(threading.Timer):
+    """A timer that has run out as soon as it is started."""
+
+    def start(self) -> None:
+        self.function()
+
+    def join(self, timeout: float | None = None) -> None: ...
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_takes_long_is_shown_on_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    monkeypatch.setattr(threading, "Timer", _AtOnce)
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=terminal, force_interactive=terminal)
+    with options.working("diagnosing ReLU", console):
+        pass
+    assert ("diagnosing ReLU" in shown.getvalue()) is terminal
+    assert bool(shown.getvalue()) is terminal
+
+
+def test_what_is_over_soon_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(options, "_QUIET_SECONDS", 1e6)
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=True, force_interactive=True)
+    with options.working("diagnosing ReLU", console):
+        pass
+    assert shown.getvalue() == ""
+
+
+def test_the_budget_is_passed_on(
+    theory_command: Callable[..., tuple[int, str, str]],
+) -> None:
+    arguments = ("diagnose", "torch:roll", "--kwargs", '{"shifts": 1}', "--shape", "8", "--json")
+    for given, expected in (((), "exhausted"), (("--budget", "4"), "sampled")):
+        code, out, _ = theory_command(*arguments, *given)
+        assert code == 0
+        assert json.loads(out)["shift_equivariant"]["certainty"] == expected
 
 
 def test_the_seed_fixes_random_weights(
@@ -197,6 +241,7 @@ def test_help_shows_examples(
         "--boundary",
         "--axes",
         "--dtype",
+        "--budget",
         "--seed",
         "--json",
         "torch.nn:ReLU",

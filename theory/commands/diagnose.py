@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
 from theory.commands import options
 from theory.commands.targets import (
@@ -64,6 +65,10 @@ def diagnose(
         str,
         typer.Option(help="float64, or float32 for what computes in single precision."),
     ] = "float64",
+    budget: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many inputs any one question may try. Default: 16384."),
+    ] = None,
     seed: options.SeedOption = 0,
     as_json: options.JsonOption = False,
     figure: Annotated[
@@ -80,13 +85,15 @@ def diagnose(
     judged_on, precision = parsed_boundary(boundary), parsed_dtype(dtype)
     op = operator(target, parsed_kwargs(kwargs), seed)
     sizes = None if shape is None else parsed_shape(shape)
-    settings = {
+    settings: dict[str, Any] = {
         "boundary": judged_on,
         "axes": parsed_axes(axes),
         "dtype": precision,
         "seed": seed,
     }
-    with refusals(shape):
+    if budget is not None:
+        settings["budget"] = budget
+    with refusals(shape), options.working(f"diagnosing {target}", Console(stderr=True)):
         diagnosis = _diagnosis(op, sizes, settings)
     if figure is not None:
         _drawn(diagnosis, figure)

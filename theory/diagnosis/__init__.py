@@ -73,7 +73,9 @@ def diagnose(
         Fixes the random inputs and the global generators during the diagnosis.
     budget : int
         How many inputs any one question may try: up to that many cells are exhausted impulse by
-        impulse, and after that many tries a witness is not made any smaller.
+        impulse, and after that many tries a witness is not made any smaller. The few hundred inputs
+        of the first search are tried whatever it is, and in the interior, for each shift along an
+        axis, as many as it takes to rule it out.
 
     Returns
     -------
