@@ -165,6 +165,8 @@ def _why(error: Exception) -> str:
         return "it reads values of its input, as a data-dependent branch does"
     if "dynamo-optimized" in message:
         return "it is compiled: give it uncompiled"
+    if "TorchScript interpreter" in message:
+        return "its TorchScript cannot be traced: give it unscripted"
     if "aten.detach" in message and "Parameter" in message:
         return "it takes .data of a parameter while it runs"
     return f"tracing raises {told(error)}"
