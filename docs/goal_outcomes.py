@@ -204,7 +204,7 @@ def _share_of_product(needed: float, ceiling: float | None, precision: str) -> s
     if ceiling is None:
         return ""
     return (
-        f"It takes {needed:,.0f} GFLOP/s, {needed / ceiling:.0%} of the fastest product of "
+        f"The goal needs {needed:,.0f} GFLOP/s, {needed / ceiling:.0%} of the fastest product of "
         f"matrices in {precision}."
     )
 
@@ -217,7 +217,8 @@ def _where(sources: Sources, network: str, way: str) -> str:
         return ""
     shares = found[0]["extra_info"]["shares"]
     most = sorted(((share, kind) for kind, share in shares.items()), reverse=True)[:4]
-    return f" Of a step of {way}: {', '.join(f'{kind} {share:.0%}' for share, kind in most)}."
+    shown = ", ".join(f"{kind} {share:.0%}" for share, kind in most)
+    return f" Of a step of “{way}”: {shown}."
 
 
 def choosing(

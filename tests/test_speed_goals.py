@@ -98,13 +98,13 @@ def test_the_ratio_is_that_of_rounds_that_took_turns():
 def test_a_goal_beyond_the_machine_is_told_from_one_within():
     beyond = outcomes.training("net", 5.0, sources(*ladder(2.0), product(25.0), step()))
     assert beyond.distance == (
-        "It takes 50 GFLOP/s, 200% of the fastest product of matrices in bfloat16. Were all free "
-        "but convolutions and products, it would be 4.0×: the goal lies beyond."
+        "The goal needs 50 GFLOP/s, 200% of the fastest product of matrices in bfloat16. Were all "
+        "free but convolutions and products, it would be 4.0×: the goal lies beyond."
     )
     within = outcomes.training("net", 5.0, sources(*ladder(2.0), product(100.0), step()))
     assert within.distance == (
-        "It takes 50 GFLOP/s, 50% of the fastest product of matrices in bfloat16. Of a step of "
-        "+ bfloat16: convolutions 40%, pooling 30%, copies 20%, matrix products 10%. Were all "
+        "The goal needs 50 GFLOP/s, 50% of the fastest product of matrices in bfloat16. Of a step "
+        "of “+ bfloat16”: convolutions 40%, pooling 30%, copies 20%, matrix products 10%. Were all "
         "free but convolutions and products, it would be 4.0×: the goal lies beyond."
     )
     nearer = outcomes.training("net", 4.0, sources(*ladder(2.0), product(100.0), step()))
@@ -133,7 +133,7 @@ def test_the_fastest_fleet_counts_for_each_of_its_members():
     )
     found = outcomes.fleet("net", 10, sources(*crews, *ladder(2.0), product(200.0, "float32")))
     assert found.measured == "8.00× (8 rates)"
-    assert found.distance.startswith("It takes 100 GFLOP/s, 50% of the fastest product")
+    assert found.distance.startswith("The goal needs 100 GFLOP/s, 50% of the fastest product")
     assert outcomes.fleet("net", 10, sources(crews[0], *ladder(2.0))) is None
     assert outcomes.fleet("net", 10, sources(*crews)) is None
 
@@ -161,7 +161,7 @@ def test_the_fastest_layout_is_held_against_the_loop_that_took_turns_with_it():
     assert (found.measured, found.reached) == ("3.00× (a run on each core, bfloat16)", True)
     missed = outcomes.layout("net", 4, sources(loop, layout, *others, product(80.0)))
     assert missed.distance == (
-        "It takes 40 GFLOP/s, 50% of the fastest product of matrices in bfloat16."
+        "The goal needs 40 GFLOP/s, 50% of the fastest product of matrices in bfloat16."
     )
 
 
@@ -353,7 +353,7 @@ def test_the_profile_of_the_race_says_where_its_time_goes(race):
         outcomes.most_accurate(75, 0.9, sources(*steps, race=race)),
     ):
         assert found.distance.endswith(
-            f" Of a step of full-size images: {of} Of a step of half-size images: {of}"
+            f" Of a step of “full-size images”: {of} Of a step of “half-size images”: {of}"
         )
 
 

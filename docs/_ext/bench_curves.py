@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _MOST_COLUMNS = 9
 """Sizes up to which times are tabulated."""
 
+_WIDEST = 1.0
+"""Width up to which the interval of an exponent tells growth in proportion from none."""
+
 
 def _methods(size: tuple[str, ...], label: str, **where: int) -> Curves:
     """Return curves with a line for each method, in one panel."""
@@ -138,6 +141,9 @@ def _exponents_table(exponents: list[Results], curves: Curves) -> nodes.containe
 
 
 def _exponent(fit: Results) -> str:
+    """Return a fitted exponent, or a dash where its interval is too wide to say anything."""
+    if fit["high"] - fit["low"] > _WIDEST:
+        return "–"
     return f"{fit['exponent']:.2f} ({fit['low']:.2f} to {fit['high']:.2f})".replace("-", "−")
 
 

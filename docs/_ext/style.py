@@ -69,7 +69,7 @@ def bars(
             textcoords="offset points",
             ha="center",
             va="bottom" if height >= 0 else "top",
-            color=palette.ink if height else palette.faint,
+            color=palette.ink,
         )
     axes.set_title(title)
     axes.set_xticks(cells)
