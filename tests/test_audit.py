@@ -21,7 +21,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from theory import audit, auditing, diagnose
-from theory.auditing import advice, counting, propagation, recording, subsampling
+from theory.auditing import advice, calls, counting, propagation, recording, subsampling
 from theory.auditing.dependence import Dependence
 from theory.diagnosis.primitives import POINTWISE
 
@@ -867,7 +867,7 @@ def test_the_table_fits_its_width_and_json_and_html_say_the_same() -> None:
     assert "a_rather_long_stage_name" in html
 
 
-def _every_parameter_again(self: Any, call: recording.Call) -> tuple[int, int]:
+def _every_parameter_again(self: Any, call: calls.Call) -> tuple[int, int]:
     self.counted.clear()
     return TRUE_FIRST_USED(self, call)
 
@@ -919,7 +919,7 @@ TRUE_FIRST_USED = auditing._Facts._first_used
             test_dead_units_are_read_off_the_weights,
         ),
         (
-            recording,
+            calls,
             "_is_layer",
             lambda module: not isinstance(module, Net),
             test_unknown_structure_is_said_and_not_guessed,
@@ -1125,7 +1125,7 @@ def test_compiled_modules_are_sent_back() -> None:
 
 def test_a_module_that_was_run_itself_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def on_the_module_itself(module: nn.Module, fake: Any) -> tuple[dict[int, str], nn.Module]:
-        return {id(t): name for name, t in recording.named_tensors(module).items()}, module.eval()
+        return {id(t): name for name, t in calls.named_tensors(module).items()}, module.eval()
 
     monkeypatch.setattr(recording, "_without_values", on_the_module_itself)
     with pytest.raises((AssertionError, ValueError)):

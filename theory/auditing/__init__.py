@@ -9,10 +9,11 @@ from torch import nn
 
 from theory.auditing import reach as reaching
 from theory.auditing.advice import warnings
+from theory.auditing.calls import Call
 from theory.auditing.counting import Cost, cost
 from theory.auditing.dependence import Dependence, Unknown
 from theory.auditing.propagation import follow
-from theory.auditing.recording import Call, Recording, record
+from theory.auditing.recording import Recording, record
 from theory.auditing.report import Audit, Row
 from theory.auditing.windows import Windows
 from theory.diagnosis.calling import checked_shape

@@ -16,48 +16,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch._subclasses.functional_tensor import (
-    FunctionalTensor,
-    FunctionalTensorMode,
-    dispatch_functionalize,
-)
-from torch.fx.experimental.proxy_tensor import get_proxy_mode, get_proxy_slot, make_fx
-from torch.overrides import TorchFunctionMode, resolve_name
-from torch.utils._pytree import tree_leaves
+from torch._subclasses.functional_tensor import FunctionalTensorMode, dispatch_functionalize
+from torch.fx.experimental.proxy_tensor import make_fx
 
+from theory.auditing.calls import Call, Recorder, named_tensors
 from theory.diagnosis.errors import told
 from theory.diagnosis.isolation import computed, isolated
 from theory.diagnosis.sequences import single_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterator
 
     from torch import Tensor
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call of a layer, or of a function outside of layers.
-
-    Attributes
-    ----------
-    name : str
-        Where it stands in the module: the layer's path, or the caller's path and the function.
-    kind : str
-        The layer's class or the function's name.
-    owned : tuple of str
-        Names of the layer's own parameters and buffers; a function has none.
-    nodes : tuple of torch.fx.Node
-        Its primitives in the order in which they ran, and the state that they read.
-    outputs : tuple of torch.fx.Node
-        What it returned, one node a tensor.
-    """
-
-    name: str
-    kind: str
-    owned: tuple[str, ...]
-    nodes: tuple[torch.fx.Node, ...]
-    outputs: tuple[torch.fx.Node, ...]
 
 
 @dataclass(frozen=True)
@@ -149,7 +119,7 @@ def _recorded(module: nn.Module, size: tuple[int, ...], *, batched: bool) -> Rec
     dtype, device = _precision(module)
     with fake:
         x = torch.empty(size, dtype=dtype, device=device)
-    recorder = _Recorder(twin, names)
+    recorder = Recorder(twin, names)
 
     def run(x: Tensor) -> Any:
         with recorder:
@@ -221,130 +191,9 @@ def _without_values(module: nn.Module, fake: FakeTensorMode) -> tuple[dict[int, 
     return names, twin
 
 
-def named_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Return a module's parameters and buffers by name, shared ones by their first."""
-    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
-
-
 def _precision(module: nn.Module) -> tuple[torch.dtype, torch.device]:
     """Return the type and device of inputs: those of the first parameter or buffer of numbers."""
     for tensor in named_tensors(module).values():
         if tensor.is_floating_point():
             return tensor.dtype, tensor.device
     return torch.get_default_dtype(), torch.device("cpu")
-
-
-@dataclass
-class _Frame:
-    """A module that is being called."""
-
-    path: str
-    is_layer: bool
-    before: torch.fx.Node | None
-
-
-class _Recorder(TorchFunctionMode):
-    """Note, while a module is traced, which nodes of the graph each call adds."""
-
-    def __init__(self, module: nn.Module, names: dict[int, str]) -> None:
-        super().__init__()
-        self._names = names
-        self.calls: list[Call] = []
-        self.failed_on_state = False
-        self._frames: list[_Frame] = []
-        for path, each in module.named_modules():
-            each.register_forward_pre_hook(self._entering(path), prepend=True)
-            each.register_forward_hook(self._leaving)
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        if get_proxy_mode() is None:  # torch itself: a view of what was written to is made again
-            return func(*args, **(kwargs or {}))
-        before = _last_node()
-        try:
-            result = func(*args, **(kwargs or {}))
-        except Exception:
-            read = args[1:] if func is torch.Tensor.__getitem__ else args
-            self.failed_on_state = not any(
-                isinstance(t, FunctionalTensor) for t in tree_leaves(read)
-            )
-            raise
-        if any(frame.is_layer for frame in self._frames):
-            return result
-        outputs = _nodes_of(result if result is not None else args[:1])
-        nodes = _nodes_since(before)
-        if nodes and outputs:
-            kind = _function_name(func)
-            caller = self._frames[-1].path if self._frames else ""
-            self.calls.append(Call(_joined(caller, kind), kind, (), nodes, outputs))
-        return result
-
-    def _entering(self, path: str) -> Callable[[nn.Module, Any], None]:
-        def enter(module: nn.Module, _args: Any) -> None:
-            self._frames.append(_Frame(path, _is_layer(module), _last_node()))
-
-        return enter
-
-    def _leaving(self, module: nn.Module, _args: Any, result: Any) -> None:
-        frame = self._frames.pop()
-        if frame.is_layer and not any(outer.is_layer for outer in self._frames):
-            kind = type(module).__name__
-            owned = tuple(self._names[id(each)] for each in named_tensors(module).values())
-            outputs, nodes = _nodes_of(result), _nodes_since(frame.before)
-            self.calls.append(Call(frame.path or kind, kind, owned, nodes, outputs))
-
-
-def _is_layer(module: nn.Module) -> bool:
-    """Whether a module is one layer of torch's own, rather than something made of layers."""
-    own = type(module).forward.__module__.startswith("torch.nn.")
-    inner = {name for name, _ in module.named_children()} - {"parametrizations"}
-    return own and (isinstance(module, nn.MultiheadAttention) or not inner)
-
-
-def _tracer() -> Any:
-    mode = get_proxy_mode()
-    assert mode is not None, "calls are noted while make_fx traces"
-    return mode.tracer
-
-
-def _last_node() -> torch.fx.Node | None:
-    return next(iter(reversed(_tracer().graph.nodes)), None)
-
-
-def _nodes_since(before: torch.fx.Node | None) -> tuple[torch.fx.Node, ...]:
-    nodes = []
-    for node in reversed(_tracer().graph.nodes):
-        if node is before:
-            break
-        nodes.append(node)
-    return tuple(reversed(nodes))
-
-
-def _nodes_of(result: Any) -> tuple[torch.fx.Node, ...]:
-    """Return the graph's nodes for the tensors in what a call returned."""
-    nodes = []
-    for value in tree_leaves(result):
-        if isinstance(value, FunctionalTensor):
-            torch._sync(value)  # writing into a view reaches its base, and the graph, only now
-            value = torch._from_functional_tensor(value.elem)
-        # What is computed from parameters alone is no FunctionalTensor, but has its node as well.
-        if isinstance(value, torch.Tensor):
-            traced = get_proxy_slot(value, _tracer(), None)
-            nodes += [] if traced is None else [traced.proxy.node]
-    return tuple(nodes)
-
-
-def _function_name(func: Callable[..., Any]) -> str:
-    """Return a function's plain name: relu, cat, getitem; T for the property Tensor.T."""
-    parts = (resolve_name(func) or func.__name__).split(".")
-    name = parts[-2] if parts[-1] == "__get__" else parts[-1]
-    return name.strip("_")
-
-
-def _joined(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
