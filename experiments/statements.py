@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from experiments.errors import InputError
-from experiments.quantities import Quantity, formatted, formatted_range
+from experiments.quantities import Quantity, formatted, formatted_range, formatted_reported
 from experiments.statistics import Interval, mean_interval, prediction_interval, two_test_sets_sd
 
 if TYPE_CHECKING:
@@ -161,8 +161,8 @@ class Reported(Statement):
 
     @property
     def expected(self) -> str:
-        """The reported number."""
-        return self._format(self.value)
+        """The reported number, with the report's digits."""
+        return formatted_reported(self.value, self.quantity.unit, self.half_unit)
 
     def _decide(self, values: Sequence[float], test_images: int) -> Judgement:
         noise = 0.0

@@ -21,6 +21,7 @@ from experiments.quantities import (
     failed,
     final_train_accuracy,
     formatted,
+    formatted_reported,
     loss_rise,
     parameters,
     seconds_an_epoch,
@@ -200,6 +201,27 @@ def test_bad_readings_are_named() -> None:
 )
 def test_values_read_as_people_write_them(value, unit, text) -> None:
     assert formatted(value, unit) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "half_unit", "text"),
+    [
+        (0.70, "accuracy", 0.005, "70 %"),
+        (0.906, "accuracy", 0.0005, "90.6 %"),
+        (0.8895, "accuracy", 0.00005, "88.95 %"),
+        (0.9605, "accuracy", 0.00005, "96.05 %"),
+        (0.79, "accuracy", 0.00005, "79.00 %"),
+        (0.67, "nats", 0.005, "0.67"),
+        (3, "count", 0.5, "3"),
+        (5265, "count", 0, "5,265"),
+        (0.8788895606994629, "accuracy", 0, "87.9 %"),  # not rounded: as what was measured
+        (0.70 - 0.37, "points", 0.01, "+33 pp"),
+        (0.8895 - 0.906, "points", 0.00055, "-1.65 pp"),  # rounded unlike: the digits of the finer
+        (0.78 - 0.8022, "points", 0.00505, "-2.22 pp"),
+    ],
+)
+def test_a_reported_number_has_the_digits_of_its_report(value, unit, half_unit, text) -> None:
+    assert formatted_reported(value, unit, half_unit) == text
 
 
 STOPPED = Recipe(

@@ -106,7 +106,7 @@ def test_a_row_states_both_error_bars_the_prediction_and_the_reported_value(make
             "to",
             "75.1",
             "%",
-            "70.0",
+            "70",
             "%",
             "undecided",
         ]

@@ -508,7 +508,7 @@ def test_what_is_run_on_request_says_what_it_needs(wide) -> None:
     (claim,) = judge(asking, [])
     assert (claim.verdict, claim.reason) == ("not_run", "needs a larger machine")
     (finding,) = claim.findings
-    assert (finding.measured, finding.reported, finding.expected) == (None, 0.7, "70.0 %")
+    assert (finding.measured, finding.reported, finding.expected) == (None, 0.7, "70 %")
     assert (finding.missing, finding.records) == (("wide.slow",), ())
     (claim,) = judge(asking, wide(0.705 + 0.005 * SPREAD))  # once it was run, it counts
     assert (claim.verdict, claim.needs) == ("reproduced", ())

@@ -8,7 +8,12 @@ from experiments.quantities.curve_values import (
     at_lowest_validation_loss,
     at_the_end,
 )
-from experiments.quantities.formatting import formatted, formatted_half_width, formatted_range
+from experiments.quantities.formatting import (
+    formatted,
+    formatted_half_width,
+    formatted_range,
+    formatted_reported,
+)
 from experiments.quantities.quantity import (
     Metric,
     Quantity,
@@ -52,6 +57,7 @@ __all__ = [
     "formatted",
     "formatted_half_width",
     "formatted_range",
+    "formatted_reported",
     "jumpiness",
     "largest_lead",
     "lead_begins",

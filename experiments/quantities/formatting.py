@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,21 +10,38 @@ if TYPE_CHECKING:
     from experiments.statistics import Interval
 
 
+_READ: dict[Unit, tuple[float, str, int, str]] = {
+    "accuracy": (100, "", 1, " %"),
+    "points": (100, "+", 1, " pp"),
+    "share": (100, "", 0, " %"),
+    "nats": (1, "", 3, ""),
+    "count": (1, ",", 1, ""),
+    "seconds": (1, "", 1, " s"),
+}
+"""For each unit: the factor, the sign or separator, the decimals of what was measured, the name."""
+
+
 def formatted(value: float, unit: Unit) -> str:
     """Return a value as people read it: 0.712 as "71.2 %", a difference of 0.02 as "+2.0 pp"."""
-    match unit:
-        case "accuracy":
-            return f"{100 * value:.1f} %"
-        case "points":
-            return f"{100 * value:+.1f} pp"
-        case "share":
-            return f"{100 * value:.0f} %"
-        case "nats":
-            return f"{value:.3f}"
-        case "count":
-            return f"{value:,.1f}".removesuffix(".0")
-        case "seconds":
-            return f"{value:.1f} s"
+    _, _, decimals, _ = _READ[unit]
+    text = _with_decimals(value, unit, decimals)
+    return text.removesuffix(".0") if unit == "count" else text
+
+
+def formatted_reported(value: float, unit: Unit, half_unit: float) -> str:
+    """Return a report's number with the report's digits: 0.8895 ± 0.00005 as "88.95 %".
+
+    A difference of numbers that were rounded unlike has the digits of the finer. A number that
+    was not rounded (a half-unit of 0) is read as if it were measured.
+    """
+    if not half_unit:
+        return formatted(value, unit)
+    factor, *_ = _READ[unit]
+    shown, half = factor * value, factor * half_unit
+    decimals = max(0, math.ceil(-math.log10(2 * half) - 1e-9))
+    while abs(round(shown, decimals) - shown) > half / 100:
+        decimals += 1
+    return _with_decimals(value, unit, decimals)
 
 
 def formatted_range(low: float, high: float, unit: Unit) -> str:
@@ -35,3 +53,8 @@ def formatted_range(low: float, high: float, unit: Unit) -> str:
 def formatted_half_width(interval: Interval, unit: Unit) -> str:
     """Return what stands behind "±", without sign or unit: "1.3" for 1.3 %."""
     return formatted(interval.half_width, unit).partition(" ")[0].removeprefix("+")
+
+
+def _with_decimals(value: float, unit: Unit, decimals: int) -> str:
+    factor, flag, _, name = _READ[unit]
+    return f"{factor * value:{flag}.{decimals}f}{name}"
