@@ -93,8 +93,10 @@ def measured_text(finding: Finding) -> str:
     if finding.measured is None:
         return "–"
     number, _, unit = formatted(finding.measured, finding.unit).partition(" ")
+    # A count that is to be met exactly is decided by no interval.
+    exact = finding.seedless or (finding.unit == "count" and finding.interval is None)
     for interval in (finding.seed_interval, finding.test_set_interval):
-        if interval is not None and finding.unit != "count":
+        if interval is not None and not exact:
             number += f" ± {formatted_half_width(interval, finding.unit)}"
     return f"{number} {unit}".rstrip()
 
@@ -143,9 +145,9 @@ def _claim(claim: ClaimVerdict) -> list[RenderableType]:
         for index, (what, findings) in enumerate(parts.items()):
             lines += [Text(f"  {what}", "italic"), _part(findings, show_header=index == 0)]
             lines += [
-                Text(f"    {finding.completion}: {finding.reason}", "dim")
+                Padding(Text(f"{finding.completion}: {finding.reason}", "dim"), (0, 0, 0, 4))
                 for finding in findings
-                if finding.interval is None and finding.verdict in ("not_reproduced", "undecided")
+                if finding.verdict in ("not_reproduced", "undecided")
             ]
     return [*lines, overall, Text()]
 

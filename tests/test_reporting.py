@@ -22,7 +22,7 @@ from experiments import figures
 from experiments.advice import how_to_run
 from experiments.catalog import study
 from experiments.lookup import recipes
-from experiments.reporting import recipe_summary, report_data, report_table
+from experiments.reporting import measured_text, recipe_summary, report_data, report_table
 from experiments.variants import named
 from experiments.verdicts import judge
 
@@ -73,9 +73,10 @@ def test_it_fits_100_columns_and_cuts_nothing(records, seeds) -> None:
     narrow, wide = rendered(table), rendered(table, width=1000)
     assert max(len(line) for line in narrow.splitlines()) <= 100
     assert "…" not in narrow
-    # Only running text wraps; a row of numbers is one line at any width.
+    # Only running text wraps, as a reason does; a row of numbers is one line at any width.
     assert narrow.split() == wide.split()
-    rows = [line.rstrip() for line in wide.splitlines() if line.startswith("    ")]
+    lines = [line.rstrip() for line in wide.splitlines() if line.startswith("    ")]
+    rows = [line for line in lines if not line.split()[0].endswith(":")]
     assert set(rows) <= {line.rstrip() for line in narrow.splitlines()}
     assert bool(rows) == bool(seeds)
 
@@ -176,6 +177,41 @@ def test_nothing_is_missing_when_all_is_there(records) -> None:
 def test_divergence_is_explained(records) -> None:
     text = rendered(report_table(STUDY, judge(STUDY, records)))
     assert "adam: the loss diverged for 1 of 3 seeds" in text
+
+
+def test_a_count_that_seeds_change_shows_its_interval(make_record) -> None:
+    """The lowest loss comes after 4, 5 and 6 epochs: 5 ± 4.303 * sqrt(1 + 1 / 12) / sqrt(3)."""
+    report = study("nn4i-2023-a1")
+    recipe = report.recipe("block-3x3", "adam")
+    runs = [
+        make_record(
+            recipe,
+            epoch,
+            study=report.name,
+            test_loss=[1 + abs(each - epoch) for each in range(1, recipe.epochs + 1)],
+        )
+        for epoch in (4, 5, 6)
+    ]
+    found = [finding for claim in judge(report, runs) for finding in claim.findings]
+    measured = {each.quantity: measured_text(each) for each in found if each.measured is not None}
+    assert measured["epoch of the lowest test loss, block-3x3, of 8"] == "5 ± 2.6"
+
+
+def test_a_count_that_is_the_same_in_every_run_shows_none(records) -> None:
+    found = [finding for claim in judge(STUDY, records) for finding in claim.findings]
+    counts = [each for each in found if each.unit == "count" and each.measured is not None]
+    assert any(each.seedless for each in counts)
+    assert not any("±" in measured_text(each) for each in counts)
+
+
+def test_every_part_that_is_open_or_refuted_says_why(records) -> None:
+    verdicts = judge(STUDY, records)
+    text = " ".join(rendered(report_table(STUDY, verdicts)).split())
+    found = [finding for claim in verdicts for finding in claim.findings]
+    assert {each.verdict for each in found} == {"reproduced", "not_reproduced", "undecided"}
+    for each in found:
+        told = f"{each.completion}: {each.reason}" in text
+        assert told == (each.verdict != "reproduced")
 
 
 def test_the_tally_counts_every_claim_once(records) -> None:
