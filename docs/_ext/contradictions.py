@@ -20,7 +20,8 @@ from _ext.style import canvas, styled
 from _ext.tables import Cell, spanning, table
 from experiments.catalog import study
 from experiments.quantities import formatted, formatted_range, on_one_device
-from experiments.statistics import mean_interval, prediction_interval
+from experiments.statements import Reported
+from experiments.statistics import mean_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -122,24 +123,31 @@ def conclusion(asked: Contradiction, measured: list[Measurement]) -> str:
     return f"{parts[:1].upper()}{parts[1:]}. {verdict}"
 
 
+_COMES_OUT = {
+    "reproduced": "comes out under",
+    "not_reproduced": "does not come out under",
+    "undecided": "fits a range too wide to confirm it under",
+}
+
+
 def sizes(measured: list[Measurement]) -> str:
     """Say which of the differences that reports give come out; empty where none gives any.
 
-    A report's number is one run, so it is held against the 95 % prediction interval of another.
+    Each is judged as a number that a claim reports.
     """
     places: dict[str, dict[str, list[str]]] = {}
     for each in measured:
-        reported, unit = each.side.reported, each.side.quantity.unit
-        if reported is None:
+        side = each.side
+        if side.reported is None:
             continue
-        number = f"{formatted(reported, unit)} of {each.side.report}"
-        under = places.setdefault(number, {"comes out under": [], "does not come out under": []})
-        run = prediction_interval(each.values) if each.known else None
-        if run is not None:
-            how = (
-                "comes out under" if run.low <= reported <= run.high else "does not come out under"
-            )
-            under[how].append(f"{each.completion} ({formatted_range(run.low, run.high, unit)})")
+        statement = Reported(side.report, side.quantity, side.reported, side.half_unit)
+        number = f"{statement.expected} of {side.report}"
+        under = places.setdefault(number, {how: [] for how in _COMES_OUT.values()})
+        # On a difference, the size of the test set has no bearing.
+        judgement = statement.judge(each.values, test_images=0)
+        if (run := judgement.interval) is not None:
+            place = formatted_range(run.low, run.high, side.quantity.unit)
+            under[_COMES_OUT[judgement.verdict]].append(f"{each.completion} ({place})")
     told = [
         f"{number} "
         + (", and ".join(f"{how} {', '.join(of)}" for how, of in under.items() if of) or "is open")
