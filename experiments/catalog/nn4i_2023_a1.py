@@ -33,8 +33,9 @@ How the claims are read, where the report leaves it open:
   many filters help by a point, kernels of 9x9 at nearly the same number of parameters do, and both
   together make up for more than half of what it is behind the best network. (At first the claim
   was held to mean that no network with fewer parameters is better. One with 46,590, that of
-  ``nni-2023-ex1``, is; but its receptive field is larger as well, so that tells nothing of the two
-  causes. The networks that tell them apart, and this statement, were written before they were run.)
+  ``nni-2023-ex1``, is, which is a claim of our own now; but its receptive field is larger as well,
+  so that tells nothing of the two causes. The networks that tell them apart, and this statement,
+  were written before they were run.)
 """
 
 from __future__ import annotations
@@ -261,11 +262,23 @@ _QUESTION_3: tuple[Statement, ...] = (
         above=0,
     ),
     Within(
+        "nn4i-2023-a1-own-fewer-parameters",
+        difference(_accuracy("fewer-parameters", _LONG), _accuracy("conv-fc", _LONG)),
+        above=0,
+    ),
+    Within(
         "nn4i-2023-a1-q3-gap-poor",
         difference(_accuracy(_BEST, _LONG), _accuracy("conv-gap", _LONG)),
         above=_VERY_POOR,
     ),
 )
+
+_OWN_SENTENCES = {
+    "nn4i-2023-a1-own-fewer-parameters": (
+        "Two convolutions of nni-2023-ex1, with 46,590 parameters, are better than one convolution "
+        "with 61,618."
+    ),
+}
 
 STUDY = Study(
     name="nn4i-2023-a1",
@@ -273,4 +286,5 @@ STUDY = Study(
     completions=COMPLETIONS,
     recipes=tuple(_recipe(role, completion) for completion in COMPLETIONS for role in NETWORKS),
     statements=_QUESTION_1 + _QUESTION_2 + _QUESTION_3,
+    own=_OWN_SENTENCES,
 )
