@@ -113,14 +113,14 @@ class Inputs:
             flipped = (torch.rand(count, 1, generator=generator) < 0.5).long()
         return torch.cat([*corners, flipped], 1)
 
-    def evaluation(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c k k"]:
+    def evaluation(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c k l"]:
         """Return images in their one version for evaluation; they are not padded."""
         if self.crop is not None and not self.padding:
             top, left = ((size - self.crop) // 2 for size in images.shape[2:])
             images = images[:, :, top : top + self.crop, left : left + self.crop]
         return self.resized(self._scaled(images))
 
-    def padded(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h+2p w+2p"]:
+    def padded(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c padded_h padded_w"]:
         """Return training images with the black frame that the random crops need."""
         if not self.padding:
             return images

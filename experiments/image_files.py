@@ -53,7 +53,8 @@ _OPENERS: dict[str, Callable[[Path], bytes]] = {
 }
 
 
-Split = tuple[UInt8[np.ndarray, "n c h w"], UInt8[np.ndarray, " n"]]
+Split = tuple[UInt8[np.ndarray, "_n c h w"], UInt8[np.ndarray, " _n"]]
+"""As many labels as images; ``_n``, since two splits in one signature need not be equally large."""
 
 
 class DataError(InputError):

@@ -13,7 +13,8 @@ from experiments.datasets import Dataset
 from experiments.errors import InputError
 from experiments.recipe import Recipe
 
-LabelledImages = tuple[UInt8[Tensor, "n c h w"], Int64[Tensor, " n"]]
+LabelledImages = tuple[UInt8[Tensor, "_n c h w"], Int64[Tensor, " _n"]]
+"""As many labels as images; ``_n``, since two sets in one signature need not be equally large."""
 
 
 def stream_seed(seed: int, purpose: str) -> int:

@@ -7,9 +7,10 @@ nothing else to do.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 from scipy.optimize import nnls
@@ -20,10 +21,6 @@ from theory.fast_convolution import block_cells, by_fft, by_overlap_add
 from theory.gradient_plan import plan_gradient
 from theory.method_choice import fastest_filter_gradient, overlap_add_seconds, sum_parts
 from theory.method_costs import KNOTS, Costs, costs_file, machine_costs, write
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 Shape = tuple[int, ...]
 

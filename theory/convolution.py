@@ -10,19 +10,16 @@ method chosen on request.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
+from jaxtyping import Shaped
 
 from theory.convolution_plan import Method, Mode, plan, require_known, window, wrap
 from theory.direct_convolution import require_within_int64
 from theory.fast_convolution import fft_roundings, full_shape, overlap_add_roundings
 from theory.signals import per_axis
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from jaxtyping import Num, Shaped
 
 
 def convolve(
@@ -258,8 +255,8 @@ def circulant_matrix(
 
 
 def rounding_bound(
-    x: Num[np.ndarray, "*n"],
-    h: Num[np.ndarray, "*k"],
+    x: Shaped[np.ndarray, "*n"],
+    h: Shaped[np.ndarray, "*k"],
     *,
     mode: Mode = "full",
     method: Method = "direct",
@@ -315,7 +312,7 @@ def rounding_bound(
 
 
 def _by_lags(
-    values: Shaped[np.ndarray, "*k"], lags: Sequence[Shaped[np.ndarray, "rows columns"]]
+    values: Shaped[np.ndarray, "*k"], lags: Sequence[Shaped[np.ndarray, "_rows _columns"]]
 ) -> Shaped[np.ndarray, "outputs inputs"]:
     """Matrix of the values at one table of lags per axis, cells of all axes in row-major order."""
     axes = len(lags)

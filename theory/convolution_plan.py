@@ -7,20 +7,17 @@ short signals beside convolving is to look it up.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
+from jaxtyping import Shaped
 
 from theory.direct_convolution import summation
 from theory.fast_convolution import NotFiniteError, all_finite, by_fft, by_overlap_add
 from theory.method_choice import fastest_convolution
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from jaxtyping import Num
 
 Mode = Literal["full", "same", "valid", "circular"]
 Method = Literal["direct", "fft", "overlap-add", "auto"]
@@ -181,7 +178,7 @@ def window(n: int, k: int, mode: str) -> tuple[int, int]:
     return {"full": (0, n + k - 1), "same": ((k - 1) // 2, n), "valid": (k - 1, n - k + 1)}[mode]
 
 
-def wrap(y: Num[np.ndarray, "*m"], shape: Shape) -> Num[np.ndarray, "*n"]:
+def wrap(y: Shaped[np.ndarray, "*m"], shape: Shape) -> Shaped[np.ndarray, "*n"]:
     """Add up the cells whose indices agree modulo the shape."""
     for axis, n in enumerate(shape):
         before = (slice(None),) * axis

@@ -7,17 +7,13 @@ as it is and adds to it at most one product for every further tap.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float, Int, Num, Shaped
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from jaxtyping import Float, Int, Num, Shaped
-
-    Loop = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Loop = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 UNROLLED_TAPS = 11
 """Taps up to which `numpy.convolve` keeps a kernel of real floats in registers.

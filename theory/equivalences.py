@@ -6,19 +6,15 @@ their rank can be, and write down the weights of a layer that does the work of a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float64, Int, Num, Shaped
 
 from theory.parameters import conv_parameters
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from jaxtyping import Float, Float64, Int, Num, Shaped
 
 
 @dataclass(frozen=True, eq=False)

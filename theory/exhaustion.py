@@ -6,18 +6,14 @@ Signals are one-dimensional tensors on the circular domain.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from itertools import product
-from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float64, Num
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from jaxtyping import Float64, Num
-    from torch import Tensor
-
-    Operator = Callable[[Tensor], Tensor]
+Operator = Callable[[Tensor], Tensor]
 
 
 def signal(*values: float) -> Float64[Tensor, " n"]:

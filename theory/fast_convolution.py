@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import cmath
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Inexact, Num
 from scipy import fft
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from jaxtyping import Inexact, Num
 
 Shape = tuple[int, ...]
 
@@ -31,7 +27,7 @@ class NotFiniteError(ValueError):
     """A sample is infinite or NaN, which an FFT would spread over every output."""
 
 
-def require_finite(*factors: Num[np.ndarray, "*n"]) -> None:
+def require_finite(*factors: Num[np.ndarray, "..."]) -> None:
     """Raise a `NotFiniteError` if a sample of some factor is infinite or NaN."""
     if not all(np.isfinite(factor).all() for factor in factors):
         raise NotFiniteError(

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from string import ascii_lowercase
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import fft
 from torch.nn import functional
@@ -25,9 +26,6 @@ from theory.fast_convolution import (
     require_finite,
     whole_cells,
 )
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
 Shape = tuple[int, ...]

@@ -9,30 +9,24 @@ from __future__ import annotations
 import html
 import io
 import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
+from theory.diagnosis.calling import Array
 from theory.diagnosis.equations import Equation
+from theory.diagnosis.findings import Diagnosis
+from theory.diagnosis.witnesses import Witness
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from matplotlib.axes import Axes
-    from matplotlib.figure import SubFigure
-    from matplotlib.image import AxesImage
-
-    from theory.diagnosis.calling import Array
-    from theory.diagnosis.findings import Diagnosis
-    from theory.diagnosis.witnesses import Witness
-
-    _Panel = tuple[str, Array, str]
-    """Title, values of one or two axes, and colour of the bars."""
+_Panel = tuple[str, Array, str]
+"""Title, values of one or two axes, and colour of the bars."""
 
 _INK, _PAPER = "#222222", "#ffffff"
 _BLUE, _VERMILION, _GREEN = "#0072B2", "#D55E00", "#00805E"

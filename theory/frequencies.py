@@ -9,19 +9,16 @@ opposite frequencies have conjugate matrices and half of the frequencies are eno
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from jaxtyping import Complex, Float, Int
-    from torch import Tensor
+from jaxtyping import Complex, Float, Int
+from torch import Tensor
 
 T = TypeVar("T")
 

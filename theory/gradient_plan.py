@@ -6,18 +6,16 @@ The gradient of one filter for one channel is a cross-correlation, and has a pla
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 
 from theory.convolution_plan import plan, require_known
 from theory.method_choice import fastest_filter_gradient
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 Operation = Literal["cross-correlation", "convolution"]
 Method = Literal["direct", "matrix", "fft", "blocked-fft", "auto"]

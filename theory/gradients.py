@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import math
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Callable, Sequence
+from typing import Any, get_args
 
 import numpy as np
 import torch
+from jaxtyping import Float, Shaped
 
 from theory.convolution import convolve, correlate, toeplitz_matrix
 from theory.convolution_plan import require_known, widened_integers
@@ -31,15 +33,10 @@ from theory.gradient_plan import GradientPlan, Method, Operation, plan_gradient,
 from theory.signals import per_axis
 from theory.single_precision import single_precision
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from jaxtyping import Float, Shaped
-
 
 def filter_gradient(
-    x: Shaped[Array, "channels ..."],
-    g: Shaped[Array, "filters ..."],
+    x: Shaped[Array, "..."],
+    g: Shaped[Array, "..."],
     *,
     operation: Operation = "cross-correlation",
     method: Method = "direct",
@@ -112,8 +109,8 @@ def filter_gradient(
 
 
 def filter_gradient_bound(
-    x: Shaped[Array, "channels ..."],
-    g: Shaped[Array, "filters ..."],
+    x: Shaped[Array, "..."],
+    g: Shaped[Array, "..."],
     *,
     method: Method = "direct",
     batched: bool = False,

@@ -10,25 +10,18 @@ number of products the bound holds.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
 
-from theory.frequencies import UNIT, Axis, Frequencies, spread
-from theory.layer_matrix import input_cells
+from theory.frequencies import UNIT, Axis, Frequencies, Stretch, spread
+from theory.layer_matrix import ConvLayer, input_cells
 from theory.signals import per_axis
 from theory.single_precision import single_precision
 from theory.spectrum import circle_axes, real_weights
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from jaxtyping import Complex, Float
-    from torch import Tensor
-
-    from theory.frequencies import Stretch
-    from theory.layer_matrix import ConvLayer
 
 UNIT_SINGLE = float(np.finfo(np.float32).eps) / 2
 """The unit roundoff of the products."""

@@ -8,20 +8,17 @@ taps, groups leave blocks of zeros, and the padding mode says which cell stands 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Inexact, Int
 from torch import nn
 
 from theory.signals import per_axis
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from jaxtyping import Inexact, Int
-
-    ConvLayer = nn.Conv1d | nn.Conv2d | nn.Conv3d
+ConvLayer = nn.Conv1d | nn.Conv2d | nn.Conv3d
 
 OUTSIDE = -1  # in place of an input cell: the tap reads a zero of the padding
 
@@ -80,7 +77,7 @@ def layer_matrix(
 
 def input_cells(
     layer: ConvLayer, shape: int | Sequence[int]
-) -> list[Int[np.ndarray, "outputs taps"]]:
+) -> list[Int[np.ndarray, "_outputs _taps"]]:
     """Return, for each axis, the input cell that each output cell reads through each tap.
 
     Parameters

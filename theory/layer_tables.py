@@ -6,14 +6,11 @@ reports' networks takes no memory and no time.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 META = torch.device("meta")
 

@@ -8,17 +8,13 @@ every type.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from theory.direct_convolution import LONGEST_DOT, UNROLLED_TAPS, runs
 from theory.fast_convolution import block_cells, whole_cells
-from theory.method_costs import KNOTS, machine_costs
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from theory.method_costs import Costs
+from theory.method_costs import KNOTS, Costs, machine_costs
 
 Shape = tuple[int, ...]
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pooch
@@ -21,9 +22,6 @@ import scipy
 
 from theory.atomic import write_whole
 from theory.processor import model, processor
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 PLACE = "CONVLAWS_METHOD_COSTS"
 """Environment variable that names the file, if it is not to be in the user's cache."""

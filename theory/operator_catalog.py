@@ -6,22 +6,18 @@ activations are those that the installed torch has, whichever these are.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from torch.nn.modules import activation
 
 from theory.diagnosis import Diagnosis, diagnose
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from jaxtyping import Float
-    from torch import Tensor
 
 _LINE = (2, 8)
 _IMAGE = (4, 4, 4)

@@ -9,13 +9,10 @@ exact on integer values.
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING
 
 import torch
-
-if TYPE_CHECKING:
-    from jaxtyping import Num
-    from torch import Tensor
+from jaxtyping import Num
+from torch import Tensor
 
 
 def relu(x: Num[Tensor, "*n"]) -> Num[Tensor, "*n"]:

@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float64
 from sympy import QQ
 from sympy.polys.matrices import DomainMatrix
+from torch import Tensor, nn
 from torch.func import functional_call, jacrev
 
 from theory.geometry import Layer, output_size
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from jaxtyping import Float64
-    from torch import Tensor, nn
 
 
 def conv_parameters(

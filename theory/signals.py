@@ -7,16 +7,13 @@ is exact: integers (also when stored as float64) or `fractions.Fraction` entries
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from jaxtyping import Num, Shaped
-    from numpy.typing import DTypeLike
+from jaxtyping import Shaped
+from numpy.typing import DTypeLike
 
 Boundary = Literal["circular", "zero"]
 
@@ -26,7 +23,7 @@ def impulse(
     at: int | Sequence[int] | None = None,
     *,
     dtype: DTypeLike = np.float64,
-) -> Num[np.ndarray, "*shape"]:
+) -> Shaped[np.ndarray, "*shape"]:
     """Return the unit impulse: 1 in one cell, 0 elsewhere.
 
     Parameters
@@ -101,7 +98,7 @@ def shift(
 
 def integer_signal(
     shape: int | Sequence[int], *, seed: int, bound: int = 9, dtype: DTypeLike = np.float64
-) -> Num[np.ndarray, "*shape"]:
+) -> Shaped[np.ndarray, "*shape"]:
     """Return random integers between ``-bound`` and ``bound``, stored as `dtype`.
 
     Stored as float64, sums of products of such samples are exact as long as they stay below 2**53,
@@ -187,7 +184,7 @@ def per_axis(value: int | Sequence[int]) -> tuple[int, ...]:
 
 def _random_integers(
     rng: np.random.Generator, shape: int | Sequence[int], low: int, high: int
-) -> Num[np.ndarray, "*shape"]:
+) -> Shaped[np.ndarray, "*shape"]:
     if low > high:
         raise ValueError(f"no integer lies between {low} and {high}: give a larger bound")
     return rng.integers(low, high, _shape(shape), endpoint=True)

@@ -13,22 +13,15 @@ norm counts that patches overlap.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Complex, Float, Inexact, Int
 
-from theory.frequencies import UNIT, Axis, Frequencies, spread
-from theory.layer_matrix import OUTSIDE, input_cells, weights
+from theory.frequencies import UNIT, Axis, Frequencies, Stretch, spread
+from theory.layer_matrix import OUTSIDE, ConvLayer, input_cells, weights
 from theory.signals import per_axis
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from jaxtyping import Complex, Float, Inexact, Int
-
-    from theory.frequencies import Stretch
-    from theory.layer_matrix import ConvLayer
 
 
 def frequency_response(

@@ -6,16 +6,12 @@ Where the arguments are rational numbers (`fractions.Fraction` or SymPy's), so a
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 import sympy
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from fractions import Fraction
-
-    from jaxtyping import Int
+from jaxtyping import Int
 
 
 def totals_behind(printed: Sequence[float], limit: int) -> Int[np.ndarray, " fits"]:

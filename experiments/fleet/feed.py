@@ -159,7 +159,7 @@ class Stock:
 
     def batch(
         self, views: Int64[Tensor, "t b v"]
-    ) -> tuple[Float[Tensor, "b t*c k l"], Int64[Tensor, "b t"]]:
+    ) -> tuple[Float[Tensor, "b channels k l"], Int64[Tensor, "b t"]]:
         """Return the inputs that these views show, channels last in memory, and their classes."""
         number, *cut = views.permute(2, 1, 0).contiguous()  # each (b, t)
         if cut:

@@ -64,7 +64,7 @@ class Conv2d(_Stacked):
             "dilation": first.dilation,
         }
 
-    def forward(self, x: Float[Tensor, "n C h w"]) -> Float[Tensor, "n K*f h2 w2"]:
+    def forward(self, x: Float[Tensor, "n C h w"]) -> Float[Tensor, "n maps h2 w2"]:
         """Return the maps of all members; ``C`` is K·c, or c where they have one input."""
         weight = self.weight.flatten(0, 1)
         bias = None if self.bias is None else self.bias.flatten()
@@ -143,7 +143,7 @@ class Flatten(nn.Module):
         super().__init__()
         self._members = len(members)
 
-    def forward(self, x: Float[Tensor, "n K*c h w"]) -> Float[Tensor, "n K h*w*c"]:
+    def forward(self, x: Float[Tensor, "n C h w"]) -> Float[Tensor, "n K features"]:
         """Return one vector for each image and member."""
         by_member = x.permute(0, 2, 3, 1).unflatten(3, (self._members, -1)).movedim(3, 0)
         return by_member.flatten(2).transpose(0, 1)
@@ -157,7 +157,7 @@ class GlobalAveragePooling(nn.Module):
         self._members = len(members)
         self._average = members[0]
 
-    def forward(self, x: Float[Tensor, "n K*c h w"]) -> Float[Tensor, "n K c"]:
+    def forward(self, x: Float[Tensor, "n C h w"]) -> Float[Tensor, "n K c"]:
         """Return one vector for each image and member."""
         return self._average(x).unflatten(1, (self._members, -1))
 
@@ -165,7 +165,7 @@ class GlobalAveragePooling(nn.Module):
 class Halves(layers.Halves):
     """The same layers on the upper and on the lower half, each member's outputs side by side."""
 
-    def forward(self, x: Float[Tensor, "n C h w"]) -> Float[Tensor, "n K 2*d"]:
+    def forward(self, x: Float[Tensor, "n C h w"]) -> Float[Tensor, "n K features"]:
         """Return one vector for each image and member, the upper half's first."""
         return torch.cat([self.body(half) for half in x.chunk(2, dim=2)], dim=2)
 

@@ -90,7 +90,7 @@ class Halves(nn.Module):
         super().__init__()
         self.body = body
 
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 2*d"]:
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n features"]:
         """Return one vector for each image, the upper half's first."""
         return torch.cat([self.body(half) for half in x.chunk(2, dim=2)], dim=1)
 
@@ -191,7 +191,9 @@ def _layer(token: str, shape: Shape) -> tuple[list[nn.Module], Shape]:
     raise _MisfitError(f"is no layer; known: {_KINDS}")
 
 
-def _conv(shape: Shape, filters: str, kernel: str, valid: str) -> tuple[list[nn.Module], Shape]:
+def _conv(
+    shape: Shape, filters: str, kernel: str, valid: str | None
+) -> tuple[list[nn.Module], Shape]:
     channels, height, width = _maps(shape)
     size = int(kernel)
     lost = size - 1 if valid else 0

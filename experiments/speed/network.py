@@ -36,7 +36,7 @@ FLOOR = 1e-3 * 62**2
 components are mostly noise, which whitening would blow up to the size of the rest."""
 
 
-def patches(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "m c*side*side"]:
+def patches(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "m taps"]:
     """Return every patch of all images as a row, laid out as the weights of a filter are."""
     columns = F.unfold(images.contiguous(), PATCH, stride=STRIDE)
     return columns.mT.reshape(-1, columns.shape[1])

@@ -74,9 +74,7 @@ def _backward(
     )
 
 
-def side_by_side(
-    maps: Float[Tensor, "n c h w"], gap: int
-) -> Float[Tensor, "n/TOGETHER c h TOGETHER*(w+gap)"]:
+def side_by_side(maps: Float[Tensor, "n c h w"], gap: int) -> Float[Tensor, "rows c h columns"]:
     """Return the maps in rows of `TOGETHER`, each with ``gap`` columns of zeros to its right.
 
     Both are channels last in memory.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 import torch
 from torch import nn
@@ -12,19 +13,12 @@ from theory.auditing.advice import warnings
 from theory.auditing.calls import Call
 from theory.auditing.counting import Cost, cost
 from theory.auditing.dependence import Dependence, Unknown
-from theory.auditing.propagation import follow
+from theory.auditing.propagation import Seen, follow
 from theory.auditing.recording import Recording, record
-from theory.auditing.report import Audit, Row
+from theory.auditing.report import Audit, Linearity, Row
 from theory.auditing.windows import Windows
 from theory.diagnosis.calling import checked_shape
 from theory.diagnosis.structure import Level, interpret
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from fractions import Fraction
-
-    from theory.auditing.propagation import Seen
-    from theory.auditing.report import Linearity
 
 __all__ = ["Audit", "Row", "audit"]
 

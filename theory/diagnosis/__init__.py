@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -24,10 +25,6 @@ from theory.diagnosis.linearity import both, judge_linearity
 from theory.diagnosis.search import BUDGET, Trials
 from theory.diagnosis.sequences import single_steps, told_of
 from theory.diagnosis.witnesses import Witness
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
 
 _LARGE = 2**16
 """Cells of input or output from which on an operator may use all threads."""

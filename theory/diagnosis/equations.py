@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
-from theory.diagnosis.calling import Operator
+from theory.diagnosis.calling import Array, Operator
 from theory.diagnosis.isolation import isolated
 from theory.signals import shift as shifted
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from theory.diagnosis.calling import Array
 
 Property = Literal["deterministic", "additive", "homogeneous", "affine", "shift_equivariant"]
 Boundary = Literal["circular", "interior"]

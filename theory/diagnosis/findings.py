@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import html
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from theory.diagnosis.witnesses import to_json
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from theory.diagnosis.calling import Array
-    from theory.diagnosis.witnesses import Witness
+from theory.diagnosis.calling import Array
+from theory.diagnosis.witnesses import Witness, to_json
 
 Certainty = Literal["proved", "exhausted", "sampled", "refuted", "undecided"]
 """How a finding is known; see `Finding`."""

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from theory.diagnosis.calling import operator_on
-from theory.diagnosis.equations import Equation
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from theory.diagnosis.calling import Array
-    from theory.diagnosis.equations import Boundary, Property
+from theory.diagnosis.calling import Array, operator_on
+from theory.diagnosis.equations import Boundary, Equation, Property
 
 _SHOWN_CELLS = 6
 

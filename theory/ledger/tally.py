@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from theory.atomic import write_whole
 from theory.ledger.claims import Claim, claims
 from theory.ledger.trials import CERTAINTIES, VERDICTS, Certainty, Ruling, Verdict
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
 
 @dataclass(frozen=True)

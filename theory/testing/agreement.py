@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from theory.diagnosis.calling import Array, Operator
-    from theory.diagnosis.findings import Finding
-    from theory.testing.replaying import Counterexample
-
+from theory.diagnosis.calling import Array, Operator
+from theory.diagnosis.findings import Finding
+from theory.testing.replaying import Counterexample
 
 SINGLE = (
     "; the difference is of the size of single-precision rounding: give dtype float32 if they, or "

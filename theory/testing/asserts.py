@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from collections.abc import Callable, Sequence
+from typing import Any, TypedDict, Unpack
+
+import torch
 
 from theory.diagnosis import diagnose
+from theory.diagnosis.equations import Boundary
 from theory.testing.adjointness import adjointness
 from theory.testing.demands import Known, require, require_agreement, require_period
 from theory.testing.sameness import sameness
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    import torch
-
-    from theory.diagnosis.equations import Boundary
 
 
 class CallOptions(TypedDict, total=False):

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
+from jaxtyping import Num
 
-from theory.diagnosis import diagnose
+from theory.diagnosis import Diagnosis, diagnose
 from theory.diagnosis.calling import Operator
 from theory.diagnosis.inside import examined
 from theory.diagnosis.isolation import isolated
 from theory.testing.adjointness import adjointness
-from theory.testing.demands import require, require_agreement, require_not, require_period
+from theory.testing.asserts import Options
+from theory.testing.demands import Known, require, require_agreement, require_not, require_period
 from theory.testing.sameness import sameness
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from jaxtyping import Num
-
-    from theory.diagnosis import Diagnosis
-    from theory.testing.asserts import Options
-    from theory.testing.demands import Known
 
 
 class OperatorTests:

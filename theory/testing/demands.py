@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import functools
 import textwrap
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NoReturn, cast, get_args
 
 import numpy as np
 
 from theory.diagnosis.calling import Operator
 from theory.diagnosis.equations import Equation
-from theory.diagnosis.findings import Finding, words
+from theory.diagnosis.findings import Diagnosis, Finding, words
 from theory.diagnosis.inputs import impulses, probes
 from theory.diagnosis.inside import examined
 from theory.diagnosis.isolation import isolated
 from theory.diagnosis.search import BUDGET
+from theory.testing.agreement import Agreement
 from theory.testing.replaying import Counterexample
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from theory.diagnosis.findings import Diagnosis
-    from theory.testing.agreement import Agreement
 
 Known = Literal["sampled", "exhausted", "proved"]
 """The certainties of what holds, from the weakest to the strongest."""

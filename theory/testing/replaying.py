@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import numpy as np
 
-from theory.diagnosis.calling import operator_on
-from theory.diagnosis.equations import Equation, Property
+from theory.diagnosis.calling import Array, operator_on
+from theory.diagnosis.equations import Boundary, Equation, Property
 from theory.diagnosis.isolation import isolated
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from theory.diagnosis.calling import Array
-    from theory.diagnosis.equations import Boundary
-    from theory.diagnosis.witnesses import Witness
+from theory.diagnosis.witnesses import Witness
 
 _LISTED_CELLS = 16
 """An array with more cells than that, other than zero, is written out as a whole."""

@@ -9,27 +9,22 @@ where both are proved to be of that kind, the basis exhausts the question.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from theory.diagnosis import diagnose
-from theory.diagnosis.calling import Operator
+from theory.diagnosis.calling import Array, Operator
 from theory.diagnosis.findings import Finding
 from theory.diagnosis.inputs import probes
 from theory.diagnosis.inside import examined
 from theory.diagnosis.isolation import isolated
-from theory.diagnosis.search import BUDGET
+from theory.diagnosis.search import BUDGET, Trials
 from theory.signals import impulse
 from theory.testing.agreement import SINGLE, Agreement, as_called
 from theory.testing.replaying import Counterexample, outputs
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from theory.diagnosis.calling import Array
-    from theory.diagnosis.search import Trials
 
 
 def sameness(
