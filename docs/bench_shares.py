@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from _ext.style import styled
@@ -54,7 +54,7 @@ def draw_shares(palette: Palette, benches: list[Bench]) -> Figure:
     ends = np.zeros(len(rows))
     keys = []
     for kind, (color, hatch) in zip(kinds, _LOOKS, strict=False):
-        look = {
+        look: dict[str, Any] = {
             "facecolor": palette.faint if color is None else palette.colors[color],
             "hatch": hatch,
             "edgecolor": palette.paper if color is not None else palette.ink,

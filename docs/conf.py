@@ -48,6 +48,7 @@ default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 autodoc_typehints = "signature"
+autodoc_type_aliases = {"DTypeLike": "numpy.typing.DTypeLike"}  # a page of alternatives
 napoleon_google_docstring = False
 # "Attributes" may document several names in one entry, which the section of that name cannot.
 napoleon_custom_sections = [("Attributes", "params_style")]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 from docutils.utils.smartquotes import smartyPants
@@ -116,7 +116,7 @@ class ShowVerdicts(SphinxPostTransform):
 
     default_priority = 5  # before references are resolved: claims refer to the ledger
 
-    def run(self) -> None:
+    def run(self, **_: Any) -> None:
         """Replace every placeholder of the page."""
         for place in list(self.document.findall(_Awaiting)):
             place.replace_self(self._shown_at(place))

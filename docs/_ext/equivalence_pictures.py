@@ -64,7 +64,7 @@ def linear_class(palette: Palette) -> Figure:
     figure = canvas(2.8)
     axes = figure.subplots()
     axes.bar(widths, bounds, color=[palette.colors[2 if b == everything else 0] for b in bounds])
-    for width, bound in zip(widths, bounds, strict=True):
+    for width, bound in zip(widths.tolist(), bounds.tolist(), strict=True):
         axes.text(width, bound / 2, f"{bound:,}", ha="center", va="center", color=palette.paper)
     axes.axhline(everything, color=palette.ink, linewidth=0.8, linestyle=":")
     axes.set(xlabel="filters of the first convolution", ylim=(0, 1.15 * everything))

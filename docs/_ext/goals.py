@@ -82,7 +82,7 @@ def ladder_rows(results: Results) -> list[list[Cell]]:
         else:
             bases = [by.get((network, TUTORIAL)) for network in NETWORKS]
             pairs = zip(measured, bases, strict=True)
-            ours = [f"{gain(*pair):.2f}×" if all(pair) else "–" for pair in pairs]
+            ours = [f"{gain(run, base):.2f}×" if run and base else "–" for run, base in pairs]
             aims = [f"{aim:.2f}×" for aim in theirs]
         cells = [f"{our} ({aim})" for our, aim in zip(ours, aims, strict=True)]
         rows.append([f"{rung} (images/s)" if rung == TUTORIAL else rung, *cells])

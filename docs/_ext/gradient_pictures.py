@@ -10,7 +10,7 @@ import torch
 
 from _ext.style import bars, canvas, matrix, same_height, styled, where_set
 from theory.convolution import circulant_matrix
-from theory.gradients import derivative_matrix, filter_gradient, input_gradient
+from theory.gradients import Operation, derivative_matrix, filter_gradient, input_gradient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,9 +73,9 @@ def derivative_matrices(palette: Palette) -> Figure:
     def label(index: int) -> str:
         return f"$I_{index + 1}$"
 
-    for axes, (name, operation) in zip(
-        panels, (("Hankel", "cross-correlation"), ("Toeplitz", "convolution")), strict=False
-    ):
+    names: list[tuple[str, Operation]]
+    names = [("Hankel", "cross-correlation"), ("Toeplitz", "convolution")]
+    for axes, (name, operation) in zip(panels, names, strict=False):
         entries = derivative_matrix(indices, taps, operation=operation)
         matrix(axes, entries, palette, title=f"{operation}:\n{name}", label=label, color=int)
     # Entries outside the block are offset by n, so that they stay without colour.

@@ -85,7 +85,9 @@ def equivalent_layers(palette: Palette) -> Figure:
     The filter has 3x3 pixels, stride 1 and no padding, on a square image of one channel.
     """
     sides, layer = np.arange(3, 13), Layer(3)
-    counted = [equivalent_linear_parameters(1, 1, (n, n), layer, bias=False) for n in sides]
+    counted = [
+        equivalent_linear_parameters(1, 1, (n, n), layer, bias=False) for n in sides.tolist()
+    ]
     figure = canvas(2.8)
     axes = figure.subplots()
     axes.plot(sides, counted, "o-", color=palette.colors[0], label="(x - k + 1)² x², counted")

@@ -68,7 +68,7 @@ class CommandsDirective(_PrecisionDirective):
     """Show the commands that make the study's records, and the one that judges them."""
 
     def show(self, found: Sequence[Equivalence]) -> list[nodes.Node]:
-        lines = []
+        lines: list[str] = []
         for report in dict.fromkeys(each.study.name for each in found):
             chosen = [each for each in found if each.study.name == report]
             seeds = [run.seed + 1 for each in chosen for run in each.runs]
