@@ -665,6 +665,14 @@ def test_a_view_of_what_was_written_in_place_is_read(between: list[nn.Module]) -
     assert facts == expected
 
 
+def test_a_namesake_of_a_primitive_is_not_taken_for_it() -> None:
+    with torch.library._scoped_library("convlaws_test", "DEF") as library:
+        library.define("clone(Tensor x) -> Tensor")
+        library.impl("clone", lambda x: x.cumsum(-1), "CompositeExplicitAutograd")
+        (row,) = audit(Fn(lambda x: torch.ops.convlaws_test.clone(x)), (1, 8)).rows
+    assert row.receptive_field == (None,)
+
+
 def test_unknown_structure_is_said_and_not_guessed() -> None:
     network = nn.Sequential(nn.Conv1d(1, 2, 3), Fn(lambda x: torch.fft.fft(x).real))
     facts = audit(network, (1, 8))

@@ -10,6 +10,7 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from theory.diagnosis.primitives import POINTWISE
+from theory.diagnosis.structure import primitive_name
 
 
 class Primitive:
@@ -27,10 +28,8 @@ class Primitive:
 
     @property
     def name(self) -> str:
-        """The name without its overload: aten.add.Tensor is add."""
-        if isinstance(self.target, torch._ops.OpOverload):
-            return self.target.overloadpacket.__name__
-        return "getitem" if self.target is builtin.getitem else str(self.target)
+        """Its `primitive_name`, or getitem."""
+        return "getitem" if self.target is builtin.getitem else primitive_name(self.node)
 
     @cached_property
     def arguments(self) -> dict[str, Any]:

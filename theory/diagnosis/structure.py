@@ -80,14 +80,14 @@ def interpret(graph: torch.fx.Graph) -> Structure:
             levels[node] = levels[node.args[0]]
         else:
             levels[node] = _level(node, levels)
-            names.append(_primitive(node))
+            names.append(primitive_name(node))
             if _is_sized_by_values(node, levels):
-                sizing = sizing or _primitive(node)
+                sizing = sizing or primitive_name(node)
         if node.op == "call_function" and levels[node] is not Level.CONSTANT:
             if _rounds(node, levels):
                 levels[node] = max(levels[node], Level.NONLINEAR)
             if levels[node] >= Level.NONLINEAR and not culprit:
-                culprit = _primitive(node)
+                culprit = primitive_name(node)
     primitives_used, coarsest = tuple(dict.fromkeys(names)), _coarsest(levels)
     if sizing:
         return Structure(Level.UNKNOWN, sizing, primitives_used, False, coarsest)
@@ -97,7 +97,7 @@ def interpret(graph: torch.fx.Graph) -> Structure:
 
 def _level(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> Level:
     """Return the level of one primitive's result."""
-    name, args = _primitive(node), node.args
+    name, args = primitive_name(node), node.args
     seen = [levels[n] for n in node.all_input_nodes]
     if not _is_pure(node) or Level.UNKNOWN in seen:
         return Level.UNKNOWN
@@ -175,8 +175,11 @@ def _holds_node(argument: Any) -> bool:
     return isinstance(argument, torch.fx.Node)
 
 
-def _primitive(node: torch.fx.Node) -> str:
-    """Return the name of a primitive without its overload: aten.add.Tensor is add."""
+def primitive_name(node: torch.fx.Node) -> str:
+    """Return the name of a primitive of ATen without its overload: aten.add.Tensor is add.
+
+    Those of other libraries keep theirs in full: they may have the names of ATen's.
+    """
     target = node.target
     if isinstance(target, torch._ops.OpOverload) and target.namespace == "aten":
         return target.overloadpacket.__name__
@@ -242,7 +245,8 @@ def _is_pointwise(graph: torch.fx.Graph) -> bool:
         or (
             isinstance(node.target, torch._ops.OpOverload)
             and (
-                torch.Tag.pointwise in node.target.tags or _primitive(node) in primitives.POINTWISE
+                torch.Tag.pointwise in node.target.tags
+                or primitive_name(node) in primitives.POINTWISE
             )
             and _is_pure(node)
         )
