@@ -18,6 +18,7 @@ from experiments.commands import (
     status,
 )
 from experiments.errors import InputError, SweepError
+from theory.streams import replace_unknown_characters
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,6 +45,7 @@ app.command()(portrait.portrait)
 
 def main() -> None:
     """Run the command line; what a user can mend becomes one line and exit code 2."""
+    replace_unknown_characters()
     try:
         app()
     except (InputError, SweepError) as error:

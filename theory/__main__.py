@@ -8,6 +8,7 @@ import typer
 
 from theory.commands import audit, calibrate, claims, diagnose
 from theory.commands.targets import BadInputError
+from theory.streams import replace_unknown_characters
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,6 +25,7 @@ app.command()(calibrate.calibrate)
 
 def main() -> None:
     """Run the command line; what a user can mend becomes one line and exit code 2."""
+    replace_unknown_characters()
     try:
         app()
     except BadInputError as error:

@@ -16,6 +16,7 @@ from theory.ledger.trials import Ruling, rulings_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_MARKER = "settles(ruling): what the trial says about claims; made by theory.ledger.settles"
 _PROPERTY = "settles"
 _NARROWING = ("keyword", "markexpr", "deselect", "lf", "ignore", "ignore_glob", "collectonly")
 
@@ -34,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse a path that cannot be written before any trial runs, then listen to the reports."""
+    config.addinivalue_line("markers", _MARKER)
     path = config.getoption("verdicts", None)
     if path is not None and (path.is_dir() or not path.resolve().parent.is_dir()):
         raise pytest.UsageError(f"--verdicts {path}: expected a file in an existing folder")

@@ -1,0 +1,50 @@
+"""Commands print on terminals and files that do not know every character."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("experiments", "list"),
+        ("experiments", "report", "nni-2023-ex1"),
+        ("theory", "claims", "tp1-cnn-q9-pool"),
+    ],
+    ids=" ".join,
+)
+def test_unknown_characters_are_replaced(command: tuple[str, ...], encoding: str) -> None:
+    """Tables have dashes and arrows; without a replacement they end in UnicodeEncodeError."""
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode(encoding)
+
+
+def test_trials_run_where_their_marker_is_not_configured(tmp_path: Path) -> None:
+    """Installed, they meet another project's settings, strict ones among them."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--pyargs", "theory.test_map_sizes"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "warning" not in done.stdout
