@@ -9,7 +9,6 @@ is drawn from them.
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
 
 _FOLDER = "variants"
 _EPOCHS = re.compile(r"epochs-(\d+)")
+
+_LONGEST = 1000
+"""Times as long as in the catalogue; what is beyond is a slip, and no name for a file."""
 
 
 def variant(
@@ -50,10 +52,12 @@ def variant(
     Raises
     ------
     ValueError
-        If the data set or the precision is unknown, or the factor is not a positive number.
+        If the data set or the precision is unknown, or the factor is not between 0 and 1,000.
     """
-    if not (math.isfinite(epochs_scale * max(1, recipe.epochs)) and epochs_scale > 0):
-        raise InputError(f"epochs are scaled by a positive number, got {epochs_scale:g}")
+    if not 0 < epochs_scale <= _LONGEST:
+        raise InputError(
+            f"epochs are scaled by a positive number up to {_LONGEST:,}, got {epochs_scale:g}"
+        )
     epochs = max(1, round(epochs_scale * recipe.epochs)) if recipe.epochs else 0
     if dataset is not None and dataset not in get_args(DatasetName):
         known = ", ".join(get_args(DatasetName))

@@ -148,7 +148,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", "[1]", "3", '{"a": 1}', '{"a": {"verdict": "holds"}}', "\xff"]
+    "content", ["{", "{}", "[]", "[1]", "3", '{"a": 1}', '{"a": {"verdict": "holds"}}', "\xff"]
 )
 def test_a_file_of_something_else_is_refused(
     run: Callable[..., tuple[int, str, str]], tmp_path: Path, content: str

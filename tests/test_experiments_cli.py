@@ -234,7 +234,10 @@ def test_a_wrong_batch_file_is_one_line(refused, tmp_path, size, label, message)
             "give --fleet N",
         ),
         (("--dataset", "faces"), "data set 'faces' is unknown; known: cifar10, mnist"),
-        (("--epochs-scale", 0), "epochs are scaled by a positive number, got 0"),
+        (("--epochs-scale", 0), "epochs are scaled by a positive number up to 1,000, got 0"),
+        (("--epochs-scale", "nan"), "up to 1,000, got nan"),
+        (("--epochs-scale", 1e300), "up to 1,000, got 1e+300"),
+        (("--threads", 100_000), "cores to run on; give no more"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(refused, tmp_path, arguments, message):

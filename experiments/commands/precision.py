@@ -75,7 +75,7 @@ def _data(found: Equivalence) -> dict[str, Any]:
 
 def _table(found: Sequence[Equivalence]) -> Table:
     table = plain_table()
-    table.add_column("recipe", no_wrap=True, header_style="dim")
+    table.add_column("recipe", overflow="fold", header_style="dim")
     for header in ("pairs", "bfloat16 − float32", "speed"):
         table.add_column(header, justify="right", no_wrap=True, header_style="dim")
     table.add_column("licensed", no_wrap=True, header_style="dim")

@@ -36,7 +36,7 @@ def list_(as_json: common.JsonOption = False) -> None:
         return
     for study in catalog.studies():
         table = plain_table()
-        table.add_column("role", no_wrap=True, header_style="dim")
+        table.add_column("role", overflow="fold", header_style="dim")
         table.add_column("network", overflow="fold", header_style="dim")
         for header in ("data", "rate", "epochs", "batch"):
             table.add_column(header, no_wrap=True, header_style="dim")

@@ -101,6 +101,8 @@ def _read(path: Path) -> dict[str, Settled]:
     """Read the verdicts that a run of the trials wrote."""
     try:
         entries = json.loads(path.read_text("utf-8"))
+        if not isinstance(entries, dict) or not entries:
+            raise TypeError("expected an object with an entry for each claim that was settled")
         settled = {claim: Settled(**entry) for claim, entry in entries.items()}
     except OSError as error:
         raise BadInputError(
