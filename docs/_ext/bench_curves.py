@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _MOST_COLUMNS = 9
 """Sizes up to which times are tabulated."""
 
+_COUNTED = {"depth": "in a row"}
+"""What a size counts, where the name of the fact is no plural."""
+
 _WIDEST = 1.0
 """Width up to which the interval of an exponent tells growth in proportion from none."""
 
@@ -93,7 +96,7 @@ def _curves(
         return shown
     text = (
         f"Exponents p of seconds ∝ sizeᵖ, where the size is {curves.label}, fitted to the largest "
-        "sizes, with their 95 % intervals:"
+        f"sizes, with their 95 % intervals; a dash where that is wider than {_WIDEST:g}:"
     )
     return [*shown, nodes.paragraph("", text), _exponents_table(exponents, curves)]
 
@@ -112,7 +115,9 @@ def _times_table(benches: list[Bench], curves: Curves) -> nodes.container | None
         for bench in benches
     }
     heads = [
-        "; ".join(f"{value:,} {fact}" for fact, value in zip(facts, size, strict=True))
+        "; ".join(
+            f"{value:,} {_COUNTED.get(fact, fact)}" for fact, value in zip(facts, size, strict=True)
+        )
         for size in sizes
     ]
     rows: list[list[Cell]] = [
