@@ -69,7 +69,7 @@ def test_a_recipe_that_measures_the_initial_network_has_no_epochs_to_scale():
 
 @pytest.mark.parametrize("scale", [0, -1, float("nan"), float("inf"), 1e308])
 def test_an_impossible_scale_is_refused(scale):
-    with pytest.raises(ValueError, match="epochs are scaled by a positive number, got"):
+    with pytest.raises(ValueError, match="epochs are scaled by a positive number up to 1,000, got"):
         variant(RECIPE, epochs_scale=scale)
 
 
