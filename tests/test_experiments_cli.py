@@ -244,6 +244,14 @@ def test_options_that_do_not_fit_are_refused(refused, tmp_path, arguments, messa
     assert message in refused("run", "digits", *arguments, "--store", tmp_path)
 
 
+@pytest.mark.parametrize(
+    "command", [("portrait", "digits", "conv-fc.adam"), ("race", "--seeds", 1)], ids=lambda c: c[0]
+)
+def test_more_threads_than_cores_are_refused_wherever_something_trains(refused, tmp_path, command):
+    message = refused(*command, "--threads", 100_000, "--store", tmp_path)
+    assert "cores to run on; give no more" in message
+
+
 def test_a_missing_store_is_one_line(refused, tmp_path):
     assert "does not exist" in refused("report", "--store", tmp_path / "none")
 

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from experiments import catalog
+from experiments.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,16 @@ DataRootOption = Annotated[
 SeedsOption = Annotated[int, typer.Option("--seeds", min=1, help="Seeds 0 to N-1.")]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where to train.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+def require_cores(threads: int | None) -> None:
+    """Refuse more threads than there are cores to run on here: they would only wait."""
+    from experiments.executors import available_cores  # PyTorch takes seconds to import
+
+    if threads is not None and threads > available_cores():
+        raise InputError(
+            f"--threads {threads}: there are {available_cores()} cores to run on; give no more"
+        )
 
 
 def studies(names: Sequence[str] | None) -> list[Study]:

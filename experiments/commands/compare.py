@@ -96,9 +96,7 @@ def _length(recipe: Recipe) -> str:
 
 
 def _settings_table(settings: Mapping[str, tuple[Any, Any]]) -> Table:
-    table = plain_table()
-    for header in ("setting", "A", "B"):
-        table.add_column(header, overflow="fold", header_style="dim")
+    table = plain_table("setting", "A", "B")
     for name, values in settings.items():
         table.add_row(name, *("–" if value in (None, "") else str(value) for value in values))
     return table

@@ -41,6 +41,7 @@ def portrait(
     from experiments.augmentation import inputs_of
     from experiments.training import initialised
 
+    common.require_cores(threads)
     study = catalog.study(report)
     chosen = lookup.recipes(study, [recipe])
     if len(chosen) != 1:

@@ -112,6 +112,7 @@ def _run(
     there, missing = list(results.values()), [s for s in range(seeds) if s not in results]
     if missing:
         check_device(device)
+        common.require_cores(threads)
         _check_way(there, hardware(device), threads or torch.get_num_threads(), store)
         Store(store).check_writable()
         if device == "cpu":

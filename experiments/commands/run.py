@@ -143,10 +143,8 @@ def run(
                 "give --fleet N: how many runs are fastest together on the workers' GPUs is not "
                 "measured from here"
             )
-    if place != "dask" and threads is not None and threads > available_cores():
-        raise InputError(
-            f"--threads {threads}: there are {available_cores()} cores to run on; give no more"
-        )
+    if place != "dask":
+        common.require_cores(threads)
     Store(store).check_folder()
     with make_executor(place, workers, scheduler) as pool:
         runs = sweep.plan(
