@@ -133,8 +133,7 @@ def layout(network: str, aim: float, sources: Sources) -> Outcome | None:
     layouts = [
         bench
         for bench in _layouts(network, sources)
-        if bench["extra_info"].get("seeds") == bench["extra_info"].get("members")
-        or "seeds" not in bench["extra_info"]
+        if (facts := bench["extra_info"]).get("seeds", facts.get("members")) == facts.get("members")
     ]
     found = _beside_the_tutorial(layouts, network, aim, sources)
     if found is None:

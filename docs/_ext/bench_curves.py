@@ -147,7 +147,7 @@ def _exponents_table(exponents: list[Results], curves: Curves) -> nodes.containe
 
 def _exponent(fit: Results) -> str:
     """Return a fitted exponent, or a dash where its interval is too wide to say anything."""
-    if fit["high"] - fit["low"] > _WIDEST:
+    if not _tells(fit):
         return "–"
     return f"{fit['exponent']:.2f} ({fit['low']:.2f} to {fit['high']:.2f})".replace("-", "−")
 
@@ -156,7 +156,12 @@ def _exponents_alt(exponents: list[Results]) -> str:
     return " ".join(
         f"{', '.join(map(str, fit['line'].values()))}: exponent {fit['exponent']:.2f}."
         for fit in exponents
+        if _tells(fit)
     )
+
+
+def _tells(fit: Results) -> bool:
+    return fit["high"] - fit["low"] <= _WIDEST
 
 
 def _choices(env: BuildEnvironment, results: Results, question: str) -> list[nodes.Node]:

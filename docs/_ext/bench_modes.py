@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import bench_results
-from bench_results import chosen, values
+from bench_results import chosen, times, values
 
 from _ext.tables import Cell, duration, table
 
@@ -22,7 +22,7 @@ _GROUP = ("operation", "mode", "samples", "taps")
 def modes(results: Results) -> list[nodes.Node]:
     """Return a row for each operation, mode and size: what each library takes, and our ratio.
 
-    The ratio is that of our own time to the least of the others.
+    The ratio is that of our own time to the least of the others; they took turns.
 
     Raises
     ------
@@ -34,16 +34,15 @@ def modes(results: Results) -> list[nodes.Node]:
     rows: list[list[Cell]] = []
     for group in dict.fromkeys(tuple(b["extra_info"][fact] for fact in _GROUP) for b in benches):
         measured = chosen(benches, **dict(zip(_GROUP, group, strict=True)))
-        times = {b["extra_info"]["method"]: b["stats"]["median"] for b in measured}
-        own = {b["extra_info"]["method"] for b in chosen(measured, library="theory")}
-        peers = [seconds for method, seconds in times.items() if method not in own]
-        ratio = min(times[method] for method in own) / min(peers) if own and peers else None
+        taken = {b["extra_info"]["method"]: b["stats"]["median"] for b in measured}
+        own = chosen(measured, library="theory")
+        ratios = [times(own[0], peer) for peer in measured if own and peer not in own]
         operation, mode, samples, taps = group
         rows.append(
             [
                 *(operation, mode, f"{samples:,}", f"{taps:,}"),
-                *(duration(times[each]) if each in times else "–" for each in methods),
-                "–" if ratio is None else f"{ratio:.2f}",
+                *(duration(taken[each]) if each in taken else "–" for each in methods),
+                f"{max(ratios):.2f}" if ratios else "–",
             ]
         )
     return [table([*_GROUP, *methods, "theory / fastest"], rows)]
