@@ -823,6 +823,24 @@ def test_the_page_shows_what_is_stored(page, stored):
         assert drawn.axes
 
 
+def test_held_out_images_have_columns_of_their_own(page, stored):
+    runs = page.runs_of(stored)
+    assert "held out" not in page._lengths(runs, page.runs_of(stored, "validation")).astext()
+    kept = speed.Results(stored)
+    for seed, accuracy in enumerate((0.71, 0.72, 0.73)):
+        held_out = made_up(accuracy, seed, split="validation", settings=speed.WHOLE)
+        kept.write(kept.path("whole", speed.WHOLE, seed, "validation", "cpu"), held_out)
+    page.runs_of.cache_clear()
+    shown = page._lengths(page.runs_of(stored), page.runs_of(stored, "validation"))
+    head, *rows = ([cell.astext() for cell in row] for row in shown.findall(page.nodes.row))
+    assert head[-2:] == ["held out, 1 view", "held out, 6 views"]
+    cells = {name: cells[-2:] for name, *cells in rows}
+    # The half-width of three seeds 1 point apart: t(0.975, 2) = 4.3027 times 1 / sqrt(3).
+    assert cells.pop("whole") == ["72.00 ± 2.48 % (3)"] * 2
+    assert cells
+    assert all(others == ["–", "–"] for others in cells.values())
+
+
 def test_results_that_cannot_be_summarised_fail_the_page(page, stored):
     other = {"training_seconds": 1.0, "hardware": "an abacus", "threads": 1}
     kept = speed.Results(stored)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sphinx.util.typing import ExtensionMetadata
 
     from _ext.race_pictures import Runs
-    from experiments.speed import Result, Settings
+    from experiments.speed import Result, Settings, Split
 
 _IMAGES = 50_000
 """Training images of CIFAR-10."""
@@ -37,8 +37,8 @@ _COMMAND = "python -m experiments race"
 
 
 @cache
-def runs_of(store: Path) -> Runs:
-    """Return the results on the test images, on the CPU, by the name of their recipe.
+def runs_of(store: Path, split: Split = "test") -> Runs:
+    """Return the results on the images of a split, on the CPU, by the name of their recipe.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def runs_of(store: Path) -> Runs:
     names = {entry.settings: name for name, entry in RECIPES.items()}
     runs: dict[str, list[Result]] = {name: [] for name in RECIPES}
     try:
-        results = Results(store).all()
+        results = Results(store).all(split)
     except RecordError as error:
         raise ExtensionError(str(error)) from error
     for result in results:
@@ -75,9 +75,14 @@ class _RaceDirective(SphinxDirective):
 
     recipes: tuple[str, ...] = ("whole",)
 
+    @property
+    def store(self) -> Path:
+        """Where results lie."""
+        return Path(self.config.convlaws_race)
+
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()
-        runs = runs_of(Path(self.config.convlaws_race))
+        runs = runs_of(self.store)
         absent = [name for name in self.recipes if name not in runs]
         shown = self.show({name: runs[name] for name in self.recipes if name in runs})
         if absent:
@@ -116,7 +121,7 @@ class CurveDirective(_RaceDirective):
         )
         return [
             picture(self.env, "race-curve", race_pictures.curve(runs, TARGET), alt),
-            _lengths(runs),
+            _lengths(runs, runs_of(self.store, "validation")),
         ]
 
 
@@ -198,7 +203,7 @@ def _sentence(results: Sequence[Result], views: int) -> nodes.paragraph:
 
 
 def _seeds(results: Sequence[Result]) -> nodes.container:
-    head = ["seed", *(f"{n} view{'s' * (n > 1)}" for n in VIEWS), "seconds", "processor seconds"]
+    head = ["seed", *map(_views, VIEWS), "seconds", "processor seconds"]
     rows: list[list[Cell]] = [
         [
             str(result.seed),
@@ -211,8 +216,10 @@ def _seeds(results: Sequence[Result]) -> nodes.container:
     return table(head, rows)
 
 
-def _lengths(runs: Runs) -> nodes.container:
-    head = ["recipe", "epochs", "seeds", *(f"{n} view{'s' * (n > 1)}" for n in VIEWS), "seconds"]
+def _lengths(runs: Runs, held_out: Runs) -> nodes.container:
+    fewest, most = min(VIEWS), max(VIEWS)
+    head = ["recipe", "epochs", "seeds", *map(_views, VIEWS), "seconds"]
+    head += [f"held out, {_views(n)}" for n in (fewest, most)] if held_out else []
     rows: list[list[Cell]] = []
     for name, results in race_pictures.by_seconds(runs):
         each = [summary(results, n) for n in VIEWS]
@@ -223,9 +230,22 @@ def _lengths(runs: Runs) -> nodes.container:
                 str(each[0].seeds),
                 *(f"{found.mean:.2%}" for found in each),
                 f"{each[0].median_seconds:.1f}",
+                *(_held_out(held_out.get(name), n) for n in (fewest, most) if held_out),
             ]
         )
     return table(head, rows)
+
+
+def _views(views: int) -> str:
+    return f"{views} view{'s' * (views > 1)}"
+
+
+def _held_out(results: Sequence[Result] | None, views: int) -> str:
+    if results is None:
+        return "–"
+    found = summary(results, views)
+    spread = f" ± {100 * found.interval.half_width:.2f}" if found.interval else ""
+    return f"{100 * found.mean:.2f}{spread} % ({found.seeds})"
 
 
 def _machine(results: Sequence[Result]) -> nodes.paragraph:
