@@ -48,7 +48,7 @@ LADDER = {
 }
 """The whole recipe, and what is lost without each idea."""
 
-LENGTHS = (1.0, 3.25, 4.0, 6.0)
+LENGTHS = (1.0, 2.0, 3.25, 3.5, 4.0, 6.0)
 CURVE = {
     f"epochs-{epochs:g}": Entry(replace(WHOLE, epochs=epochs), f"{epochs:g} epochs")
     for epochs in LENGTHS
