@@ -65,6 +65,10 @@ class Course:
                 self.best = {name: value.clone() for name, value in state().items()}
             self.finished |= _patience_ends(losses, self._recipe.patience)
 
+    def load(self, curves: dict[str, list[float]], best: dict[str, Tensor] | None) -> None:
+        """Go on after epochs that were measured before."""
+        self.curves, self.best = Curves(**curves), best
+
     def restore(self, network: nn.Module) -> bool:
         """Give a network the weights of the lowest validation loss; say whether they were kept."""
         if self.best is None:

@@ -1,7 +1,8 @@
 """Runs: the cells of a sweep, and the batches in which a worker carries them out.
 
 A batch is one run, or several of one architecture that are trained as a fleet. A worker writes its
-own records, so a batch that is killed loses only itself.
+own records, so a batch that is killed costs no other; a run by itself goes on from its last
+checkpoint.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments import heartbeat
+from experiments import checkpoint, heartbeat
+from experiments.checkpoint import Checkpoint
 from experiments.errors import SweepError
 from experiments.fleet import Member, train_fleet
 from experiments.recipe import Recipe
@@ -47,6 +49,11 @@ class Run:
     def heartbeat_path(self) -> Path:
         """Where a run in progress says how many of its epochs are done."""
         return heartbeat.path(self.store, self.key)
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """From where the run goes on if it was interrupted."""
+        return Checkpoint(checkpoint.path(self.store, self.key), self.key)
 
     def beating(self) -> AbstractContextManager[Callable[[int], None]]:
         """Keep a heartbeat while the run is carried out (:func:`experiments.heartbeat.beating`)."""
@@ -117,9 +124,10 @@ class Batch:
                     beat(epoch)
 
             failures: list[Exception] = []
-            for run, record in zip(todo, _trained(todo, tell), strict=True):
+            for run, record in zip(todo, _trained(todo, tell, resumable=True), strict=True):
                 try:
                     run.write(record)
+                    run.checkpoint.discard()
                 except Exception as error:
                     failures.append(error)
             if failures:
@@ -141,10 +149,13 @@ def _trained(
     runs: Sequence[Run],
     on_epoch: EpochCallback,
     on_trained: TrainedCallback | None = None,
+    *,
+    resumable: bool = False,
 ) -> list[Record]:
     """Return the records of runs that agree in all but recipe and seed.
 
-    On CUDA a single run is a fleet of one, for a fleet's steps are captured and replayed.
+    On CUDA a single run is a fleet of one, for a fleet's steps are captured and replayed. Where
+    runs are ``resumable``, one by itself keeps a checkpoint; fleets keep none.
     """
     first = runs[0]
     options: dict[str, Any] = {
@@ -156,5 +167,6 @@ def _trained(
         "on_trained": on_trained,
     }
     if len(runs) == 1 and first.device == "cpu":
-        return [train(first.recipe, first.seed, **options)]
+        kept = first.checkpoint if resumable else None
+        return [train(first.recipe, first.seed, checkpoint=kept, **options)]
     return train_fleet([Member(run.recipe, run.seed) for run in runs], **options)

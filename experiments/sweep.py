@@ -1,6 +1,6 @@
 """A sweep: the runs that are missing from the store, sent to an executor in batches.
 
-Any :class:`concurrent.futures.Executor` will do. A batch that is killed loses only itself, and
+Any :class:`concurrent.futures.Executor` will do. A batch that is killed costs no other, and
 running again does only what is missing.
 """
 

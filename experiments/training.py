@@ -16,6 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from experiments import datasets, networks
 from experiments.augmentation import Inputs, inputs_of
+from experiments.checkpoint import Checkpoint, Progress
 from experiments.course import Course, Measured
 from experiments.datasets import Dataset
 from experiments.device import autocast, check_device, full_precision, reproducible, seeded
@@ -25,7 +26,7 @@ from experiments.records import ENGINE_VERSION, Record, record_key
 from experiments.sampling import LabelledImages, orders, split, stream_seed
 
 EpochCallback = Callable[[int], None]
-"""Called after each epoch with its number, from 1."""
+"""Called after each epoch with its number, from 1; where a run goes on, with the last one first."""
 
 TrainedCallback = Callable[[nn.Module, Inputs], None]
 """Called with a trained network, in evaluation mode, and the way to its inputs."""
@@ -47,6 +48,7 @@ def train(
     threads: int | None = None,
     on_epoch: EpochCallback | None = None,
     on_trained: TrainedCallback | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Record:
     """Train one network and return what was measured.
 
@@ -73,6 +75,9 @@ def train(
     on_trained
         Called with the trained network in evaluation mode, the one with the lowest validation loss
         where patience ends the run, and the way from its images to its inputs.
+    checkpoint
+        Where to go on if an earlier call was interrupted, and what to keep for a later one. It
+        changes nothing but times.
 
     Raises
     ------
@@ -84,7 +89,8 @@ def train(
     check_device(device)
     data = datasets.load(recipe.dataset, data_root)
     with reproducible(threads):
-        return _train(Job(recipe, seed, study, device, data), data_root, on_epoch, on_trained)
+        job = Job(recipe, seed, study, device, data)
+        return _train(job, data_root, on_epoch, on_trained, checkpoint)
 
 
 @dataclass(frozen=True)
@@ -135,6 +141,7 @@ def _train(
     data_root: Path | None,
     on_epoch: EpochCallback | None,
     on_trained: TrainedCallback | None,
+    checkpoint: Checkpoint | None,
 ) -> Record:
     recipe, seed, device, data = job.recipe, job.seed, job.device, job.data
     train_set, validation_set, test_set = (
@@ -148,29 +155,41 @@ def _train(
     order = orders(recipe, len(labels), random_stream(seed, "order"))
     random = random_stream(seed, "augmentation")
     course = Course(recipe)
-    training_seconds = 0.0
+    progress = Progress(network, optimizer, course, random, device)
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
     with seeded(stream_seed(seed, "dropout"), device):
+        if checkpoint is not None:
+            checkpoint.resume(progress)
+        started -= progress.wall_seconds
+        for _ in range(progress.epochs):
+            next(order)
+        if on_epoch is not None and progress.epochs:
+            on_epoch(progress.epochs)
         while not course.finished:
-            epoch = len(course.curves.train_loss) + 1
+            epoch = progress.epochs + 1
             for group in optimizer.param_groups:
                 group["lr"] = recipe.optimizer.lr_at(epoch, recipe.epochs)
             began = time.perf_counter()
             trained = train_epoch(
                 network, optimizer, images, labels, next(order).to(device), recipe, inputs, random
             )
-            training_seconds += time.perf_counter() - began
+            progress.training_seconds += time.perf_counter() - began
             tested = evaluate(network, *test_set, recipe, inputs)
             validated = (
                 evaluate(network, *validation_set, recipe, inputs) if recipe.validation else None
             )
             course.add(trained, tested, validated, network.state_dict)
+            progress.wall_seconds = time.perf_counter() - started
+            if checkpoint is not None and not course.finished:
+                checkpoint.keep(progress)
             if on_epoch is not None and not course.diverged:
                 on_epoch(epoch)
     record = job.finish(network, course, train_set, inputs)
-    made = provenance(device, time.perf_counter() - started, training_seconds)
+    made = provenance(device, time.perf_counter() - started, progress.training_seconds)
+    if progress.resumed_after:
+        made["resumed_after_epochs"] = progress.resumed_after
     if on_trained is not None:
         on_trained(network.eval(), inputs)
     return replace(record, provenance=made)

@@ -341,7 +341,7 @@ def test_ctrl_c_and_sigterm_keep_what_is_finished(tmp_path, sent, executor, grou
     (os.killpg if group else os.kill)(process.pid, sent)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + sent
-    assert "interrupted; finished runs are kept" in errors
+    assert "interrupted; finished runs and checkpoints are kept" in errors
     assert "Traceback" not in errors
     assert "leaked" not in errors
     assert 1 <= len(list(tmp_path.glob("digits/*.json"))) < 50

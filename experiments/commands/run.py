@@ -100,7 +100,8 @@ def run(
 ) -> None:
     """Run what the store does not hold yet.
 
-    Stop it whenever you like: finished runs are kept, and the same command goes on from there.
+    Stop it whenever you like, and the same command goes on from there: finished runs are kept, and
+    of one in progress the epochs up to its last checkpoint, at most a minute and an epoch ago.
 
     On small networks, one thread for each of several processes carries more runs than one process:
 
@@ -177,7 +178,8 @@ def run(
                         layout.carry_out(layouts)
         except KeyboardInterrupt as interrupt:
             common.err.print(
-                "interrupted; finished runs are kept, the same command goes on from there"
+                "interrupted; finished runs and checkpoints are kept, "
+                "the same command goes on from there"
             )
             number = interrupt.args[0] if interrupt.args else signal.SIGINT
             raise typer.Exit(128 + number) from None

@@ -1,0 +1,162 @@
+"""Checkpoints: a run that was interrupted goes on after an epoch that it had finished.
+
+A run that lasts longer than a minute keeps one file under ``.checkpoints`` of its store, with all
+that its remaining epochs depend on, and goes on from there to the very bits that it would have
+measured without a break. The order of images is not kept: it is drawn again, in no time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import time
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from experiments.provenance import hardware
+from theory.atomic import write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from experiments.course import Course
+    from experiments.records import Store
+
+SECONDS_BETWEEN = 60.0
+"""Time between two checkpoints of a run, and before its first: at most so much is lost, and the
+epoch in progress."""
+
+
+@dataclass
+class Progress:
+    """All that a run changes on its way.
+
+    Parameters
+    ----------
+    network, optimizer, course
+        What is trained, by what, and what was measured.
+    augmentation
+        The generator that random changes of images come from.
+    device
+        ``"cpu"`` or ``"cuda"``, whose own random state dropout draws from.
+    training_seconds, wall_seconds
+        Time spent so far: on steps, and in all.
+    resumed_after
+        After which epochs the run was resumed.
+    """
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    course: Course
+    augmentation: torch.Generator
+    device: str
+    training_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    resumed_after: list[int] = field(default_factory=list)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs are done."""
+        return len(self.course.curves.train_loss)
+
+    def state(self) -> dict[str, Any]:
+        """Return it as tensors, numbers and text."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "curves": asdict(self.course.curves),
+            "best": self.course.best,
+            "augmentation": self.augmentation.get_state(),
+            "random": _random_state(self.device),
+            "training_seconds": self.training_seconds,
+            "wall_seconds": self.wall_seconds,
+            "resumed_after": self.resumed_after,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a state that :meth:`state` returned."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.course.load(state["curves"], state["best"])
+        self.augmentation.set_state(state["augmentation"])
+        _set_random_state(self.device, state["random"])
+        self.training_seconds = state["training_seconds"]
+        self.wall_seconds = state["wall_seconds"]
+        self.resumed_after = [*state["resumed_after"], self.epochs]
+
+
+@dataclass
+class Checkpoint:
+    """The file from which one run goes on.
+
+    It is a courtesy: where it cannot be written, the run goes on without one, and where it cannot
+    be read, or was made in another way than the run is carried out now, the run starts again.
+
+    Parameters
+    ----------
+    file
+        Its place.
+    key
+        The key of the run's record: what is trained, on what data and by which engine.
+    """
+
+    file: Path
+    key: str
+    _last: float = field(default_factory=time.monotonic, init=False)
+
+    def resume(self, progress: Progress) -> None:
+        """Bring a run that has not begun to where the checkpoint was made, if there is one."""
+        try:
+            content = torch.load(self.file, map_location="cpu", weights_only=True)
+            made, state = content["made"], content["state"]
+            same = made == self._way(progress)
+        except Exception:  # what a damaged file raises is not told by torch.load
+            return
+        if same:
+            progress.load(state)
+
+    def keep(self, progress: Progress) -> None:
+        """Write the run's progress if the last time is long enough ago."""
+        if time.monotonic() - self._last < SECONDS_BETWEEN:
+            return
+        content = io.BytesIO()
+        torch.save({"made": self._way(progress), "state": progress.state()}, content)
+        with contextlib.suppress(OSError):
+            write_whole(self.file, content.getvalue())
+        self._last = time.monotonic()
+
+    def discard(self) -> None:
+        """Remove the file, if there is one."""
+        with contextlib.suppress(OSError):
+            self.file.unlink()
+
+    def _way(self, progress: Progress) -> dict[str, Any]:
+        """Return what bits depend on besides the state, and the shapes that it has to fit."""
+        shapes = {name: [*value.shape] for name, value in progress.network.state_dict().items()}
+        return {
+            "key": self.key,
+            "hardware": hardware(progress.device),
+            "threads": torch.get_num_threads(),
+            "torch": str(torch.__version__),
+            "shapes": shapes,
+        }
+
+
+def path(store: Store, key: str) -> Path:
+    """Return where the run with this key keeps its checkpoint."""
+    return store.root / ".checkpoints" / f"{key}.pt"
+
+
+def _random_state(device: str) -> Tensor:
+    return torch.cuda.get_rng_state() if device == "cuda" else torch.get_rng_state()
+
+
+def _set_random_state(device: str, state: Tensor) -> None:
+    if device == "cuda":
+        torch.cuda.set_rng_state(state)
+    else:
+        torch.set_rng_state(state)
