@@ -108,3 +108,42 @@ def test_where_nothing_is_followed_one_cell_rules_a_shift_out(
     monkeypatch.setattr(Interior, "_unlike", lambda *args: compared.append(1) or unlike(*args))
     assert diagnose(make(n), (n,), boundary="interior").period == (None,)
     assert len(compared) < n
+
+
+def _every_eighth(x: torch.Tensor) -> torch.Tensor:
+    return x * (torch.arange(x.shape[-1]) % 8 == 0)
+
+
+def test_the_search_along_an_axis_keeps_to_the_budget_and_says_where_it_ended() -> None:
+    """Each shift before the period is ruled out by a signal or more; one shift is always tried."""
+    whole = diagnose(_every_eighth, (64,), boundary="interior")
+    assert (whole.period, whole.period_certainty) == ((8,), "exhausted")
+    assert "budget" not in whole.shift_equivariant.reason
+    frugal = diagnose(_every_eighth, (64,), boundary="interior", budget=1)
+    assert (frugal.period, frugal.period_certainty) == ((None,), "undecided")
+    assert frugal.shift_equivariant.holds is False
+    assert frugal.shift_equivariant.reason == (
+        "f(shift x) is no shift of f(x) in the interior; the budget ended before shifts by 2 cells "
+        "or more along axis -1 were tried"
+    )
+
+
+def test_each_axis_has_the_budget_to_itself() -> None:
+    """The rows follow a shift by 1, which leaves nothing out; the columns alone are cut short."""
+    frugal = diagnose(_every_eighth, (5, 64), axes=(0, 1), boundary="interior", budget=1)
+    assert (frugal.period, frugal.period_certainty) == ((1, None), "undecided")
+    assert "along axis -1 " in frugal.shift_equivariant.reason
+    assert "along axis -2 " not in frugal.shift_equivariant.reason
+
+
+def test_a_basis_that_speaks_against_a_shift_counts_as_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without a basis against it each shift here would be taken: none of the signals differs."""
+    monkeypatch.setattr(Interior, "_borders_on_basis", lambda *_: [None])
+    tried = []
+    step = Interior._step
+    monkeypatch.setattr(Interior, "_step", lambda *args: tried.append(1) or step(*args))
+    found = diagnose(nn.Conv1d(1, 1, 1), (1, 512), boundary="interior", budget=2000)
+    assert found.period == (None,)
+    assert len(tried) <= 2000 // 512 + 2  # the first is free, and the last finds nothing left

@@ -6,7 +6,7 @@ import doctest
 import re
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -298,6 +298,30 @@ def test_the_budget_is_passed_on() -> None:
     assert_same_operator(circular, circular, (1, 6), **check, budget=6)
     with pytest.raises(AssertionError, match="only sampled"):
         assert_same_operator(circular, circular, (1, 6), **check, budget=5)
+
+
+def test_a_period_that_the_budget_left_out_is_not_denied() -> None:
+    """And not taken for none: red where only the witness against a shift by 1 is reported."""
+
+    def every_eighth(x: torch.Tensor) -> torch.Tensor:
+        return x * (torch.arange(x.shape[-1]) % 8 == 0)
+
+    interior = {"boundary": "interior", "budget": 1}
+    with pytest.raises(AssertionError, match=r"could not be decided: .*budget ended"):
+        assert_shift_equivariant(every_eighth, (64,), period=8, **interior)
+    with pytest.raises(AssertionError, match=r"is not shift-equivariant: .*the budget ended"):
+        assert_shift_equivariant(every_eighth, (64,), **interior)
+
+    class Battery(OperatorTests):
+        shape = (64,)
+        period = None
+        options: ClassVar = interior
+
+        def operator(self) -> Any:
+            return every_eighth
+
+    with pytest.raises(AssertionError, match=r"could not be decided: .*budget ended"):
+        Battery().test_period()
 
 
 def test_every_diagnosis_behind_an_agreement_keeps_to_the_budget(

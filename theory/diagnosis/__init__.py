@@ -71,8 +71,8 @@ def diagnose(
     budget : int
         How many inputs any one question may try: up to that many cells are exhausted impulse by
         impulse, and after that many tries a witness is not made any smaller. The few hundred inputs
-        of the first search are tried whatever it is, and in the interior, for each shift along an
-        axis, as many as it takes to rule it out.
+        of the first search are tried whatever it is. In the interior, no further shift along an
+        axis is tried after that many inputs, and the finding names the shifts that are left out.
 
     Returns
     -------

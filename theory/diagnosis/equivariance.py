@@ -97,6 +97,7 @@ class Shifts:
         self.by_basis = affine.holds is True and cells <= trials.budget
         self.exhausts = self.by_basis and affine.certainty == "proved"
         self.faint = 0.0
+        self.untried = ""  # which shifts the budget left out, as the end of a sentence
 
     def probes(self, shape: tuple[int, ...] | None = None) -> Iterator[Array]:
         """Yield inputs of the operator's or another shape, from small to extreme."""
@@ -162,11 +163,13 @@ class Shifts:
         invariance = self._invariance()
         if witness is None and self.movable and invariance is None:
             why = f"period {words(period)}, but no input shows that smaller shifts fail"
+            why = f"{why}{self.untried}"
             return Equivariance(Finding(None, "undecided", why), *along)
         if witness is None:
             why_not = "the output has no cells that a shift moves"
         elif any(p is not None for p in period):
             why_not = f"{why_not}; period {words(period)} ({certainty})"
+        why_not = f"{why_not}{self.untried}"
         if invariance is not None:
             stays = "the output stays while the input moves"
             why_not = f"{why_not}; shift-invariant ({invariance}): {stays}"
@@ -174,6 +177,8 @@ class Shifts:
         return Equivariance(refuted, *along, invariance)
 
     def _certainty(self) -> tuple[Certainty, str]:
+        if self.untried:
+            return "undecided", self.untried
         if self.pointwise:
             return "proved", "one and the same function in every cell"
         if self.exhausts and self.faint:

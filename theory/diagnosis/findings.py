@@ -93,7 +93,7 @@ class Diagnosis:
         on the circle; in the interior those that depend on what is beyond the ends, and no more.
     period_certainty : str
         How the period is known: ``proved``, ``exhausted`` or ``sampled``; ``undecided`` where no
-        shift could be tried.
+        shift could be tried, or the budget ended before one was found that is followed.
     shift_invariance : str, optional
         How it is known, ``exhausted`` or ``sampled``, that the output stays while the input moves
         round the circle; None where that is not so or not known, and where shifts by one cell are

@@ -51,6 +51,8 @@ class Interior:
         self._trials = shifts.trials
         self._operator = shifts.operator
         self._threshold = CLEAR if shifts.pointwise else 1.0
+        self._tried = dict.fromkeys(shifts.axes, 0)  # inputs, in the search along each axis
+        self._ended_before: dict[int, int] = {}  # the first shift that the budget left out
 
     def judge(self) -> Equivariance:
         """Return the finding, and period, rate and border along each axis."""
@@ -61,6 +63,10 @@ class Interior:
         steps = [self._step(axis) for axis in shifts.axes]
         if shifts.by_basis:
             steps = self._confirmed(steps)
+        shifts.untried = "".join(
+            f"; the budget ended before shifts by {by} cells or more along axis {axis} were tried"
+            for axis, by in self._ended_before.items()
+        )
         period = tuple(None if step is None else step.by for step in steps)
         rate = tuple(None if step is None else step.output_by for step in steps)
         border = tuple(None if step is None else step.border for step in steps)
@@ -77,14 +83,21 @@ class Interior:
         )
 
     def _step(self, axis: int, start: int = 1) -> _Step | None:
-        """Return the smallest shift from `start` on that is followed on every input tried."""
+        """Return the smallest shift from `start` on that is followed on every input tried.
+
+        All shifts along an axis are one question with one budget, looked at before each shift.
+        """
         n, m = self._operator.shape[axis], self._operator.output_shape[axis]
         if n == 1:
             return _Step(1, 1, 0)
         for by in range(start, n // 2 + 1):
+            if self._tried[axis] >= self._trials.budget:
+                self._ended_before[axis] = by
+                break
             left = np.arange(1, m // 2 + 1)  # shifts of the output that nothing speaks against
             differs: dict[int, Array] = {}
             for signal in self._signals(axis, by):
+                self._tried[axis] += 1
                 x, moved = _windows(signal, axis, by)
                 left = left[~self._ruled_out(x, moved, axis)[left - 1]]
                 for to in left.tolist():
@@ -165,7 +178,9 @@ class Interior:
             failed = False
             for at, (step, border) in enumerate(zip(steps, borders, strict=True)):
                 if step is not None and border is None:
-                    steps[at] = self._step(self._operator.axes[at], step.by + 1)
+                    axis = self._operator.axes[at]
+                    self._tried[axis] += math.prod(self._operator.shape)
+                    steps[at] = self._step(axis, step.by + 1)
                     failed = True
                 elif step is not None and border is not None:
                     steps[at] = replace(step, border=border)

@@ -88,6 +88,7 @@ def require_period(
     if finding.holds is not False or all(k == 1 for k in asked):
         require(diagnosis, "shift_equivariant", certainty)
         return
+    require_known_period(diagnosis)
     what = f"equivariant to shifts by {words(asked)}"
     follows = all(
         p is not None and k % p == 0 for k, p in zip(asked, diagnosis.period, strict=True)
@@ -103,6 +104,13 @@ def require_period(
     reason = f"the smallest shift that it follows is {words(diagnosis.period)}{note}"
     refuted = Finding(False, "refuted", reason)
     _require(refuted, counterexample, _subject(diagnosis), what, certainty)
+
+
+def require_known_period(diagnosis: Diagnosis) -> None:
+    """Raise an AssertionError where the search for the period came to no conclusion."""
+    finding = diagnosis.shift_equivariant
+    if finding.holds is None or diagnosis.period_certainty == "undecided":
+        _fail(f"the period of {_subject(diagnosis)} could not be decided: {finding.reason}")
 
 
 def _against(
