@@ -41,7 +41,9 @@ def audit(module: nn.Module, shape: Sequence[int]) -> Audit:
     -------
     Audit
         One row for each call of a layer of `torch.nn` or of a function outside of them, in order;
-        totals; and warnings. What nothing is known of is None, and a warning names it.
+        totals; and warnings. A call within a transform of `torch.func` has one row for all that the
+        transform makes of it, such as the whole batch of a vmap. What nothing is known of is None,
+        and a warning names it.
 
     Raises
     ------

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
 from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.fx.experimental.proxy_tensor import get_proxy_mode, get_proxy_slot
 from torch.overrides import TorchFunctionMode, resolve_name
@@ -95,7 +96,7 @@ class Recorder(TorchFunctionMode):
         except Exception:
             read = args[1:] if func is torch.Tensor.__getitem__ else args
             self.failed_on_state = not any(
-                isinstance(t, FunctionalTensor) for t in tree_leaves(read)
+                isinstance(_unwrapped(t), FunctionalTensor) for t in tree_leaves(read)
             )
             raise
         if any(frame.is_layer for frame in self._frames):
@@ -118,7 +119,8 @@ class Recorder(TorchFunctionMode):
         frame = self._frames.pop()
         if frame.is_layer and not any(outer.is_layer for outer in self._frames):
             kind = type(module).__name__
-            owned = tuple(self._names[id(each)] for each in named_tensors(module).values())
+            held = [id(_unwrapped(each)) for each in named_tensors(module).values()]
+            owned = tuple(self._names[key] for key in held if key in self._names)
             outputs, nodes = _nodes_of(result), _nodes_since(frame.before)
             self.calls.append(Call(frame.path or kind, kind, owned, nodes, outputs))
 
@@ -152,7 +154,7 @@ def _nodes_since(before: torch.fx.Node | None) -> tuple[torch.fx.Node, ...]:
 def _nodes_of(result: Any) -> tuple[torch.fx.Node, ...]:
     """Return the graph's nodes for the tensors in what a call returned."""
     nodes = []
-    for value in tree_leaves(result):
+    for value in map(_unwrapped, tree_leaves(result)):
         if isinstance(value, FunctionalTensor):
             torch._sync(value)  # writing into a view reaches its base, and the graph, only now
             value = torch._from_functional_tensor(value.elem)
@@ -161,6 +163,13 @@ def _nodes_of(result: Any) -> tuple[torch.fx.Node, ...]:
             traced = get_proxy_slot(value, _tracer(), None)
             nodes += [] if traced is None else [traced.proxy.node]
     return tuple(nodes)
+
+
+def _unwrapped(value: Any) -> Any:
+    """Return the tensor in which a transform of `torch.func`, or several, keeps a value."""
+    while isinstance(value, torch.Tensor) and is_functorch_wrapped_tensor(value):
+        value = get_unwrapped(value)
+    return value
 
 
 def _function_name(func: Callable[..., Any]) -> str:
