@@ -2,10 +2,12 @@
 
 A run leaves its results as JSON; why a survivor is no gap in the tests stands in a TOML file that
 people write. Either without the other is an error, so that the report cannot go stale unnoticed.
+Where a function is gone since the run, its survivors need no reason, and a reason is an error.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import tomllib
@@ -151,9 +153,20 @@ def load_reasons(path: Path) -> dict[Mutant, str]:
     return reasons
 
 
-def findings(modules: dict[str, Module], reasons: dict[Mutant, str]) -> list[str]:
-    """Return what is wrong with a report: scores too low, survivors or reasons on their own."""
+def findings(modules: dict[str, Module], reasons: dict[Mutant, str], laws: Path) -> list[str]:
+    """Return what is wrong with a report: scores too low, survivors or reasons on their own.
+
+    Parameters
+    ----------
+    modules, reasons
+        What `load_results` and `load_reasons` return.
+    laws
+        The folder with the sources of the modules as they are now.
+    """
     survivors = {each for module in modules.values() for each in module.survivors}
+    sources = {each.module for each in survivors | reasons.keys()}
+    names = {name: _functions(laws / f"{name}.py") for name in sources}
+    gone = {each for each in survivors | reasons.keys() if each.function not in names[each.module]}
     return [
         *(
             f"{module.name}: {module.score:.1%} of the mutants were killed, and {REQUIRED:.0%} "
@@ -163,11 +176,15 @@ def findings(modules: dict[str, Module], reasons: dict[Mutant, str]) -> list[str
         ),
         *(
             f"no reason why this survives: {_in_words(each)}"
-            for each in sorted(survivors - reasons.keys())
+            for each in sorted(survivors - reasons.keys() - gone)
         ),
         *(
             f"a reason, but no survivor: {_in_words(each)}"
-            for each in sorted(reasons.keys() - survivors)
+            for each in sorted(reasons.keys() - survivors - gone)
+        ),
+        *(
+            f"a reason for a function that is gone: {_in_words(each)}"
+            for each in sorted(reasons.keys() & gone)
         ),
     ]
 
@@ -188,6 +205,20 @@ def table(modules: Iterable[Module]) -> list[tuple[str, ...]]:
             for each in modules
         ),
     ]
+
+
+def _functions(path: Path) -> set[str]:
+    """Return the functions of a source, and the methods as ``Layer.__post_init__``."""
+    if not path.exists():
+        return set()
+    found = set()
+    for each in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(each, ast.ClassDef):
+            methods = (inner for inner in each.body if isinstance(inner, ast.FunctionDef))
+            found |= {f"{each.name}.{method.name}" for method in methods}
+        elif isinstance(each, ast.FunctionDef):
+            found.add(each.name)
+    return found
 
 
 def _in_words(mutant: Mutant) -> str:

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 STRIDES = Mutant("geometry", "Layer.__post_init__", "if a < b:", "if a <= b:")
 REMOVED = Mutant("geometry", "output_size", "n += 1", "")
+LAWS = ROOT / "theory"
 GEOMETRY = Module("geometry", "digest", 17, 1, (STRIDES, REMOVED), 60.0)
 REASONS = {STRIDES: "they are never equal", REMOVED: "undone below"}
 
@@ -71,7 +72,7 @@ def run(monkeypatch, tmp_path):
 def test_every_stored_survivor_has_its_reason_and_every_module_its_share_of_kills():
     modules = mutant_report.load_results(ROOT / "docs" / "results" / "mutants.json")
     reasons = mutant_report.load_reasons(ROOT / "tests" / "mutation" / "survivors.toml")
-    assert mutant_report.findings(modules, reasons) == []
+    assert mutant_report.findings(modules, reasons, LAWS) == []
 
 
 def test_every_law_that_is_listed_has_been_mutated_and_has_tests():
@@ -87,23 +88,38 @@ def test_every_law_that_is_listed_has_been_mutated_and_has_tests():
 
 
 def test_a_report_without_gaps_has_no_findings():
-    assert mutant_report.findings({"geometry": GEOMETRY}, REASONS) == []
+    assert mutant_report.findings({"geometry": GEOMETRY}, REASONS, LAWS) == []
 
 
 def test_a_survivor_without_a_reason_is_found():
-    (found,) = mutant_report.findings({"geometry": GEOMETRY}, {STRIDES: "they are never equal"})
+    reasons = {STRIDES: "they are never equal"}
+    (found,) = mutant_report.findings({"geometry": GEOMETRY}, reasons, LAWS)
     assert found == "no reason why this survives: geometry.output_size: n += 1 — goes"
 
 
 def test_a_reason_without_a_survivor_is_found():
     killed = dataclasses.replace(GEOMETRY, killed=18, survivors=(REMOVED,))
-    (found,) = mutant_report.findings({"geometry": killed}, REASONS)
+    (found,) = mutant_report.findings({"geometry": killed}, REASONS, LAWS)
     assert found.startswith("a reason, but no survivor: geometry.Layer.__post_init__: if a < b:")
+
+
+@pytest.mark.parametrize(
+    ("module", "function"),
+    [("geometry", "input_size"), ("geometry", "__post_init__"), ("algebra", "output_size")],
+)
+def test_a_reason_for_a_function_that_is_gone_is_found_and_its_survivor_needs_none(
+    module, function
+):
+    gone = Mutant(module, function, "n += 1", "")
+    modules = {module: dataclasses.replace(GEOMETRY, name=module, survivors=(gone,))}
+    (found,) = mutant_report.findings(modules, {gone: "undone below"}, LAWS)
+    assert found == f"a reason for a function that is gone: {module}.{function}: n += 1 — goes"
+    assert mutant_report.findings(modules, {}, LAWS) == []
 
 
 def test_too_few_kills_are_found_even_if_all_survivors_are_excused():
     weak = dataclasses.replace(GEOMETRY, killed=16)  # 2 of 19 survive
-    (found,) = mutant_report.findings({"geometry": weak}, REASONS)
+    (found,) = mutant_report.findings({"geometry": weak}, REASONS, LAWS)
     assert found.startswith("geometry: 89.5% of the mutants were killed, and 90% are required")
 
 
@@ -159,6 +175,8 @@ def test_the_page_shows_each_survivor_with_its_reason_and_what_has_changed():
     source = mutant_report.digest(ROOT / "theory" / "geometry.py")
     scores = page.scores({"geometry": dataclasses.replace(GEOMETRY, source=source)})
     assert "Changed" not in scores[-1].astext()
+    without = page.survivors(GEOMETRY, {STRIDES: "they are never equal"}).astext()
+    assert without.endswith("output_size: gone since this run\n\n- n += 1")
 
 
 # The run

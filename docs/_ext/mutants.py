@@ -37,7 +37,7 @@ class MutantsDirective(SphinxDirective):
         if not modules:
             note = nodes.Text(" No results are stored; the command above stores them.")
             return [nodes.paragraph("", "", chip("not_run"), note)]
-        if found := mutant_report.findings(modules, reasons):
+        if found := mutant_report.findings(modules, reasons, ROOT / "theory"):
             raise ExtensionError("\n".join(found))
         return [
             *scores(modules),
@@ -73,10 +73,11 @@ def survivors(module: Module, reasons: dict[Mutant, str]) -> nodes.section:
 def _together(
     survivors: Iterable[Mutant], reasons: dict[Mutant, str]
 ) -> dict[tuple[str, str, str], list[str]]:
-    """Gather what becomes of each line for the same reason."""
+    """Gather what becomes of each line for the same reason; only what is gone has none."""
     together: dict[tuple[str, str, str], list[str]] = {}
     for each in survivors:
-        together.setdefault((each.function, each.was, reasons[each]), []).append(each.becomes)
+        reason = reasons.get(each, "gone since this run")
+        together.setdefault((each.function, each.was, reason), []).append(each.becomes)
     return together
 
 

@@ -67,7 +67,7 @@ def main(names: list[str]) -> int:
         return 130
     for row in mutant_report.table(modules[name] for name in selection if name in modules):
         print("{:<18}{:>10}{:>10}{:>12}{:>12}{:>10}".format(*row))
-    found = mutant_report.findings(modules, reasons)
+    found = mutant_report.findings(modules, reasons, ROOT / "theory")
     for each in found:
         print(each, file=sys.stderr)
     survivors = {mutant for module in modules.values() for mutant in module.survivors}
