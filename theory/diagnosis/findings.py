@@ -18,8 +18,11 @@ from theory.diagnosis.witnesses import Witness, to_json
 Certainty = Literal["proved", "exhausted", "sampled", "refuted", "undecided"]
 """How a finding is known; see `Finding`."""
 
-SINGLE = "; of the size of single-precision rounding: give dtype float32 if it computes in that"
-"""What a reason ends with where rounding that no graph shows may be all there is to a witness."""
+SINGLE = (
+    "; of the size of single-precision rounding: "
+    "give dtype float32 if values inside or weights were computed in that"
+)
+"""What a reason ends with where such rounding may be all there is to a witness."""
 
 _WIDTH = 100
 _HEADINGS = ("property", "holds", "certainty", "why")

@@ -253,10 +253,7 @@ class Trials:
         inputs, size
             As in `shrink`.
         """
-        if self._shown:
-            return ""
-        with self.rounded_in_single():
-            return SINGLE if size(inputs) <= 1 else ""
+        return "" if self._shown else advice_on_precision(lambda: size(inputs), self)
 
     @contextlib.contextmanager
     def rounded_in_single(self) -> Iterator[None]:
@@ -300,6 +297,22 @@ class Trials:
             return next(questions) < self.budget and size(candidate) >= floor
 
         return shrunk(inputs, accept)
+
+
+def advice_on_precision(size: Callable[[], float], *trials: Trials) -> str:
+    """Return what to say where a violation may be no more than what single precision rounds.
+
+    Parameters
+    ----------
+    size : callable
+        Size of the violation, in rounding bounds.
+    *trials : Trials
+        The operators whose bounds those are.
+    """
+    with contextlib.ExitStack() as rounded:
+        for each in trials:
+            rounded.enter_context(each.rounded_in_single())
+        return SINGLE if size() <= 1 else ""
 
 
 def _described(x: Array) -> str:

@@ -23,9 +23,9 @@ from theory.diagnosis.inputs import probes
 from theory.diagnosis.inside import examined
 from theory.diagnosis.isolation import isolated
 from theory.diagnosis.rounding import gamma
-from theory.diagnosis.search import BUDGET, Trials
+from theory.diagnosis.search import BUDGET, Trials, advice_on_precision
 from theory.signals import impulse
-from theory.testing.agreement import SINGLE, Agreement, as_called
+from theory.testing.agreement import Agreement, as_called
 from theory.testing.replaying import Counterexample, dot_products, inner
 
 _MATRIX_ENTRIES = 2**22
@@ -196,8 +196,7 @@ class _DotTest:
         """
         if pair is None:
             return ""
-        with self._forward.rounded_in_single(), self._backward.rounded_in_single():
-            return SINGLE if self._excess(*pair) <= 1 else ""
+        return advice_on_precision(lambda: self._excess(*pair), *self.trials)
 
     def _pairs(self, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
         forward, backward = self._forward.operator, self._backward.operator

@@ -10,12 +10,6 @@ from theory.diagnosis.calling import Array, Operator
 from theory.diagnosis.findings import Finding
 from theory.testing.replaying import Counterexample
 
-SINGLE = (
-    "; the difference is of the size of single-precision rounding: give dtype float32 if they, or "
-    "their weights, were computed in that"
-)
-"""What a reason ends with where a difference may be that."""
-
 
 @dataclass(frozen=True, eq=False)
 class Agreement:

@@ -21,9 +21,9 @@ from theory.diagnosis.findings import Finding
 from theory.diagnosis.inputs import probes
 from theory.diagnosis.inside import examined
 from theory.diagnosis.isolation import isolated
-from theory.diagnosis.search import BUDGET, Trials
+from theory.diagnosis.search import BUDGET, Trials, advice_on_precision
 from theory.signals import impulse
-from theory.testing.agreement import SINGLE, Agreement, as_called
+from theory.testing.agreement import Agreement, as_called
 from theory.testing.replaying import Counterexample, outputs
 
 
@@ -117,8 +117,7 @@ def _unlike(a: Trials, b: Trials, rng: np.random.Generator) -> Array | None:
 
 def _advice(a: Trials, b: Trials, x: Array) -> str:
     """Return what to say where weights, or values inside, that were rounded may be the reason."""
-    with a.rounded_in_single(), b.rounded_in_single():
-        return SINGLE if _difference(a, b, x) <= 1 else ""
+    return advice_on_precision(lambda: _difference(a, b, x), a, b)
 
 
 def _unlike_on_basis(a: Trials, b: Trials) -> Array | None:
