@@ -77,7 +77,7 @@ def shape_of(node: torch.fx.Node) -> tuple[int, ...]:
     return tuple(node.meta["val"].shape)
 
 
-def per_axis(value: int | list[int] | tuple[int, ...], axes: int) -> list[int]:
+def broadcast(value: int | list[int] | tuple[int, ...], axes: int) -> list[int]:
     """Return a size as one number an axis: torch lets one number stand for all."""
     sizes = [value] if isinstance(value, int) else list(value)
     return sizes * axes if len(sizes) == 1 else sizes

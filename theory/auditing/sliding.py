@@ -9,7 +9,7 @@ import torch
 
 from theory.auditing import reach as reaching
 from theory.auditing.dependence import Dependence, Rule, Sources, everything, only
-from theory.auditing.primitive import Primitive, per_axis, shape_of
+from theory.auditing.primitive import Primitive, broadcast, shape_of
 from theory.auditing.windows import Scattered, Taps, Windows, law_of_table
 from theory.geometry import Layer
 
@@ -28,12 +28,12 @@ def window_layers(call: Primitive) -> list[Layer]:
         stride = call["stride"]
     else:
         axes = int(call.name[call.name.index("pool") + len("pool")])
-        kernel = per_axis(call["kernel_size"], axes)
+        kernel = broadcast(call["kernel_size"], axes)
         stride = call["stride"] or kernel
     axes = len(kernel)
-    dilation = per_axis(call.arguments.get("dilation", 1), axes)
-    padding = per_axis(call["padding"], axes)
-    return list(map(Layer, kernel, per_axis(stride, axes), padding, dilation))
+    dilation = broadcast(call.arguments.get("dilation", 1), axes)
+    padding = broadcast(call["padding"], axes)
+    return list(map(Layer, kernel, broadcast(stride, axes), padding, dilation))
 
 
 def _through(
