@@ -61,6 +61,25 @@ def test_values_do_not_depend_on_stretches_and_threads(monkeypatch, threads, sha
     assert gram_bound(conv, shape) == pytest.approx(bound, rel=1e-5)  # in single precision
 
 
+def test_values_are_the_same_to_the_last_bit_on_one_thread_and_on_two(monkeypatch, threads):
+    """Red if the threads, and not the stretches alone, decide which matrices are taken together."""
+    conv = layer((6, 8))
+    monkeypatch.setattr(frequencies, "_BYTES_TOGETHER", 16 * 24 * 7)
+    values, bound = singular_values(conv, (6, 8)), gram_bound(conv, (6, 8))
+    torch.set_num_threads(1)
+    assert np.array_equal(singular_values(conv, (6, 8)), values)
+    assert gram_bound(conv, (6, 8)) == bound
+
+
+@pytest.mark.parametrize(("together", "expected"), [(30, 1), (16, 1), (15, 2), (10, 3)])
+def test_a_thread_has_no_less_to_do_than_one_whole_stretch(monkeypatch, together, expected):
+    """Of 6 * 5 matrices; red where a second thread is started for what is left of a stretch."""
+    monkeypatch.setattr(frequencies, "_BYTES_TOGETHER", 16 * 24 * together)
+    conv = layer((6, 8))
+    whole = frequencies.Frequencies(real_weights(conv), 1, circle_axes(conv, (6, 8)))
+    assert whole.threads == expected
+
+
 def test_threads_share_the_stretches_and_have_no_threads_of_their_own(threads):
     together = threading.Barrier(2, timeout=30)
 
@@ -68,17 +87,22 @@ def test_threads_share_the_stretches_and_have_no_threads_of_their_own(threads):
         together.wait()
         return stretch, threading.get_ident(), torch.get_num_threads()
 
-    first, second = spread(told, [1, 2])
+    first, second = spread(told, [1, 2], 2)
     assert (first[0], second[0]) == (1, 2)
     assert first[1] != second[1]
     assert first[2] == second[2] == 1
     assert torch.get_num_threads() == 2
-    assert [*spread(lambda _: threading.get_ident(), [1])] == [threading.get_ident()]
+
+    def where(_stretch):
+        return threading.get_ident()
+
+    assert spread(where, [1], 2) == [threading.get_ident()]
+    assert spread(where, [1, 2], 1) == [threading.get_ident()] * 2
 
 
 def test_what_a_thread_raises_is_raised_and_threads_are_allowed_again(threads):
     with pytest.raises(ZeroDivisionError):
-        spread(lambda stretch: 1 / stretch, [1, 0])
+        spread(lambda stretch: 1 / stretch, [1, 0], 2)
     assert torch.get_num_threads() == 2
     fresh = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
     seen: list[int] = []

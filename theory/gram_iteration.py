@@ -104,7 +104,8 @@ def gram_bound(layer: ConvLayer, shape: int | Sequence[int], *, steps: int = 6) 
         return float(_norm_bounds(matrices, steps).max())
 
     with single_precision():
-        bound = max(spread(largest, frequencies.stretches)) + frequencies.error
+        norms = spread(largest, frequencies.stretches, frequencies.threads)
+    bound = max(norms) + frequencies.error
     # A sum and a root a step, of which the next root halves what they did: 3 roundings in all, and
     # one each here and in the line above.
     return math.ldexp(bound * (1 + 8 * UNIT), exponent)

@@ -100,7 +100,8 @@ def singular_values(layer: ConvLayer, shape: int | Sequence[int]) -> Float[np.nd
         found = torch.linalg.svdvals(matrices).numpy()
         return np.repeat(found, times[times > 0], axis=0).ravel()
 
-    return np.sort(np.concatenate(spread(values, frequencies.stretches)))[::-1]
+    parts = spread(values, frequencies.stretches, frequencies.threads)
+    return np.sort(np.concatenate(parts))[::-1]
 
 
 def operator_norm(layer: ConvLayer, shape: int | Sequence[int]) -> float:
