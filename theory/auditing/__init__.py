@@ -17,7 +17,7 @@ from theory.auditing.propagation import Seen, follow
 from theory.auditing.recording import Recording, record
 from theory.auditing.report import Audit, Linearity, Row
 from theory.auditing.windows import Windows
-from theory.diagnosis.calling import checked_shape
+from theory.diagnosis.shapes import checked_shape
 from theory.diagnosis.structure import Level, interpret
 
 __all__ = ["Audit", "Row", "audit"]

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import math
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +20,8 @@ from jaxtyping import Num
 
 from theory.diagnosis.errors import OperatorError, told
 from theory.diagnosis.isolation import isolated, private_copy
+from theory.diagnosis.outputs import to_array
+from theory.diagnosis.shapes import checked_axes, checked_shape
 
 Array = Num[np.ndarray, "..."]
 
@@ -30,9 +30,6 @@ _NUMPY_TYPES: dict[torch.dtype, type[np.float32] | type[np.float64]] = {
     torch.float32: np.float32,
     torch.float64: np.float64,
 }
-
-_LARGEST_NUMBER = 16
-"""Bytes of one complex number in double precision."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +108,7 @@ class Operator:
             raise TypeError(f"{op!r} is not callable: give a module or a function of one array")
         self.name = _name(op)
         self.shape = checked_shape(shape)
-        self.axes = _checked_axes(axes, self.shape)
+        self.axes = checked_axes(axes, self.shape)
         if dtype not in _NUMPY_TYPES:
             raise ValueError(f"dtype is {dtype}: give torch.float64 or torch.float32")
         self._device = _device(op)
@@ -216,7 +213,7 @@ class Operator:
         kind = inputs.astype(self.array_type)
         batch = kind if self._convention.array is np.ndarray else self._tensor(kind)
         try:
-            outputs, _ = _to_array(self._op(batch))
+            outputs, _ = to_array(self._op(batch))
         except Exception as error:
             raise OperatorError(f"it raises {told(error)}") from error
         if outputs.shape != (len(inputs), *self.output_shape):
@@ -229,7 +226,7 @@ class Operator:
 
     def unwrap(self, y: Any) -> Array:
         """Return what `wrap`'s counterpart returned as an array without batch axis."""
-        array, _ = _to_array(y)
+        array, _ = to_array(y)
         return array[0] if self._convention.batched else array
 
     @property
@@ -250,7 +247,7 @@ class Operator:
     def _call(
         self, convention: _Convention, x: Array, copies: int = 1
     ) -> tuple[Array, torch.dtype]:
-        y, dtype = _to_array(self._op(self._wrapped(convention, x, copies)))
+        y, dtype = to_array(self._op(self._wrapped(convention, x, copies)))
         if not convention.batched:
             return y, dtype
         if y.ndim == 0 or y.shape[0] != copies:
@@ -305,43 +302,6 @@ def operator_on(op: Callable[..., Any], x: Array, batched: bool | None) -> Opera
         return Operator(op, x.shape, dtype, batched=batched)
 
 
-def checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
-    """Return the shape of one input as a tuple.
-
-    Raises
-    ------
-    ValueError
-        If it is none of a signal, with or without channels, in up to three dimensions, or has more
-        cells than memory has addresses.
-    """
-    sizes = tuple(shape) if isinstance(shape, Sequence) else ()
-    whole = all(isinstance(n, int | np.integer) and n >= 1 for n in sizes)
-    if not whole or not 1 <= len(sizes) <= 4:
-        raise ValueError(
-            f"shape is {shape!r}: give one input without batch, as (n,), (c, n), (c, h, w) or "
-            "(c, d, h, w), all sizes at least 1"
-        )
-    if math.prod(map(int, sizes)) > sys.maxsize // _LARGEST_NUMBER:
-        raise ValueError(f"shape is {shape!r}: no array has as many cells; give smaller sizes")
-    return tuple(int(n) for n in sizes)
-
-
-def _checked_axes(axes: Sequence[int] | None, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shifted axes counted from the end, in ascending order."""
-    rank = len(shape)
-    if axes is None:
-        return (-1,) if rank == 1 else tuple(range(1 - rank, 0))
-    whole = isinstance(axes, Sequence) and all(
-        isinstance(a, int | np.integer) and -rank <= a < rank for a in axes
-    )
-    if not whole or not axes or len({a % rank for a in axes}) < len(axes):
-        raise ValueError(
-            f"axes is {axes!r}: give the axes of shape {shape} that shifts act on, each once, "
-            f"counted from 0 to {rank - 1}"
-        )
-    return tuple(sorted(int(a) % rank - rank for a in axes))
-
-
 def _device(op: Callable[..., Any]) -> torch.device:
     tensors = [*op.parameters(), *op.buffers()] if isinstance(op, torch.nn.Module) else []
     return tensors[0].device if tensors else torch.device("cpu")
@@ -353,30 +313,6 @@ def _name(op: object) -> str:
     return getattr(op, "__name__", type(op).__name__)
 
 
-def _to_array(y: Any) -> tuple[Array, torch.dtype]:
-    """Return an operator's output in double precision, and the precision it came in."""
-    if isinstance(y, torch.Tensor):
-        dtype = y.dtype.to_real() if y.is_complex() else y.dtype
-        wide = torch.complex128 if y.is_complex() else torch.float64
-        return y.detach().resolve_conj().resolve_neg().to("cpu", wide).numpy().copy(), dtype
-    if isinstance(y, tuple | dict) or y is None or _holds_arrays(y):
-        raise TypeError(f"it returns {type(y).__name__}: give a function that returns one array")
-    array = np.asarray(y)
-    if array.dtype.kind not in "biufc":
-        raise TypeError(f"it returns {type(y).__name__} of {array.dtype}: expected numbers")
-    dtype = torch.float32 if array.dtype in (np.float32, np.complex64) else torch.float64
-    if array.dtype == np.float16:
-        dtype = torch.float16
-    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64), dtype
-
-
 def _called(script: Callable[..., Any]) -> Callable[..., Any]:
     """Return a plain function that calls one of TorchScript, which nothing can copy."""
     return lambda x: script(x)
-
-
-def _holds_arrays(y: object) -> bool:
-    """Whether a list holds several arrays, rather than the numbers of one."""
-    if isinstance(y, list | tuple):
-        return any(isinstance(e, torch.Tensor | np.ndarray) or _holds_arrays(e) for e in y)
-    return False
