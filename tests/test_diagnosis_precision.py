@@ -17,6 +17,7 @@ from theory.testing import (
     assert_linear,
     assert_same_operator,
     assert_shift_equivariant,
+    sides,
 )
 from theory.testing.sameness import sameness
 
@@ -85,6 +86,43 @@ def test_nor_in_the_other_asserts() -> None:
     assert_same_operator(layer, layer.conv, (1, 8))
     halved = nn.Sequential(_SingleInside(), nn.AvgPool1d(2))
     assert_shift_equivariant(halved, (1, 8), period=2)
+
+
+class _RoundedOnAGPU(nn.Module):
+    """A convolution that cuts its factors to TF32 where torch is told that it may.
+
+    On a GPU it may from the start, and a test of its numbers keeps the graph from telling more.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = _circular(2, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if bool(x.isnan().any()):
+            return x
+        kind: Any = torch.backends.cudnn.conv
+        factors = [nn.functional.pad(x, (1, 1), mode="circular"), self.conv.weight]
+        if kind.fp32_precision == "tf32":
+            bits = [each.contiguous().view(torch.int32) + 2**12 for each in factors]
+            factors = [(each >> 13 << 13).view(torch.float32) for each in bits]
+        return nn.functional.conv1d(*factors)
+
+
+def test_single_precision_is_judged_without_tf32(allowed: Callable[[], list[str]]) -> None:
+    """Red where the bound on rounding, that of single precision, meets shorter factors."""
+    layer, before = _RoundedOnAGPU(), allowed()
+    assert before[4] == "tf32"
+    x = torch.full((1, 2, 8), 1 + 2**-20)
+    assert not torch.equal(layer(x), layer.conv(x))
+    found = diagnose(layer, (2, 8), dtype=torch.float32)
+    assert found.linear.holds
+    assert found.linear.certainty == "sampled"
+    assert_same_operator(layer, layer.conv, (2, 8), dtype=torch.float32)
+    y = np.random.default_rng(0).uniform(1, 2, (2, 2, 8)).astype(np.float32)
+    left, right = sides(layer, "additive", *y)
+    assert np.allclose(left, right, rtol=1e-5, atol=1e-6)
+    assert allowed() == before
 
 
 def _constant_in_single(x: torch.Tensor) -> torch.Tensor:

@@ -65,7 +65,7 @@ def diagnose(
         with a batch of one if they take batches, functions with the bare array if they take that.
     dtype : torch.float64 or torch.float32
         Precision of the inputs and of the copied module. What refuses double precision is diagnosed
-        in single precision.
+        in single precision, without TF32 or the like, whatever torch is told that it may do.
     seed : int
         Fixes the random inputs and the global generators during the diagnosis.
     budget : int

@@ -1,4 +1,4 @@
-"""No trace left behind: a copy of the operator, and the random generators put back as they were."""
+"""No trace left behind: a copy of the operator, and torch's global state put back as it was."""
 
 from __future__ import annotations
 
@@ -15,14 +15,19 @@ import numpy as np
 import torch
 
 from theory.diagnosis.errors import told
+from theory.single_precision import single_precision
 
 
 @contextlib.contextmanager
 def isolated(seed: int) -> Iterator[None]:
     """Seed the global random generators, silence warnings, and put all of it back afterwards.
 
-    They are those of Python, NumPy, torch on the CPU and, once it is in use, CUDA. No other device
-    is touched: ``torch.manual_seed`` would seed them all, and replace a seed that waits for CUDA.
+    The generators are those of Python, NumPy, torch on the CPU and, once it is in use, CUDA. No
+    other device is touched: ``torch.manual_seed`` would seed them all, and replace a seed that
+    waits for CUDA.
+
+    Meanwhile float32 means float32: on a GPU torch may cut the factors of convolutions to TF32
+    from the start, which no bound on the rounding of single precision allows.
     """
     python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
@@ -32,7 +37,7 @@ def isolated(seed: int) -> Iterator[None]:
     if cuda:
         torch.cuda.manual_seed_all(seed)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), torch.no_grad(), single_precision():
             warnings.simplefilter("ignore")
             yield
     finally:
