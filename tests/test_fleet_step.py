@@ -43,6 +43,14 @@ RECIPES = {
         RECIPE, network="linear-two-conv", filters=2, optimizer=Optimizer("sgd", 0.1, 0.9)
     ),
     "residual": dataclasses.replace(RECIPE, network="resnet-18", filters=2, augmentation=""),
+    "halves": dataclasses.replace(
+        RECIPE,
+        network="halves(conv3k4 avg2 elu skip(conv5k3 bn) gap drop0.1) fc10",
+        augmentation="crop6 flip",
+        scaling="unit",
+        validation=50,
+        resize=12,
+    ),
 }
 
 
@@ -80,7 +88,7 @@ def meta(monkeypatch):
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
-def test_an_epoch_stays_on_its_device_and_reads_nothing_back(recipe, meta, monkeypatch):
+def test_an_epoch_and_its_test_stay_on_the_device_and_read_once_each(recipe, meta, monkeypatch):
     run = _run(recipe, meta)
     views = run.draw().to(meta)
     assert views.shape[1] % recipe.batch  # the epoch ends with a smaller batch
@@ -88,7 +96,8 @@ def test_an_epoch_stays_on_its_device_and_reads_nothing_back(recipe, meta, monke
     monkeypatch.setattr(step_module, "_means", lambda *sums: read.append(sums))
     with OnlyOn(meta):
         run.train_on(views)
-    assert len(read) == 1
+        run._test()
+    assert len(read) == 2
 
 
 def test_a_step_that_reads_its_loss_is_caught(meta, monkeypatch):
