@@ -86,6 +86,29 @@ def test_a_test_loss_below_the_training_loss_is_not_closer_for_that(
     assert claim.verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "single", "medians"),
+    [
+        ([0.66, 0.70, 0.67, 0.70, 0.70], [0.70, 0.66, 0.68, 0.69, 0.35], "refuted", "fits"),
+        ([0.60, 0.60, 0.60, 0.60, 0.65], [0.65, 0.65, 0.65, 0.65, 0.65], "fits", "refuted"),
+    ],
+)
+def test_a_plateau_is_read_off_single_epochs_and_off_medians(
+    make_record, before, after, single, medians
+) -> None:
+    """A run that collapses in the last epoch alone has reached it by its medians."""
+    plateau = [s for s in STUDY.statements if s.claim == "tp1-cnn-q18-overfit" and s.reading]
+    assert [(s.reading, s.late) for s in plateau] == [
+        ("single epochs", False),
+        ("medians of five epochs", True),
+    ]
+    accuracies = [0.5] * 10 + before + after
+    records = [make_record(recipe("baseline"), s, test_accuracy=accuracies) for s in range(3)]
+    [claim] = judge(dataclasses.replace(STUDY, statements=tuple(plateau)), records)
+    told = {"fits": "reproduced", "refuted": "not_reproduced"}
+    assert [finding.verdict for finding in claim.findings] == [told[single], told[medians]]
+
+
 def test_each_rung_changes_one_thing() -> None:
     rungs = [changes(lower, upper) for lower, upper in pairwise(LADDER)]
     assert rungs == [{"scaling"}, {"augmentation"}, {"optimizer"}, {"network"}, {"network"}]

@@ -23,6 +23,7 @@ from experiments.quantities import (
     formatted,
     formatted_reported,
     loss_rise,
+    median_over_epochs,
     parameters,
     seconds_an_epoch,
     size_of_test_set,
@@ -184,6 +185,9 @@ def test_bad_readings_are_named() -> None:
         at_epoch("loss", "wide", 1)
     with pytest.raises(ValueError, match="epochs count from 1, got 0"):
         at_epoch("test_loss", "wide", 0)
+    for first, last in ((0, 2), (3, 2)):
+        with pytest.raises(ValueError, match=f"count from 1, .* got {first} to {last}"):
+            median_over_epochs("test_loss", "wide", first, last)
 
 
 @pytest.mark.parametrize(
@@ -266,6 +270,15 @@ def test_what_comes_after_the_epochs_named_does_not_count(make_record) -> None:
     assert lowest.values({"wide": {0: run}}) == {0: 0.1}
 
 
+def test_one_epoch_that_collapses_does_not_move_the_median(make_record) -> None:
+    run = make_record(WIDE, 0, test_accuracy=[0.9, 0.7, 0.1, 0.8])
+    for first, last, median in ((2, 4, 0.7), (1, 3, 0.7), (1, 1, 0.9), (1, 2, 0.8)):
+        quantity = median_over_epochs("test_accuracy", "wide", first, last)
+        assert quantity.values({"wide": {0: run}}) == {0: pytest.approx(median, rel=1e-14)}
+        assert quantity.reads == {"wide": last}
+    assert str(quantity) == "test accuracy, wide in the median of epochs 1 to 2"
+
+
 def test_a_combination_is_as_fine_and_as_sure_as_its_parts() -> None:
     turns = [turning_point(role, 4) for role in ("wide", "narrow")]
     assert difference(*turns).grid == pytest.approx(math.sqrt(2))
@@ -296,6 +309,7 @@ def test_steps_until_a_run_may_end_are_known_to_as_many() -> None:
     [
         at_the_end("test_loss", "wide"),
         at_lowest_test_loss("test_loss", "wide", 4),
+        median_over_epochs("test_loss", "wide", 1, 4),
         steps_taken("wide"),
     ],
 )

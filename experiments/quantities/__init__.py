@@ -7,6 +7,7 @@ from experiments.quantities.curve_values import (
     at_lowest_test_loss,
     at_lowest_validation_loss,
     at_the_end,
+    median_over_epochs,
 )
 from experiments.quantities.formatting import (
     formatted,
@@ -63,6 +64,7 @@ __all__ = [
     "lead_begins",
     "loss_rise",
     "median_of",
+    "median_over_epochs",
     "on_equal_machines",
     "on_one_device",
     "parameters",

@@ -1,4 +1,4 @@
-"""A curve's value at one epoch: a given one, the last, or the one that a rule chooses.
+"""A curve's value at one epoch, a given one, the last, or one that a rule chooses; or over several.
 
 Where the learning rate does not depend on the number of epochs, the first 20 epochs of a 30-epoch
 run are, bit for bit, the 20-epoch run of the same seed: a quantity at epoch 20 may be read from
@@ -39,6 +39,27 @@ def at_epoch(metric: Metric, role: str, epoch: int) -> Quantity:
         return curve[epoch - 1] if epoch <= len(curve) else math.nan
 
     return _of_curve(metric, role, f"at epoch {epoch}", value, epoch)
+
+
+def median_over_epochs(metric: Metric, role: str, first: int, last: int) -> Quantity:
+    """Return the median of a curve over the epochs ``first`` to ``last`` (from 1), both included.
+
+    Single epochs that stray, as in a curve that a large learning rate makes jump, leave it alone.
+
+    Raises
+    ------
+    ValueError
+        If there are no such epochs, or the metric is none.
+    """
+    if not 1 <= first <= last:
+        raise InputError(f"epochs count from 1, and on from the first; got {first} to {last}")
+
+    def value(record: Record) -> float:
+        curve = curve_of(record, metric)[:last]
+        return float(np.median(curve[first - 1 :])) if len(curve) == last else math.nan
+
+    when = f"in the median of epochs {first} to {last}"
+    return _of_curve(metric, role, when, value, last)
 
 
 def at_the_end(metric: Metric, role: str) -> Quantity:
