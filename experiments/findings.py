@@ -31,7 +31,7 @@ class Finding:
     claim, completion, reading
         What was judged, under which completion, and in which reading; "" where it is part of all.
     late
-        Whether the reading was added when runs had been seen.
+        Whether the reading was added, or is judged in another way, since runs were seen.
     quantity, unit
         What was measured; accuracies are fractions of 1, losses are in nats.
     expected
@@ -86,7 +86,7 @@ class Finding:
         """What was measured, and in which reading, for people."""
         if not self.reading:
             return self.quantity
-        return f"{self.quantity} (reading: {self.reading}{', added late' * self.late})"
+        return f"{self.quantity} (reading: {self.reading}{', late' * self.late})"
 
     @property
     def next_run(self) -> str:

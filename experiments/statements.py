@@ -2,9 +2,9 @@
 
 A statement is written beside the recipes, before the runs. A claim with several parts has several
 statements. Where a report leaves open what it measured, and not only what it ran, a part has
-several readings, each a statement with a name. A reading that was added when runs had been seen is
-marked as late: it may leave a claim open, but reproduces none. Each statement is judged on the
-values of all seeds under one completion:
+several readings, each a statement with a name. A reading that was added when runs had been seen, or
+judged in another way since, is marked as late: it may leave a claim open, but reproduces none. Each
+statement is judged on the values of all seeds under one completion:
 
 ``reproduced`` or ``not_reproduced``
     The error bars leave no doubt.
@@ -28,7 +28,13 @@ import numpy as np
 
 from experiments.errors import InputError
 from experiments.quantities import Quantity, formatted, formatted_range, formatted_reported
-from experiments.statistics import Interval, mean_interval, prediction_interval, two_test_sets_sd
+from experiments.statistics import (
+    Interval,
+    mean_interval,
+    prediction_interval,
+    prediction_rank,
+    two_test_sets_sd,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +62,7 @@ class Statement(ABC):
     reading
         The name of a reading of the claim; a part without one belongs to all of them.
     late
-        Whether the reading was added when runs of it had been seen.
+        Whether the reading was added, or is judged in another way, since runs of it were seen.
     """
 
     claim: str
@@ -173,6 +179,8 @@ class Reported(Statement):
             return _too_few_seeds(len(values))
         possible = interval.within(0, 1) if self.quantity.unit == "accuracy" else interval
         place = f"{self._range(possible)}, where one further run is expected"
+        if rank := prediction_rank(len(values)):
+            place += f" (by ranks {rank} and {len(values) + 1 - rank} of {len(values)})"
         if not interval.low - self.half_unit <= self.value <= interval.high + self.half_unit:
             return Judgement("not_reproduced", possible, f"{self.expected} lies outside {place}")
         rounded = "" if interval.low <= self.value <= interval.high else ", before it was rounded,"

@@ -6,7 +6,7 @@ the same size. A *prediction interval* says where one further run, such as the s
 report's number, would land; a single number has to be held against this one.
 
 All intervals are two-sided. Values over seeds are taken as independent draws from a normal
-distribution.
+distribution, but for the prediction from many seeds, which goes by their ranks.
 """
 
 from __future__ import annotations
@@ -86,10 +86,14 @@ def prediction_interval(
 ) -> Interval | None:
     """Return the 95 % interval in which one further value is expected.
 
-    ``mean ± t s sqrt(1 + 1/n)``: the further value's own spread and the uncertainty of the mean.
-    Noise that the values share, but not with the further value, widens it: the two half-widths
-    are added in quadrature, as in the method of variance estimates recovery (exact where either
-    is zero).
+    Of 39 values or more it reaches from the k-th lowest to the k-th highest
+    (:func:`prediction_rank`), whatever distribution they are drawn from. Fewer have to be taken as
+    normal: ``mean ± t s sqrt(1 + 1/n)``, the further value's own spread and the uncertainty of the
+    mean.
+
+    Noise that the values share, but not with the further value, widens it: on each side of the
+    mean, or for ranks of the median, the two distances are added in quadrature, as in the method
+    of variance estimates recovery (exact where either is zero).
 
     Parameters
     ----------
@@ -98,7 +102,7 @@ def prediction_interval(
     noise_sd
         Standard deviation of the additional normal noise, e.g. :func:`two_test_sets_sd`.
     grid
-        As for :func:`mean_interval`.
+        As for :func:`mean_interval`; ranks need none, for they hold on a grid as well.
 
     Returns
     -------
@@ -107,14 +111,30 @@ def prediction_interval(
 
     References
     ----------
-    Hahn and Meeker, *Statistical Intervals*, 1991, section 4.7 (prediction of one observation);
+    Hahn and Meeker, *Statistical Intervals*, 1991, section 4.7 (prediction of one observation) and
+    chapter 5 (distribution-free intervals);
     Zou and Donner, *Statistics in Medicine* 27, 2008, pp. 1693-1702 (quadrature).
     """
     if len(values) < 2:
         return None
-    seeds = _t(len(values)) * _sd(values, grid) * math.sqrt(1 + 1 / len(values))
     noise = _z() * noise_sd
+    if rank := prediction_rank(len(values)):
+        ordered, middle = sorted(values), float(np.median(values))
+        low, high = ordered[rank - 1], ordered[-rank]
+        return Interval(low - _farther(middle - low, noise), high + _farther(high - middle, noise))
+    seeds = _t(len(values)) * _sd(values, grid) * math.sqrt(1 + 1 / len(values))
     return _around(values, math.hypot(seeds, noise))
+
+
+def prediction_rank(n: int) -> int:
+    """Return the k for which a further value lies between ranks k and n + 1 - k in 95 % of cases.
+
+    Among n + 1 draws from one continuous distribution the further one is equally likely to have
+    each rank, so that it lies between those two with probability (n + 1 - 2k) / (n + 1), and at
+    least as often where draws can coincide. It is the largest k for which that is 95 % or more; 0
+    for fewer than 39 values, of which not even the lowest and the highest are far enough apart.
+    """
+    return math.floor((n + 1) * (1 - LEVEL) / 2)
 
 
 def two_test_sets_sd(accuracy: float, images: int) -> float:
@@ -169,6 +189,11 @@ def _t(n: int) -> float:
 
 def _z() -> float:
     return float(special.ndtri((1 + LEVEL) / 2))
+
+
+def _farther(distance: float, noise: float) -> float:
+    """Return by how much noise lengthens a distance; by nothing, exactly, where there is none."""
+    return math.hypot(distance, noise) - distance
 
 
 def _sd(values: Sequence[float], grid: float) -> float:

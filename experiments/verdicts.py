@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class ClaimVerdict:
     """A claim, its sentence, its verdict over all completions and readings, and what is behind it.
 
-    A reading that was added late leaves the claim ``undecided`` where all of its parts hold. Else
+    A late reading leaves the claim ``undecided`` where all of its parts hold. Else
     it is
     ``reproduced`` if in some reading under some completion every part is; ``not_reproduced`` if in
     every reading under every completion some part is refuted; ``not_run`` if there are no runs for

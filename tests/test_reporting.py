@@ -348,6 +348,17 @@ def test_the_bar_of_a_reported_number_ends_where_accuracies_do(make_record) -> N
     assert (min(caps), max(caps)) == (0, 100)
 
 
+def test_a_mean_that_one_collapse_of_many_moves_out_of_its_bar_is_drawn(make_record) -> None:
+    """By ranks the bar of 79 runs leaves the lowest out, and is then as short as they agree."""
+    recipe = STUDY.recipe("filters-20-lr-0.01", "adam")
+    records = [make_record(recipe, seed, final_train_accuracy=0.8) for seed in range(78)]
+    records.append(make_record(recipe, 78, final_train_accuracy=0.1))
+    [claim] = [c for c in judge(STUDY, records) if c.claim.endswith("q1a-acc-20")]
+    [finding] = [f for f in claim.findings if f.interval and f.quantity.startswith("train")]
+    assert finding.measured < finding.interval.low == finding.interval.high == 0.8
+    figures.draw_measured_against_reported([finding])
+
+
 def test_accuracies_are_drawn_as_points_mean_and_interval(make_record) -> None:
     first, second = (STUDY.recipe("linear-20", name) for name in ("sgd", "adam"))
     runs = {

@@ -12,6 +12,7 @@ from experiments.statistics import (
     binomial_interval,
     mean_interval,
     prediction_interval,
+    prediction_rank,
     two_test_sets_sd,
 )
 
@@ -68,6 +69,29 @@ def test_noise_alone_gives_the_normal_interval() -> None:
     assert interval.half_width == pytest.approx(1.959964 * 0.01, rel=1e-6)
 
 
+def test_many_seeds_predict_a_further_one_by_their_ranks() -> None:
+    """The share of a further value between ranks k and n + 1 - k is (n + 1 - 2k) / (n + 1)."""
+    generator = np.random.default_rng(5)
+    for n, rank in ((38, 0), (39, 1), (78, 1), (79, 2), (100, 2), (119, 3), (399, 10)):
+        assert prediction_rank(n) == rank
+        assert rank == 0 or (n + 1 - 2 * rank) / (n + 1) >= 0.95
+        assert (n + 1 - 2 * (rank + 1)) / (n + 1) < 0.95
+        values = list(generator.standard_exponential(n))
+        interval = prediction_interval(values, grid=0.5 if rank else 0.0)
+        ordered = sorted(values)
+        if rank:
+            assert interval == Interval(ordered[rank - 1], ordered[n - rank])
+        else:
+            assert interval.low + interval.high == pytest.approx(2 * np.mean(values), rel=1e-12)
+
+
+def test_noise_widens_ranks_on_either_side() -> None:
+    values = [0.0] * 38 + [3.0]
+    interval = prediction_interval(values, noise_sd=4 / 1.959964)
+    assert interval.low == pytest.approx(-4, rel=1e-6)
+    assert interval.high == pytest.approx(5, rel=1e-6)
+
+
 def test_values_that_coincide_on_a_grid_may_differ_by_its_rounding() -> None:
     rounding = 1 / math.sqrt(12)
     t = 4.302653  # the 97.5 % quantile for two degrees of freedom
@@ -121,6 +145,27 @@ def test_intervals_cover_what_they_promise(seeds: int) -> None:
 def test_a_confidence_interval_misses_further_runs() -> None:
     further_run, _ = coverage(mean_interval, seed_sd=1.0, test_set_sd=0.0, seeds=10)
     assert further_run < 0.6
+
+
+def test_ranks_miss_as_often_on_the_side_of_a_long_tail() -> None:
+    """Where a normal model misses a further value above twice as often as it says, and never below.
+
+    The coverage is exact in 38 of 40, so that each side is missed by one in 40.
+    """
+    generator = np.random.default_rng(20230402)
+    missed = {39: [0, 0], 38: [0, 0]}  # by ranks, and by the normal model
+    for seeds, sides in missed.items():
+        for _ in range(REPLICATIONS):
+            interval = prediction_interval(list(generator.standard_exponential(seeds)))
+            further = generator.standard_exponential()
+            sides[0] += further < interval.low
+            sides[1] += further > interval.high
+    slack = 4 * math.sqrt(0.025 * 0.975 / REPLICATIONS)
+    for side in missed[39]:
+        assert side / REPLICATIONS == pytest.approx(0.025, abs=slack)
+    below, above = missed[38]
+    assert below == 0
+    assert above / REPLICATIONS > 0.025 + slack
 
 
 @pytest.mark.parametrize("test_set_sd", [0.2, 1.0, 5.0])

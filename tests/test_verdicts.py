@@ -93,6 +93,20 @@ def test_a_shifted_mean_is_not_reproduced(wide) -> None:
         assert claim.verdict == "not_reproduced"
 
 
+@pytest.mark.parametrize(("seeds", "verdict"), [(38, "reproduced"), (39, "not_reproduced")])
+def test_many_seeds_are_held_against_by_their_ranks(make_record, seeds, verdict) -> None:
+    """One run collapsed, so that a normal model reaches up to 76 %, where no run came near."""
+    accuracies = [0.5, *[0.69, 0.71] * 19][:seeds]
+    records = [
+        make_record(recipe("wide", "slow"), seed, final_train_accuracy=accuracy)
+        for seed, accuracy in enumerate(accuracies)
+    ]
+    claim = judged(Reported("toy-acc", final_train_accuracy("wide"), 0.74, resolution=0.1), records)
+    assert claim.verdict == verdict
+    (finding,) = claim.findings
+    assert finding.reason.endswith("(by ranks 1 and 39 of 39)") == (seeds == 39)
+
+
 def test_a_number_is_held_against_the_prediction_not_the_mean(wide) -> None:
     # Outside the confidence interval of the mean, inside the prediction interval.
     claim = judged(SEVENTY, wide(0.715 + 0.005 * SPREAD))
@@ -771,7 +785,7 @@ def test_a_late_reading_leaves_a_claim_open_and_reproduces_none(make_record):
     assert claim.by_reading == {("slow", "wide"): "not_reproduced", ("slow", "narrow"): "undecided"}
     assert claim.verdict == "undecided"
     assert claim.deciding_seeds is None
-    assert claim.findings[1].what.endswith("(reading: narrow, added late)")
+    assert claim.findings[1].what.endswith("(reading: narrow, late)")
     refuted = read([wide, dataclasses.replace(narrow, value=0.95, late=True)], both(make_record))
     assert refuted.verdict == "not_reproduced"
     assert read([narrow, dataclasses.replace(wide, late=True)], both(make_record)).verdict == (

@@ -98,19 +98,21 @@ def draw_measured_against_reported(findings: Sequence[Finding]) -> Figure:
             if row not in rows:
                 rows.append(row)
             index = completions.index(finding.completion)
-            axes.errorbar(
-                100 * measured,
-                rows.index(row) + _offset(index, len(completions)),
-                xerr=[[100 * (measured - interval.low)], [100 * (interval.high - measured)]],
-                color=colors[index],
-                marker=_MARKERS[index],
+            place = rows.index(row) + _offset(index, len(completions))
+            axes.errorbar(  # by itself, for a mean may lie outside of what ranks predict
+                50 * (interval.low + interval.high),
+                place,
+                xerr=100 * interval.half_width,
+                fmt="none",
+                ecolor=colors[index],
                 capsize=3,
             )
+            axes.plot(100 * measured, place, color=colors[index], marker=_MARKERS[index])
         for index, (_, reported, rounding) in enumerate(rows):
             low, high = (100 * (reported + sign * rounding) for sign in (-1, 1))
-            place = (index - 0.4, index + 0.4)
-            axes.fill_betweenx(place, low, high, color=palette.ink, alpha=0.25, linewidth=0)
-            axes.vlines(100 * reported, *place, color=palette.ink, linewidth=1.5)
+            height = (index - 0.4, index + 0.4)
+            axes.fill_betweenx(height, low, high, color=palette.ink, alpha=0.25, linewidth=0)
+            axes.vlines(100 * reported, *height, color=palette.ink, linewidth=1.5)
         axes.set_yticks(range(len(rows)), [what.replace(", ", "\n", 1) for what, *_ in rows])
         axes.set(xlabel="accuracy (%)", ylim=(len(rows) - 0.5, -0.5))
         axes.grid(axis="x")
