@@ -6,6 +6,7 @@ import dataclasses
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 
@@ -84,6 +85,23 @@ def test_a_test_loss_below_the_training_loss_is_not_closer_for_that(
     ]
     [claim] = judge(dataclasses.replace(STUDY, statements=(closer,)), records)
     assert claim.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("seeds", "rate", "verdict"),
+    [(100, 0.1, "reproduced"), (5, 0.1, "undecided"), (100, 0.3, "not_reproduced")],
+)
+def test_one_batch_can_show_what_a_guesser_scores_on_it(make_record, seeds, rate, verdict) -> None:
+    """Red where the draw of 128 images alone is wider than what may confirm a number."""
+    [batch] = [s for s in STUDY.statements if s.reading == "one batch"]
+    right = np.random.default_rng(0).binomial(128, rate, size=seeds)
+    records = [
+        make_record(recipe("initial-batch"), seed, final_train_accuracy=count / 128)
+        for seed, count in enumerate(right)
+    ]
+    [claim] = judge(dataclasses.replace(STUDY, statements=(batch,)), records)
+    assert claim.findings[0].verdict == verdict
+    assert claim.verdict == ("not_reproduced" if verdict == "not_reproduced" else "undecided")
 
 
 @pytest.mark.parametrize(
