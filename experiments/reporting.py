@@ -177,7 +177,7 @@ def _tally(study: Study, verdicts: Sequence[ClaimVerdict]) -> Table:
     counted = [verdict.replace("_", " ") for verdict in _STYLES]
     table = plain_table("completion", "", *counted, right=counted)
     for completion, description in study.completions.items():
-        counts = Counter(claim.by_completion[completion] for claim in verdicts)
+        counts = Counter(claim.by_completion.get(completion) for claim in verdicts)
         numbers = [str(counts[verdict]) for verdict in _STYLES]
         table.add_row(completion, description, *numbers)
     return table

@@ -37,6 +37,9 @@ class Study:
         follows "needs".
     own
         The sentences of claims that no report makes, by their ids.
+    stated
+        Claims of which the report says what completions fill in for others, each with the one
+        completion that says the same. No other applies to them.
 
     Raises
     ------
@@ -52,6 +55,7 @@ class Study:
     completions: dict[str, str]
     on_request: Mapping[str, str] = field(default_factory=dict)
     own: Mapping[str, str] = field(default_factory=dict)
+    stated: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = [recipe.name for recipe in self.recipes]
@@ -72,6 +76,12 @@ class Study:
         for name in self.on_request:
             if name not in names:
                 raise InputError(f"study {self.name!r} has no recipe {name!r} to run on request")
+        for claim, completion in self.stated.items():
+            if claim not in self.claims or completion not in self.completions:
+                raise InputError(
+                    f"study {self.name!r} has no claim {claim!r} with a stated completion "
+                    f"{completion!r}"
+                )
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -87,6 +97,10 @@ class Study:
     def claims(self) -> tuple[str, ...]:
         """The claims that the study measures, in the order of the statements."""
         return tuple(dict.fromkeys(statement.claim for statement in self.statements))
+
+    def completions_of(self, claim: str) -> tuple[str, ...]:
+        """Return the completions that apply to a claim: all, but where the report states one."""
+        return (self.stated[claim],) if claim in self.stated else tuple(self.completions)
 
     def sentence(self, claim: str) -> str:
         """Return what a claim says, as the report or this study has it; "" where neither does."""

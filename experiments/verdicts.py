@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClaimVerdict:
-    """A claim, its sentence, its verdict over all completions and readings, and what is behind it.
+    """A claim, its sentence, its verdict over completions and readings, and what is behind it.
+
+    Only completions that apply to the claim count (:meth:`experiments.study.Study.completions_of`).
 
     A late reading leaves the claim ``undecided`` where all of its parts hold. Else
     it is
@@ -79,7 +81,7 @@ class ClaimVerdict:
         for (completion, reading), verdict in self.by_reading.items():
             groups.setdefault(verdict, {}).setdefault(completion, []).append(reading)
         if len(self.by_reading) == 1:
-            return "under the one completion there is"
+            return "under the one completion that applies"
         if len(groups) == 1:
             return "under every completion" + " in every reading" * any(self._readings)
         told = (
@@ -152,7 +154,7 @@ def judge(study: Study, records: Iterable[Record]) -> tuple[ClaimVerdict, ...]:
     by_name = by_recipe(records, study.recipes)
     findings = []
     for statement in study.statements:
-        for completion in study.completions:
+        for completion in study.completions_of(statement.claim):
             runs = {role: by_name[f"{role}.{completion}"] for role in statement.quantity.reads}
             findings.append(find(study, statement, completion, runs))
     return tuple(

@@ -241,6 +241,16 @@ def test_a_late_reading_that_fits_says_so(build, tmp_path):
     assert reason.startswith("96.05 % lies in")
 
 
+def test_completions_that_a_report_rules_out_do_not_apply(build):
+    mnist = study("mnist-2017")
+    page = "# Page\n\n```{completions} mnist-2017\n```\n\n```{measured} mnist-2017\n```\n"
+    html = build(page, "_ext.measurements")
+    ruled_out = len(mnist.stated) * (len(mnist.completions) - 1)
+    assert text(html).count("does not apply") == ruled_out == 4
+    open_parts = [each for each in mnist.statements if each.claim not in mnist.stated]
+    assert html.count(f'rowspan="{len(mnist.completions)}"') == len(open_parts)
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [

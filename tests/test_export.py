@@ -77,7 +77,7 @@ def test_a_study_has_curves_accuracies_and_reported_numbers(tmp_path, make_recor
     drawn = {}
     monkeypatch.setattr(gallery, "draw_curves", lambda runs: runs)
     monkeypatch.setattr(gallery, "draw_final_accuracies", lambda runs: runs)
-    monkeypatch.setattr(gallery, "draw_measured_against_reported", lambda found: found)
+    monkeypatch.setattr(gallery, "draw_measured_against_reported", lambda found, _: found)
 
     def save(figure, path):
         drawn[path.name] = figure

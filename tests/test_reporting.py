@@ -233,6 +233,14 @@ def test_the_tally_counts_the_verdicts_of_each_completion(records) -> None:
         assert counted == [given[kind] for kind in kinds]
 
 
+def test_the_tally_leaves_out_what_does_not_apply(records) -> None:
+    stated = dataclasses.replace(STUDY, stated={STUDY.claims[0]: "adam"})
+    text = rendered(report_table(stated, judge(stated, records)))
+    for line in text[text.index("\ncompletion ") :].splitlines()[2:5]:
+        counted = sum(int(number) for number in line.split()[-4:])
+        assert counted == len(STUDY.claims) - (not line.startswith("adam"))
+
+
 def test_one_entry_for_each_part_and_completion(records) -> None:
     data = report_data(judge(STUDY, records))
     assert len(data) == len(STUDY.statements) * len(STUDY.completions)
@@ -320,7 +328,8 @@ def test_a_curve_is_the_mean_and_its_band_the_range_of_the_seeds(make_record) ->
 
 def test_reported_numbers_stand_beside_what_was_measured(records) -> None:
     findings = [f for claim in judge(STUDY, records) for f in claim.findings]
-    (axes,) = figures.draw_measured_against_reported(findings).axes
+    drawn = figures.draw_measured_against_reported(findings, list(STUDY.completions))
+    (axes,) = drawn.axes
     labels = [tick.get_text().replace("\n", ", ") for tick in axes.get_yticklabels()]
     upright = [
         segment
@@ -343,7 +352,8 @@ def test_the_bar_of_a_reported_number_ends_where_accuracies_do(make_record) -> N
     recipe = STUDY.recipe("filters-20-lr-0.01", "adam")
     records = [make_record(recipe, seed, test_accuracy=0.3 + 0.5 * seed) for seed in (0, 1)]
     findings = [f for claim in judge(STUDY, records) for f in claim.findings]
-    (axes,) = figures.draw_measured_against_reported(findings).axes
+    drawn = figures.draw_measured_against_reported(findings, list(STUDY.completions))
+    (axes,) = drawn.axes
     caps = [float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() == "|"]
     assert (min(caps), max(caps)) == (0, 100)
 
@@ -356,7 +366,7 @@ def test_a_mean_that_one_collapse_of_many_moves_out_of_its_bar_is_drawn(make_rec
     [claim] = [c for c in judge(STUDY, records) if c.claim.endswith("q1a-acc-20")]
     [finding] = [f for f in claim.findings if f.interval and f.quantity.startswith("train")]
     assert finding.measured < finding.interval.low == finding.interval.high == 0.8
-    figures.draw_measured_against_reported([finding])
+    figures.draw_measured_against_reported([finding], ["adam"])
 
 
 def test_accuracies_are_drawn_as_points_mean_and_interval(make_record) -> None:

@@ -435,6 +435,25 @@ def test_all_parts_under_one_completion(make_record) -> None:
     assert claim.reason == "reproduced under slow; not reproduced under fast"
 
 
+def test_no_completion_applies_but_the_one_that_the_report_states(make_record) -> None:
+    """Red where runs that the report rules out refute its claim, or reproduce it."""
+    records = [
+        make_record(recipe("wide", completion), seed, test_accuracy=accuracy)
+        for completion, accuracy in (("slow", 0.9), ("fast", 0.7))
+        for seed in SEEDS
+    ]
+    other = dataclasses.replace(SEVENTY, claim="toy-other")
+    open_ = toy_study(SEVENTY, other, completions=("slow", "fast"))
+    for completion, verdict in (("slow", "not_reproduced"), ("fast", "reproduced")):
+        (claim, unstated) = judge(
+            dataclasses.replace(open_, stated={"toy-acc": completion}), records
+        )
+        assert claim.by_completion == {completion: verdict}
+        assert claim.verdict == verdict
+        assert claim.reason == "under the one completion that applies"
+        assert unstated.by_completion == {"slow": "not_reproduced", "fast": "reproduced"}
+
+
 def test_a_part_that_shows_the_verdict_is_found_under_a_completion_that_has_it(make_record) -> None:
     claim = pair_verdict(make_record, {"slow": (0.1, 0.9), "fast": (0.8, 0.5)})
     assert (claim.example.completion, claim.example.verdict) == ("fast", "reproduced")
@@ -643,6 +662,11 @@ def test_a_recipe_is_found_by_role_and_completion() -> None:
         ({"recipes": (recipe("wide", "slow"),) * 2}, r"two recipes are named 'wide\.slow'"),
         ({"completions": {"adam": ""}}, r"'wide\.slow' must be named <role>\.<completion>"),
         ({"on_request": {"deep.slow": "time"}}, r"no recipe 'deep\.slow' to run on request"),
+        ({"stated": {"toy-x": "slow"}}, "no claim 'toy-x' with a stated completion 'slow'"),
+        (
+            {"statements": (SEVENTY,), "stated": {"toy-acc": "adam"}},
+            "no claim 'toy-acc' with a stated completion 'adam'",
+        ),
         ({"completions": {"slow": "", "fast": ""}}, r"no recipe 'wide\.fast'"),
         ({"statements": (Exactly("other-claim", parameters("wide"), 1),)}, "must start with"),
         ({"statements": (Exactly("toy-x", parameters("deep"), 1),)}, r"no recipe 'deep\.slow'"),

@@ -45,14 +45,20 @@ class MissingDirective(StudyDirective):
 
 
 class CompletionsDirective(StudyDirective):
-    """Show each claim's verdict under each completion, where there are several, and as a whole."""
+    """Show each claim's verdict under each completion, where there are several, and as a whole.
+
+    A completion that the report rules out does not apply.
+    """
 
     def show(self, study: Study) -> list[nodes.Node]:
         completions = list(study.completions) if len(study.completions) > 1 else []
         rows: list[list[Cell]] = []
         for verdict in verdicts_of(study.name, self.store):
             by_completion = verdict.by_completion
-            chips = [chip(by_completion[completion]) for completion in completions]
+            chips: list[Cell] = [
+                chip(by_completion[each]) if each in by_completion else "does not apply"
+                for each in completions
+            ]
             name = nodes.literal("", verdict.claim.removeprefix(f"{study.name}-"))
             rows.append([name, *chips, chip(verdict.verdict)])
         return [table(["claim", *completions, "claim as a whole"], rows)]
@@ -72,7 +78,7 @@ class MeasuredDirective(StudyDirective):
                 shown.append(nodes.paragraph("", f"{needs[0].quantity}: {verdict.reason}."))
             measured = [each for each in verdict.findings if each not in needs]
             if measured:
-                shown.append(_measured(measured, len(study.completions)))
+                shown.append(_measured(measured, len(study.completions_of(verdict.claim))))
         return shown
 
 

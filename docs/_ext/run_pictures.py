@@ -135,7 +135,8 @@ class ReportedFigureDirective(StudyDirective):
             for finding, measured in drawn
         )
         name = f"reported-{study.name}"
-        return [picture(self.env, name, draw_measured_against_reported(findings), alt)]
+        figure = draw_measured_against_reported(findings, list(study.completions))
+        return [picture(self.env, name, figure, alt)]
 
 
 _FINAL = "A small point is a seed, a large one their mean with the 95 % t-interval of the mean."

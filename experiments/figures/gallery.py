@@ -73,7 +73,7 @@ def write_figures(study: Study, records: Iterable[Record], folder: Path) -> list
         drawings["accuracies"] = draw_final_accuracies(rows)
     findings = [each for verdict in judge(study, records) for each in verdict.findings]
     if any(each.unit == "accuracy" and each.reported and each.interval for each in findings):
-        drawings["reported"] = draw_measured_against_reported(findings)
+        drawings["reported"] = draw_measured_against_reported(findings, list(study.completions))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return [path for name, drawn in drawings.items() for path in save(drawn, folder / name)]

@@ -72,7 +72,9 @@ def draw_curves(runs: Mapping[str, Sequence[Record]]) -> Figure:
     return figure
 
 
-def draw_measured_against_reported(findings: Sequence[Finding]) -> Figure:
+def draw_measured_against_reported(
+    findings: Sequence[Finding], completions: Sequence[str]
+) -> Figure:
     """Draw each reported accuracy against what was measured under each completion.
 
     A point is the mean over seeds, a bar the prediction interval for one further run. The reported
@@ -83,9 +85,10 @@ def draw_measured_against_reported(findings: Sequence[Finding]) -> Figure:
     ----------
     findings
         The findings of a study, as in :func:`experiments.verdicts.judge`.
+    completions
+        The completions of the study, in the order of their colours.
     """
     rows: list[tuple[str, float, float]] = []
-    completions = list(dict.fromkeys(finding.completion for finding in findings))
     with style() as palette:
         colors = _colors(completions, palette)
         figure = Figure(layout="constrained")
