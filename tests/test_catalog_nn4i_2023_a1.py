@@ -95,6 +95,15 @@ def test_the_best_network_is_held_against_every_one_of_the_first_set() -> None:
         assert {"block-3x3": 8, role: 8} in accuracies
 
 
+def test_the_second_set_has_fewer_parameters_by_construction_and_no_statement_says_so() -> None:
+    """The widths are ours, so that no run could show anything else."""
+    for role in ("stages-1", "stages-2", "stages-3", "stages-3-fc-3", "stages-4"):
+        assert parameters("block-3x3") < parameters(role)
+    claim = PREFIX + "q1-second-report"
+    stated = {s.quantity.what for s in STUDY.statements if s.claim == claim}
+    assert stated == {"test accuracy"}
+
+
 def test_every_empirical_claim_is_stated() -> None:
     empirical = {c.id for c in claims().values() if c.report == STUDY.name and c.empirical}
     assert len(empirical) == 10

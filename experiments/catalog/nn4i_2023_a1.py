@@ -16,9 +16,9 @@ How the claims are read, where the report leaves it open:
 
 * The first set has 1 to 4 stages (convolution, ReLU, pooling) and two fully-connected layers, the
   first with 512 units; one network has three. In the second set a block of three convolutions has a
-  skip connection, a block of one has none, and there is one fully-connected layer. Widths are ours,
-  so that the second set has fewer parameters can only be said of them. Its best network is the best
-  of all if it beats every network of the first set.
+  skip connection, a block of one has none, and there is one fully-connected layer. Widths are ours.
+  That the second set has fewer parameters is then how it was built, which no run could refute, and
+  no part of the statement. Its best network is the best of all if it beats every one of the first.
 * "Most models overfit after about 5 epochs" if the median of the four wide networks with two
   stages or more turns in epochs 4 to 6 and has risen since. The best network's "4-5" must be the
   mean turning point, give or take half an epoch.
@@ -47,7 +47,6 @@ from experiments.quantities import (
     difference,
     loss_rise,
     median_of,
-    parameters,
     size_of_test_set,
     size_of_training_set,
     trend,
@@ -154,14 +153,6 @@ _NO_BETTER = 0.01
 _QUESTION_1: tuple[Statement, ...] = (
     Exactly("nn4i-2023-a1-q1-data-split", size_of_training_set("conv-gap"), 50_000),
     Exactly("nn4i-2023-a1-q1-data-split", size_of_test_set("conv-gap"), 10_000),
-    *(
-        Within(
-            "nn4i-2023-a1-q1-second-report",
-            difference(parameters(_BEST), parameters(first_set)),
-            below=0,
-        )
-        for first_set in _WIDE
-    ),
     *(
         Within(
             "nn4i-2023-a1-q1-second-report",
