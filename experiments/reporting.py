@@ -51,8 +51,8 @@ _NOTE = (
     "measured: mean over n seeds ± 95 % t-interval over seeds, and for a test accuracy ± 95 % "
     "binomial interval of the test set. next run: 95 % prediction interval for one further run, "
     "by ranks where there are 39 seeds or more, which a reported number is held against, give or "
-    "take its rounding. late: added when runs had been seen, or judged in another way since. "
-    "pp: percentage points. Differences are paired by seed."
+    "take its rounding. late: added when runs had been seen, or judged in another way since, "
+    "and so reproduces no claim. pp: percentage points. Differences are paired by seed."
 )
 
 
