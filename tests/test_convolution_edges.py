@@ -6,6 +6,7 @@ A bound that is too wide passes wherever it is met; here each is compared with t
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -52,6 +53,34 @@ def test_the_direct_sum_of_3_taps_rounds_3_times(x_type, h_type, widest):
     """One product and two additions; red if a rounding is left out, or the wrong type counts."""
     bound = rounding_bound(X.astype(x_type), H.astype(h_type))
     assert bound == exactly(growth(3, widest) * 5 * 3)
+
+
+@pytest.mark.parametrize(
+    ("method", "together"), [("direct", 1), ("fft", 1), ("overlap-add", math.sqrt(2))]
+)
+def test_integers_that_floats_cannot_hold_round_once_more(method, together):
+    """Red if what int64 loses on its way to float64 is left out, or counted where nothing is."""
+    large, other = np.array([2**53 + 1]), np.array([1 + 2.0**-40])
+    of_integers = rounding_bound(large, other, method=method)
+    of_floats = rounding_bound(large.astype(float), other, method=method)
+    one_more = growth(1, float) * together * 2.0**53 * other.item()
+    assert of_integers - of_floats == pytest.approx(one_more, rel=1e-9)
+    found = convolve(large, other, method=method).item()
+    assert abs(Fraction(found) - int(large[0]) * Fraction(other.item())) <= of_integers
+
+
+def test_objects_that_meet_floats_round():
+    thirds, floats = np.array([Fraction(1, 3)] * 2), np.array([0.1, 0.7])
+    found = convolve(thirds, floats)
+    exact = convolve(thirds, np.array([Fraction(each) for each in floats.tolist()]))
+    errors = [abs(Fraction(a) - b) for a, b in zip(found, exact, strict=True)]
+    assert 0 < max(errors) <= Fraction(rounding_bound(thirds, floats))
+    assert rounding_bound(thirds, thirds) == rounding_bound(thirds, np.array([1, 2])) == 0
+
+
+@pytest.mark.parametrize("scale", [2.0**-1000, 2.0**-600, 2.0**600, 2.0**1000])
+def test_squares_that_leave_the_range_do_not_take_the_bound_along(scale):
+    assert rounding_bound(X * scale, H / scale) == exactly(growth(3, np.float64) * 15)
 
 
 def test_a_complex_product_weighs_the_root_of_5():

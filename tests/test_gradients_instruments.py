@@ -406,6 +406,25 @@ def test_arrays_and_tensors_keep_to_one_bound_in_their_own_precision(n, m, preci
             assert (error <= bound).all(), method
 
 
+@pytest.mark.parametrize("scale", [2.0**-600, 2.0**600])
+def test_squares_that_leave_the_range_do_not_take_the_bound_along(scale):
+    """Red if a channel of another scale decides for all, too."""
+    x, g = integer_signal((2, 20), seed=0), integer_signal((3, 18), seed=1)
+    by_channel = np.array([[scale], [1.0]])
+    scaled = filter_gradient_bound(x * by_channel, g / scale)
+    assert scaled == pytest.approx(filter_gradient_bound(x, g) * by_channel.T / scale, rel=1e-13)
+
+
+def test_what_rounds_as_it_becomes_floats_counts_for_the_bound():
+    large, floats = np.array([[2**53 + 1]]), np.array([[1 + 2.0**-40]])
+    exact = (2**53 + 1) * Fraction(floats.item())
+    for x in (large, large.astype(object)):
+        error = Fraction(filter_gradient(x, floats).item()) - exact
+        assert abs(error) <= Fraction(filter_gradient_bound(x, floats).item())
+        assert filter_gradient_bound(x, floats) > filter_gradient_bound(x.astype(float), floats)
+        assert filter_gradient_bound(x, np.array([[1]])) == 0
+
+
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("method", METHODS)
 def test_as_many_windows_at_once_as_a_gpu_takes_add_up_to_the_same(monkeypatch, method, device):

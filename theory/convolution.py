@@ -16,7 +16,16 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Shaped
 
-from theory.convolution_plan import Method, Mode, plan, require_known, window, wrap
+from theory.convolution_plan import (
+    Method,
+    Mode,
+    conversion_roundings,
+    plan,
+    require_known,
+    rounded_type,
+    window,
+    wrap,
+)
 from theory.direct_convolution import require_within_int64
 from theory.fast_convolution import fft_roundings, full_shape, overlap_add_roundings
 from theory.signals import per_axis
@@ -266,8 +275,9 @@ def rounding_bound(
     It is ``(exp(m u) - 1) c ‖x‖₂ ‖h‖₂``, where u is the unit roundoff, m counts the roundings
     between a sample and an output, a complex product weighing √5, and c is 1 or the number of
     outputs that fall together. For ``direct`` m is one product and the additions, because
-    ``Σ |x| |h| <= ‖x‖ ‖h‖``; for the FFT methods see `theory.fast_convolution`. Underflow and
-    overflow are left out, and with the latter that ``auto`` is the sum then.
+    ``Σ |x| |h| <= ‖x‖ ‖h‖``; for the FFT methods see `theory.fast_convolution`. A factor whose
+    integers are too large for floats, or whose objects meet floats, is rounded to floats once
+    more. Underflow and overflow are left out, and with the latter that ``auto`` is the sum then.
 
     Parameters
     ----------
@@ -290,7 +300,7 @@ def rounding_bound(
     """
     x, h = np.asarray(x), np.asarray(h)
     method = plan(x.shape, h.shape, x.dtype, h.dtype, mode, method).method
-    dtype = np.result_type(x, h)
+    dtype = rounded_type(x, h)
     together = 1.0
     if method == "direct":
         if dtype.kind not in "fc":
@@ -307,8 +317,9 @@ def rounding_bound(
         turns = math.prod(-(-m // n) for m, n in zip(full_shape(x, h), x.shape, strict=True))
         roundings += turns - 1
         together *= turns
+    roundings += sum(conversion_roundings(factor, dtype) for factor in (x, h))
     growth = math.expm1(roundings * float(np.finfo(dtype).eps) / 2)
-    return growth * together * _norm(x) * _norm(h)
+    return growth * together * (_norm(x) * _norm(h))
 
 
 def _by_lags(
@@ -325,7 +336,9 @@ def _by_lags(
 
 
 def _norm(x: np.ndarray) -> float:
-    return float(np.linalg.norm(np.abs(x).astype(np.float64)))
+    magnitudes = np.abs(x.astype(np.result_type(x, np.float64))).astype(np.float64)
+    _, exponent = np.frexp(magnitudes.max())  # a power of 2, so that no square leaves the range
+    return float(np.ldexp(np.linalg.norm(np.ldexp(magnitudes, -exponent)), exponent))
 
 
 def _shape_for(h: np.ndarray, shape: int | Sequence[int]) -> tuple[int, ...]:

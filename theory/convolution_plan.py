@@ -196,6 +196,28 @@ def require_known(name: str, value: str, known: Sequence[str]) -> None:
         raise ValueError(f"unknown {name} {value!r}; known: {', '.join(known)}")
 
 
+def rounded_type(*factors: np.ndarray) -> np.dtype:
+    """Return in which type the products of some factors are; objects that meet floats become such.
+
+    It is a type of floats if and only if the products round.
+    """
+    kinds = {factor.dtype.kind for factor in factors}
+    if "O" not in kinds or not kinds & {"f", "c"}:
+        return np.result_type(*factors)
+    return np.result_type(np.float64, *(f.dtype for f in factors if f.dtype.kind != "O"))
+
+
+def conversion_roundings(factor: np.ndarray, dtype: np.dtype) -> int:
+    """Return whether a factor rounds as it becomes floats of a type: 0 or 1.
+
+    Integers do that if they are too large, and objects may.
+    """
+    if factor.dtype.kind not in "iu":
+        return int(factor.dtype.kind == "O")
+    largest = max(abs(int(factor.max())), abs(int(factor.min())))
+    return int(largest > 2 / float(np.finfo(dtype).eps))
+
+
 def widened_integers(name: str, factor: np.ndarray) -> np.ndarray:
     """Return integers as int64, anything else as it is; raise a ValueError if that is too small."""
     if factor.dtype.kind not in "biu":

@@ -18,7 +18,12 @@ import torch
 from jaxtyping import Float, Shaped
 
 from theory.convolution import convolve, correlate, toeplitz_matrix
-from theory.convolution_plan import require_known, widened_integers
+from theory.convolution_plan import (
+    conversion_roundings,
+    require_known,
+    rounded_type,
+    widened_integers,
+)
 from theory.direct_convolution import require_within_int64
 from theory.fast_convolution import NotFiniteError, require_finite
 from theory.fast_gradients import (
@@ -120,9 +125,10 @@ def filter_gradient_bound(
     It is ``(exp(r u) - 1) √c ‖x‖₂ ‖g‖₂`` for each filter and channel, where u is the unit roundoff,
     r counts the roundings between a sample and a tap, and c is how many windows meet in a cell. For
     ``direct`` and ``matrix`` r is one product and the additions; for the FFTs see
-    `theory.fast_gradients`. Underflow and overflow are left out, with the latter that ``auto``
-    is the sum then. The transforms of every library are taken to split into factors 2, 3 and 5 as
-    those of `theory.fast_convolution` do.
+    `theory.fast_gradients`. Integers too large for floats, and objects that meet floats, count as
+    in `theory.convolution.rounding_bound`. Underflow and overflow are left out, with the latter
+    that ``auto`` is the sum then. The transforms of every library are taken to split into factors
+    2, 3 and 5 as those of `theory.fast_convolution` do.
 
     Parameters
     ----------
@@ -158,7 +164,7 @@ def filter_gradient_bound(
             if method != "auto":
                 raise
             chosen = "direct"
-    dtype = np.result_type(signal, slope)
+    dtype = rounded_type(signal, slope)
     meet = 1.0
     if chosen in ("direct", "matrix"):
         if dtype.kind != "f":
@@ -170,6 +176,7 @@ def filter_gradient_bound(
             roundings = fft_gradient_roundings(signal.shape, slope.shape)
         else:
             roundings, meet = blocked_roundings(signal.shape, slope.shape)
+    roundings += sum(conversion_roundings(as_array(factor), dtype) for factor in (x, g))
     growth = math.expm1(roundings * float(np.finfo(dtype).eps) / 2)
     return growth * math.sqrt(meet) * np.outer(_norms(slope), _norms(signal))
 
@@ -387,8 +394,11 @@ def _axes(x: Array, g: Array) -> list[tuple[int, int]]:
 
 def _norms(array: np.ndarray) -> np.ndarray:
     """2-norm of each channel, over the batch."""
-    squares = np.abs(array).astype(np.float64) ** 2
-    return np.sqrt(squares.sum(axis=(0, *range(2, array.ndim))))
+    axes = (0, *range(2, array.ndim))
+    magnitudes = np.abs(array).astype(np.float64)
+    _, exponents = np.frexp(magnitudes.max(axes, keepdims=True))  # no square leaves the range
+    squares = np.ldexp(magnitudes, -exponents) ** 2
+    return np.ldexp(np.sqrt(squares.sum(axes)), exponents.ravel())
 
 
 def _flip(gradient: Array) -> Array:
