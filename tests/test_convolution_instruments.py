@@ -304,6 +304,14 @@ def test_a_long_kernel_wraps_more_than_once():
         assert error <= rounding_bound(x, h, mode="circular", method=method)
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, bool])
+def test_matrices_of_narrow_integers_multiply_as_the_convolution_does(dtype):
+    """Red if int8 overflows, or booleans add up to True."""
+    h, x = np.array([100, 100, 100]).astype(dtype), np.array([100, 1]).astype(dtype)
+    assert (toeplitz_matrix(h, 2) @ x).tolist() == convolve(x, h).tolist()
+    assert (circulant_matrix(h, 2) @ x).tolist() == convolve(x, h, mode="circular").tolist()
+
+
 def test_single_precision_stays_single():
     x = integer_signal(20, seed=0, dtype=np.float32)
     for method in ("direct", "fft", "overlap-add"):
@@ -352,6 +360,9 @@ X = np.arange(3.0)
         (lambda: circulant_matrix(X, 0), ValueError, "at least one cell"),
         (lambda: correlate_channels(X[None], X[None, None], groups=2), ValueError, "do not fit"),
         (lambda: correlate_channels(X[None], X[None]), ValueError, r"expected \(channels, \*n\)"),
+        (lambda: correlate_channels(np.ones((0, 4)), np.ones((2, 0, 3))), ValueError, "one cell"),
+        (lambda: correlate_channels(np.ones((1, 4)), np.ones((0, 1, 3))), ValueError, "one cell"),
+        (lambda: circulant_matrix([2**62] * 2, 1), ValueError, "beyond int64"),
         (lambda: correlate_channels(X[None], np.ones((1, 1, 4))), ValueError, "fits into the sig"),
     ],
 )

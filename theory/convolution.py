@@ -23,6 +23,7 @@ from theory.convolution_plan import (
     plan,
     require_known,
     rounded_type,
+    widened_integers,
     window,
     wrap,
 )
@@ -155,14 +156,14 @@ def correlate_channels(
     Raises
     ------
     ValueError
-        If the numbers of axes, channels, filters and groups do not fit together, a kernel is longer
-        than the padded signal, or integers may leave int64.
+        If signal or weight is empty, the numbers of axes, channels, filters and groups do not fit
+        together, a kernel is longer than the padded signal, or integers may leave int64.
     """
     x, weight = np.asarray(x), np.asarray(weight)
-    if not weight.ndim == x.ndim + 1 >= 3:
+    if not weight.ndim == x.ndim + 1 >= 3 or 0 in (x.size, weight.size):
         raise ValueError(
             f"signal of shape {x.shape}, weight of shape {weight.shape}: expected (channels, *n) "
-            "and (filters, channels / groups, *k)"
+            "and (filters, channels / groups, *k), with at least one cell"
         )
     filters, seen = weight.shape[:2]
     if groups < 1 or filters % groups or x.shape[0] != seen * groups:
@@ -199,7 +200,7 @@ def toeplitz_matrix(
     Parameters
     ----------
     h : array
-        The kernel.
+        The kernel. Booleans and integers become int64.
     shape : int or sequence of int
         Cells per axis of the signals that T applies to, in row-major order.
     mode : {"full", "same", "valid"}, optional
@@ -213,9 +214,9 @@ def toeplitz_matrix(
     Raises
     ------
     ValueError
-        If shape and kernel do not fit together, or the mode is unknown.
+        If shape and kernel do not fit together, the mode is unknown, or integers leave int64.
     """
-    h = np.asarray(h)
+    h = widened_integers("kernel", np.asarray(h))
     shape = _shape_for(h, shape)
     require_known("mode", mode, ("full", "same", "valid"))
     lags = []
@@ -239,7 +240,8 @@ def circulant_matrix(
     Parameters
     ----------
     h : array
-        The kernel; where it is longer than the signal it wraps around and adds up.
+        The kernel; where it is longer than the signal it wraps around and adds up. Booleans and
+        integers become int64.
     shape : int or sequence of int
         Cells per axis of the signals that C applies to, in row-major order.
 
@@ -251,14 +253,15 @@ def circulant_matrix(
     Raises
     ------
     ValueError
-        If shape and kernel do not fit together.
+        If shape and kernel do not fit together, or integers may leave int64.
 
     References
     ----------
     R. M. Gray, *Toeplitz and Circulant Matrices: A Review*, chapter 3.
     """
-    h = np.asarray(h)
+    h = widened_integers("kernel", np.asarray(h))
     shape = _shape_for(h, shape)
+    require_within_int64(np.ones(1, np.int64), h)
     lags = [(np.arange(n)[:, None] - np.arange(n)) % n for n in shape]
     return _by_lags(wrap(h, shape), lags)
 
