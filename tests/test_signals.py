@@ -77,6 +77,8 @@ def test_the_smallest_bounds_and_shapes_are_allowed():
 def test_samples_have_the_type_that_was_asked_for():
     assert integer_signal(3, seed=0, dtype=np.int64).dtype == np.int64
     assert type(integer_signal(3, seed=0, dtype=object)[0]) is int
+    for dtype, bound in [(np.int8, 127), (np.float16, 2048), (np.complex64, 2**24)]:
+        assert integer_signal(3, seed=0, bound=bound, dtype=dtype).dtype == dtype
 
 
 def test_rational_signals_are_fractions_within_their_bounds():
@@ -98,6 +100,10 @@ def test_rational_signals_are_fractions_within_their_bounds():
         (lambda: shift(np.zeros(3), 1, boundary="reflect"), "known: circular, zero"),
         (lambda: integer_signal((2, 0), seed=0), "has no cell"),
         (lambda: integer_signal(2, seed=0, bound=-1), "larger bound"),
+        (lambda: integer_signal(2, seed=0, bound=128, dtype=np.int8), "int8 does not hold"),
+        (lambda: integer_signal(2, seed=0, dtype=np.uint8), "uint8 .* from -9 to 9: give a wider"),
+        (lambda: integer_signal(2, seed=0, bound=2049, dtype=np.float16), "float16 does not hold"),
+        (lambda: integer_signal(2, seed=0, dtype=bool), "bool does not hold"),
         (lambda: rational_signal(2, seed=0, bound=0), "larger bound"),
     ],
 )

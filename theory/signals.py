@@ -123,9 +123,15 @@ def integer_signal(
     Raises
     ------
     ValueError
-        If an axis has no cell or the bound is negative.
+        If an axis has no cell, the bound is negative, or `dtype` does not hold all these integers.
     """
-    return _random_integers(np.random.default_rng(seed), shape, -bound, bound).astype(dtype)
+    drawn = _random_integers(np.random.default_rng(seed), shape, -bound, bound)
+    if not _holds(np.dtype(dtype), bound):
+        raise ValueError(
+            f"{np.dtype(dtype)} does not hold the integers from {-bound} to {bound}: give a wider "
+            "dtype, or a smaller bound"
+        )
+    return drawn.astype(dtype)
 
 
 def rational_signal(
@@ -180,6 +186,15 @@ def per_axis(value: int | Sequence[int]) -> tuple[int, ...]:
         return tuple(map(operator.index, np.atleast_1d(value)))
     except TypeError as error:
         raise TypeError(f"{value!r} given per axis: expected an integer for each") from error
+
+
+def _holds(dtype: np.dtype, bound: int) -> bool:
+    """Return whether a type holds every integer up to a bound, of either sign, exactly."""
+    if dtype.kind in "iu":
+        return bool(np.iinfo(dtype).min <= -bound and bound <= np.iinfo(dtype).max)
+    if dtype.kind in "fc":
+        return bound <= 2 / float(np.finfo(dtype).eps)
+    return dtype.kind == "O"
 
 
 def _random_integers(
