@@ -158,6 +158,13 @@ def test_the_bias_is_left_out():
     assert layer_matrix(layer, 2).tolist() == [[2, 0], [0, 2]]
 
 
+def test_kernels_are_a_copy_whatever_the_precision_of_the_layer():
+    layer = nn.Conv1d(1, 1, 3, dtype=torch.float64)
+    before = layer.weight.detach().clone()
+    weights(layer)[:] = 7
+    assert torch.equal(layer.weight, before)
+
+
 def test_single_precision_and_complex_weights_keep_their_values():
     single = nn.Conv1d(1, 1, 1, bias=False)
     single.weight.data.fill_(0.1)

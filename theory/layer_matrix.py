@@ -153,7 +153,8 @@ def weights(layer: ConvLayer) -> Inexact[np.ndarray, "filters group_channels *k"
             f"{type(layer).__name__} has not decided the shape of weight yet: call it once first"
         )
     weight = layer.weight.detach().cpu()
-    return weight.to(torch.complex128 if weight.is_complex() else torch.float64).numpy()
+    precise = torch.complex128 if weight.is_complex() else torch.float64
+    return weight.to(precise, copy=True).numpy()
 
 
 def _require_convolution(layer: nn.Module) -> None:
