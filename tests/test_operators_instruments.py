@@ -207,6 +207,8 @@ def test_the_top_right_pixel_of_each_block() -> None:
         (lambda x: average_pool(x, size=2, stride=5), "stride 5 does not divide"),
         (lambda x: strided_pool(x, stride=2, pixel=(2,)), "pixel .* is not in a block of side 2"),
         (lambda x: strided_pool(x, stride=2, pixel=(0, 0)), "on 1 axes"),
+        (lambda x: dropout(x, 1), "rate is 1: give a probability from 0 to below 1"),
+        (lambda x: dropout(x, -0.5), "rate is -0.5"),
     ],
 )
 def test_what_does_not_fit_is_refused(call: Callable[[Tensor], Any], complaint: str) -> None:

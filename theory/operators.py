@@ -97,7 +97,15 @@ def fully_connected(x: Num[Tensor, "*n"], matrix: Num[Tensor, "m size"]) -> Num[
 def dropout(
     x: Num[Tensor, "*n"], rate: float, generator: torch.Generator | None = None
 ) -> Num[Tensor, "*n"]:
-    """Zero each value with probability `rate` and divide the others by ``1 - rate``."""
+    """Zero each value with probability `rate` and divide the others by ``1 - rate``.
+
+    Raises
+    ------
+    ValueError
+        If the rate is negative, or not below 1.
+    """
+    if not 0 <= rate < 1:
+        raise ValueError(f"rate is {rate}: give a probability from 0 to below 1")
     kept = torch.rand(x.shape, generator=generator) >= rate
     return x * kept / (1 - rate)
 
