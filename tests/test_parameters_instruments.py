@@ -6,6 +6,7 @@ import inspect
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -95,6 +96,16 @@ def test_a_forgotten_bias_would_be_noticed() -> None:
     assert linear_parameters(1500, 10) - linear_parameters(1500, 10, bias=False) == 10
     without = 3172 - (3 + 9 + 10)
     assert recover([Design()], {3: without}) == {}
+
+
+def test_counts_of_numpy_are_counted_and_refused_as_those_of_python() -> None:
+    """Red if int8 overflows, or one number for the kernel has to be an int of Python."""
+    narrow: Any = np.int8(100)
+    assert conv_parameters(narrow, narrow, np.int64(5)) == conv_parameters(100, 100, 5)
+    assert conv_parameters(narrow, narrow, (np.int8(5), 5)) == conv_parameters(100, 100, 5)
+    assert linear_parameters(narrow, narrow) == 10_100
+    with pytest.raises(ValueError, match="give 1 or more"):
+        conv_parameters(np.int64(-3), 8, 5)
 
 
 def test_a_design_that_leaves_nothing_is_refused_and_never_found() -> None:

@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from numbers import Integral
+from typing import Any
 
 import torch
 from jaxtyping import Float64
@@ -56,14 +58,19 @@ def conv_parameters(
     ValueError
         If a count is below 1, or the groups do not divide the channels.
     """
-    sides = (kernel,) if isinstance(kernel, int) else kernel
+    sides = [*kernel] if isinstance(kernel, Iterable) else [kernel, kernel]
+    inputs, outputs, groups, *sides = map(_plain, (inputs, outputs, groups, *sides))
     _require_positive(inputs, outputs, groups, *sides)
     if inputs % groups or outputs % groups:
         raise ValueError(
             f"{groups} groups do not divide {inputs} channels in and {outputs} out: use a divisor"
         )
-    pixels = kernel**2 if isinstance(kernel, int) else math.prod(kernel)
-    return outputs * (inputs // groups * pixels + int(bias))
+    return outputs * (inputs // groups * math.prod(sides) + int(bias))
+
+
+def _plain(count: Any) -> Any:
+    """Return an integer, of NumPy's types too, as Python's, which never overflows."""
+    return int(count) if isinstance(count, Integral) else count
 
 
 def _require_positive(*counts: int) -> None:
@@ -83,6 +90,7 @@ def linear_parameters(inputs: int, outputs: int, *, bias: bool = True) -> int:
     ValueError
         If a count is below 1.
     """
+    inputs, outputs = map(_plain, (inputs, outputs))
     _require_positive(inputs, outputs)
     return outputs * (inputs + int(bias))
 
