@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import tracemalloc
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from theory.diagnosis import (
     structure,
 )
 from theory.diagnosis.calling import Operator
+from theory.diagnosis.isolation import isolated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -237,3 +240,24 @@ def test_a_shift_that_is_followed_ends_the_search_for_any_shift_at_all(
     found = diagnose(lambda x: np.sort(np.append(x, x.max())), (32,))
     assert found.shift_invariance == "sampled"
     assert len(asked) < 6 * 72  # of 72 inputs
+
+
+def test_one_thread_at_a_time_is_isolated():
+    """Red if two may put back what the other one seeded and silenced."""
+    before = torch.get_rng_state(), list(warnings.filters)
+
+    def enter() -> None:
+        with isolated(seed=2):
+            pass
+
+    with isolated(seed=1):
+        other = threading.Thread(target=enter)
+        other.start()
+        other.join(0.2)
+        waits = other.is_alive()
+        with isolated(seed=1):
+            pass  # the thread that is isolated need not wait for itself
+    other.join()
+    assert waits
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert warnings.filters == before[1]

@@ -7,6 +7,7 @@ import copy
 import functools
 import itertools
 import random
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +18,9 @@ import torch
 from theory.diagnosis.errors import told
 from theory.single_precision import single_precision
 
+_ALONE = threading.RLock()
+"""Held by the thread that is isolated: generators and filters are those of the whole process."""
+
 
 @contextlib.contextmanager
 def isolated(seed: int) -> Iterator[None]:
@@ -24,28 +28,29 @@ def isolated(seed: int) -> Iterator[None]:
 
     The generators are those of Python, NumPy, torch on the CPU and, once it is in use, CUDA. No
     other device is touched: ``torch.manual_seed`` would seed them all, and replace a seed that
-    waits for CUDA.
+    waits for CUDA. Another thread that wants the same waits until this one is done.
 
     Meanwhile float32 means float32: on a GPU torch may cut the factors of convolutions to TF32
     from the start, which no bound on the rounding of single precision allows.
     """
-    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002  the operator may draw from the global generator
-    torch.default_generator.manual_seed(seed)
-    if cuda:
-        torch.cuda.manual_seed_all(seed)
-    try:
-        with warnings.catch_warnings(), torch.no_grad(), single_precision():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
-        torch.set_rng_state(cpu)
+    with _ALONE:
+        python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002  the operator may draw from the global generator
+        torch.default_generator.manual_seed(seed)
         if cuda:
-            torch.cuda.set_rng_state_all(cuda)
+            torch.cuda.manual_seed_all(seed)
+        try:
+            with warnings.catch_warnings(), torch.no_grad(), single_precision():
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002
+            torch.set_rng_state(cpu)
+            if cuda:
+                torch.cuda.set_rng_state_all(cuda)
 
 
 def private_copy(op: Callable[..., Any], name: str, dtype: torch.dtype) -> Callable[..., Any]:
