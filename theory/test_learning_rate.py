@@ -112,9 +112,9 @@ def test_batches_that_agree_at_the_minimum_need_no_smaller_rate() -> None:
     verdict="holds_if",
     certainty="exhausted",
     condition="The steps are still noisy at the minimum (mini-batches whose gradients disagree "
-    "there), or the first rate is too large for the sharpest direction to settle; without either "
-    "there is nothing to miss, and lowering the rate only slows. 'Exploration' is read as covering "
-    "distance fast.",
+    "there), or the first rate oversteps it, being above 1 / (largest curvature); without either "
+    "there is nothing to miss, and lowering the rate only slows, on a parabola. 'Exploration' is "
+    "read as covering distance fast.",
 )
 def test_a_large_rate_moves_fast_and_a_smaller_one_settles_closer() -> None:
     """The mean square falls by (1 - r)^2 a step, down to the floor rate * noise / (2 - rate).
@@ -146,6 +146,32 @@ def test_a_large_rate_moves_fast_and_a_smaller_one_settles_closer() -> None:
     assert noisy["falling"] < noisy["large"] < noisy["smaller"]
     quiet = {name: ends(rates, 0) for name, rates in schedules.items()}
     assert quiet["large"] < quiet["falling"] < quiet["smaller"]
+
+
+@settles("tp1-cnn-q27-lr-explanation", verdict="holds_if", certainty="proved")
+def test_without_noise_a_smaller_rate_only_slows_unless_the_first_oversteps() -> None:
+    """At rates up to 1 / curvature a smaller rate leaves more of the distance, in each direction.
+
+    Above it a step lands beyond the minimum, and the rate 1 / curvature is smaller and lands on it.
+    That is so below 2 / curvature as well, where the first rate gets there in the end: of torch's
+    eight steps at 7/4 a tenth of the distance is left, and with four at 3/4 hardly any.
+    """
+    first, later, curvature = z3.Reals("first later curvature")
+    lowered = z3.And(curvature > 0, later > 0, later < first)
+    left_by_first, left_by_later = z3.Abs(1 - first * curvature), z3.Abs(1 - later * curvature)
+    settles_from_one_side = z3.And(lowered, first * curvature <= 1)
+    assert holds_always(z3.Implies(settles_from_one_side, left_by_later > left_by_first))
+    on_it = z3.And(lowered, first * curvature > 1, later == 1 / curvature)
+    assert holds_always(z3.Implies(on_it, left_by_later < left_by_first))
+    arrives = z3.And(lowered, left_by_first < 1)
+    assert not holds_always(z3.Implies(arrives, left_by_later > left_by_first))
+
+    start = torch.ones(1, dtype=torch.float64)
+    ends = {
+        name: abs(_descend(lambda w, _: w.square().sum() / 2, start, rates)[-1].item())
+        for name, rates in {"first": [7 / 4] * 8, "falling": [7 / 4] * 4 + [3 / 4] * 4}.items()
+    }
+    assert ends == {"first": (3 / 4) ** 8, "falling": (3 / 4) ** 4 / 4**4}
 
 
 @settles("tp1-cnn-q27-lr-explanation", verdict="holds_if", certainty="proved")
