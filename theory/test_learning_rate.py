@@ -54,9 +54,10 @@ def _descend(
     "tp1-cnn-q16-learning-rate",
     verdict="holds_if",
     certainty="proved",
-    condition="The number of steps is limited: at every rate below 2 / (largest curvature) enough "
-    "steps reach the same minimum, so a small rate underfits only when training stops early. Above "
-    "that bound plain gradient descent on a parabola diverges.",
+    condition="The loss is a parabola, on which plain gradient descent diverges above the rate "
+    "2 / (largest curvature), and the number of steps is limited: at every rate below that bound "
+    "enough steps reach the same minimum, so a small rate underfits only when training stops "
+    "early. Of several valleys a small rate may reach one less deep, however many steps it takes.",
 )
 def test_descent_diverges_above_two_over_the_curvature_and_creeps_at_small_rates() -> None:
     """A step multiplies the distance to the minimum by 1 - r, where r is rate times curvature.
@@ -240,6 +241,21 @@ def test_the_noise_of_a_batch_falls_as_one_over_its_size() -> None:
 def _two_valleys(w: Tensor) -> Tensor:
     """Return a loss with a shallow valley at -1, a ridge at 0 and a deeper valley at 2."""
     return torch.minimum((w + 1).square() / 2, (w - 2).square() / 2 - 3 / 2)
+
+
+@settles("tp1-cnn-q16-learning-rate", verdict="holds_if", certainty="sampled")
+@pytest.mark.parametrize(("rate", "valley"), [(1 / 4, -1), (7 / 4, 2)])
+def test_of_two_valleys_the_rate_may_decide_which_is_reached(rate: float, valley: int) -> None:
+    """From -3, where both rates are below 2 / curvature; the smaller ends in the shallow valley.
+
+    The larger oversteps that one in its first step. Each step leaves 3/4 of the distance, 200 less
+    than a roundoff; a step rounds by less than 2 roundoffs, of which at most 4 times as many pile
+    up.
+    """
+    start = torch.tensor([-3.0], dtype=torch.float64)
+    end = _descend(lambda w, _: _two_valleys(w).sum(), start, [rate] * 200)[-1]
+    assert abs(end.item() - valley) < 8 * torch.finfo(torch.float64).eps
+    assert _two_valleys(torch.tensor(2.0)) < _two_valleys(torch.tensor(-1.0))
 
 
 @settles("tp1-cnn-q16-batch-size", verdict="undecided")
