@@ -179,8 +179,8 @@ def _glyph(character: str) -> Bool[np.ndarray, "64 32"]:
     certainty="exhausted",
     condition="'Not for letters and numbers' is about classes whose mirror images occur as another "
     "class (b and d, p and q, left and right hand), and about flipping as often as not: a rarer "
-    "flip leaves equally frequent classes apart, and no other letters or digits of plain type are "
-    "mirror images of each other.",
+    "flip leaves equally frequent classes apart, and no other letters or digits of the sans-serif "
+    "face that was tried (DejaVu Sans) are mirror images of each other.",
 )
 def test_flipping_half_of_the_images_makes_mirrored_classes_one() -> None:
     """Of equally frequent classes, an image of the first then carries its label with 1 - p.
