@@ -105,20 +105,25 @@ def test_the_variance_of_an_accuracy_is_that_of_a_coin_over_the_number_of_exampl
     "mnist-2017-q2-jumpy-explanation",
     verdict="refuted",
     certainty="refuted",
-    correction="An affine network reaches every value between any two that it takes; ReLU is what "
-    "cuts values off. Jumps need no such cause: on batches of any size an accuracy of 91.7% "
-    "strays 1.67 times as far as one of 97.2%. Whether training without ReLU jumps more than that, "
-    "runs measure.",
+    correction="Networks are continuous, with ReLU or without, and reach every value between any "
+    "two that they take; ReLU only cuts values off. Jumps need no such cause: on batches of any "
+    "size an accuracy of 91.7% strays 1.67 times as far as one of 97.2%. Whether training without "
+    "ReLU jumps more than that, runs measure.",
 )
 def test_linear_layers_reach_all_intermediate_values_and_lower_accuracies_jump_more() -> None:
     """The smallest witness is one unit: over inputs from -1 to 0 ReLU takes one value, ax + b all.
 
-    For any a and b and any value between two outputs there is an input between the two inputs. The
-    noise of a batch depends on the accuracy alone, once the size of the batch is fixed.
+    For any a and b and any value between two outputs there is an input between the two inputs; of
+    ReLU as well, where the value itself is that input. The noise of a batch depends on the accuracy
+    alone, once the size of the batch is fixed.
     """
     a, b, x0, x1, t = z3.Reals("a b x0 x1 t")
     between, inner = (1 - t) * (a * x0 + b) + t * (a * x1 + b), (1 - t) * x0 + t * x1
     assert holds_always(between == a * inner + b)
+    value = z3.Real("value")
+    passed = z3.And(maximum(x0, 0) < value, value <= maximum(x1, 0))
+    reached = z3.And(x0 <= value, value <= x1, maximum(value, 0) == value)
+    assert holds_always(z3.Implies(passed, reached))
     assert holds_always(z3.Implies(z3.And(x0 <= 0, x0 >= -1), maximum(x0, 0) == 0))
 
     steps = torch.arange(-8, 1, dtype=torch.float64)[:, None] / 8
