@@ -221,6 +221,7 @@ def test_a_bias_is_affine_and_linear_only_if_it_is_zero() -> None:
     x, y, b = sympy.symbols("x y b")
 
     f = partial(add_bias, bias=b)
+    assert [f(x) + f(y), f(x + y)] == [x + y + 2 * b, x + y + b]
     assert sympy.expand(f(x) + f(y) - f(x + y)) == b
     found = diagnose(partial(add_bias, bias=3), (4,))
     assert found.affine.holds is True

@@ -64,6 +64,8 @@ def test_fixed_pixel_pooling_selects_and_has_the_stride_as_period() -> None:
             op = partial(strided_pool, stride=stride, pixel=(pixel,))
             matrix = torch.stack([op(e) for e in basis], 1)
             assert torch.equal(matrix, torch.eye(n)[pixel::stride])
+            values = torch.arange(n) - n / 2  # of both signs: on impulses |x| is a selection too
+            assert torch.equal(op(values), matrix @ values)
             for by in range(n):
                 answers = {by // stride} if by % stride == 0 else set()
                 assert answering_shifts(op, by, basis) == answers

@@ -126,6 +126,7 @@ def test_fewer_parameters_help_below_the_number_of_examples_and_hurt_above_it() 
     passed_on = []
     for weights in range(1, 9):
         fit = least_squares_map(EIGHT[:, :weights])
+        assert (EIGHT[:, :weights] * fit == sympy.eye(4)) == (weights >= 4)
         passed_on.append((fit * fit.T).trace())
     assert passed_on[:4] == sorted(passed_on[:4])
     assert passed_on[3:] == sorted(passed_on[3:], reverse=True)
