@@ -241,9 +241,9 @@ def test_the_equivalent_fully_connected_layer() -> None:
     "tp1-cnn-q2-fewer-weights",
     verdict="holds_if",
     certainty="proved",
-    condition="The kernel has fewer pixels than there are pairs of an input pixel and an output "
-    "pixel: k^2 < H W n_x n_y. Unpadded, only a kernel that covers the whole image has as many "
-    "weights; padded, it may have more (9 against 1 for a 3x3 kernel on one pixel).",
+    condition="Biases aside, the kernel has fewer pixels than there are pairs of an input pixel "
+    "and an output pixel: k^2 < H W n_x n_y. Unpadded, only a kernel that covers the whole image "
+    "has as many weights; padded, it may have more (9 against 1 for a 3x3 kernel on one pixel).",
 )
 def test_a_convolution_has_fewer_weights_unless_its_kernel_covers_the_image() -> None:
     """k^2 C O against H W C n_x n_y O: the channels cancel. Unpadded, k is at most H and W."""

@@ -242,9 +242,9 @@ def test_two_layers_see_2k_minus_1_exactly_with_first_stride_1_and_no_dilation()
     certainty="proved",
     condition="It is read as sufficient, and padding counts as seen: then the field is k x k and "
     "(2k - 1)^2 by stride 1 alone, whatever the padding. Of the pixels of the picture, with the "
-    "p >= k - 1 that equally many passes need, p outputs at each border see fewer. Nor is it "
-    "needed: without padding every output sees k x k, at any stride, and for (2k - 1)^2 only the "
-    "first layer's stride matters.",
+    "p >= k - 1 that equally many passes need, unless it is 1 or 2 wide or at most k - p, p "
+    "outputs at each border see fewer. Nor is it needed: without padding every output sees k x k, "
+    "at any stride, and for (2k - 1)^2 only the first layer's stride matters.",
 )
 def test_stride_1_gives_the_receptive_field_and_equal_passes_have_no_part_in_it() -> None:
     """With padding seen, k and 2k - 1 hold for all paddings p and q of the two layers.
