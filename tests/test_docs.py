@@ -535,6 +535,15 @@ def test_a_claim_of_theory_that_was_run_as_well_shows_both(build, theory):
     assert "Measured: no records of lr-1.sgd, baseline.sgd, lr-0.001.sgd" in told
 
 
+def test_the_verdict_of_runs_is_set_off_from_what_each_completion_says(build, theory, tmp_path):
+    """So that what is undecided does not read "undecided not reproduced"."""
+    for seed in range(2):
+        Store(tmp_path).write(record(STUDY.recipe("filters-20-lr-0.001", "adam"), seed))
+    page = "# Page\n\n```{ledger} nni-2023-ex1\n```\n"
+    told = text(build(page, "_ext.measurements", "_ext.claims", "_ext.verdicts"))
+    assert "Measured: undecided: not run under sgd, sgd-momentum; not reproduced under adam" in told
+
+
 def test_a_failing_trial_leaves_no_verdicts(theory):
     (theory / "theory" / "test_law.py").write_text("def test_law():\n    assert 0\n", "utf-8")
     with pytest.raises(ExtensionError, match=r"(?s)do not pass.*test_law"):

@@ -249,7 +249,8 @@ def _measured(claim: Claim, store: Path) -> nodes.paragraph:
     label = LABELS[verdict.verdict]
     told = verdict.reason
     if verdict.verdict != "not_run":
-        told = told if told.startswith(label) else f"{label} {told}"
+        if not told.startswith(label):
+            told = f"{label}{' ' if told.startswith('under ') else ': '}{told}"
         part = verdict.example
         told += f". For one, {part.what} under {part.completion}: {part.reason}"
     remark = _remark("Measured", f"{told} (")
