@@ -502,6 +502,8 @@ def test_what_trials_say_is_shown_once_a_page_and_typeset(build, theory):
     assert shown.count("Corrected: it’s “two” – or three") == 3
     assert html.count(f'href="#claim-{claim}"') == 2
     assert html.count(f'id="claim-{claim}"') == 1
+    breaks = re.sub(r"</?span[^>]*>", "", html)
+    assert "theory/<wbr>test_<wbr>law.py::<wbr>test_<wbr>law<wbr>" in breaks
     assert "no trial yet" in shown
 
 

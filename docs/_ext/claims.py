@@ -6,6 +6,7 @@ and what they show takes its place when the pages are written.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -280,8 +281,16 @@ def _trials(trials: tuple[str, ...]) -> nodes.paragraph:
     paragraph += nodes.Text("Trial: " if len(trials) == 1 else "Trials: ")
     for position, trial in enumerate(trials):
         paragraph += nodes.Text(", " if position else "")
-        paragraph += nodes.literal("", trial)
+        paragraph += _breakable(trial)
     return paragraph
+
+
+def _breakable(trial: str) -> nodes.literal:
+    """Return the name of a trial, which a browser may break between its words and not in one."""
+    name = nodes.literal()
+    for word in re.findall(r"[^/_:]+[/_:]*", trial):
+        name += [nodes.Text(word), nodes.raw("", "<wbr>", format="html")]
+    return name
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
