@@ -84,11 +84,11 @@ def test_a_difference_is_known_to_the_rounding_of_both_numbers() -> None:
 def test_sides_are_measured_from_records_and_name_what_is_missing(store) -> None:
     folder = store("nn4i-2023-a1", "adam", block_3x3=0.75, linear_large=0.25)
     measured = {each.label: each for each in measurements(LINEAR, folder)}
-    known = measured["nn4i-2023-a1, adam: with − without nonlinearities"]
+    known = measured["nn4i-2023-a1, Adam: with − without nonlinearities"]
     assert known.values == (0.5, 0.5)
     assert str(known) == "+50.0 pp (+50.0 to +50.0 pp, 2 seeds)"
     assert not known.missing
-    unknown = measured["nn4i-2023-a1, sgd-momentum: with − without nonlinearities"]
+    unknown = measured["nn4i-2023-a1, SGD with momentum 0.9: with − without nonlinearities"]
     assert unknown.missing == ("block-3x3.sgd-momentum", "linear-large.sgd-momentum")
     assert str(unknown) == "not run"
     assert sum(each.known for each in measured.values()) == 1
@@ -152,7 +152,7 @@ def test_the_page_is_built_with_and_without_records(store, tmp_path) -> None:
     assert "+50.0 pp" in html
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html))
     assert "assignment-3: ELU − ReLU elu at the lowest validation loss − task-2 at" in text
-    assert "This does not settle it yet." in html
+    assert "The question stays open." in html
     assert "python -m experiments run mnist-2017" in re.sub(r"<[^>]*>", "", html)
 
 
@@ -174,7 +174,8 @@ def test_a_question_is_open_while_a_side_was_not_run_or_lost() -> None:
         ("a", "x", UP), ("b", "x", ()), ("c", "x", (0.1, math.nan)), ("d", "x", UP[:1])
     )
     assert told == (
-        "It helps in a (sgd); it is open in b (sgd), c (sgd), d (sgd). This does not settle it yet."
+        "It helps in a (sgd); runs are missing or lost in b (sgd), c (sgd), d (sgd). "
+        "The question stays open."
     )
 
 
@@ -187,13 +188,13 @@ def test_differences_of_both_signs_stand_each_where_it_was_measured() -> None:
 
 def test_an_interval_that_reaches_to_zero_is_no_answer() -> None:
     told = _concluded(("a", "x", FLAT), ("b", "x", FLAT))
-    assert told == "The seeds do not tell in a (sgd), b (sgd). This does not settle it yet."
+    assert told == "Neither sign is ruled out in a (sgd), b (sgd). The question stays open."
 
 
 def test_parts_of_one_report_are_told_apart() -> None:
     told = _concluded(("a", "x", UP), ("a", "y", FLAT))
     assert told == (
-        "It helps in a (sgd: x); the seeds do not tell in a (sgd: y). This does not settle it yet."
+        "It helps in a (sgd: x); neither sign is ruled out in a (sgd: y). The question stays open."
     )
 
 
@@ -209,7 +210,7 @@ def test_a_reported_size_is_held_against_the_next_run() -> None:
     """And not against that of the mean, +9.8 to +12.2 pp, which would leave +13 pp out."""
     told = _sized(0.13, NEAR, DOWN, (), (math.nan, 0.1), WIDE)
     assert told == (
-        "Of the sizes that reports give, +13 pp of a comes out under c0 (+8.5 to +13.5 pp), and "
+        "a gives +13 pp, which comes out under c0 (+8.5 to +13.5 pp), and "
         "does not come out under c1 (-16.0 to -6.0 pp), and fits a range too wide to confirm it "
         "under c4 (-14.8 to +34.8 pp)."
     )
@@ -227,20 +228,22 @@ def test_a_size_comes_out_where_the_same_number_of_a_report_is_reproduced() -> N
             for runs in (NEAR, UP, WIDE, DOWN):
                 statement = Reported("a", LINEAR[0].quantity, value, half_unit)
                 verdict = statement.judge(runs, test_images=10_000).verdict
-                assert f"pp of a {said[verdict]} under" in _sized(value, runs, half_unit=half_unit)
+                told = _sized(value, runs, half_unit=half_unit)
+                assert f"pp, which {said[verdict]} under" in told
                 met.add(verdict)
     assert met == said.keys()
 
 
 def test_a_size_is_known_to_its_rounding() -> None:
     """The next run is expected from +8.5 to +13.5 pp."""
-    assert "-1.65 pp of a" in _sized(-0.0165, NEAR, half_unit=0.00055)
-    assert "+14.0 pp of a does not come out" in _sized(0.14, NEAR, half_unit=0.0005)
-    assert "+14 pp of a comes out" in _sized(0.14, NEAR, half_unit=0.01)
+    assert "a gives -1.65 pp, which" in _sized(-0.0165, NEAR, half_unit=0.00055)
+    assert "a gives +14.0 pp, which does not come out" in _sized(0.14, NEAR, half_unit=0.0005)
+    assert "a gives +14 pp, which comes out" in _sized(0.14, NEAR, half_unit=0.01)
 
 
 def test_a_size_without_runs_is_open_and_none_is_said_of_none() -> None:
-    assert "+15 pp of a is open." in _sized(0.15, (), UP[:1], (math.nan,) * 3)
+    told = _sized(0.15, (), UP[:1], (math.nan,) * 3)
+    assert told == "a gives +15 pp, with too few runs to tell."
     assert _sized(None, UP) == ""
 
 

@@ -43,7 +43,7 @@ class Measurement:
     Parameters
     ----------
     side, completion
-        What was measured, and under which completion.
+        What was measured, and under which completion, for people.
     values
         One for each seed with every run; NaN where a run diverged.
     missing
@@ -99,7 +99,7 @@ def conclusion(asked: Contradiction, measured: list[Measurement]) -> str:
     measured
         The differences that decide it.
     """
-    unclear, still_open = "the seeds do not tell", "it is open"
+    unclear, still_open = "neither sign is ruled out", "runs are missing or lost"
     places: dict[str, list[str]] = {asked.above: [], asked.below: [], unclear: [], still_open: []}
     for each in measured:
         interval = each.interval if each.known else None
@@ -117,7 +117,7 @@ def conclusion(asked: Contradiction, measured: list[Measurement]) -> str:
     if places[asked.above] and places[asked.below]:
         verdict = "Both stand, each where it was measured."
     elif places[still_open] or places[unclear]:
-        verdict = "This does not settle it yet."
+        verdict = "The question stays open."
     else:
         verdict = "Nothing that was measured points the other way."
     return f"{parts[:1].upper()}{parts[1:]}. {verdict}"
@@ -133,7 +133,7 @@ _COMES_OUT = {
 def sizes(measured: list[Measurement]) -> str:
     """Say which of the differences that reports give come out; empty where none gives any.
 
-    Each is judged as a number that a claim reports.
+    Each is judged as a number that a claim reports, and has a sentence.
     """
     places: dict[str, dict[str, list[str]]] = {}
     for each in measured:
@@ -141,19 +141,19 @@ def sizes(measured: list[Measurement]) -> str:
         if side.reported is None:
             continue
         statement = Reported(side.report, side.quantity, side.reported, side.half_unit)
-        number = f"{statement.expected} of {side.report}"
+        number = f"{side.report} gives {statement.expected}"
         under = places.setdefault(number, {how: [] for how in _COMES_OUT.values()})
         # On a difference, the size of the test set has no bearing.
         judgement = statement.judge(each.values, test_images=0)
         if (run := judgement.interval) is not None:
             place = formatted_range(run.low, run.high, side.quantity.unit)
             under[_COMES_OUT[judgement.verdict]].append(f"{each.completion} ({place})")
-    told = [
-        f"{number} "
-        + (", and ".join(f"{how} {', '.join(of)}" for how, of in under.items() if of) or "is open")
-        for number, under in places.items()
-    ]
-    return f"Of the sizes that reports give, {'; '.join(told)}." if told else ""
+    told = []
+    for number, under in places.items():
+        hows = [f"{how} {', '.join(of)}" for how, of in under.items() if of]
+        how = f"which {', and '.join(hows)}" if hows else "with too few runs to tell"
+        told.append(f"{number}, {how}.")
+    return " ".join(told)
 
 
 def measurements(sides: tuple[Side, ...], store: Path) -> list[Measurement]:
@@ -176,7 +176,9 @@ def _measured(side: Side, completion: str, store: Path) -> Measurement:
     records = {role: every[f"{role}.{completion}"] for role in side.quantity.reads}
     missing = tuple(f"{role}.{completion}" for role in records if not records[role])
     values = () if missing else tuple(side.quantity.values(on_one_device(records)).values())
-    return Measurement(side, completion, values, missing)
+    # "Adam at learning rate 0.001" would leave a picture's label no room.
+    short = study(side.report).completions[completion].partition(" at ")[0]
+    return Measurement(side, short, values, missing)
 
 
 @styled
