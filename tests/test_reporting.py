@@ -326,6 +326,16 @@ def test_a_curve_is_the_mean_and_its_band_the_range_of_the_seeds(make_record) ->
     )
 
 
+def test_curves_are_told_apart_without_colour(make_record) -> None:
+    runs = {str(i): [make_record(STUDY.recipes[0], 0)] for i in range(figures.MOST_LABELS)}
+    figure = figures.draw_curves(runs)
+    for axes in figure.axes:
+        marked = [line.get_marker() for line in axes.lines if line.get_linestyle() == "-"]
+        keys = [key.get_marker() for key in figure.legends[0].get_lines()[: len(runs)]]
+        assert marked == keys
+        assert len(set(marked)) == len(runs)
+
+
 def test_reported_numbers_stand_beside_what_was_measured(records) -> None:
     findings = [f for claim in judge(STUDY, records) for f in claim.findings]
     drawn = figures.draw_measured_against_reported(findings, list(STUDY.completions))

@@ -29,10 +29,13 @@ MOST_LABELS = 5
 
 
 _MARKERS = "osD^v"
+_SMALL = 4
 
 
 def draw_curves(runs: Mapping[str, Sequence[Record]]) -> Figure:
     """Draw loss and accuracy over the epochs: mean over seeds, and a band from least to greatest.
+
+    Labels are told apart by colour and, on the test set's curves, by marker.
 
     Parameters
     ----------
@@ -48,21 +51,21 @@ def draw_curves(runs: Mapping[str, Sequence[Record]]) -> Figure:
         colors = _colors(runs, palette)
         figure = Figure(figsize=(9, 3.8), layout="constrained")
         loss, accuracy = figure.subplots(1, 2)
-        for (label, records), color in zip(runs.items(), colors, strict=True):
+        for (label, records), color, marker in zip(runs.items(), colors, _MARKERS, strict=False):
             if not records:
                 raise InputError(f"no records to draw for {label!r}")
             _band(loss, records, "train_loss", color, 1)
-            _band(loss, records, "test_loss", color, 1)
+            _band(loss, records, "test_loss", color, 1, marker)
             _band(accuracy, records, "train_accuracy", color, 100)
-            _band(accuracy, records, "test_accuracy", color, 100)
+            _band(accuracy, records, "test_accuracy", color, 100, marker)
         loss.set(xlabel="epoch", ylabel="cross-entropy (nats)", ylim=(0, None))
         accuracy.set(xlabel="epoch", ylabel="accuracy (%)")
         for axes in (loss, accuracy):
             axes.grid()
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         keys = [
-            Line2D([], [], color=color, label=label)
-            for label, color in zip(runs, colors, strict=True)
+            Line2D([], [], color=color, marker=marker, markersize=_SMALL, label=label)
+            for label, color, marker in zip(runs, colors, _MARKERS, strict=False)
         ]
         keys += [
             Line2D([], [], color=palette.ink, linestyle="-", label="test"),
@@ -188,11 +191,26 @@ def draw_final_accuracies(
     return figure
 
 
-def _band(axes: Axes, records: Sequence[Record], metric: Metric, color: str, scale: float) -> None:
+def _band(
+    axes: Axes,
+    records: Sequence[Record],
+    metric: Metric,
+    color: str,
+    scale: float,
+    marker: str | None = None,
+) -> None:
     curves = _curves(records, metric) * scale
     epochs = np.arange(1, curves.shape[1] + 1)
     style = "--" if metric.startswith("train") else "-"
-    axes.plot(epochs, curves.mean(axis=0), color=color, linestyle=style)
+    axes.plot(
+        epochs,
+        curves.mean(axis=0),
+        color=color,
+        linestyle=style,
+        marker=marker,
+        markersize=_SMALL,
+        markevery=-(-len(epochs) // 6),
+    )
     axes.fill_between(
         epochs, curves.min(axis=0), curves.max(axis=0), color=color, alpha=0.2, linewidth=0
     )
