@@ -336,6 +336,21 @@ def test_curves_are_told_apart_without_colour(make_record) -> None:
         assert len(set(marked)) == len(runs)
 
 
+@pytest.mark.parametrize("highest", [2.0, 16.0])
+def test_a_spike_of_one_seed_does_not_flatten_the_others(make_record, highest) -> None:
+    runs = [make_record(STUDY.recipes[0], seed) for seed in range(3)]
+    usual = max(runs[0].curves.test_loss + runs[0].curves.train_loss)
+    losses = [*runs[0].curves.train_loss]
+    losses[3] = highest * usual
+    runs[0] = dataclasses.replace(
+        runs[0], curves=dataclasses.replace(runs[0].curves, train_loss=losses)
+    )
+    loss, _ = figures.draw_curves({"linear": runs}).axes
+    told = [text.get_text() for text in loss.texts]
+    assert (loss.get_ylim()[1] < highest * usual) == (highest == 16)
+    assert told == ([f"off the scale: up to {highest * usual:.1f}"] if highest == 16 else [])
+
+
 def test_reported_numbers_stand_beside_what_was_measured(records) -> None:
     findings = [f for claim in judge(STUDY, records) for f in claim.findings]
     drawn = figures.draw_measured_against_reported(findings, list(STUDY.completions))

@@ -14,7 +14,7 @@ from experiments.figures.theme import Palette, style
 from experiments.statistics import mean_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from jaxtyping import Float
     from matplotlib.axes import Axes
@@ -30,6 +30,8 @@ MOST_LABELS = 5
 
 _MARKERS = "osD^v"
 _SMALL = 4
+_SPIKE = 3
+"""How many times the highest median loss over seeds a seed's may be, and still be on the scale."""
 
 
 def draw_curves(runs: Mapping[str, Sequence[Record]]) -> Figure:
@@ -59,6 +61,7 @@ def draw_curves(runs: Mapping[str, Sequence[Record]]) -> Figure:
             _band(accuracy, records, "train_accuracy", color, 100)
             _band(accuracy, records, "test_accuracy", color, 100, marker)
         loss.set(xlabel="epoch", ylabel="cross-entropy (nats)", ylim=(0, None))
+        _leave_out_a_spike(loss, runs.values())
         accuracy.set(xlabel="epoch", ylabel="accuracy (%)")
         for axes in (loss, accuracy):
             axes.grid()
@@ -214,6 +217,18 @@ def _band(
     axes.fill_between(
         epochs, curves.min(axis=0), curves.max(axis=0), color=color, alpha=0.2, linewidth=0
     )
+
+
+def _leave_out_a_spike(loss: Axes, runs: Iterable[Sequence[Record]]) -> None:
+    """End the scale of the loss where a few seeds would flatten everything else, and say so."""
+    metrics: tuple[Metric, ...] = ("train_loss", "test_loss")
+    curves = [_curves(records, metric) for records in runs for metric in metrics]
+    usual = max(float(np.median(each, axis=0).max()) for each in curves)
+    highest = max(float(each.max()) for each in curves)
+    if highest > _SPIKE * usual:
+        loss.set_ylim(0, 1.3 * usual)
+        told = f"off the scale: up to {highest:.1f}"
+        loss.text(0.98, 0.97, told, transform=loss.transAxes, ha="right", va="top")
 
 
 def _curves(records: Sequence[Record], metric: Metric) -> Float[np.ndarray, "seeds epochs"]:
