@@ -118,6 +118,7 @@ def rates_and_noise(palette: Palette) -> Figure:
                 label=name,
             )
         axes.set(xlabel="steps", title=title, ylim=(1e-5, 30))
+    panels[0].set_ylabel("mean squared distance")
     panels[0].legend()
     return figure
 
