@@ -150,6 +150,12 @@ def test_with_some_records_the_page_shows_them_and_names_what_is_missing(build, 
     assert "2 runs" in html
 
 
+def test_a_claim_in_the_overview_leads_to_its_parts(build):
+    html = build(MEASUREMENTS, "_ext.measurements")
+    claim = next(iter(STUDY.claims))
+    assert html.count(f'href="#measured-{claim}"') == html.count(f'id="measured-{claim}"') == 1
+
+
 def test_with_all_records_nothing_is_said_to_be_missing(build, tmp_path):
     for recipe in STUDY.recipes:
         for seed in range(3):

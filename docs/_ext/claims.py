@@ -18,6 +18,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 
 from _ext.chips import LABELS, chip
+from _ext.measurements import measured_anchor
 from _ext.runs import claim_verdicts
 from _ext.tables import Cell, table
 from _ext.verdicts import theory_verdicts
@@ -259,8 +260,8 @@ def _measured(claim: Claim, store: Path) -> nodes.paragraph:
         "",
         nodes.inline("", "all parts"),
         refdomain="std",
-        reftype="doc",
-        reftarget=f"/reports/{claim.report}",
+        reftype="ref",
+        reftarget=measured_anchor(claim.id),
         refexplicit=True,
     )
     remark += nodes.Text(").")

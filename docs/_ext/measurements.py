@@ -47,7 +47,8 @@ class MissingDirective(StudyDirective):
 class CompletionsDirective(StudyDirective):
     """Show each claim's verdict under each completion, where there are several, and as a whole.
 
-    A completion that the report rules out does not apply.
+    A completion that the report rules out does not apply. A claim's name leads to its parts, where
+    the page has a `measured` table.
     """
 
     def show(self, study: Study) -> list[nodes.Node]:
@@ -60,7 +61,10 @@ class CompletionsDirective(StudyDirective):
                 for each in completions
             ]
             name = nodes.literal("", verdict.claim.removeprefix(f"{study.name}-"))
-            rows.append([name, *chips, chip(verdict.verdict)])
+            link = nodes.reference(
+                "", "", name, refid=measured_anchor(verdict.claim), internal=True
+            )
+            rows.append([link, *chips, chip(verdict.verdict)])
         return [table(["claim", *completions, "claim as a whole"], rows)]
 
 
@@ -71,6 +75,10 @@ class MeasuredDirective(StudyDirective):
         shown: list[nodes.Node] = []
         for verdict in verdicts_of(study.name, self.store):
             head = nodes.paragraph("", "", chip(verdict.verdict), nodes.Text(" "))
+            anchor = measured_anchor(verdict.claim)
+            head["ids"].append(anchor)
+            domain = self.env.domains.standard_domain
+            domain.note_hyperlink_target(anchor, self.env.docname, anchor, verdict.claim)
             head += nodes.literal("", verdict.claim)
             shown += [head, nodes.paragraph("", verdict.sentence)]
             needs = [each for each in verdict.findings if each.need]
@@ -116,6 +124,11 @@ def _measured(findings: Sequence[Finding], completions: int) -> nodes.container:
         cells = [column[index] for column in columns.values()]
         rows.append([*first, finding.completion, verdict, *cells])
     return table(["measured", "under", "verdict", *columns], rows, classes=["measured"])
+
+
+def measured_anchor(claim: str) -> str:
+    """Return what links to the measured parts of a claim lead to."""
+    return f"measured-{claim}"
 
 
 def _facts(records: list[Record]) -> list[Cell]:
