@@ -13,7 +13,7 @@ pytest.importorskip("sphinx", reason="the docs extra is not installed")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
 
 from _ext.contradictions import Measurement, conclusion, draw, measurements, sizes
-from _ext.questions import CONTRADICTIONS, Contradiction, Side
+from _ext.questions import CHANGES, CONTRADICTIONS, Contradiction, Side
 from sphinx.testing.util import SphinxTestApp
 
 from experiments.catalog import study
@@ -128,6 +128,14 @@ def test_the_picture_has_a_row_for_each_measurement(store) -> None:
     (mean,) = (line for line in axes.lines if line.get_marker() == "o")
     assert mean.get_xdata()[0] == pytest.approx(50)
     assert [text.get_text() for text in axes.texts] == ["not run"] * (len(measured) - 1)
+
+
+def test_rows_of_one_report_and_completion_are_named_by_what_is_measured(store) -> None:
+    (axes,) = draw(measurements(CHANGES["assignment-3"], store("assignment-3", "sgd"))).axes
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == [side.what for side in CHANGES["assignment-3"]]
+    (axes,) = draw(measurements(LINEAR, store("nn4i-2023-a1", "adam"))).axes
+    assert "nn4i-2023-a1, Adam:\n" in axes.get_yticklabels()[3].get_text()
 
 
 def test_the_page_is_built_with_and_without_records(store, tmp_path) -> None:

@@ -192,7 +192,7 @@ def draw(palette: Palette, measured: list[Measurement]) -> Figure:
     is_difference = measured[0].side.quantity.unit == "points"
     if is_difference:
         axes.axvline(0, color=palette.ink, linewidth=0.8)
-    axes.set_yticks(range(len(measured)), [each.label.replace(": ", ":\n") for each in measured])
+    axes.set_yticks(range(len(measured)), _row_labels(measured))
     axes.set(
         xlabel="difference of test accuracies (points)" if is_difference else "test accuracy (%)",
         ylim=(len(measured) - 0.5, -0.5),
@@ -200,6 +200,13 @@ def draw(palette: Palette, measured: list[Measurement]) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="x")
     return figure
+
+
+def _row_labels(measured: list[Measurement]) -> list[str]:
+    """Name the rows; what every row would say alike, report and completion, is left out."""
+    if len({(each.side.report, each.completion) for each in measured}) == 1:
+        return [each.side.what for each in measured]
+    return [each.label.replace(": ", ":\n") for each in measured]
 
 
 def _draw_row(axes: Axes, row: int, each: Measurement, palette: Palette, color: str) -> None:
