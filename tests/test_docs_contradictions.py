@@ -61,6 +61,10 @@ def test_reported_numbers_are_those_of_the_ledger() -> None:
     linear = ledger["nni-2023-ex1-q2-linear-acc-37"].reported
     assert nni.reported == linear["nonlinear"] - linear["linear"]
     assert nn4i.reported == ledger["nn4i-2023-a1-q2-drop-15"].reported["drop"]
+    (seventy,) = (side for side in CONTRADICTIONS["sixty-thousand"].sides if side.reported)
+    reached = ledger["nni-2023-ex1-q1c-acc-70"]
+    assert seventy.reported in reached.reported.values()
+    assert [*seventy.quantity.reads.values()] == [20], reached.statement
     few = ledger["mnist-2017-q4b-reduced"].reported
     assert CONTRADICTIONS["size"].sides[0].reported == few["baseline"] - few["test"]
 
