@@ -526,7 +526,8 @@ def test_trials_and_runs_are_counted_apart(build, theory, tmp_path):
     both = {claim.id for claim in tried} & {name for each in studies() for name in each.claims}
     assert f"{len(tried)} claims of theory, by trials:" in told
     measured = len(claims()) - len(tried) + len(both)
-    assert f"{measured} claims by runs: all that were measured, and {len(both)} of theory" in told
+    experiments = f"the {measured - len(both)} of experiments"
+    assert f"{measured} claims by runs: {experiments}, and {len(both)} of theory" in told
     assert re.search(r"undecided error bars too wide (· )*1 ", told)  # q1c-acc-70
     assert re.search(r"not run yet \d+", told)
 

@@ -152,8 +152,8 @@ def _tallies(store: Path) -> list[nodes.Node]:
         for claim in measured
         if claim.id.endswith(_SETUPS) and _measured_verdict(claim, store) == "reproduced"
     ]
-    told = f"{len(measured)} claims by runs: all that were measured, and {both} of theory which "
-    told += "runs can speak to as well."
+    told = f"{len(measured)} claims by runs: the {len(measured) - both} of experiments, and {both} "
+    told += "of theory which runs can speak to as well."
     if setups:
         told += f" {len(setups)} of those reproduced only say what was run, and that it can be run."
     return [
