@@ -76,7 +76,7 @@ def halvings_of_32(palette: Palette) -> Figure:
         sides = _halved(32, convolution)
         label = f"{name}: {len(sides) - 1}"
         axes.plot(range(len(sides)), sides, f"{mark}-", color=color, label=label)
-    axes.axvline(4, color=palette.faint, linestyle=":")
+    axes.axvline(4, color=palette.ink, linestyle=":")
     axes.set_yscale("log", base=2)
     ticks = [1, 2, 4, 8, 16, 32]
     axes.set_yticks(ticks, [str(tick) for tick in ticks])

@@ -108,7 +108,7 @@ def equivalent_layers(palette: Palette) -> Figure:
 
 @styled
 def equations(palette: Palette) -> Figure:
-    """Draw the independent equations that some examples set three layers from 7 cells to 5."""
+    """Draw the independent equations that some examples set two layers from 7 cells to 5."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randint(-99, 100, (8, 1, 7), generator=generator).double()
     layers = {
@@ -118,7 +118,7 @@ def equations(palette: Palette) -> Figure:
     figure = canvas(2.8)
     axes = figure.subplots()
     examples = range(1, len(x) + 1)
-    axes.plot(examples, [5 * n for n in examples], ":", color=palette.faint, label="all equations")
+    axes.plot(examples, [5 * n for n in examples], ":", color=palette.ink, label="all equations")
     for (name, layer), color in zip(layers.items(), palette.colors, strict=False):
         ranks = [independent_parameters(layer.double(), x[:n]) for n in examples]
         axes.plot(examples, ranks, "o-", color=color, label=name)
@@ -149,7 +149,8 @@ def digit_rows(palette: Palette) -> Figure:
     )
     axes.invert_yaxis()
     handles = [Patch(color=palette.colors[i], label=kind) for i, kind in enumerate(kinds)]
-    axes.legend(handles=handles, loc="lower left", frameon=False)
+    # Above the rows of the lower digit, between the dotted edges.
+    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.56, 1), frameon=False)
     return figure
 
 
