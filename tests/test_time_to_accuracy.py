@@ -368,15 +368,17 @@ def test_the_test_images_change_nothing_in_training(monkeypatch):
     def judged(network, images, labels, mean):
         weights.append(torch.cat([each.detach().reshape(-1) for each in network.parameters()]))
         tested.append(images)
+        means.append(mean)
         return dict.fromkeys(speed.VIEWS, 0.5)
 
-    weights, tested = [], []
+    weights, tested, means = [], [], []
     monkeypatch.setattr(training, "accuracies", judged)
     other = replace(DATA, test_images=255 - DATA.test_images)
     for data in (DATA, other):
         run(data=data, on_step=watch)
     assert torch.equal(*weights)
     assert torch.equal(tested[0], 255 - tested[1])
+    assert torch.equal(*means)  # which test images are judged less, too
     assert seen == 2 * [(step, 24) for step in range(1, 25)]
 
 
