@@ -79,6 +79,8 @@ def test_every_version_of_an_image_comes_up_and_no_other(
     inputs = inputs_of(_recipe(augmentation=augmentation), images)
     padded = inputs.padded(images)
     assert padded.shape[2:] == (8 + 2 * frame, 8 + 2 * frame)
+    assert torch.equal(padded[:, :, frame:, frame:][:, :, :8, :8], images)
+    assert padded.sum() == images.sum()  # the frame is black
     flip = augmentation.endswith("flip")
     versions = _versions(padded[1], side, flip)
     assert len(versions) == (padded.shape[-1] - side + 1) ** 2 * (1 + flip)
