@@ -193,6 +193,20 @@ def test_a_diverged_record_may_be_short(tmp_path):
     assert Store(tmp_path).read(Store(tmp_path).write(record)) == record
 
 
+@pytest.mark.parametrize("ended", [{"diverged": True}, {"patience": 1}], ids=str)
+def test_where_a_run_may_end_early_its_curves_still_end_together(tmp_path, ended):
+    patience = {name: value for name, value in ended.items() if name == "patience"}
+    recipe = dataclasses.replace(RECIPE, epochs=3, validation=5, **patience)
+    curves = Curves([1.0, 0.9], [0.1, 0.2], [1.0], [0.2], [1.0, 1.1], [0.2, 0.2])
+    record = make_record(
+        recipe=recipe, key=record_key(recipe, 0, "data", "cpu"), curves=curves,
+        diverged="diverged" in ended,
+    )  # fmt: skip
+    path = Store(tmp_path).write(record)
+    with pytest.raises(RecordError, match=r"the curves have \[1, 2\] epochs"):
+        Store(tmp_path).read(path)
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"recipe": {}}', "\udcff"])
 def test_a_damaged_record_is_named(tmp_path, content):
     path = tmp_path / "test" / "broken.json"
