@@ -157,8 +157,9 @@ class Record:
         if not self.recipe.validation:
             del curves["validation_loss"], curves["validation_accuracy"]
         lengths = {len(curve) for curve in curves.values()}
-        complete = self.diverged or self.recipe.patience is not None
-        if len(lengths) != 1 or not (complete or lengths == {self.recipe.epochs}):
+        early = self.diverged or self.recipe.patience is not None
+        fewest = 0 if early else self.recipe.epochs
+        if len(lengths) != 1 or not fewest <= max(lengths) <= self.recipe.epochs:
             raise ValueError(
                 f"the curves have {sorted(lengths)} epochs, expected {self.recipe.epochs}"
             )

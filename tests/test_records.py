@@ -207,6 +207,12 @@ def test_where_a_run_may_end_early_its_curves_still_end_together(tmp_path, ended
         Store(tmp_path).read(path)
 
 
+def test_no_run_outlasts_the_epochs_of_its_recipe(tmp_path):
+    path = Store(tmp_path).write(make_record(diverged=True, curves=Curves(*[[1.0] * 3] * 4)))
+    with pytest.raises(RecordError, match=r"the curves have \[3\] epochs, expected 2"):
+        Store(tmp_path).read(path)
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"recipe": {}}', "\udcff"])
 def test_a_damaged_record_is_named(tmp_path, content):
     path = tmp_path / "test" / "broken.json"
