@@ -56,6 +56,9 @@ def test_the_runs_of_a_fleet_are_one_at_a_time_as_they_share_its_time(run):
     found = status(STUDY, [run(CHEAP, 0, 60.0)], [*fleet, alone], range(5))
     assert found.in_progress == 5
     assert found.at_once == 2
+    elsewhere = dataclasses.replace(alone, seed=1, host="another")  # of the same number there
+    found = status(STUDY, [], [*fleet, alone, elsewhere], range(5))
+    assert found.at_once == 3
 
 
 def test_a_renamed_recipe_keeps_its_records(run):
