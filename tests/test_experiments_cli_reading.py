@@ -69,12 +69,16 @@ def test_status_says_what_is_done_in_progress_and_missing(convlaws, store):
 
 
 def test_runs_side_by_side_are_done_sooner(convlaws, store, monkeypatch):
-    first, second = (heartbeat.path(Store(store), key) for key in "ab")
+    first, second, third = (heartbeat.path(Store(store), key) for key in "abc")
     with heartbeat.beating(first, study=NNI.name, recipe=GAP.name, seed=2, device="cpu"):
         monkeypatch.setattr(os, "getpid", lambda: 1)  # another process
-        with heartbeat.beating(second, study=NNI.name, recipe=GAP.name, seed=3, device="cpu"):
+        with (
+            heartbeat.beating(second, study=NNI.name, recipe=GAP.name, seed=3, device="cpu"),
+            heartbeat.beating(third, study=NNI.name, recipe=GAP.name, seed=4, device="cpu"),
+        ):
             _, out, _ = convlaws("status", NNI.name, "--seeds", 4, "--store", store)
-    assert "19 h 00 min of runs are left, 9 h 30 min with 2 at once" in " ".join(out.split())
+    # Three runs are in progress; two of them are a fleet's, in one process.
+    assert "20 h 00 min of runs are left, 10 h 00 min with 2 at once" in " ".join(out.split())
 
 
 def test_a_finished_study_has_nothing_left(convlaws, tmp_path, make_record):
@@ -97,6 +101,7 @@ def test_compare_pairs_seeds(convlaws, store):
     found = json.loads(out)
     assert (found["first"], found["seeds"], found["diverged"]) == ("conv-fc.adam", [0, 1], [])
     entry = found["differences"][0]
+    assert (entry["first"], entry["second"]) == pytest.approx((0.615, 0.415), rel=1e-9)
     assert entry["difference"] == pytest.approx(0.2, rel=1e-9)
     assert entry["interval"] == pytest.approx([0.2, 0.2], rel=1e-9)
     assert entry["larger"] == "first"
@@ -137,6 +142,17 @@ def test_compare_warns_where_last_epochs_are_not_of_one_age(convlaws, store):
     (told,) = json.loads(out)["warnings"]
     assert told.startswith(warning)
     assert {"setting": "epochs", "first": 30, "second": 3} in json.loads(out)["settings"]
+
+
+def test_compare_warns_where_epochs_are_of_other_lengths(convlaws, store, make_record):
+    names = [f"one-conv.{steps}" for steps in (1000, 20000)]
+    for name in names:
+        recipe = study("mnist-2017").recipe(*name.split("."))
+        Store(store).write(make_record(recipe, 0, study="mnist-2017"))
+    _, out, _ = convlaws("compare", *names, "--store", store, "--json")
+    (told,) = json.loads(out)["warnings"]
+    lengths = "A is trained for 20 epochs of 50 steps, B for 20 epochs of 1,000 steps: "
+    assert told.startswith(lengths)
 
 
 def test_compare_says_what_diverged(convlaws, store, make_record):
@@ -246,7 +262,7 @@ def test_progress_shows_runs_and_epochs_on_a_terminal_alone(tmp_path, monkeypatc
     monkeypatch.setattr("experiments.commands.progress._POLL_SECONDS", 0.01)
     with progress(runs, console):
         for epoch in range(1, 11):
-            runs[0].done = epoch
+            runs[0].done, runs[1].done = epoch, epoch // 2
             time.sleep(0.03)
         runs[0].record_path.touch()
     if not terminal:
@@ -255,7 +271,7 @@ def test_progress_shows_runs_and_epochs_on_a_terminal_alone(tmp_path, monkeypatc
     lines = text.getvalue().splitlines()
     finished, epochs = ([x for x in lines if f"{name} " in x][-1] for name in ("runs", "epochs"))
     assert re.search(r"runs +\S+ +1/2 ", finished)
-    assert re.search(r"epochs +\S+ +10/40 \d+\.\d/(s|min|h) \d:\d\d:\d\d left \d:\d\d:\d\d", epochs)
+    assert re.search(r"epochs +\S+ +15/40 \d+\.\d/(s|min|h) \d:\d\d:\d\d left \d:\d\d:\d\d", epochs)
 
 
 @pytest.mark.parametrize(
