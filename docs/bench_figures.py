@@ -171,15 +171,25 @@ def draw_ladder(palette: Palette, benches: list[Bench], ladder: Ladder) -> Figur
     ]
     columns = min(len(panels), 2)
     rows = math.ceil(len(panels) / columns)
-    height = rows * (0.27 * max(map(len, panels)) + 0.5) + 0.4
-    figure = Figure(figsize=(7.2, height), layout="constrained")
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for axes, name, panel in zip(grid, names, panels, strict=False):
+    beside = [panels[first : first + columns] for first in range(0, len(panels), columns)]
+    shown = [
+        values([b for panel in each for b in ladder.rows(panel)], ladder.row) for each in beside
+    ]
+    heights = [0.27 * len(each) + 0.5 for each in shown]
+    figure = Figure(figsize=(7.2, sum(heights) + 0.4), layout="constrained")
+    ratios = {"height_ratios": heights}
+    grid = figure.subplots(
+        rows, columns, sharex=True, sharey="row", squeeze=False, gridspec_kw=ratios
+    ).ravel()
+    for index, (axes, name, panel) in enumerate(zip(grid, names, panels, strict=False)):
         _draw_bars(axes, ladder.rows(panel), ladder, palette)
+        for lacking in set(shown[index // columns]) - set(values(panel, ladder.row)):
+            _note(axes, "–", 0, lacking)
         axes.set_title(name)
+    for first in grid[::columns]:
+        first.invert_yaxis()
     for unused in grid[len(panels) :]:
         unused.remove()
-    grid[0].invert_yaxis()
     grid[0].set_xlim(right=1.3 * grid[0].get_xlim()[1])
     figure.supxlabel(ladder.label, fontsize="medium", color=palette.ink)
     return figure
@@ -236,12 +246,12 @@ def _draw_bars(axes: Axes, rows: list[Bench], ladder: Ladder, palette: Palette) 
         xerr=(middle - slowest, fastest - middle),
         error_kw={"ecolor": palette.ink, "capsize": 2},
     )
-    for row, (bench, end) in enumerate(zip(rows, fastest, strict=True)):
-        axes.annotate(
-            f"×{middle[row]:.2f}  ({speed(bench):,.0f}/s)",
-            (end, row),
-            xytext=(5, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize="small",
-        )
+    for bench, ratio, end in zip(rows, middle, fastest, strict=True):
+        said = f"×{ratio:.2f}  ({speed(bench):,.0f}/s)"
+        _note(axes, said, end, bench["extra_info"][ladder.row])
+
+
+def _note(axes: Axes, text: str, end: float, row: str) -> None:
+    """Write behind the end of a row."""
+    look = {"va": "center", "fontsize": "small"}
+    axes.annotate(text, (end, row), xytext=(5, 0), textcoords="offset points", **look)  # type: ignore[arg-type]

@@ -164,8 +164,20 @@ def test_ladders_have_a_panel_for_each_network_and_a_bar_for_each_rung():
         "×2.00  (2,000/s)",
         "×3.00  (3,000/s)",
     ]
-    assert len(second.texts) == 2
+    assert [note.get_text() for note in second.texts][2:] == ["–"]
     assert [axes.get_title("left") for axes in figure.axes] == ["a", "b"]
+
+
+def test_no_row_of_a_ladder_is_empty():
+    lacking = [training("b")[0], training("b")[2]]
+    panels = [*training("a"), *lacking, *training("c", RUNGS[:2]), *training("d", RUNGS[:2])]
+    figure = bench_figures.draw_ladder(panels, bench_page.LADDERS["training"])
+    whole, beside, below, _ = figure.axes
+    notes = {note.get_text(): note.xy[1] for note in beside.texts}
+    assert notes == {"×1.00  (1,000/s)": RUNGS[0], "×3.00  (3,000/s)": RUNGS[2], "–": RUNGS[1]}
+    assert [bar.get_y() + 0.325 for bar in beside.containers[1]] == pytest.approx([0, 2])
+    assert [label.get_text() for label in whole.get_yticklabels()] == RUNGS
+    assert [label.get_text() for label in below.get_yticklabels()] == RUNGS[:2]
 
 
 def test_a_ladder_starts_with_its_base_and_needs_it():

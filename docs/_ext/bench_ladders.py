@@ -41,7 +41,8 @@ def ladders(env: BuildEnvironment, results: Results, question: str) -> list[node
             bench_figures.draw_ladder(measured, ladder),
             measured,
             caption="Images per second, and how many times those of the first row, which was timed "
-            "in turns with the others: median over the rounds, least to most.",
+            "in turns with the others: median over the rounds, least to most; a dash where nothing "
+            "was measured.",
             alt=f"Images a second on {device}. {_ladder_alt(measured, ladder)}",
         )
         shown.append(figure)
