@@ -282,7 +282,23 @@ def test_every_bench_stands_on_the_page():
         *bench_page.CURVES,
         bench_page.STEP,
         bench_page.MODES,
+        bench_page.LAYER,
     }
+
+
+def test_ceilings_stand_beside_the_product_or_are_said_to_lack(build_page, store):
+    known = {"network": "net", "precision": "bfloat16", "order": "channels last"}
+    gemm = bench("gemm, bfloat16, cpu", 1.0, precision="bfloat16", gflops=2000.0)
+    store(results(bench("layer, net, cpu", 1.0, gflops=1234.0, **known), gemm))
+    page = build_page("```{goal-ceilings}\n```\n", "_ext.goals")
+    assert "matrix product net" in page
+    assert "bfloat16, contiguous 2,000 – bfloat16, channels last 2,000 1,234" in page
+
+
+def test_a_run_without_ceilings_says_so(build_page, store):
+    store(results(*training("3-filters")))
+    page = build_page("```{goal-ceilings}\n```\n", "_ext.goals")
+    assert "The rates of convolutions alone are not in the stored run." in page
 
 
 def test_every_chapter_of_goals_stands_on_their_page():

@@ -46,6 +46,7 @@ QUESTIONS = {
     "filter gradient": OF_CONVOLUTION,
     "fleet": OF_FLEET,
     "gemm": OF_GEMM,
+    "layer": {"network", "precision", "order", "batch"},
     "layouts": OF_LAYOUTS,
     "modes": OF_CONVOLUTION | {"operation", "mode"},
     "norm": OF_SPECTRUM | {"relative_excess"},

@@ -9,6 +9,7 @@ from docutils import nodes
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
+from _ext.bench_ceilings import LAYER, ceilings
 from _ext.bench_curves import CURVES, curves
 from _ext.bench_ladders import LADDERS, ladders
 from _ext.bench_modes import MODES, modes
@@ -61,9 +62,11 @@ def answer(env: BuildEnvironment, results: Results, question: str) -> list[nodes
         return steps(env, results)
     if question == MODES:
         return modes(results)
+    if question == LAYER:
+        return ceilings(results)
     raise ValueError(
         f"no figure is known for the bench question {question!r}; "
-        f"known: {', '.join([*LADDERS, *CURVES, STEP, MODES])}"
+        f"known: {', '.join([*LADDERS, *CURVES, STEP, MODES, LAYER])}"
     )
 
 

@@ -14,6 +14,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 from _ext import benches
+from _ext.bench_ceilings import ceilings
 from _ext.chips import chip
 from _ext.race import operations, runs_of
 from _ext.tables import Cell, table
@@ -58,6 +59,17 @@ class LadderDirective(SphinxDirective):
         except (OSError, ValueError) as error:
             raise ExtensionError(str(error)) from error
         return [table(["", *NETWORKS], rows)]
+
+
+class CeilingsDirective(SphinxDirective):
+    """Tabulate what the convolutions of a step reach alone."""
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_reread()
+        try:
+            return ceilings(_stored(benches.STORED))
+        except (OSError, ValueError) as error:
+            raise ExtensionError(str(error)) from error
 
 
 def ladder_rows(results: Results) -> list[list[Cell]]:
@@ -117,8 +129,9 @@ def _row(goal: Goal, sources: Sources) -> list[Cell]:
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
-    """Register the directives ``goals`` and ``goal-ladder``."""
+    """Register the directives ``goals``, ``goal-ladder`` and ``goal-ceilings``."""
     app.setup_extension("_ext.race")  # where the race's results lie
     app.add_directive("goals", GoalsDirective)
     app.add_directive("goal-ladder", LadderDirective)
+    app.add_directive("goal-ceilings", CeilingsDirective)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

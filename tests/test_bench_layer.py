@@ -1,0 +1,36 @@
+"""The bench of convolution layers on trial: it counts what it runs, and refuses a wrong result."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+from torch import nn
+
+from benches.workload import engine_network, flops_per_image
+
+bench_layer = importlib.import_module("benches.bench_layer")
+
+
+@pytest.mark.parametrize("way", bench_layer.WAYS)
+def test_a_right_convolution_has_no_fault(way):
+    assert bench_layer._fault.__wrapped__("3-filters", way, "cpu") is None
+
+
+@pytest.mark.parametrize("way", bench_layer.WAYS)
+def test_a_wrong_convolution_is_refused(monkeypatch, way):
+    right = bench_layer.conv2d
+
+    def narrow(images, weight, padding):
+        wrong = images.dtype == bench_layer.WAYS[way][0]
+        return right(images, weight.flip(3) if wrong else weight, padding=padding)
+
+    monkeypatch.setattr(bench_layer, "conv2d", narrow)
+    fault = bench_layer._fault.__wrapped__("3-filters", way, "cpu")
+    assert fault.startswith(f"{way} is off by")
+
+
+def test_operations_are_counted_as_those_of_a_step_are():
+    linear = [m for m in engine_network("3-filters").modules() if isinstance(m, nn.Linear)]
+    products = 3 * 2 * sum(layer.weight.numel() for layer in linear)
+    assert bench_layer._flops("3-filters", 1) + products == flops_per_image("3-filters")
