@@ -2,8 +2,9 @@
 
 A few steps of fleets of several sizes are timed against as many steps, for each member, of the solo
 engine; all in turns. Members of several *seeds* see images of their own each; members of one seed,
-which differ in their learning *rates*, see the same. Every member has to reach the loss of its solo
-run first.
+which differ in their learning *rates*, see the same; so do those that `torch.func.vmap` trains
+(`benches.ensemble`), as one would without this project. Every member has to reach the loss of its
+solo run first.
 
 The time does not depend on the pixels, which are random.
 """
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benches import workload
+from benches.ensemble import Ensemble
 from benches.pace import FEWEST_ROUNDS
 from benches.probe import probe
 from benches.rounding import tolerance
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
 
 NETWORKS = {name: workload.NETWORKS[name] for name in ("3-filters", "20-filters")}
 SIZES = {"smoke": (2,), "default": (2, 8, 16), "full": (1, 2, 4, 8, 16)}
+MAPPED = {"smoke": 2, "default": 8, "full": 8}
+"""Members that `torch.func.vmap` trains."""
+
 STEPS = {"smoke": 1, "default": 2, "full": 16}
 ROUNDS = {"smoke": 1, "default": FEWEST_ROUNDS, "full": FEWEST_ROUNDS}
 
@@ -55,6 +60,7 @@ CHECKED_HASTE = 10
 second."""
 
 ALONE = "alone"
+BY_VMAP = " by vmap"
 CLOCK = Replay()
 
 
@@ -63,14 +69,15 @@ def _members(network: str, crew: str) -> tuple[Member, ...]:
     recipe = NETWORKS[network]
     if crew == ALONE:
         return (Member(recipe, 0),)
-    size, kind = crew.split()
+    size, kind, *_ = crew.split()
     if kind == "seeds":
         return tuple(Member(recipe, seed) for seed in range(int(size)))
     return tuple(members_of_rates(recipe, int(size)))
 
 
 def _crews(scale: str) -> list[str]:
-    return [ALONE, *(f"{size} {kind}" for kind in ("seeds", "rates") for size in SIZES[scale])]
+    fleets = (f"{size} {kind}" for kind in ("seeds", "rates") for size in SIZES[scale])
+    return [ALONE, *fleets, f"{MAPPED[scale]} rates{BY_VMAP}"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -94,6 +101,7 @@ def test_fleet(network: str, crew: str, device: str, scale: str, measure: Measur
         peak_memory_bytes=timed.peak_memory_bytes,
         bytes=_data().train_images.nbytes + _data().train_labels.nbytes,
         network=network,
+        library="PyTorch" if crew.endswith(BY_VMAP) else "theory",
         crew=crew,
         members=len(_members(network, crew)),
         images=images,
@@ -119,6 +127,8 @@ def _timed(network: str, device: str, scale: str) -> dict[str, Timed]:
             views = together.draw()[:, :images].to(device)
             if crew == ALONE:
                 epochs[crew] = _solo(members[0], views[0, :, 0], device)
+            elif crew.endswith(BY_VMAP):
+                epochs[crew] = partial(Ensemble(members, _data(), device).train_on, views[0, :, 0])
             else:
                 epochs[crew] = partial(together.train_on, views)
     with reproducible(None):
@@ -147,7 +157,10 @@ def _fault(network: str, crew: str, device: str) -> str | None:
     run = FleetRun(members, _data(), device)
     views = run.draw()[:, : CHECKED_STEPS[device] * NETWORKS[network].batch].to(device)
     with reproducible(None):
-        losses = [loss for loss, _ in run.train_on(views)]
+        if crew.endswith(BY_VMAP):
+            losses = Ensemble(members, _data(), device).train_on(views[0, :, 0]).tolist()
+        else:
+            losses = [loss for loss, _ in run.train_on(views)]
         for index, (member, loss) in enumerate(zip(members, losses, strict=True)):
             expected = _solo(member, views[index % len(views), :, 0], device)()
             # Each update passes its rounding on to the losses after it.

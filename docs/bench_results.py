@@ -118,6 +118,15 @@ def fastest_product(results: Results, device: str, precision: str) -> float | No
     return max((product["extra_info"]["gflops"] for product in same), default=None)
 
 
+def fastest_convolutions(
+    results: Results, network: str, device: str, precision: str
+) -> float | None:
+    """Return the GFLOP/s of a network's convolutions alone, in the better memory order."""
+    layers = of(results, "layer", ("gflops", "network", "precision"))
+    same = chosen(layers, network=network, device=device, precision=precision)
+    return max((layer["extra_info"]["gflops"] for layer in same), default=None)
+
+
 def conditions(results: Results, benches: list[Bench]) -> str:
     """Return where the times come from, for a caption: processor, threads, versions, date."""
     first = benches[0]["extra_info"]

@@ -103,13 +103,15 @@ def training(network: str, aim: float, sources: Sources) -> Outcome | None:
     needed = aim * base["extra_info"]["gflops"]
     ceiling = bench_results.fastest_product(sources.results, "cpu", "bfloat16")
     distance = _share_of_product(needed, ceiling, "bfloat16")
+    alone = bench_results.fastest_convolutions(sources.results, network, "cpu", "bfloat16")
+    if alone is not None:
+        distance += f" The convolutions alone reach {alone:,.0f}."
     if ceiling is None or needed < ceiling:
         distance += _where(sources, network, LAST_RUNGS["bfloat16"])
     limit = ratio_at_most(sources.results, network, ratio)
     if limit is not None:
         distance += (
-            f" Were all free but convolutions and products, it would be {limit:.1f}×"
-            f"{': the goal lies beyond' * (limit < aim)}."
+            f" By its profile at most {limit:.1f}×{': the goal lies beyond' * (limit < aim)}."
         )
     return Outcome(*_times(ratio, aim), distance)
 
@@ -149,7 +151,12 @@ def layout(network: str, aim: float, sources: Sources) -> Outcome | None:
 def fleet(network: str, aim: float, sources: Sources) -> Outcome | None:
     """Hold the fastest fleet of a network, each of its members counting, against the loop."""
     crews = bench_results.of(sources.results, "fleet", ("network", "crew", "images"))
-    crews = [bench for bench in crews if bench["extra_info"]["crew"] != "alone"]
+    crews = [
+        bench
+        for bench in crews
+        if bench["extra_info"]["crew"] != "alone"
+        and bench["extra_info"].get("library", "theory") == "theory"
+    ]
     crews = chosen(crews, network=network, device="cpu")
     crews += [b for b in _layouts(network, sources) if b["extra_info"].get("members", 1) > 1]
     found = _beside_the_tutorial(crews, network, aim, sources)

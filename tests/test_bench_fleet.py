@@ -14,7 +14,7 @@ from experiments.recipe import Optimizer
 bench_fleet = importlib.import_module("benches.bench_fleet")
 
 
-@pytest.mark.parametrize("crew", [bench_fleet.ALONE, "2 seeds", "3 rates"])
+@pytest.mark.parametrize("crew", [bench_fleet.ALONE, "2 seeds", "3 rates", "3 rates by vmap"])
 def test_a_right_crew_has_no_fault(crew):
     assert bench_fleet._fault.__wrapped__("3-filters", crew, "cpu") is None
 
@@ -30,6 +30,21 @@ def test_a_wrong_member_is_named(monkeypatch, crew):
     monkeypatch.setattr(UpdateRule, "step", half)
     fault = bench_fleet._fault.__wrapped__("3-filters", crew, "cpu")
     assert fault.startswith(f"member 1 of {crew} reaches a mean loss of")
+
+
+@pytest.mark.parametrize("part", ["_rates", "_momentum"])
+def test_a_mapped_member_that_trains_otherwise_is_named(monkeypatch, part):
+    made = bench_fleet.Ensemble.__init__
+
+    def off(ensemble, *arguments):
+        made(ensemble, *arguments)
+        setattr(ensemble, part, getattr(ensemble, part) / 2)
+
+    monkeypatch.setattr(bench_fleet, "CHECKED_STEPS", {"cpu": 3})  # momentum shows in the third
+    assert bench_fleet._fault.__wrapped__("3-filters", "2 rates by vmap", "cpu") is None
+    monkeypatch.setattr(bench_fleet.Ensemble, "__init__", off)
+    fault = bench_fleet._fault.__wrapped__("3-filters", "2 rates by vmap", "cpu")
+    assert fault.startswith("member 0 of 2 rates by vmap reaches a mean loss of")
 
 
 def test_every_setting_of_the_optimiser_holds_for_the_network_alone(monkeypatch):

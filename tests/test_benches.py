@@ -29,7 +29,13 @@ OF_TRAINING = {
     *("batch", "loader_workers", "source"),
 }
 OF_GEMM = {"library", "precision", "size"}
-OF_FLEET = {"network", "crew", "members", "images", "images_per_second", "batch", "source"}
+OF_FLEET = {
+    *("network", "library", "crew", "members", "images", "images_per_second", "batch", "source"),
+}
+OF_COMPILING = {
+    *("network", "library", "way", "setup_seconds", "images", "images_per_second"),
+    *("batch", "source"),
+}
 OF_SPECTRUM = {"method", "library", "precision", "channels", "cells"}
 OF_STEP = {
     *("network", "way", "shares", "slowdown", "images", "images_per_second", "batch", "source"),
@@ -41,6 +47,7 @@ OF_LAYOUTS = {
 OF_CHOICES = {"chosen", "chosen_as_shipped", "costs"}
 QUESTIONS = {
     "audit": {"method", "library", "depth", "cells", "macs"},
+    "compile": OF_COMPILING,
     "convolution": OF_CONVOLUTION,
     "diagnose": {"method", "library", "depth", "filters", "cells"},
     "filter gradient": OF_CONVOLUTION,
