@@ -13,6 +13,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import goal_outcomes as outcomes
+import race_goals
+import signal_goals
+import training_goals
 
 from experiments.speed import TARGET
 
@@ -64,12 +67,12 @@ def _percent(share: float) -> str:
 NETWORKS = ("3-filters", "20-filters", "assignment-3", "batch-norm", "tp1-cnn", "mnist-2017")
 
 LADDER: dict[str, tuple[float, ...]] = {
-    outcomes.TUTORIAL: (6905, 3297, 1379, 1215, 1411, 1559),
+    training_goals.TUTORIAL: (6905, 3297, 1379, 1215, 1411, 1559),
     "resident bytes": (2.30, 1.42, 1.14, 1.19, 1.08, 1.47),
     "+ channels last": (2.38, 1.79, 1.40, 1.46, 1.31, 1.48),
     "+ pool before ReLU": (2.45, 1.93, 1.51, 1.55, 1.73, 1.56),
-    outcomes.LAST_RUNGS["float32"]: (2.47, 1.95, 1.49, 1.53, 1.78, 2.02),
-    outcomes.LAST_RUNGS["bfloat16"]: (2.69, 3.15, 4.31, 3.71, 5.00, 3.60),
+    training_goals.LAST_RUNGS["float32"]: (2.47, 1.95, 1.49, 1.53, 1.78, 2.02),
+    training_goals.LAST_RUNGS["bfloat16"]: (2.69, 3.15, 4.31, 3.71, 5.00, 3.60),
 }
 """The training ladder on the machine of the goals: images a second of the tutorial's loop, and how
 many times as fast each rung was, for each of `NETWORKS`."""
@@ -84,9 +87,11 @@ GOALS: dict[str, tuple[Goal, ...]] = {
                 f"{network}, beside the tutorial’s loop",
                 aim,
                 _TIMES,
-                partial(outcomes.training, network),
+                partial(training_goals.training, network),
             )
-            for network, last in zip(NETWORKS, LADDER[outcomes.LAST_RUNGS["bfloat16"]], strict=True)
+            for network, last in zip(
+                NETWORKS, LADDER[training_goals.LAST_RUNGS["bfloat16"]], strict=True
+            )
             for aim in (last, *([_BY_HAND[network]] if network in _BY_HAND else []))
         ),
         *(
@@ -94,15 +99,17 @@ GOALS: dict[str, tuple[Goal, ...]] = {
                 f"{network} as the engine lays it out, beside the tutorial’s loop",
                 aim,
                 _TIMES,
-                partial(outcomes.layout, network),
+                partial(training_goals.layout, network),
             )
-            for network, aim in zip(NETWORKS, LADDER[outcomes.LAST_RUNGS["bfloat16"]], strict=True)
+            for network, aim in zip(
+                NETWORKS, LADDER[training_goals.LAST_RUNGS["bfloat16"]], strict=True
+            )
         ),
         Goal(
             "3-filters in fleets, beside the tutorial’s loop",
             10,
             _TIMES,
-            partial(outcomes.fleet, "3-filters"),
+            partial(training_goals.fleet, "3-filters"),
         ),
         Goal("small networks in fleets, beside the tutorial’s loop", 20, _TIMES, need=_GPU),
         Goal("all reports, 5 seeds of each recipe", 600, _duration, need=_GPU),
@@ -113,14 +120,14 @@ GOALS: dict[str, tuple[Goal, ...]] = {
             "accuracy above which the whole interval lies, 6 views",
             TARGET,
             _percent,
-            partial(outcomes.race, 6),
+            partial(race_goals.race, 6),
         ),
         *(
             Goal(
                 f"training until the whole interval lies above that, {views}",
                 seconds,
                 _duration,
-                partial(outcomes.fastest, count),
+                partial(race_goals.fastest, count),
             )
             for views, count, seconds in (("6 views", 6, 7.1), ("1 view", 1, 6))
         ),
@@ -128,7 +135,7 @@ GOALS: dict[str, tuple[Goal, ...]] = {
             "accuracy within 75 s of training, 6 views",
             0.9,
             _percent,
-            partial(outcomes.most_accurate, 75),
+            partial(race_goals.most_accurate, 75),
         ),
     ),
     "signals": (
@@ -143,19 +150,19 @@ GOALS: dict[str, tuple[Goal, ...]] = {
                     f"“auto” for {name}, beside the fastest, median",
                     1.05,
                     _RATIO,
-                    partial(outcomes.choosing, question, statistics.median),
+                    partial(signal_goals.choosing, question, statistics.median),
                 ),
                 Goal(
                     f"“auto” for {name}, beside the fastest, worst",
                     1.5,
                     _RATIO,
-                    partial(outcomes.choosing, question, max),
+                    partial(signal_goals.choosing, question, max),
                 ),
                 Goal(
                     f"“auto” for {name} by the costs it ships with, median",
                     1.25,
                     _RATIO,
-                    partial(outcomes.shipped, question),
+                    partial(signal_goals.shipped, question),
                 ),
             )
         ),
@@ -164,7 +171,7 @@ GOALS: dict[str, tuple[Goal, ...]] = {
                 f"gradient of {taps:,} taps by blocks, 2^{power} samples, beside one transform",
                 aim,
                 _TIMES,
-                partial(outcomes.blocked, 2**power, taps),
+                partial(signal_goals.blocked, 2**power, taps),
             )
             for power in (16, 18, 20)
             for taps, aim in ((128, 3), (1024, 2))
@@ -173,13 +180,13 @@ GOALS: dict[str, tuple[Goal, ...]] = {
             "gradient of 2,048 taps by one transform, 4,096 samples",
             58e-6,
             _duration,
-            partial(outcomes.gradient, "theory fft", 4096, 2048),
+            partial(signal_goals.gradient, "theory fft", 4096, 2048),
         ),
         Goal(
             "all singular values, 64 to 64 channels, 32×32",
             0.075,
             _duration,
-            outcomes.spectrum,
+            signal_goals.spectrum,
         ),
     ),
     "benches": (Goal("a default run on two cores", 240, _duration, outcomes.default_run),),

@@ -16,7 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
 
 import bench_results
 import goal_outcomes as outcomes
+import race_goals
+import signal_goals
 import speed_goals
+import training_goals
 from _ext.goals import _stored, ladder_rows
 from bench_shares import draw_shares
 
@@ -62,29 +65,29 @@ def step(way="+ bfloat16", network="net"):
 
 
 def test_a_goal_that_is_reached_is_said_to_be():
-    found = outcomes.training("net", 3.0, sources(*ladder(3.0)))
+    found = training_goals.training("net", 3.0, sources(*ladder(3.0)))
     assert (found.measured, found.reached) == ("3.00×", True)
-    assert not outcomes.training("net", 3.01, sources(*ladder(3.0))).reached
+    assert not training_goals.training("net", 3.01, sources(*ladder(3.0))).reached
 
 
 def test_a_figure_that_misses_its_goal_does_not_read_as_reaching_it():
-    missed = outcomes.training("net", 3.0, sources(*ladder(2.997)))
+    missed = training_goals.training("net", 3.0, sources(*ladder(2.997)))
     assert (missed.measured, missed.reached) == ("2.997×", False)
     crews = together("fleet", "crew", "8 rates", 997), *ladder(1.0)
-    assert outcomes.fleet("net", 10, sources(*crews)).measured == "9.97× (8 rates)"
+    assert training_goals.fleet("net", 10, sources(*crews)).measured == "9.97× (8 rates)"
     crews = together("fleet", "crew", "8 rates", 999_999, seconds=1000), *ladder(1.0)
-    assert outcomes.fleet("net", 10, sources(*crews)).measured == "9.99999× (8 rates)"
+    assert training_goals.fleet("net", 10, sources(*crews)).measured == "9.99999× (8 rates)"
     found = sources(method("peer", 1.0), chooser(1.052))
-    assert outcomes.choosing("convolution", max, 1.05, found).measured == "1.052 over 1 size"
+    assert signal_goals.choosing("convolution", max, 1.05, found).measured == "1.052 over 1 size"
     run = sources(scale="default", seconds=241.0, whole=True, machine_info={"cpus": 2})
     assert outcomes.default_run(240, run).measured == "4.02 minutes"
 
 
 def test_times_that_miss_their_goal_do_not_read_as_reaching_it(race):
     race["longer"] = Run(0.84, 0.82, 7.13)
-    assert outcomes.fastest(1, 7.1, sources(race=race)).measured == "7.13 s"
+    assert race_goals.fastest(1, 7.1, sources(race=race)).measured == "7.13 s"
     race["longest"] = Run(0.89998, 0.86, 60.0)
-    close = outcomes.most_accurate(75, 0.9, sources(race=race))
+    close = race_goals.most_accurate(75, 0.9, sources(race=race))
     assert close.measured == "89.998 ± 0.20 % in 60.0 s (5 seeds)"
 
 
@@ -92,22 +95,22 @@ def test_the_ratio_is_that_of_rounds_that_took_turns():
     """Red where medians are compared: the machine was slow in two rounds of one, one of another."""
     slow, fast = ladder(2.0)
     slow["stats"]["data"], fast["stats"]["data"] = [2.0, 20.0, 20.0], [1.0, 10.0, 1.0]
-    assert outcomes.training("net", 2.0, sources(slow, fast)).measured == "2.00×"
+    assert training_goals.training("net", 2.0, sources(slow, fast)).measured == "2.00×"
 
 
 def test_a_goal_beyond_the_machine_is_told_from_one_within():
-    beyond = outcomes.training("net", 5.0, sources(*ladder(2.0), product(25.0), step()))
+    beyond = training_goals.training("net", 5.0, sources(*ladder(2.0), product(25.0), step()))
     assert beyond.distance == (
         "The goal needs 50 GFLOP/s, 200% of the fastest product of matrices in bfloat16. By "
         "its profile at most 4.0×: the goal lies beyond."
     )
-    within = outcomes.training("net", 5.0, sources(*ladder(2.0), product(100.0), step()))
+    within = training_goals.training("net", 5.0, sources(*ladder(2.0), product(100.0), step()))
     assert within.distance == (
         "The goal needs 50 GFLOP/s, 50% of the fastest product of matrices in bfloat16. Of a step "
         "of “+ bfloat16”: convolutions 40%, pooling 30%, copies 20%, matrix products 10%. By its "
         "profile at most 4.0×: the goal lies beyond."
     )
-    nearer = outcomes.training("net", 4.0, sources(*ladder(2.0), product(100.0), step()))
+    nearer = training_goals.training("net", 4.0, sources(*ladder(2.0), product(100.0), step()))
     assert nearer.distance.endswith("By its profile at most 4.0×.")
 
 
@@ -117,12 +120,12 @@ def test_the_convolutions_alone_are_those_of_the_network_in_the_better_order():
         bench("layer, x", 1.0, network=network, gflops=rate, precision="bfloat16")
         for network, rate in rates
     ]
-    found = outcomes.training("net", 5.0, sources(*ladder(2.0), product(25.0), *layers))
+    found = training_goals.training("net", 5.0, sources(*ladder(2.0), product(25.0), *layers))
     assert found.distance.endswith("in bfloat16. The convolutions alone reach 40.")
 
 
 def test_without_bfloat16_units_nothing_is_said_of_the_last_rung():
-    assert outcomes.training("net", 5.0, sources(ladder(2.0)[0])) is None
+    assert training_goals.training("net", 5.0, sources(ladder(2.0)[0])) is None
 
 
 def together(question, fact, name, images, seconds=1.0, **facts):
@@ -141,11 +144,13 @@ def test_the_fastest_fleet_counts_for_each_of_its_members():
         together("fleet", "crew", "2 rates", 200),
         together("fleet", "crew", "8 rates", 1600, seconds=4.0),
     )
-    found = outcomes.fleet("net", 10, sources(*crews, *ladder(2.0), product(200.0, "float32")))
+    found = training_goals.fleet(
+        "net", 10, sources(*crews, *ladder(2.0), product(200.0, "float32"))
+    )
     assert found.measured == "8.00× (8 rates)"
     assert found.distance.startswith("The goal needs 100 GFLOP/s, 50% of the fastest product")
-    assert outcomes.fleet("net", 10, sources(crews[0], *ladder(2.0))) is None
-    assert outcomes.fleet("net", 10, sources(*crews)) is None
+    assert training_goals.fleet("net", 10, sources(crews[0], *ladder(2.0))) is None
+    assert training_goals.fleet("net", 10, sources(*crews)) is None
 
 
 def test_fleets_on_each_core_are_fleets_too():
@@ -155,9 +160,9 @@ def test_fleets_on_each_core_are_fleets_too():
         laid_out("a fleet of 16 rates on each core", 1060, members=16),
     )
     crew = together("fleet", "crew", "8 rates", 450)
-    found = outcomes.fleet("net", 10, sources(crew, *layouts, *ladder(2.0)))
+    found = training_goals.fleet("net", 10, sources(crew, *layouts, *ladder(2.0)))
     assert (found.measured, found.reached) == ("10.60× (a fleet of 16 rates on each core)", True)
-    found = outcomes.fleet("net", 10, sources(crew, *layouts[:2], *ladder(2.0)))
+    found = training_goals.fleet("net", 10, sources(crew, *layouts[:2], *ladder(2.0)))
     assert found.measured == "9.00× (8 rates)"
 
 
@@ -167,9 +172,9 @@ def test_the_fastest_layout_is_held_against_the_loop_that_took_turns_with_it():
     layout = laid_out("a run on each core, bfloat16", 300, precision="bfloat16")
     loop["stats"]["data"], layout["stats"]["data"] = [1.0, 3.0, 3.0], [1.0, 3.0, 1.0]
     others = laid_out("a run on each core", 90), *ladder(1.0)
-    found = outcomes.layout("net", 3, sources(loop, layout, *others))
+    found = training_goals.layout("net", 3, sources(loop, layout, *others))
     assert (found.measured, found.reached) == ("3.00× (a run on each core, bfloat16)", True)
-    missed = outcomes.layout("net", 4, sources(loop, layout, *others, product(80.0)))
+    missed = training_goals.layout("net", 4, sources(loop, layout, *others, product(80.0)))
     assert missed.distance == (
         "The goal needs 40 GFLOP/s, 50% of the fastest product of matrices in bfloat16."
     )
@@ -178,7 +183,9 @@ def test_the_fastest_layout_is_held_against_the_loop_that_took_turns_with_it():
 def test_a_layout_that_the_engine_does_not_choose_among_is_not_how_it_lays_runs_out():
     layouts = laid_out("tutorial loop", 100), laid_out("a run on each core", 250)
     rates = laid_out("a fleet of 16 rates on each core", 1060, members=16)
-    assert outcomes.layout("net", 3, sources(*layouts, rates)).measured.startswith("2.50× (a run")
+    assert training_goals.layout("net", 3, sources(*layouts, rates)).measured.startswith(
+        "2.50× (a run"
+    )
 
 
 def test_an_older_run_has_layouts_in_float32_and_says_so():
@@ -186,7 +193,7 @@ def test_an_older_run_has_layouts_in_float32_and_says_so():
         together("layouts", "layout", "one run on all cores", 100),
         together("layouts", "layout", "a run on each core", 150),
     )
-    found = outcomes.layout("net", 3, sources(*layouts, *ladder(2.0)))
+    found = training_goals.layout("net", 3, sources(*layouts, *ladder(2.0)))
     assert (found.measured, found.reached) == ("3.00× (a run on each core)", True)
     assert found.distance == (
         "The stored run has no layout in bfloat16. Its layouts took no turns with the loop."
@@ -220,8 +227,8 @@ def test_choosing_is_held_against_the_fastest_of_all_at_each_size():
         *(method("peer", 1.0), chooser(1.2), method("theory fft", 1.1)),
         *(method("peer", 2.0, taps=9), chooser(2.0, taps=9), method("theory fft", 2.0, taps=9)),
     )
-    median = outcomes.choosing("convolution", statistics.median, 1.05, found)
-    worst = outcomes.choosing("convolution", max, 1.5, found)
+    median = signal_goals.choosing("convolution", statistics.median, 1.05, found)
+    worst = signal_goals.choosing("convolution", max, 1.5, found)
     assert (median.measured, median.reached) == ("1.100 over 2 sizes", False)
     assert (worst.measured, worst.reached) == ("1.200 over 2 sizes", True)
     assert worst.distance == "Worst with 64 samples and 3 taps."
@@ -230,9 +237,11 @@ def test_choosing_is_held_against_the_fastest_of_all_at_each_size():
 
 def test_what_the_shipped_costs_choose_is_another_method_or_the_same():
     peers = method("peer", 1.0), method("theory fft", 1.1), method("theory direct", 3.0)
-    same = outcomes.shipped("convolution", 1.25, sources(*peers, chooser(1.2)))
-    other = outcomes.shipped("convolution", 1.25, sources(*peers, chooser(1.2, shipped="direct")))
-    absent = outcomes.shipped(
+    same = signal_goals.shipped("convolution", 1.25, sources(*peers, chooser(1.2)))
+    other = signal_goals.shipped(
+        "convolution", 1.25, sources(*peers, chooser(1.2, shipped="direct"))
+    )
+    absent = signal_goals.shipped(
         "convolution", 1.25, sources(*peers, chooser(1.2, shipped="overlap-add"))
     )
     assert (same.measured, same.reached) == ("1.200 over 1 size", True)
@@ -249,13 +258,13 @@ def test_blocks_are_held_against_one_transform_and_both_against_a_peer():
         gradient("theory blocked-fft", 1.0),
         gradient("scipy matmul_toeplitz", 4.0),
     )
-    outcome = outcomes.blocked(2**16, 128, 3, found)
+    outcome = signal_goals.blocked(2**16, 128, 3, found)
     assert (outcome.measured, outcome.reached) == ("3.00×", True)
     # 3 transforms of 2^16 cells, against 2 * 73 + 1 of 1,024 that move on by 897
     saved = 3 * 2**16 * 16 / (147 * 1024 * 10)
     assert f"are {saved:.1f} times less work" in outcome.distance
     assert "product takes 4.00 times as long as the blocks" in outcome.distance
-    assert outcomes.blocked(128, 3, 3, found) is None
+    assert signal_goals.blocked(128, 3, 3, found) is None
 
 
 def test_one_gradient_is_timed_beside_those_of_others():
@@ -265,11 +274,11 @@ def test_one_gradient_is_timed_beside_those_of_others():
 
     own = gradient("theory fft", "theory", 1e-4)
     found = sources(own, gradient("autograd", "PyTorch", 0.0144))
-    outcome = outcomes.gradient("theory fft", 64, 3, 58e-6, found)
+    outcome = signal_goals.gradient("theory fft", 64, 3, 58e-6, found)
     assert (outcome.measured, outcome.reached) == ("100 µs", False)
-    assert outcomes.gradient("theory fft", 64, 3, 99.8e-6, found).measured == "100.0 µs"
+    assert signal_goals.gradient("theory fft", 64, 3, 99.8e-6, found).measured == "100.0 µs"
     assert outcome.distance == "In the same run: autograd 14,400 µs."
-    assert outcomes.gradient("theory fft", 64, 3, 58e-6, sources(own)) is None
+    assert signal_goals.gradient("theory fft", 64, 3, 58e-6, sources(own)) is None
 
 
 def test_singular_values_are_timed_for_the_layer_of_the_goal():
@@ -283,15 +292,15 @@ def test_singular_values_are_timed_for_the_layer_of_the_goal():
         values("full spectrum, NumPy", 0.4),
         values("half spectrum, NumPy", 0.15),
     )
-    outcome = outcomes.spectrum(0.075, found)
+    outcome = signal_goals.spectrum(0.075, found)
     assert outcome.measured == "100 ms"
     assert outcome.distance == (
         "1.5 times as fast as the fastest peer (half spectrum, NumPy). One thread takes 180 ms, so "
         "two at twice its rate would take 90 ms."
     )
     assert not outcome.reached
-    assert outcomes.spectrum(0.1, found).reached
-    assert outcomes.spectrum(0.0998, found).measured == "100.0 ms"
+    assert signal_goals.spectrum(0.1, found).reached
+    assert signal_goals.spectrum(0.0998, found).measured == "100.0 ms"
 
 
 # The race and the benches
@@ -324,7 +333,7 @@ def race(monkeypatch):
             above=lambda target: mean > target,
         )
 
-    monkeypatch.setattr(outcomes, "summary", summary)
+    monkeypatch.setattr(race_goals, "summary", summary)
     return {
         name: Run(six, one, seconds)
         for name, six, one, seconds in (
@@ -337,30 +346,30 @@ def race(monkeypatch):
 
 
 def test_the_race_is_above_its_target_or_not(race):
-    assert outcomes.race(6, 0.8026, sources(race=race)) == outcomes.Outcome(
+    assert race_goals.race(6, 0.8026, sources(race=race)) == outcomes.Outcome(
         "81.00 ± 0.20 % in 10.0 s (5 seeds)", True
     )
-    assert not outcomes.race(1, 0.8026, sources(race=race)).reached
-    assert outcomes.race(6, 0.8026, sources()) is None
+    assert not race_goals.race(1, 0.8026, sources(race=race)).reached
+    assert race_goals.race(6, 0.8026, sources()) is None
 
 
 def test_with_one_view_the_fastest_recipe_above_the_target_counts(race):
     race["too few"] = Run(0.99, 0.99, 1.0, seeds=4)
-    found = outcomes.fastest(1, 6, sources(product(500.0), race=race, work=6e12))
+    found = race_goals.fastest(1, 6, sources(product(500.0), race=race, work=6e12))
     assert (found.measured, found.reached) == ("30.0 s", False)
     assert found.distance == (
         "Of recipes with 5 seeds or more, the fastest above would have to run at 1,000 GFLOP/s, "
         "200% of the fastest product of matrices in bfloat16."
     )
-    assert outcomes.fastest(1, 30, sources(race=race)).reached
+    assert race_goals.fastest(1, 30, sources(race=race)).reached
 
 
 def test_the_profile_of_the_race_says_where_its_time_goes(race):
     steps = step("full-size images", "race"), step("half-size images", "race")
     of = "convolutions 40%, pooling 30%, copies 20%, matrix products 10%."
     for found in (
-        outcomes.fastest(1, 6, sources(*steps, race=race)),
-        outcomes.most_accurate(75, 0.9, sources(*steps, race=race)),
+        race_goals.fastest(1, 6, sources(*steps, race=race)),
+        race_goals.most_accurate(75, 0.9, sources(*steps, race=race)),
     ):
         assert found.distance.endswith(
             f" Of a step of “full-size images”: {of} Of a step of “half-size images”: {of}"
@@ -368,13 +377,13 @@ def test_the_profile_of_the_race_says_where_its_time_goes(race):
 
 
 def test_the_most_accurate_recipe_within_the_time_counts(race):
-    found = outcomes.most_accurate(75, 0.9, sources(product(500.0), race=race, work=6e12))
+    found = race_goals.most_accurate(75, 0.9, sources(product(500.0), race=race, work=6e12))
     assert (found.measured, found.reached) == ("87.00 ± 0.20 % in 60.0 s (5 seeds)", False)
     assert found.distance == (
         "3.0 points are missing. It ran at 100 GFLOP/s, 20% of the fastest product of matrices in "
         "bfloat16."
     )
-    assert outcomes.most_accurate(100, 0.9, sources(race=race)).reached
+    assert race_goals.most_accurate(100, 0.9, sources(race=race)).reached
 
 
 def test_only_a_default_run_says_how_long_a_default_run_takes():
@@ -414,11 +423,11 @@ def test_the_names_that_goals_ask_for_are_those_of_the_benches():
         importlib.import_module(f"benches.{name}")
         for name in ("bench_step", "ladder", "workload", "bench_layouts")
     )
-    assert outcomes.TUTORIAL == layouts.TUTORIAL
-    assert outcomes.TUTORIAL in rungs.LADDER
-    assert set(outcomes.LAST_RUNGS.values()) <= rungs.LADDER.keys()
-    assert outcomes.FLEET == step.FLEET
-    assert tuple(step.RACE) == outcomes.RACE_STEPS
+    assert training_goals.TUTORIAL == layouts.TUTORIAL
+    assert training_goals.TUTORIAL in rungs.LADDER
+    assert set(training_goals.LAST_RUNGS.values()) <= rungs.LADDER.keys()
+    assert training_goals.FLEET == step.FLEET
+    assert tuple(step.RACE) == race_goals.RACE_STEPS
     assert tuple(workload.NETWORKS) == speed_goals.NETWORKS
     assert [*speed_goals.LADDER] == [*rungs.LADDER]
     assert speed_goals._BY_HAND.keys() <= workload.NETWORKS.keys()
@@ -428,7 +437,7 @@ def test_facts_that_an_older_run_lacks_are_named():
     stale = chooser(1.2)
     del stale["extra_info"]["chosen_as_shipped"]
     with pytest.raises(ValueError, match="lack the fact 'chosen_as_shipped'"):
-        outcomes.shipped("convolution", 1.25, sources(stale))
+        signal_goals.shipped("convolution", 1.25, sources(stale))
 
 
 def test_a_layer_that_was_timed_without_peers_says_nothing():
@@ -436,12 +445,12 @@ def test_a_layer_that_was_timed_without_peers_says_nothing():
         bench("spectrum, x", 1.0, method=name, channels=64, cells=1024)
         for name in ("theory", "theory, one thread")
     ]
-    assert outcomes.spectrum(0.075, sources(*ours)) is None
+    assert signal_goals.spectrum(0.075, sources(*ours)) is None
 
 
 def test_the_race_is_held_against_products_on_its_own_processor_only(race):
     elsewhere = sources(product(500.0), race=race, machine_info={"processor": "another", "cpus": 2})
-    assert outcomes.fastest(1, 6, elsewhere).distance.endswith("at 167 GFLOP/s.")
+    assert race_goals.fastest(1, 6, elsewhere).distance.endswith("at 167 GFLOP/s.")
 
 
 def test_the_ladder_stands_beside_that_of_the_goals():

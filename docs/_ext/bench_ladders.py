@@ -9,7 +9,7 @@ import bench_results
 from bench_figures import Ladder
 from bench_results import chosen, gain, speed, values
 from docutils import nodes
-from goal_outcomes import LAST_RUNGS
+from training_goals import LAST_RUNGS
 
 from _ext.bench_picture import bench_picture
 from _ext.tables import Cell, table

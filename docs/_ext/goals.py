@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import bench_results
 from bench_results import gain, speed
 from docutils import nodes
-from goal_outcomes import LAST_RUNGS, TUTORIAL, Sources, ratio_at_most
+from goal_outcomes import Sources
 from speed_goals import GOALS, LADDER, NETWORKS
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
+from training_goals import LAST_RUNGS, TUTORIAL, ratio_at_most
 
 from _ext import benches
 from _ext.bench_ceilings import ceilings

@@ -1,0 +1,124 @@
+"""What became of the goals of signals: choosers, blocks, a gradient and singular values."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import bench_results
+from bench_choices import behind, choices, peers_of
+from bench_results import chosen, times
+from goal_outcomes import Outcome, ratio_said, said
+
+from theory.fast_convolution import block_cells, whole_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from goal_outcomes import Sources
+
+
+def choosing(
+    question: str, statistic: Callable[..., float], aim: float, sources: Sources
+) -> Outcome | None:
+    """Hold our chooser against the fastest of all methods."""
+    ratios = choices(bench_results.of(sources.results, question, ("algorithm", "samples", "taps")))
+    cells = ratios.get("theory auto")
+    return _at_most(cells, aim, statistic) if cells else None
+
+
+def shipped(question: str, aim: float, sources: Sources) -> Outcome | None:
+    """Hold what the chooser would choose by the costs that it ships with against the fastest."""
+    benches = bench_results.of(sources.results, question, ("algorithm", "samples", "taps"))
+    cells = {}
+    own = chosen(benches, method="theory auto")
+    for bench in bench_results.knowing(own, question, ("chosen", "chosen_as_shipped")):
+        facts = bench["extra_info"]
+        taken = bench
+        if facts["chosen"] != facts["chosen_as_shipped"]:
+            method = f"theory {facts['chosen_as_shipped']}"
+            named = chosen(peers_of(bench, benches), method=method)
+            if not named:  # left out, because one call takes too long
+                return Outcome("not measured at every size", reached=False)
+            taken = named[0]
+        cells[facts["samples"], facts["taps"]] = behind(taken, benches)
+    return _at_most(cells, aim, statistics.median) if cells else None
+
+
+def _at_most(
+    cells: Mapping[tuple[int, int], float], aim: float, statistic: Callable[..., float]
+) -> Outcome:
+    found = statistic(cells.values())
+    sizes = f"{len(cells)} size{'s' * (len(cells) > 1)}"
+    worst = max(cells, key=cells.__getitem__)
+    where = f"Worst with {worst[0]:,} samples and {worst[1]:,} taps."
+    if statistic is not max:
+        where = f"At most {aim:g} at {sum(ratio <= aim for ratio in cells.values())} of {sizes}."
+    reached = found <= aim
+    return Outcome(f"{said(found, 3, aim, reached=reached)} over {sizes}", reached, where)
+
+
+def blocked(samples: int, taps: int, aim: float, sources: Sources) -> Outcome | None:
+    """Hold the filter gradient by blocks against the one by one transform of the whole signal.
+
+    A transform of F cells counts F log F; the whole takes three, the blocks two each and one more.
+    """
+    benches = bench_results.of(sources.results, "filter gradient", ("method", "samples", "taps"))
+    at = {
+        bench["extra_info"]["method"]: bench
+        for bench in chosen(benches, samples=samples, taps=taps)
+    }
+    if not {"theory fft", "theory blocked-fft", "scipy matmul_toeplitz"} <= at.keys():
+        return None
+    whole, blocks = at["theory fft"], at["theory blocked-fft"]
+    peer = at["scipy matmul_toeplitz"]
+    ratio = times(whole, blocks)
+    (one,), (block,) = whole_cells((samples,)), block_cells((taps,), (samples,))
+    count = math.ceil((samples - taps + 1) / (block - taps + 1))
+    saved = 3 * one * math.log(one) / ((2 * count + 1) * block * math.log(block))
+    return Outcome(
+        *ratio_said(ratio, aim),
+        f"By their lengths, the transforms of the blocks are {saved:.1f} times less work. SciPy’s "
+        f"Toeplitz product takes {times(peer, blocks):.2f} times as long as the blocks.",
+    )
+
+
+def gradient(method: str, samples: int, taps: int, aim: float, sources: Sources) -> Outcome | None:
+    """Time one filter gradient."""
+    facts = ("method", "library", "samples", "taps")
+    benches = bench_results.of(sources.results, "filter gradient", facts)
+    benches = chosen(benches, samples=samples, taps=taps)
+    own = chosen(benches, method=method)
+    peers = [bench for bench in benches if bench["extra_info"]["library"] != "theory"]
+    if not own or not peers:
+        return None
+    seconds = own[0]["stats"]["median"]
+    rest = "; ".join(
+        f"{peer['extra_info']['method']} {1e6 * peer['stats']['median']:,.0f} µs" for peer in peers
+    )
+    reached = seconds <= aim
+    measured = said(1e6 * seconds, 0, 1e6 * aim, reached=reached)
+    return Outcome(f"{measured} µs", reached, f"In the same run: {rest}.")
+
+
+def spectrum(aim: float, sources: Sources) -> Outcome | None:
+    """Time all singular values of the largest layer."""
+    benches = bench_results.of(sources.results, "spectrum", ("method", "channels", "cells"))
+    at = {
+        bench["extra_info"]["method"]: bench["stats"]["median"]
+        for bench in chosen(benches, channels=64, cells=32 * 32)
+    }
+    ours, one = at.get("theory"), at.get("theory, one thread")
+    peers = {name: each for name, each in at.items() if not name.startswith("theory")}
+    if ours is None or one is None or not peers:
+        return None
+    best = min(peers, key=peers.__getitem__)
+    reached = ours <= aim
+    return Outcome(
+        f"{said(1000 * ours, 0, 1000 * aim, reached=reached)} ms",
+        reached,
+        f"{peers[best] / ours:.1f} times as fast as the fastest peer ({best}). One thread takes "
+        f"{one * 1000:.0f} ms, so two at twice its rate would take {one * 500:.0f} ms.",
+    )
