@@ -7,9 +7,8 @@ import importlib
 import pytest
 from torch import nn
 
-from benches.workload import engine_network, flops_per_image
-
 bench_layer = importlib.import_module("benches.bench_layer")
+workload = importlib.import_module("benches.workload")
 
 
 @pytest.mark.parametrize("way", bench_layer.WAYS)
@@ -31,6 +30,6 @@ def test_a_wrong_convolution_is_refused(monkeypatch, way):
 
 
 def test_operations_are_counted_as_those_of_a_step_are():
-    linear = [m for m in engine_network("3-filters").modules() if isinstance(m, nn.Linear)]
+    linear = [m for m in workload.engine_network("3-filters").modules() if isinstance(m, nn.Linear)]
     products = 3 * 2 * sum(layer.weight.numel() for layer in linear)
-    assert bench_layer._flops("3-filters", 1) + products == flops_per_image("3-filters")
+    assert bench_layer._flops("3-filters", 1) + products == workload.flops_per_image("3-filters")
