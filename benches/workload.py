@@ -41,14 +41,14 @@ NETWORKS = {
 """How each is trained."""
 
 BATCHES = {
-    "3-filters": 16,
+    "3-filters": 8,
     "20-filters": 8,
     "assignment-3": 2,
     "batch-norm": 2,
     "tp1-cnn": 2,
     "mnist-2017": 2,
 }
-"""How many are a tenth or two of a second of the tutorial's loop."""
+"""How many are a twentieth to a fifth of a second of the tutorial's loop."""
 
 
 def training_images(recipe: Recipe, n: int, *, real: bool = True) -> Labelled:
