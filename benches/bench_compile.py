@@ -45,7 +45,7 @@ SIZES = {
     "default": ("3-filters",),
     "full": ("3-filters", "20-filters", "assignment-3", "tp1-cnn"),
 }
-STEPS = {"smoke": 1, "default": 8, "full": 8}
+STEPS = {"smoke": 1, "default": 4, "full": 8}
 BACKEND = {"smoke": "aot_eager", "default": "inductor", "full": "inductor"}
 """What compiles; in a smoke run a backend that traces the step and leaves it at that."""
 

@@ -42,7 +42,7 @@ NETWORKS = {
 
 BATCHES = {
     "3-filters": 8,
-    "20-filters": 8,
+    "20-filters": 4,
     "assignment-3": 2,
     "batch-norm": 2,
     "tp1-cnn": 2,
