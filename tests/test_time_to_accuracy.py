@@ -825,6 +825,14 @@ def test_the_page_shows_what_is_stored(page, stored):
         assert drawn.axes
 
 
+def test_numbers_below_the_curve_do_not_run_into_each_other(page, stored):
+    """Lengths of 3.25 and 3.5 epochs are 8 % apart."""
+    runs = page.runs_of(stored)
+    lengths = {name: runs[name] for name in ("whole", *speed.CURVE)}
+    axes = page.race_pictures.curve(lengths, 0.8026).axes[0]
+    assert [*axes.get_xticks()] == [1, 2, 2.25, 3.25, 4, 5.5]
+
+
 def test_held_out_images_have_columns_of_their_own(page, stored):
     runs = page.runs_of(stored)
     assert "held out" not in page._lengths(runs, page.runs_of(stored, "validation")).astext()

@@ -129,7 +129,7 @@ def curve(palette: Palette, runs: Runs, target: float) -> Figure:
         xytext=(4, 3),
         textcoords="offset points",
     )
-    seconds = [summary(results, 1).median_seconds for _, results in by_seconds(runs)]
+    seconds = _apart([summary(results, 1).median_seconds for _, results in by_seconds(runs)])
     axes.set_xscale("log")
     axes.set_xticks(seconds, [f"{value:.0f}" for value in seconds], minor=False)
     axes.set_xticks([], minor=True)
@@ -137,6 +137,15 @@ def curve(palette: Palette, runs: Runs, target: float) -> Figure:
     axes.grid()
     axes.legend(loc="lower right")
     return figure
+
+
+def _apart(values: Sequence[float]) -> list[float]:
+    """Return the values, in rising order, that leave room for a number on a logarithmic axis."""
+    kept: list[float] = []
+    for value in values:
+        if not kept or value > 1.12 * kept[-1]:
+            kept.append(value)
+    return kept
 
 
 def by_seconds(runs: Runs) -> list[tuple[str, Sequence[Result]]]:
