@@ -20,6 +20,7 @@ from theory.convolution_plan import (
     Method,
     Mode,
     conversion_roundings,
+    norm,
     plan,
     require_known,
     rounded_type,
@@ -322,7 +323,7 @@ def rounding_bound(
         together *= turns
     roundings += sum(conversion_roundings(factor, dtype) for factor in (x, h))
     growth = math.expm1(roundings * float(np.finfo(dtype).eps) / 2)
-    return growth * together * (_norm(x) * _norm(h))
+    return growth * together * (float(norm(x)) * float(norm(h)))
 
 
 def _by_lags(
@@ -336,12 +337,6 @@ def _by_lags(
         shape[axis], shape[axes + axis] = lag.shape
         tables.append(lag.reshape(shape))
     return values[tuple(tables)].reshape(math.prod(len(lag) for lag in lags), -1)
-
-
-def _norm(x: np.ndarray) -> float:
-    magnitudes = np.abs(x.astype(np.result_type(x, np.float64))).astype(np.float64)
-    _, exponent = np.frexp(magnitudes.max())  # a power of 2, so that no square leaves the range
-    return float(np.ldexp(np.linalg.norm(np.ldexp(magnitudes, -exponent)), exponent))
 
 
 def _shape_for(h: np.ndarray, shape: int | Sequence[int]) -> tuple[int, ...]:

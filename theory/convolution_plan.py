@@ -218,6 +218,18 @@ def conversion_roundings(factor: np.ndarray, dtype: np.dtype) -> int:
     return int(largest > 2 / float(np.finfo(dtype).eps))
 
 
+def norm(factor: np.ndarray, axes: tuple[int, ...] | None = None) -> np.ndarray:
+    """Return the 2-norm of a factor over some axes, by default all of them.
+
+    Each is scaled by a power of 2 meanwhile, so that no square leaves the range.
+    """
+    axes = tuple(range(factor.ndim)) if axes is None else axes
+    magnitudes = np.abs(factor.astype(np.result_type(factor, np.float64))).astype(np.float64)
+    _, exponents = np.frexp(magnitudes.max(axes, keepdims=True))
+    squares = np.ldexp(magnitudes, -exponents) ** 2
+    return np.ldexp(np.sqrt(squares.sum(axes)), exponents.squeeze(axes))
+
+
 def widened_integers(name: str, factor: np.ndarray) -> np.ndarray:
     """Return integers as int64, anything else as it is; raise a ValueError if that is too small."""
     if factor.dtype.kind not in "biu":

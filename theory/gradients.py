@@ -20,6 +20,7 @@ from jaxtyping import Float, Shaped
 from theory.convolution import convolve, correlate, toeplitz_matrix
 from theory.convolution_plan import (
     conversion_roundings,
+    norm,
     require_known,
     rounded_type,
     widened_integers,
@@ -394,11 +395,7 @@ def _axes(x: Array, g: Array) -> list[tuple[int, int]]:
 
 def _norms(array: np.ndarray) -> np.ndarray:
     """2-norm of each channel, over the batch."""
-    axes = (0, *range(2, array.ndim))
-    magnitudes = np.abs(array).astype(np.float64)
-    _, exponents = np.frexp(magnitudes.max(axes, keepdims=True))  # no square leaves the range
-    squares = np.ldexp(magnitudes, -exponents) ** 2
-    return np.ldexp(np.sqrt(squares.sum(axes)), exponents.ravel())
+    return norm(array, (0, *range(2, array.ndim)))
 
 
 def _flip(gradient: Array) -> Array:
