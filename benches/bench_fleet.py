@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,7 +34,7 @@ from experiments.fleet.training import FleetRun
 from experiments.training import initialised, make_optimizer, train_epoch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from jaxtyping import Int64
     from torch import Tensor
@@ -130,14 +130,9 @@ def _timed(network: str, device: str, scale: str) -> dict[str, Timed]:
     for crew in _crews(network, scale):
         if _fault(network, crew, device) is None:
             members = _members(network, crew)
-            together = FleetRun(members, _data(), device)
-            views = together.draw()[:, :images].to(device)
-            if crew == ALONE:
-                epochs[crew] = _solo(members[0], views[0, :, 0], device)
-            elif crew.endswith(BY_VMAP):
-                epochs[crew] = partial(Ensemble(members, _data(), device).train_on, views[0, :, 0])
-            else:
-                epochs[crew] = partial(together.train_on, views)
+            views, train = _together(crew, members, images, device)
+            alone = crew == ALONE
+            epochs[crew] = _solo(members[0], views[0, :, 0], device) if alone else train
     with reproducible(None):
         warm = {crew: probe(epoch, device) for crew, epoch in epochs.items()}
         if device == "cuda":
@@ -146,6 +141,18 @@ def _timed(network: str, device: str, scale: str) -> dict[str, Timed]:
                     epoch()
         seconds = take_turns(epochs, rounds=ROUNDS[scale], device=device)
     return {crew: Timed(seconds[crew], warm[crew].peak_memory_bytes) for crew in epochs}
+
+
+def _together(
+    crew: str, members: Sequence[Member], images: int, device: str
+) -> tuple[Int64[Tensor, "t m v"], Callable[[], list[float]]]:
+    """Return what members see, and the call that trains on it and returns mean losses (nats)."""
+    run = FleetRun(members, _data(), device)
+    views = run.draw()[:, :images].to(device)
+    if crew.endswith(BY_VMAP):
+        mapped = Ensemble(members, _data(), device)
+        return views, lambda: mapped.train_on(views[0, :, 0]).tolist()
+    return views, lambda: [loss for loss, _ in run.train_on(views)]
 
 
 def _solo(member: Member, order: Int64[Tensor, " m"], device: str) -> Callable[[], float]:
@@ -161,13 +168,10 @@ def _solo(member: Member, order: Int64[Tensor, " m"], device: str) -> Callable[[
 def _fault(network: str, crew: str, device: str) -> str | None:
     """Compare each member's mean loss of a few steps with that of its solo run."""
     members = [_hastened(member) for member in _members(network, crew)]
-    run = FleetRun(members, _data(), device)
-    views = run.draw()[:, : CHECKED_STEPS[device] * NETWORKS[network].batch].to(device)
+    images = CHECKED_STEPS[device] * NETWORKS[network].batch
+    views, train = _together(crew, members, images, device)
     with reproducible(None):
-        if crew.endswith(BY_VMAP):
-            losses = Ensemble(members, _data(), device).train_on(views[0, :, 0]).tolist()
-        else:
-            losses = [loss for loss, _ in run.train_on(views)]
+        losses = train()
         for index, (member, loss) in enumerate(zip(members, losses, strict=True)):
             expected = _solo(member, views[index % len(views), :, 0], device)()
             # Each update passes its rounding on to the losses after it.
