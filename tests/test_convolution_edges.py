@@ -12,17 +12,11 @@ import numpy as np
 import pytest
 
 from theory import convolution_plan
-from theory.convolution import (
-    circulant_matrix,
-    convolve,
-    correlate,
-    correlate_channels,
-    rounding_bound,
-    toeplitz_matrix,
-)
+from theory.convolution import convolve, correlate, correlate_channels, rounding_bound
 from theory.convolution_plan import plan
 from theory.fast_convolution import fft_roundings, overlap_add_roundings
 from theory.signals import integer_signal
+from theory.structured_matrices import circulant_matrix, toeplitz_matrix
 
 # Norms 5 and 3: the Pythagorean triple and quadruple.
 X = np.array([3.0, 0.0, 4.0])

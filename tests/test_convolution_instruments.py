@@ -10,20 +10,14 @@ import pytest
 import z3
 from scipy import fft
 
-from theory import convolution, convolution_plan, fast_convolution
+from theory import convolution_plan, fast_convolution, structured_matrices
 from theory import test_convolution as chapter
 from theory import test_convolution_layers as stacked
 from theory import test_convolution_lti as lti
-from theory.convolution import (
-    circulant_matrix,
-    convolve,
-    correlate,
-    correlate_channels,
-    rounding_bound,
-    toeplitz_matrix,
-)
+from theory.convolution import convolve, correlate, correlate_channels, rounding_bound
 from theory.convolution_plan import plan, summation, window
 from theory.signals import impulse, integer_signal, shift
+from theory.structured_matrices import circulant_matrix, toeplitz_matrix
 
 by_fft = fast_convolution.by_fft
 by_overlap_add = fast_convolution.by_overlap_add
@@ -211,7 +205,7 @@ stack = stacked.test_a_stack_of_convolution_layers_is_one_linear_operation
         (lti, "convolve", flipped_kernel, impulse_response),
         (chapter, "correlate", transposed_kernel, printed_example),
         (convolution_plan, "window", same_from_half, definition),
-        (convolution, "window", valid_from_one_too_early, matrices),
+        (structured_matrices, "window", valid_from_one_too_early, matrices),
         (convolution_plan, "window", same_from_half, lengths),
         (convolution_plan, "window", same_from_half, torch_on_even_kernels),
         (convolution_plan, "wrap", wrap_that_loses_the_tail, definition),

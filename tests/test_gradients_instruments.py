@@ -20,15 +20,15 @@ from theory import test_dead_relu_training as training
 from theory import test_derivative_matrix as matrices
 from theory import test_fast_gradients as fast
 from theory import test_gradients as chapter
-from theory.convolution import convolve, correlate, correlate_channels, toeplitz_matrix
+from theory.convolution import convolve, correlate, correlate_channels
 from theory.gradients import (
     bias_gradient,
-    derivative_matrix,
     filter_gradient,
     filter_gradient_bound,
     input_gradient,
 )
 from theory.signals import integer_signal, rational_signal
+from theory.structured_matrices import derivative_matrix, toeplitz_matrix
 
 by_sum = gradients._by_sum
 by_fft = fast_gradients.by_fft

@@ -21,14 +21,7 @@ import torch
 from jaxtyping import AbstractArray, Float, jaxtyped
 from torch import nn
 
-from theory.convolution import (
-    circulant_matrix,
-    convolve,
-    correlate,
-    correlate_channels,
-    rounding_bound,
-    toeplitz_matrix,
-)
+from theory.convolution import convolve, correlate, correlate_channels, rounding_bound
 from theory.convolution_plan import wrap
 from theory.direct_convolution import by_sum
 from theory.equivalences import (
@@ -42,7 +35,6 @@ from theory.equivalences import (
 from theory.fast_convolution import by_fft, by_overlap_add, require_finite
 from theory.gradients import (
     bias_gradient,
-    derivative_matrix,
     filter_gradient,
     filter_gradient_bound,
     input_gradient,
@@ -51,6 +43,7 @@ from theory.layer_matrix import input_cells, layer_matrix, weights
 from theory.operators import add_bias, average_pool, fully_connected, max_pool, strided_pool
 from theory.signals import impulse, integer_signal, rational_signal, shift
 from theory.spectrum import frequency_response, real_weights, singular_values
+from theory.structured_matrices import circulant_matrix, derivative_matrix, toeplitz_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -2,16 +2,15 @@
 
 The convolution of x and h is ``(x * h)[n] = Σ_k x[k] h[n - k]``; the cross-correlation, which
 deep-learning libraries call convolution, is ``(x ⋆ h)[n] = Σ_k x[n + k] conj(h[k])``: convolution
-with the flipped, conjugated kernel. Both come in one to any number of dimensions, as sums, as
-structured matrices and by the FFT, with the rounding error of each method bounded and the fastest
-method chosen on request.
+with the flipped, conjugated kernel. Both come in one to any number of dimensions, as sums and by
+the FFT, with the rounding error of each method bounded and the fastest method chosen on request;
+`theory.structured_matrices` has their matrices.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Shaped
@@ -22,15 +21,10 @@ from theory.convolution_plan import (
     conversion_roundings,
     norm,
     plan,
-    require_known,
     rounded_type,
-    widened_integers,
-    window,
-    wrap,
 )
 from theory.direct_convolution import require_within_int64
 from theory.fast_convolution import fft_roundings, full_shape, overlap_add_roundings
-from theory.signals import per_axis
 
 
 def convolve(
@@ -187,86 +181,6 @@ def correlate_channels(
     return np.stack(maps)
 
 
-def toeplitz_matrix(
-    h: Shaped[np.ndarray, "*k"],
-    shape: int | Sequence[int],
-    *,
-    mode: Literal["full", "same", "valid"] = "full",
-) -> Shaped[np.ndarray, "outputs inputs"]:
-    """Return the matrix T with ``T @ x.ravel() == convolve(x, h, mode=mode).ravel()``.
-
-    Its entries are ``T[i, j] = h[i - j]``, from row 0 on in mode ``full``: constant along each
-    diagonal. In two dimensions it is doubly blocked: a Toeplitz arrangement of Toeplitz blocks.
-
-    Parameters
-    ----------
-    h : array
-        The kernel. Booleans and integers become int64.
-    shape : int or sequence of int
-        Cells per axis of the signals that T applies to, in row-major order.
-    mode : {"full", "same", "valid"}, optional
-        Which outputs, as for `convolve`.
-
-    Returns
-    -------
-    array of shape (outputs, inputs)
-        The matrix.
-
-    Raises
-    ------
-    ValueError
-        If shape and kernel do not fit together, the mode is unknown, or integers leave int64.
-    """
-    h = widened_integers("kernel", np.asarray(h))
-    shape = _shape_for(h, shape)
-    require_known("mode", mode, ("full", "same", "valid"))
-    lags = []
-    for n, k in zip(shape, h.shape, strict=True):
-        start, size = window(n, k, mode)
-        if size < 1:
-            raise ValueError(f"mode 'valid': kernel {h.shape} does not fit into signals of {shape}")
-        lag = start + np.arange(size)[:, None] - np.arange(n)
-        lags.append(np.where((lag >= 0) & (lag < k), lag, k))  # cell k is the zero outside
-    return _by_lags(np.pad(h, [(0, 1)] * h.ndim), lags)
-
-
-def circulant_matrix(
-    h: Shaped[np.ndarray, "*k"], shape: int | Sequence[int]
-) -> Shaped[np.ndarray, "cells cells"]:
-    """Return the matrix C with ``C @ x.ravel() == convolve(x, h, mode="circular").ravel()``.
-
-    Its entries are ``C[i, j] = h[(i - j) mod n]``: each column is the one before it, moved down by
-    one cell. In two dimensions it is doubly blocked: a circulant arrangement of circulant blocks.
-
-    Parameters
-    ----------
-    h : array
-        The kernel; where it is longer than the signal it wraps around and adds up. Booleans and
-        integers become int64.
-    shape : int or sequence of int
-        Cells per axis of the signals that C applies to, in row-major order.
-
-    Returns
-    -------
-    array of shape (cells, cells)
-        The matrix.
-
-    Raises
-    ------
-    ValueError
-        If shape and kernel do not fit together, or integers may leave int64.
-
-    References
-    ----------
-    R. M. Gray, *Toeplitz and Circulant Matrices: A Review*, chapter 3.
-    """
-    h = widened_integers("kernel", np.asarray(h))
-    shape = _shape_for(h, shape)
-    require_within_int64(np.ones(1, np.int64), h)
-    lags = [(np.arange(n)[:, None] - np.arange(n)) % n for n in shape]
-    return _by_lags(wrap(h, shape), lags)
-
-
 def rounding_bound(
     x: Shaped[np.ndarray, "*n"],
     h: Shaped[np.ndarray, "*k"],
@@ -324,26 +238,3 @@ def rounding_bound(
     roundings += sum(conversion_roundings(factor, dtype) for factor in (x, h))
     growth = math.expm1(roundings * float(np.finfo(dtype).eps) / 2)
     return growth * together * (float(norm(x)) * float(norm(h)))
-
-
-def _by_lags(
-    values: Shaped[np.ndarray, "*k"], lags: Sequence[Shaped[np.ndarray, "_rows _columns"]]
-) -> Shaped[np.ndarray, "outputs inputs"]:
-    """Matrix of the values at one table of lags per axis, cells of all axes in row-major order."""
-    axes = len(lags)
-    tables = []
-    for axis, lag in enumerate(lags):
-        shape = [1] * (2 * axes)
-        shape[axis], shape[axes + axis] = lag.shape
-        tables.append(lag.reshape(shape))
-    return values[tuple(tables)].reshape(math.prod(len(lag) for lag in lags), -1)
-
-
-def _shape_for(h: np.ndarray, shape: int | Sequence[int]) -> tuple[int, ...]:
-    sizes = per_axis(shape)
-    if len(sizes) != h.ndim or h.size == 0 or min(sizes, default=0) < 1:
-        raise ValueError(
-            f"kernel of shape {h.shape}, signals of shape {sizes}: expected as many axes, and at "
-            "least one cell along each"
-        )
-    return sizes

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 
-from theory.convolution import convolve, correlate, toeplitz_matrix
+from theory.convolution import convolve, correlate
 from theory.convolution_plan import (
     conversion_roundings,
     norm,
@@ -36,8 +36,8 @@ from theory.fast_gradients import (
     fft_gradient_roundings,
 )
 from theory.gradient_plan import GradientPlan, Method, Operation, plan_gradient, require_real
-from theory.signals import per_axis
 from theory.single_precision import single_precision
+from theory.structured_matrices import derivative_matrix
 
 
 def filter_gradient(
@@ -263,54 +263,6 @@ def bias_gradient(g: Shaped[Array, "filters ..."]) -> Shaped[Array, " filters"]:
     if isinstance(g, np.ndarray):
         require_within_int64(g, np.ones(g.shape[1:], np.int64))
     return g.sum(tuple(range(1, g.ndim)))
-
-
-def derivative_matrix(
-    x: Shaped[np.ndarray, "*n"],
-    taps: int | Sequence[int],
-    *,
-    operation: Operation = "cross-correlation",
-) -> Shaped[np.ndarray, "outputs taps"]:
-    """Return the derivatives of all outputs for all taps of one kernel, the matrix D with y = D w.
-
-    Its entries are ``x[i + k]``, constant along each antidiagonal (a Hankel matrix), where the
-    layer cross-correlates. Where it convolves, the columns come in the opposite order, and the
-    entries are constant along each diagonal (a Toeplitz matrix). In two dimensions it is doubly
-    blocked in the same way.
-
-    Parameters
-    ----------
-    x : array
-        The input, one channel.
-    taps : int or sequence of int
-        Taps per axis of the kernel, in row-major order.
-    operation : {"cross-correlation", "convolution"}, optional
-        What the layer computes.
-
-    Returns
-    -------
-    array of shape (outputs, taps)
-        The matrix.
-
-    Raises
-    ------
-    ValueError
-        If the kernel does not fit into the signal, or the operation is unknown.
-    TypeError
-        If a number of taps is no integer.
-    """
-    require_known("operation", operation, get_args(Operation))
-    x, sizes = np.asarray(x), per_axis(taps)
-    if len(sizes) != x.ndim or not all(0 < k <= n for n, k in zip(x.shape, sizes, strict=True)):
-        raise ValueError(
-            f"input of shape {x.shape}, kernel of {sizes} taps: expected, for each axis, at least "
-            "one tap and no more than there are cells"
-        )
-    full = toeplitz_matrix(x, sizes)  # the kernel as signal, the signal as its kernel
-    inside = tuple(slice(k - 1, n) for n, k in zip(x.shape, sizes, strict=True))
-    ends = (n + k - 1 for n, k in zip(x.shape, sizes, strict=True))
-    matrix = full.reshape(*ends, -1)[inside].reshape(-1, math.prod(sizes))
-    return matrix if operation == "convolution" else matrix[:, ::-1]
 
 
 def _of_all(x: Array, g: Array, plan: GradientPlan) -> Array:

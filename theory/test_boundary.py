@@ -23,11 +23,12 @@ import torch
 import z3
 from torch import nn
 
-from theory.convolution import circulant_matrix, convolve, toeplitz_matrix
+from theory.convolution import convolve
 from theory.equivalences import affine_map
 from theory.layer_matrix import layer_matrix
 from theory.signals import integer_signal, shift
 from theory.solver import follows
+from theory.structured_matrices import circulant_matrix, toeplitz_matrix
 
 Mode = Literal["zeros", "circular", "reflect", "replicate"]
 MODES: tuple[Mode, ...] = get_args(Mode)

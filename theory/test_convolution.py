@@ -26,19 +26,12 @@ from hypothesis import strategies as st
 from scipy import signal as scipy_signal
 from torch.nn import functional
 
-from theory.convolution import (
-    Method,
-    Mode,
-    circulant_matrix,
-    convolve,
-    correlate,
-    rounding_bound,
-    toeplitz_matrix,
-)
+from theory.convolution import Method, Mode, convolve, correlate, rounding_bound
 from theory.fast_convolution import fft_roundings
 from theory.ledger import claims, settles
 from theory.signals import integer_signal, rational_signal, shift
 from theory.solver import follows, maximum
+from theory.structured_matrices import circulant_matrix, toeplitz_matrix
 
 reproducible = settings(derandomize=True, deadline=None, max_examples=40)
 seeds = st.integers(0, 2**16)

@@ -24,18 +24,13 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from theory.convolution import (
-    circulant_matrix,
-    convolve,
-    correlate,
-    correlate_channels,
-    toeplitz_matrix,
-)
+from theory.convolution import convolve, correlate, correlate_channels
 from theory.equivalences import affine_map
 from theory.geometry import Layer, receptive_field
 from theory.layer_matrix import layer_matrix, weights
 from theory.ledger import settles
 from theory.signals import integer_signal
+from theory.structured_matrices import circulant_matrix, toeplitz_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,10 +25,11 @@ from sympy.polys.matrices import DomainMatrix
 from torch import from_numpy
 from torch.nn import functional
 
-from theory.convolution import circulant_matrix, convolve
+from theory.convolution import convolve
 from theory.ledger import settles
 from theory.signals import impulse, shift
 from theory.solver import follows
+from theory.structured_matrices import circulant_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable

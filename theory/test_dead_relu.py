@@ -23,9 +23,9 @@ from torch.nn import functional
 
 from theory.convolution import convolve
 from theory.exhaustion import signal
-from theory.gradients import derivative_matrix
 from theory.ledger import settles
 from theory.solver import holds_always, maximum
+from theory.structured_matrices import derivative_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 from torch.autograd.functional import jacobian
 from torch.nn import functional
 
-from theory.convolution import circulant_matrix, convolve
-from theory.gradients import derivative_matrix
+from theory.convolution import convolve
 from theory.ledger import settles
 from theory.signals import integer_signal
 from theory.solver import holds_always
+from theory.structured_matrices import circulant_matrix, derivative_matrix
 
 reproducible = settings(derandomize=True, deadline=None, max_examples=30)
 seeds = st.integers(0, 2**16)

@@ -19,17 +19,11 @@ import z3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from theory.convolution import circulant_matrix
-from theory.gradients import (
-    Method,
-    Operation,
-    derivative_matrix,
-    filter_gradient,
-    filter_gradient_bound,
-)
+from theory.gradients import Method, Operation, filter_gradient, filter_gradient_bound
 from theory.ledger import settles
 from theory.signals import integer_signal
 from theory.solver import holds_always
+from theory.structured_matrices import circulant_matrix, derivative_matrix
 
 reproducible = settings(derandomize=True, deadline=None, max_examples=30)
 FFT_METHODS: tuple[Method, ...] = ("fft", "blocked-fft")

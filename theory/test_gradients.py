@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from theory.convolution import correlate_channels, toeplitz_matrix
+from theory.convolution import correlate_channels
 from theory.gradients import (
     Operation,
     bias_gradient,
@@ -30,6 +30,7 @@ from theory.gradients import (
     input_gradient,
 )
 from theory.signals import integer_signal
+from theory.structured_matrices import toeplitz_matrix
 
 reproducible = settings(derandomize=True, deadline=None, max_examples=30)
 seeds = st.integers(0, 2**16)

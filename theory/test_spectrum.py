@@ -26,7 +26,6 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from theory.convolution import circulant_matrix
 from theory.fast_convolution import fft_roundings
 from theory.gram_iteration import gram_bound
 from theory.layer_matrix import layer_matrix, weights
@@ -38,6 +37,7 @@ from theory.spectrum import (
     reshaped_norm,
     singular_values,
 )
+from theory.structured_matrices import circulant_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable

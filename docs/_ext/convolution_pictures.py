@@ -11,10 +11,11 @@ from torch import nn
 from torch.nn import functional
 
 from _ext.style import bars, canvas, matrix, number, same_height, styled, where_set
-from theory.convolution import circulant_matrix, convolve, correlate
+from theory.convolution import convolve, correlate
 from theory.layer_matrix import layer_matrix
 from theory.signals import impulse, shift
 from theory.spectrum import norm_bounds, reshaped_norm, singular_values
+from theory.structured_matrices import circulant_matrix
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from _ext.style import bars, canvas, matrix, same_height, styled, where_set
-from theory.convolution import circulant_matrix
-from theory.gradients import Operation, derivative_matrix, filter_gradient, input_gradient
+from theory.gradients import Operation, filter_gradient, input_gradient
+from theory.structured_matrices import circulant_matrix, derivative_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable

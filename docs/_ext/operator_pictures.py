@@ -10,9 +10,10 @@ import torch
 
 from _ext.style import bars, canvas, matrix, same_height, styled
 from theory import diagnose
-from theory.convolution import circulant_matrix, convolve
+from theory.convolution import convolve
 from theory.operators import add_bias, fully_connected, max_pool, relu, strided_pool
 from theory.signals import impulse, shift
+from theory.structured_matrices import circulant_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
