@@ -54,6 +54,7 @@ QUESTIONS = {
     "fleet": OF_FLEET,
     "gemm": OF_GEMM,
     "layer": {"network", "precision", "order", "batch"},
+    "layer gradient": {"method", "library", "algorithm", "precision", "layer"},
     "layouts": OF_LAYOUTS,
     "modes": OF_CONVOLUTION | {"operation", "mode"},
     "norm": OF_SPECTRUM | {"relative_excess"},
@@ -188,7 +189,7 @@ def test_a_run_leaves_every_fact_of_every_bench(smoke):
         benches = of(question, results)
         assert benches, question
         for facts in benches:
-            chooses = facts.get("method") == "theory auto"
+            chooses = facts.get("method", "").startswith("theory auto")
             of_peers = {"library_version"} if facts.get("library", "theory") != "theory" else set()
             assert set(facts) == FACTS | known | of_peers | (OF_CHOICES if chooses else set())
         assert all(facts[fact] for facts in benches for fact in always)

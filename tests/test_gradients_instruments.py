@@ -14,7 +14,7 @@ import torch
 from scipy import fft
 from torch.autograd.gradcheck import GradcheckError
 
-from theory import fast_gradients, gradient_plan, gradients
+from theory import fast_gradients, gradient_plan, gradient_sums, gradients
 from theory import test_dead_relu as dead
 from theory import test_dead_relu_training as training
 from theory import test_derivative_matrix as matrices
@@ -30,7 +30,7 @@ from theory.gradients import (
 from theory.signals import integer_signal, rational_signal
 from theory.structured_matrices import derivative_matrix, toeplitz_matrix
 
-by_sum = gradients._by_sum
+by_sum = gradients.by_sum
 by_fft = fast_gradients.by_fft
 product = fast_gradients._product
 windows = fast_gradients._windows
@@ -211,12 +211,12 @@ stays = partial(
 @pytest.mark.parametrize(
     ("module", "name", "fault", "trial"),
     [
-        (gradients, "_by_sum", flipped_filter_gradient, by_symbols),
-        (gradients, "_by_sum", flipped_filter_gradient, by_torch),
-        (gradients, "_by_sum", flipped_filter_gradient, dot_test),
-        (gradients, "_by_sum", gradient_of_the_mean, by_torch),
-        (gradients, "_by_sum", filters_and_channels_swapped, by_torch),
-        (gradients, "_by_sum", flipped_filter_gradient, counted),
+        (gradients, "by_sum", flipped_filter_gradient, by_symbols),
+        (gradients, "by_sum", flipped_filter_gradient, by_torch),
+        (gradients, "by_sum", flipped_filter_gradient, dot_test),
+        (gradients, "by_sum", gradient_of_the_mean, by_torch),
+        (gradients, "by_sum", filters_and_channels_swapped, by_torch),
+        (gradients, "by_sum", flipped_filter_gradient, counted),
         (gradients, "_flip", no_flip, convolution_by_symbols),
         (gradients, "_flip", flip_of_the_last_axis_only, convolution_dot_test),
         (chapter, "input_gradient", input_gradient_of_the_other_operation, by_symbols),
@@ -226,7 +226,7 @@ stays = partial(
         (chapter, "input_gradient", input_gradient_of_the_first_filter, by_symbols),
         (chapter, "bias_gradient", bias_gradient_of_the_mean, by_torch),
         (chapter, "bias_gradient", bias_gradient_of_the_mean, by_symbols),
-        (gradients, "derivative_matrix", transposed_derivatives, methods),
+        (gradient_sums, "derivative_matrix", transposed_derivatives, methods),
         (matrices, "derivative_matrix", hankel_for_both, structure),
         (matrices, "derivative_matrix", derivatives_from_one_row_too_early, structure),
         (fast, "derivative_matrix", hankel_for_both, block),
@@ -237,7 +237,7 @@ stays = partial(
         (gradients, "by_blocked_fft", fft_in_single_precision, rounding),
         (gradients, "by_blocked_fft", fft_with_one_bad_sample, rounding),
         (gradients, "blocked_roundings", bound_of_one_window, cut_into_windows),
-        (gradients, "_by_sum", gradient_of_the_first_example, methods),
+        (gradients, "by_sum", gradient_of_the_first_example, methods),
         (fast_gradients, "_product", windows_without_conjugate, cut_into_windows),
         (fast_gradients, "_windows", windows_that_start_one_cell_late, cut_into_windows),
         (fast_gradients, "_windows", windows_without_the_last, cut_into_windows),
@@ -257,7 +257,7 @@ def test_a_planted_fault_turns_its_trial_red(monkeypatch, module, name, fault, t
 
 def test_a_wrong_gradient_fails_the_exact_gradcheck(monkeypatch):
     gradcheck()
-    monkeypatch.setattr(gradients, "_by_sum", lambda x, g: by_sum(x, g) + 1e-12)
+    monkeypatch.setattr(gradients, "by_sum", lambda x, g: by_sum(x, g) + 1e-12)
     with pytest.raises(GradcheckError):
         gradcheck()
 
@@ -454,8 +454,8 @@ def test_tensors_keep_to_their_bound_whatever_torch_may_cut_short(monkeypatch, m
         seen.append(torch.get_float32_matmul_precision())
         return product(*arguments)
 
-    for name in ("tensordot", "einsum"):
-        monkeypatch.setattr(torch, name, partial(looked_at, getattr(torch, name)))
+    monkeypatch.setattr(torch, "einsum", partial(looked_at, torch.einsum))
+    monkeypatch.setattr(torch.Tensor, "__matmul__", lambda *both: looked_at(torch.matmul, *both))
     sizes = (2, 2, 90), (2, 3, 70)
     x, g = (integer_signal(n, seed=s, bound=2**20, dtype=np.int64) for s, n in enumerate(sizes))
     exact = filter_gradient(x, g, batched=True)

@@ -18,7 +18,14 @@ from theory.convolution import convolve, correlate, rounding_bound
 from theory.convolution_plan import plan
 from theory.direct_convolution import LONGEST_DOT, MOST_RUNS, UNROLLED_TAPS, by_sum, runs
 from theory.gradient_plan import plan_gradient
-from theory.method_choice import fastest_convolution, fastest_filter_gradient, sum_parts
+from theory.gradient_sums import by_taps
+from theory.method_choice import (
+    fastest_convolution,
+    fastest_filter_gradient,
+    sum_parts,
+    sums_tap_by_tap,
+    taps_parts,
+)
 from theory.method_costs import KNOTS, PLACE, SHIPPED, costs_file, machine_costs, read, write
 from theory.signals import integer_signal
 
@@ -29,7 +36,7 @@ NOTHING = replace(
     block_cell=(0.0,) * len(KNOTS),
 )
 # Each makes one method dear, in a way that only a look at the right part can tell.
-SLOW_SUM = replace(NOTHING, call=1.0, tap=1.0)
+SLOW_SUM = replace(NOTHING, call=1.0, tap=1.0, matrix=1.0)
 SLOW_BLOCKS = replace(SLOW_SUM, blocks=0.5)
 SLOW_FFT = replace(SLOW_SUM, fft=0.5)
 
@@ -153,6 +160,47 @@ def test_choosing_takes_microseconds():
     assert (time.process_time() - started) / 1000 < 1e-3  # in fact a hundredth of it
 
 
+@pytest.mark.parametrize(
+    ("x", "g", "expected"),
+    [
+        ((1, 1, 40), (1, 1, 36), False),  # 5 taps, one pair
+        ((1, 2, 40), (1, 2, 36), False),  # 4 pairs
+        ((1, 2, 40), (1, 3, 36), True),  # 6 pairs
+        ((5, 1, 40), (5, 1, 36), True),  # 5 examples of one pair
+        ((1, 1, 9, 9), (1, 1, 7, 7), False),  # one pair
+        ((1, 2, 9, 9), (1, 1, 7, 7), True),  # several axes, whatever the taps
+    ],
+)
+def test_a_layer_of_many_channels_is_summed_tap_by_tap(x, g, expected):
+    assert sums_tap_by_tap(x, g) is expected
+
+
+@pytest.mark.parametrize(
+    ("part", "x", "g", "count"),
+    [
+        ("matrix", (2, 3, 30, 30), (2, 4, 28, 29), 6),  # 3 x 2 taps
+        ("matrix_entry", (2, 3, 30, 30), (2, 4, 28, 29), 6 * 2 * 3 * 28 * 29),
+        ("matrix_product", (2, 3, 30, 30), (2, 4, 28, 29), 6 * 2 * 3 * 4 * 28 * 29),
+    ],
+)
+def test_products_of_matrices_are_charged_by_their_parts(part, x, g, count):
+    assert taps_parts(x, g)[part] == count
+    dear = replace(NOTHING, **{part: 1.0})
+    assert fastest_filter_gradient(x, g, costs=replace(dear, fft=count - 0.5, blocks=1e9)) == "fft"
+    least = replace(dear, fft=count + 0.5, blocks=1e9)
+    assert fastest_filter_gradient(x, g, costs=least) == "direct"
+
+
+def test_products_of_spectra_are_charged_beyond_the_first():
+    """A circle of 1024 cells has 512 frequencies, 9 blocks of 128 cells together 576."""
+    one, layer = ((1, 1, 1024), (1, 1, 1009)), ((2, 3, 1024), (2, 4, 1009))
+    dear = replace(SLOW_SUM, call=1e9, matrix=1e9, spectral_product=1.0)
+    less = (576 - 512) * (2 * 3 * 4 - 1)
+    for fft, expected in [(less - 0.5, "fft"), (less + 0.5, "blocked-fft")]:
+        assert fastest_filter_gradient(*layer, costs=replace(dear, fft=fft)) == expected
+    assert fastest_filter_gradient(*one, costs=replace(dear, fft=0.5)) == "blocked-fft"
+
+
 # Where the costs are kept
 
 
@@ -251,9 +299,13 @@ def test_a_calibration_solves_for_the_costs_that_a_machine_has(monkeypatch):
     """On a clock that runs by known costs; red if a size, a part or a knot goes astray."""
     costs = replace(SHIPPED, unrolled_output=3e-9)
 
-    def seconds(method, n, k):
+    def seconds(method, n, k, dtype=float):
         if method is by_sum:
             return costs.of(sum_parts(n, k))
+        if method is by_taps:
+            return costs.of(taps_parts(n, k))
+        if dtype is complex:  # 8 x 16 x 513 of either side
+            return costs.spectral_product * 8 * 16 * 16 * 513
         cells = n[0] + k[0] - 1
         if n == (2,):
             return costs.fft if method is fast_convolution.by_fft else costs.blocks

@@ -6,6 +6,7 @@ nothing else to do.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,8 +19,10 @@ from scipy.optimize import nnls
 from theory.convolution_plan import plan
 from theory.direct_convolution import by_sum
 from theory.fast_convolution import block_cells, by_fft, by_overlap_add
+from theory.fast_gradients import summed_products
 from theory.gradient_plan import plan_gradient
-from theory.method_choice import fastest_filter_gradient, overlap_add_seconds, sum_parts
+from theory.gradient_sums import by_taps
+from theory.method_choice import fastest_filter_gradient, overlap_add_seconds, sum_parts, taps_parts
 from theory.method_costs import KNOTS, Costs, costs_file, machine_costs, write
 
 Shape = tuple[int, ...]
@@ -29,6 +32,17 @@ _IN_REGISTERS = [(2**6, 3), (2**9, 9), (2**12, 3), (2**12, 9), (2**14, 20), (2**
 _BY_DOTS = [(2**6, 16), (2**6, 32), (2**9, 64), (2**10, 128), (2**12, 64), (2**12, 256)]
 _IN_A_PLANE = [(4, 2), (32, 3), (64, 8), (128, 5), (512, 3)]
 _BLOCKS_IN_A_PLANE = (512, 3)
+
+# Inputs and output gradients of layers: in a row, in a plane, of few channels and of many.
+_LAYERS = [
+    ((1, 2, 64), (1, 2, 60)),
+    ((4, 8, 512), (4, 8, 504)),
+    ((2, 32, 18, 18), (2, 32, 16, 16)),
+    ((16, 4, 34, 34), (16, 4, 32, 32)),
+    ((4, 64, 34, 34), (4, 64, 32, 32)),
+]
+_SPECTRA = ((8, 16, 513), (8, 16, 513))
+"""Examples, channels or filters, and frequencies."""
 
 _CELLS_IN_BLOCKS = 3 * 2**13
 """Of short blocks there are so many that all of them together have these cells."""
@@ -71,8 +85,10 @@ def measured() -> Costs:
     in_a_plane = [((n, n), (k, k)) for n, k in _IN_A_PLANE]
     fft, blocks = (_seconds(method, (2,), (1,)) for method in (by_fft, by_overlap_add))
     costs = Costs(
-        **_fitted(along_one_axis),
-        **_fitted(in_a_plane),
+        **_fitted(by_sum, along_one_axis, sum_parts),
+        **_fitted(by_sum, in_a_plane, sum_parts),
+        **_fitted(by_taps, _LAYERS, taps_parts),
+        spectral_product=_per_product_of_spectra(),
         fft=fft,
         fft_cell=tuple(_per_cell_of_fft(cells, fft) for cells in KNOTS),
         blocks=blocks,
@@ -82,14 +98,24 @@ def measured() -> Costs:
     return replace(costs, plane=_plane(costs))
 
 
-def _fitted(sizes: Sequence[tuple[Shape, Shape]]) -> dict[str, float]:
+def _fitted(
+    method: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    sizes: Sequence[tuple[Shape, Shape]],
+    parts_of: Callable[[Shape, Shape], dict[str, int]],
+) -> dict[str, float]:
     """Return the costs of the parts of sums that explain the seconds best, relative to each."""
-    parts = [sum_parts(n, k) for n, k in sizes]
+    parts = [parts_of(n, k) for n, k in sizes]
     names = sorted({name for part in parts for name in part})
-    seconds = np.array([_seconds(by_sum, n, k) for n, k in sizes])
+    seconds = np.array([_seconds(method, n, k) for n, k in sizes])
     counts = np.array([[part.get(name, 0) for name in names] for part in parts])
     costs, _ = nnls(counts / seconds[:, None], np.ones(len(sizes)))
     return dict(zip(names, costs.tolist(), strict=True))
+
+
+def _per_product_of_spectra() -> float:
+    of_x, of_g = _SPECTRA
+    multiply = partial(summed_products, axes=1)
+    return _seconds(multiply, of_x, of_g, complex) / (math.prod(of_x) * of_g[1])
 
 
 def _per_cell_of_fft(cells: int, fixed: float) -> float:
@@ -112,9 +138,14 @@ def _plane(costs: Costs) -> float:
     return max(0.0, _seconds(by_overlap_add, n, k) - costs.blocks) / expected
 
 
-def _seconds(method: Callable[[np.ndarray, np.ndarray], np.ndarray], n: Shape, k: Shape) -> float:
+def _seconds(
+    method: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    n: Shape,
+    k: Shape,
+    dtype: type = float,
+) -> float:
     """Return the time of the fastest round: what disturbs one only adds to it."""
-    call = partial(method, np.ones(n), np.ones(k))
+    call = partial(method, np.ones(n, dtype), np.ones(k, dtype))
     call()
     once = _timed(call, 1)
     repeats = max(1, round(_SHORTEST_ROUND / once))

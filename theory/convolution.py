@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -22,8 +23,9 @@ from theory.convolution_plan import (
     norm,
     plan,
     rounded_type,
+    widened_integers,
 )
-from theory.direct_convolution import require_within_int64
+from theory.direct_convolution import require_within_int64, window_at
 from theory.fast_convolution import fft_roundings, full_shape, overlap_add_roundings
 
 
@@ -166,19 +168,24 @@ def correlate_channels(
             f"{x.shape[0]} channels, {filters} filters that see {seen} channels each, and {groups} "
             "groups do not fit: expected channels = seen * groups, and filters a multiple of groups"
         )
+    x, weight = widened_integers("signal", x), widened_integers("weight", weight)
     for kernels in weight:
         require_within_int64(x, kernels)
     border = np.broadcast_to(padding, x.ndim - 1)
-    padded = np.pad(x, [(0, 0), *((p, p) for p in border)])
-    per_group = filters // groups
-    maps = [
-        sum(
-            correlate(padded[f // per_group * seen + c], kernel, mode="valid")
-            for c, kernel in enumerate(kernels)
+    padded: Any = np.pad(x, [(0, 0), *((p, p) for p in border)])
+    taps = weight.shape[2:]
+    outputs = tuple(n - k + 1 for n, k in zip(padded.shape[1:], taps, strict=True))
+    if min(outputs) < 1:
+        raise ValueError(
+            f"kernels of {taps} taps, and {padded.shape[1:]} cells with the padding: expected a "
+            "kernel that fits into the signal"
         )
-        for f, kernels in enumerate(weight)
-    ]
-    return np.stack(maps)
+    dealt: Any = np.conj(weight).reshape(groups, filters // groups, seen, *taps)
+    maps = sum(
+        dealt[(..., *tap)] @ padded[(..., *window_at(tap, outputs))].reshape(groups, seen, -1)
+        for tap in np.ndindex(taps)
+    )
+    return np.reshape(maps, (filters, *outputs))
 
 
 def rounding_bound(

@@ -134,7 +134,7 @@ def _tap_by_tap(
         x, h = h, x
     y = np.zeros([n + k - 1 for n, k in zip(x.shape, h.shape, strict=True)], np.result_type(x, h))
     for tap in np.ndindex(h.shape):
-        y[_window(tap, x.shape)] += h[tap] * x
+        y[window_at(tap, x.shape)] += h[tap] * x
     return y
 
 
@@ -143,14 +143,15 @@ def _windows(x: Shaped[np.ndarray, "*n"], h: Shaped[np.ndarray, "*k"]) -> Shaped
     y = np.zeros([n - k + 1 for n, k in zip(x.shape, h.shape, strict=True)], np.result_type(x, h))
     if y.size < h.size:  # fewer passes output by output than tap by tap
         for cell in np.ndindex(y.shape):
-            y[cell] = (x[_window(cell, h.shape)] * flipped).sum()
+            y[cell] = (x[window_at(cell, h.shape)] * flipped).sum()
     else:
         for tap in np.ndindex(h.shape):
-            y += x[_window(tap, y.shape)] * flipped[tap]
+            y += x[window_at(tap, y.shape)] * flipped[tap]
     return y
 
 
-def _window(start: tuple[int, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
+def window_at(start: tuple[int, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Return the index of the window of so many cells per axis that starts at a cell."""
     return tuple(slice(s, s + size) for s, size in zip(start, shape, strict=True))
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import fft
 from torch.nn import functional
@@ -58,7 +58,7 @@ def by_fft(
     """
     cells = whole_cells(x.shape[2:])
     # i + k < n for every lag k that is kept: nothing has wrapped round into these cells.
-    return _inverse(_product(x, g, cells), cells, _taps(x.shape, g.shape))
+    return _inverse(_product(x, g, cells), cells, gradient_taps(x.shape, g.shape))
 
 
 def by_blocked_fft(
@@ -68,7 +68,7 @@ def by_blocked_fft(
 
     Parameters, returns and raises as `by_fft`.
     """
-    taps, outputs = _taps(x.shape, g.shape), g.shape[2:]
+    taps, outputs = gradient_taps(x.shape, g.shape), g.shape[2:]
     cells = block_cells(taps, x.shape[2:])
     steps = tuple(f - k + 1 for f, k in zip(cells, taps, strict=True))
     row = math.prod(map(_up, outputs[1:], steps[1:])) * math.prod(cells) * x.shape[0] * x.shape[1]
@@ -113,7 +113,7 @@ def blocked_roundings(x: Shape, g: Shape) -> tuple[float, float]:
 
     Parameters as `fft_gradient_roundings`.
     """
-    taps = _taps(x, g)
+    taps = gradient_taps(x, g)
     cells = block_cells(taps, x[2:])
     steps = [f - k + 1 for f, k in zip(cells, taps, strict=True)]
     counts = list(map(_up, g[2:], steps))
@@ -121,6 +121,38 @@ def blocked_roundings(x: Shape, g: Shape) -> tuple[float, float]:
         min(count, _up(f, s)) for count, f, s in zip(counts, cells, steps, strict=True)
     )
     return product_roundings(cells) + x[0] * math.prod(counts) - 1, meet
+
+
+def gradient_taps(x: Shape, g: Shape) -> Shape:
+    """Return the taps per axis, ``n - m + 1``, of the gradient of factors of these shapes."""
+    return tuple(n - m + 1 for n, m in zip(x[2:], g[2:], strict=True))
+
+
+def summed_products(
+    of_x: Complex[Array, "batch channels ..."],
+    of_g: Complex[Array, "batch filters ..."],
+    axes: int,
+) -> Complex[Array, "filters channels ..."]:
+    """Return the products of transforms for each filter and channel, added up over all others.
+
+    Parameters
+    ----------
+    of_x, of_g : array or tensor of shape (batch, channels or filters, *windows, *frequencies)
+        The transforms; those of g are conjugated.
+    axes : int
+        How many axes are frequencies.
+
+    Returns
+    -------
+    array or tensor of shape (filters, channels, *frequencies)
+        The sums over batch and windows.
+    """
+    letters = ascii_lowercase[3 : of_x.ndim + 1]
+    sums = f"ab{letters},ac{letters}->bc{letters[-axes:]}"
+    if isinstance(of_x, torch.Tensor):
+        return torch.einsum(sums, of_g.conj(), of_x)
+    several = of_x.shape[1] * of_g.shape[1] > 1  # as matrices, which is how torch always does it
+    return np.einsum(sums, of_g.conj(), of_x, optimize=several)
 
 
 def as_array(factor: np.ndarray | torch.Tensor) -> np.ndarray:
@@ -135,11 +167,10 @@ def _product(x: Array, g: Array, cells: Shape) -> Array:
     last = tuple(range(-len(cells), 0))
     of_g, of_x = (transforms.rfftn(factor, cells, last) for factor in (g, x))
     # frequency zero is real, the sum of all samples, and not finite if one of them is not
-    sums = (spectrum.real[(..., *[0] * len(cells))] for spectrum in (of_g, of_x))
-    if not all(library.isfinite(each).all() for each in sums):
+    zeros = (spectrum.real[(..., *[0] * len(cells))] for spectrum in (of_g, of_x))
+    if not all(library.isfinite(each).all() for each in zeros):
         require_finite(*map(as_array, (x, g)))
-    axes = ascii_lowercase[3 : x.ndim + 1]  # of the windows, if any, and of the frequencies
-    return library.einsum(f"ab{axes},ac{axes}->bc{axes[-len(cells) :]}", of_g.conj(), of_x)
+    return summed_products(of_x, of_g, len(cells))
 
 
 def _inverse(spectrum: Array, cells: Shape, taps: Shape) -> Array:
@@ -171,10 +202,6 @@ def _cells_at_once(x: np.ndarray | torch.Tensor) -> int:
         return _CELLS_ON_A_GPU
     # Fewer pay for more calls; from twice as many on, each call waits for fresh pages of memory.
     return 4 * CACHED_CELLS
-
-
-def _taps(x: Shape, g: Shape) -> Shape:
-    return tuple(n - m + 1 for n, m in zip(x[2:], g[2:], strict=True))
 
 
 def _up(n: int, step: int) -> int:

@@ -36,8 +36,8 @@ from theory.fast_gradients import (
     fft_gradient_roundings,
 )
 from theory.gradient_plan import GradientPlan, Method, Operation, plan_gradient, require_real
+from theory.gradient_sums import by_matrix, by_sum
 from theory.single_precision import single_precision
-from theory.structured_matrices import derivative_matrix
 
 
 def filter_gradient(
@@ -269,8 +269,8 @@ def _of_all(x: Array, g: Array, plan: GradientPlan) -> Array:
     """Return the gradient for all filters and channels, over all examples."""
     by_method: dict[str, Callable[[Any, Any], Any]]
     by_method = {
-        "direct": _by_sum,
-        "matrix": _by_matrix,
+        "direct": by_sum,
+        "matrix": by_matrix,
         "fft": by_fft,
         "blocked-fft": by_blocked_fft,
     }
@@ -287,38 +287,7 @@ def _unless_not_finite(by_transforms: Callable[[Any, Any], Any], x: Array, g: Ar
         gradient: Array = by_transforms(x, g)
         if library.isfinite(gradient).all():
             return gradient
-    return _by_sum(x, g)
-
-
-def _by_sum(x: Array, g: Array) -> Array:
-    if isinstance(x, torch.Tensor):
-        return _by_tensor_sum(x, g)
-    pairs = [
-        [zip(x[:, c], g[:, f], strict=True) for c in range(x.shape[1])] for f in range(g.shape[1])
-    ]
-    return np.stack(
-        [[sum(correlate(*pair, mode="valid") for pair in batch) for batch in row] for row in pairs]
-    )
-
-
-def _by_tensor_sum(x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
-    """One matrix product for each tap; a convolution of torch may round otherwise than a sum."""
-    taps, summed = _taps(x, g), [0, *range(2, x.ndim)]
-    gradient = x.new_empty((g.shape[1], x.shape[1], *taps))
-    for tap in np.ndindex(taps):
-        seen = (slice(t, t + m) for t, m in zip(tap, g.shape[2:], strict=True))
-        window = x[(slice(None), slice(None), *seen)]
-        gradient[(slice(None), slice(None), *tap)] = torch.tensordot(g, window, (summed, summed))
-    return gradient
-
-
-def _by_matrix(x: np.ndarray, g: np.ndarray) -> np.ndarray:
-    taps, maps = _taps(x, g), g.reshape(*g.shape[:2], -1)
-    by_channel = [
-        sum(m @ derivative_matrix(n, taps) for m, n in zip(maps, x[:, c], strict=True))
-        for c in range(x.shape[1])
-    ]
-    return np.stack(by_channel, axis=1).reshape(g.shape[1], x.shape[1], *taps)
+    return by_sum(x, g)
 
 
 def _prepared(x: Any, g: Any, plan: GradientPlan, *, batched: bool) -> tuple[Any, Any]:
@@ -335,14 +304,6 @@ def _prepared(x: Any, g: Any, plan: GradientPlan, *, batched: bool) -> tuple[Any
         return x, g
     dtype = np.result_type(x, g, np.float32)  # else each would round in a precision of its own
     return x.astype(dtype, copy=False), g.astype(dtype, copy=False)
-
-
-def _taps(x: Array, g: Array) -> tuple[int, ...]:
-    return tuple(n - m + 1 for n, m in _axes(x, g))
-
-
-def _axes(x: Array, g: Array) -> list[tuple[int, int]]:
-    return list(zip(x.shape[2:], g.shape[2:], strict=True))
 
 
 def _norms(array: np.ndarray) -> np.ndarray:

@@ -59,7 +59,7 @@ def fastest_filter_gradient(
     x, g : tuple of int
         The shapes ``(batch, channels, *n)`` and ``(batch, filters, *m)``.
     by_taps : bool, optional
-        Whether the sum makes one pass for each tap, as it does for tensors.
+        Whether the sum multiplies matrices tap by tap whatever the shapes, as it does for tensors.
     costs : Costs, optional
         What the parts of a method cost; by default on this machine.
     """
@@ -67,24 +67,42 @@ def fastest_filter_gradient(
     (batch, channels, *n), (_, filters, *m) = x, g
     taps = tuple(a - b + 1 for a, b in zip(n, m, strict=True))
     pairs = batch * channels * filters
-    if by_taps:
-        passes = math.prod(taps)
-        parts = {"tap": passes, "tap_cell": passes * pairs * math.prod(m)}
+    if by_taps or sums_tap_by_tap(x, g):
+        parts = taps_parts(x, g)
     else:
         one = sum_parts(tuple(n), tuple(m), valid=True)
         parts = {name: pairs * count for name, count in one.items()}
     direct = costs.of(parts)
-    # Both costs are those of a convolution, which transforms three times, or each block twice.
+    # Both costs are those of a convolution, which transforms three times, or each block twice, and
+    # multiplies once.
     forward, inverse = batch * (channels + filters), channels * filters
+    product = (pairs - 1) * costs.spectral_product
     whole = math.prod(whole_cells(n))
     circle = whole * _interpolated(costs.fft_cell, whole)
-    fft = costs.fft + (forward + inverse) / 3 * circle
+    fft = costs.fft + (forward + inverse) / 3 * circle + whole / 2 * product
     cells = block_cells(taps, n)
     blocks = math.prod(-(-b // (f - k + 1)) for b, f, k in zip(m, cells, taps, strict=True))
-    blocked = costs.blocks + (blocks * forward + inverse) / 2 * _block_seconds(cells, costs)
+    spectra = blocks * math.prod(cells) / 2
+    blocked = costs.blocks + spectra * product
+    blocked += (blocks * forward + inverse) / 2 * _block_seconds(cells, costs)
     if direct <= min(fft, blocked):
         return "direct"
     return "fft" if fft <= blocked else "blocked-fft"
+
+
+def sums_tap_by_tap(x: Shape, g: Shape) -> bool:
+    """Return whether a gradient is summed tap by tap, all filters and channels in one product.
+
+    The sums of single channels and filters are more than that, or have several axes and run over
+    their taps by themselves.
+
+    Parameters
+    ----------
+    x, g : tuple of int
+        The shapes ``(batch, channels, *n)`` and ``(batch, filters, *m)``.
+    """
+    pairs = x[0] * x[1] * g[1]
+    return pairs > 1 and (len(x) > 3 or x[2] - g[2] + 1 <= pairs)
 
 
 def overlap_add_seconds(n: Shape, k: Shape, costs: Costs) -> float:
@@ -118,6 +136,20 @@ def sum_parts(n: Shape, k: Shape, *, valid: bool = False) -> dict[str, int]:
     if taps <= UNROLLED_TAPS or (pieces > 1 and not valid):
         return {"call": pieces, "unrolled_output": pieces * outputs, "unrolled_product": products}
     return {"call": pieces, "output": pieces * outputs, "product": products}
+
+
+def taps_parts(x: Shape, g: Shape) -> dict[str, int]:
+    """Return how often each part of `Costs` comes in `theory.gradient_sums.by_taps`.
+
+    Parameters as `sums_tap_by_tap`.
+    """
+    passes = math.prod(n - m + 1 for n, m in zip(x[2:], g[2:], strict=True))
+    entries = math.prod(x[:2]) * math.prod(g[2:])
+    return {
+        "matrix": passes,
+        "matrix_entry": passes * entries,
+        "matrix_product": passes * entries * g[1],
+    }
 
 
 def _block_seconds(cells: Shape, costs: Costs) -> float:

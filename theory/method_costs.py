@@ -45,6 +45,10 @@ class Costs:
         The same where `numpy.convolve` keeps the kernel in registers.
     tap, tap_cell
         One pass for one tap of a kernel with several axes, and each cell of it.
+    matrix, matrix_entry, matrix_product
+        One product of matrices; each entry of the one that is laid out for it, and each product.
+    spectral_product
+        Each product of two spectra among many, which are multiplied as matrices.
     fft, fft_cell
         One convolution by transforms; and each cell of them, where there are as many as `KNOTS`.
     blocks, block_cell
@@ -61,6 +65,10 @@ class Costs:
     unrolled_product: float
     tap: float
     tap_cell: float
+    matrix: float
+    matrix_entry: float
+    matrix_product: float
+    spectral_product: float
     fft: float
     fft_cell: tuple[float, ...]
     blocks: float
@@ -80,6 +88,10 @@ SHIPPED = Costs(
     unrolled_product=4.2e-10,
     tap=7.7e-6,
     tap_cell=1.9e-9,
+    matrix=4.1e-6,
+    matrix_entry=2.8e-10,
+    matrix_product=4.4e-11,
+    spectral_product=4.5e-10,
     fft=2.7e-5,
     fft_cell=(
         *(9.7e-08, 7.4e-08, 5.1e-08, 2.8e-08, 2.5e-08, 2.2e-08, 1.9e-08, 2.0e-08),
@@ -93,7 +105,8 @@ SHIPPED = Costs(
     plane=2.4,
 )
 """Costs of one core with AVX-512, as `theory.calibration.calibrate` found them; those of a cell at
-every third of `KNOTS`, with straight lines between, and ``plane`` from another machine."""
+every third of `KNOTS`, with straight lines between; ``plane`` and the products of matrices and of
+spectra are from another machine."""
 
 
 @cache
@@ -149,7 +162,7 @@ def _checked(seconds: dict[str, Any]) -> Costs:
     costs: dict[str, Any] = {}
     for field in fields(Costs):
         stored = seconds[field.name]
-        several = field.name.endswith("_cell") and field.name != "tap_cell"
+        several = field.name in ("fft_cell", "block_cell")
         values = [float(value) for value in (stored if several else [stored])]
         if len(values) != (len(KNOTS) if several else 1):
             raise ValueError(field.name)

@@ -12,8 +12,8 @@ from sphinx.util.docutils import SphinxDirective
 from _ext.bench_ceilings import LAYER, ceilings
 from _ext.bench_curves import CURVES, curves
 from _ext.bench_ladders import LADDERS, ladders
-from _ext.bench_modes import MODES, modes
 from _ext.bench_steps import STEP, steps
+from _ext.bench_tables import TABLES, times_by_case
 from _ext.chips import chip
 from _ext.places import DOCS
 
@@ -60,13 +60,13 @@ def answer(env: BuildEnvironment, results: Results, question: str) -> list[nodes
         return curves(env, results, question)
     if question == STEP:
         return steps(env, results)
-    if question == MODES:
-        return modes(results)
+    if question in TABLES:
+        return times_by_case(results, question)
     if question == LAYER:
         return ceilings(results)
     raise ValueError(
         f"no figure is known for the bench question {question!r}; "
-        f"known: {', '.join([*LADDERS, *CURVES, STEP, MODES, LAYER])}"
+        f"known: {', '.join([*LADDERS, *CURVES, *TABLES, STEP, LAYER])}"
     )
 
 

@@ -1,0 +1,84 @@
+"""The filter gradient as the sum of its definition, exact wherever the arithmetic is.
+
+`theory.gradients.filter_gradient` offers these as the methods ``direct`` and ``matrix``, checks
+their input and flips their output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Shaped
+
+from theory.convolution import correlate
+from theory.direct_convolution import window_at
+from theory.fast_gradients import Array, gradient_taps
+from theory.method_choice import sums_tap_by_tap
+from theory.structured_matrices import derivative_matrix
+
+
+def by_sum(
+    x: Shaped[Array, "batch channels *n"], g: Shaped[Array, "batch filters *m"]
+) -> Shaped[Array, "filters channels *k"]:
+    """Return the filter gradient, term by term.
+
+    Parameters
+    ----------
+    x : array or tensor of shape (batch, channels, *n)
+        The input of the layer; integers in int64.
+    g : array or tensor of shape (batch, filters, *m)
+        The gradient of the loss for its output, of the same library and device.
+
+    Returns
+    -------
+    array or tensor of shape (filters, channels, *k)
+        The sum over the batch, with ``k = n - m + 1`` taps per axis.
+    """
+    # For tensors always: a convolution of torch may round otherwise than a sum.
+    if isinstance(x, torch.Tensor) or sums_tap_by_tap(x.shape, g.shape):
+        return by_taps(x, g)
+    pairs = [
+        [zip(x[:, c], g[:, f], strict=True) for c in range(x.shape[1])] for f in range(g.shape[1])
+    ]
+    return np.stack(
+        [[sum(correlate(*pair, mode="valid") for pair in batch) for batch in row] for row in pairs]
+    )
+
+
+def by_taps(
+    x: Shaped[Array, "batch channels *n"], g: Shaped[Array, "batch filters *m"]
+) -> Shaped[Array, "filters channels *k"]:
+    """Return the same as one product of matrices for each tap, of all filters with all channels.
+
+    Parameters and returns as `by_sum`.
+    """
+    taps, filters, channels = gradient_taps(x.shape, g.shape), g.shape[1], x.shape[1]
+    slopes = g.swapaxes(0, 1).reshape(filters, -1)
+    seen = (part.swapaxes(0, 1).reshape(channels, -1) for part in _windows(x, taps, g.shape[2:]))
+    library: Any = torch if isinstance(x, torch.Tensor) else np
+    gradient: Array = library.stack([slopes @ each.T for each in seen], -1)
+    return gradient.reshape(filters, channels, *taps)
+
+
+def by_matrix(
+    x: Shaped[np.ndarray, "batch channels *n"], g: Shaped[np.ndarray, "batch filters *m"]
+) -> Shaped[np.ndarray, "filters channels *k"]:
+    """Return the same as products of the transposed derivative matrix of each channel with g.
+
+    Parameters and returns as `by_sum`, for arrays.
+    """
+    taps, maps = gradient_taps(x.shape, g.shape), g.reshape(*g.shape[:2], -1)
+    by_channel = [
+        sum(m @ derivative_matrix(n, taps) for m, n in zip(maps, x[:, c], strict=True))
+        for c in range(x.shape[1])
+    ]
+    return np.stack(by_channel, axis=1).reshape(g.shape[1], x.shape[1], *taps)
+
+
+def _windows(x: Any, taps: tuple[int, ...], shape: tuple[int, ...]) -> Iterator[Any]:
+    """Yield what each tap meets."""
+    for tap in np.ndindex(taps):
+        yield x[(..., *window_at(tap, shape))]
