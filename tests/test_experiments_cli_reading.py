@@ -247,8 +247,10 @@ class _Run:
         self.recipe = type("Recipe", (), {"epochs": epochs})
         self.record_path = folder / f"{epochs}.json"
         self.done = 0
+        self.asked = 0
 
     def epochs_done(self):
+        self.asked += 1
         return self.done
 
 
@@ -267,6 +269,7 @@ def test_progress_shows_runs_and_epochs_on_a_terminal_alone(tmp_path, monkeypatc
         runs[0].record_path.touch()
     if not terminal:
         assert text.getvalue().strip() == ""
+        assert runs[0].asked == 0
         return
     lines = text.getvalue().splitlines()
     finished, epochs = ([x for x in lines if f"{name} " in x][-1] for name in ("runs", "epochs"))

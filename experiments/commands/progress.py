@@ -33,6 +33,9 @@ _RATE_SECONDS = 3600.0
 @contextmanager
 def progress(runs: Sequence[Run], console: Console) -> Iterator[None]:
     """Show what becomes of the runs while the block works; quiet where there is no terminal."""
+    if not console.is_terminal:  # nor is a store, which may be far away, asked for what none sees
+        yield
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -46,7 +49,6 @@ def progress(runs: Sequence[Run], console: Console) -> Iterator[None]:
     with Progress(
         *columns,
         console=console,
-        disable=not console.is_terminal,
         speed_estimate_period=_RATE_SECONDS,
     ) as shown:
         finished = shown.add_task("runs", total=len(runs))
