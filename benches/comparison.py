@@ -125,17 +125,21 @@ def read(path: Path) -> Results:
         raise BadResultsError(f"{path} is not JSON; {again}") from None
     try:
         results["machine_info"]["processor"]
-        timed = {
-            bench["fullname"]: bench["extra_info"]["threads"]
+        times = {
+            (bench["fullname"], bench["extra_info"]["threads"]): min(
+                bench["stats"]["data"], default=0
+            )
             for bench in results["benchmarks"]
-            if all(time > 0 for time in bench["stats"]["data"])
         }
+        untimed = [name for (name, _), least in times.items() if least <= 0]
     except (KeyError, TypeError):
         raise BadResultsError(
             f"{path} does not hold the single times of a bench run; {again}"
         ) from None
-    if not timed:
+    if not results["benchmarks"]:
         raise BadResultsError(f"{path} holds no bench; {again}")
+    if untimed:
+        raise BadResultsError(f"{path} holds no times above 0 of {untimed[0]}; {again}")
     return results
 
 
@@ -171,8 +175,8 @@ def compare(old: Results, new: Results, margin: float) -> Comparison:
             raise BadResultsError(f"{a['name']} ran on {one}, then on {other}: run both on one")
     return Comparison(
         changes=tuple(_changes(pairs, margin)),
-        only_old=tuple(before.keys() - after.keys()),
-        only_new=tuple(after.keys() - before.keys()),
+        only_old=tuple(name for name in before if name not in after),
+        only_new=tuple(name for name in after if name not in before),
         notes=tuple(_notes(old, new, pairs)),
     )
 

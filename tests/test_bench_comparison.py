@@ -155,12 +155,13 @@ def test_another_amount_of_work_cannot_be_told():
 
 
 def test_what_only_one_run_has_and_what_changed_beside_is_said():
-    old = results(bench("a", noisy(0)), bench("gone", noisy(1)))
+    gone = [f"gone-{number}" for number in range(9)]  # in their order, in every process
+    old = results(bench("a", noisy(0)), *(bench(name, noisy(1)) for name in gone))
     new = results(bench("a", noisy(2), torch="2.13"), bench("added", noisy(3)))
     new["commit_info"]["dirty"] = True
     found = comparison.compare(old, new, MARGIN)
     assert [change.name for change in found.changes] == ["benches/bench_x.py::a"]
-    assert found.only_old == ("benches/bench_x.py::gone",)
+    assert found.only_old == tuple(f"benches/bench_x.py::{name}" for name in gone)
     assert found.only_new == ("benches/bench_x.py::added",)
     assert found.notes == (
         "torch 2.9 became 2.13",
@@ -336,6 +337,7 @@ del WITHOUT_TIMES["benchmarks"][0]["stats"]["data"]
         ("[]", "does not hold the single times of a bench run"),
         (WITHOUT_TIMES, "does not hold the single times of a bench run"),
         (results(), "holds no bench"),
+        (results(bench("a", [1.0, 0.0])), "holds no times above 0 of benches/bench_x.py::a; write"),
         (results(bench("a", [1.0]), cpus=64), "two machines cannot be compared"),
         (None, "new.json cannot be read (No such file or directory)"),
     ],
