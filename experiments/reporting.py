@@ -261,13 +261,16 @@ def _measurements(records: Iterable[Record]) -> Table:
 def _curve_ends(record: Record) -> list[str]:
     losses = record.curves.test_loss
     epochs = f"{len(losses)} (diverged)" if record.diverged else str(len(losses))
-    if not losses:
-        return [epochs]
-    lowest = min(losses)
-    return [
+    ends = [
         epochs,
         _final(record.final_train_loss, "nats"),
         _final(record.final_train_accuracy, "accuracy"),
+    ]
+    if not losses:  # no epoch was run, or the first one diverged
+        return ends
+    lowest = min(losses)
+    return [
+        *ends,
         f"{formatted(lowest, 'nats')} at {losses.index(lowest) + 1}",
         formatted(losses[-1], "nats"),
         formatted(record.curves.test_accuracy[-1], "accuracy"),

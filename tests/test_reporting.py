@@ -146,6 +146,14 @@ def test_a_run_shows_its_last_test_accuracy_and_the_loss_of_its_final_weights(ma
     assert "3.000" not in text
 
 
+def test_a_run_without_epochs_shows_what_its_initial_weights_measure(make_record) -> None:
+    tp1 = study("tp1-cnn")
+    recipe = tp1.recipe("initial", "sgd")
+    run = make_record(recipe, 0, final_train_accuracy=0.1234, final_train_loss=2.345)
+    text = " ".join(rendered(recipe_summary(tp1, recipe, [run])).split())
+    assert "0 cpu 0 2.345 12.3 %" in text
+
+
 def test_what_is_missing_is_said_once_with_the_command(records) -> None:
     present = [r for r in records if r.recipe.name != "conv-gap.sgd"]
     text = rendered(report_table(STUDY, judge(STUDY, present)))
