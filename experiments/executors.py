@@ -21,6 +21,7 @@ from concurrent.futures import (
     ProcessPoolExecutor,
 )
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal, TypeVar, get_args
 
@@ -35,11 +36,22 @@ _SECONDS_TO_WAIT_FOR_WORKERS = 60
 _POLL_SECONDS = 1.0
 
 
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Where Linux says how much time a container may have, in how much: "200000 100000", or "max"."""
+
+
 def available_cores() -> int:
-    """Return how many cores this process may use: fewer than the machine has, where it is bound."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return how many cores this process may use: fewer than the machine has, where it is bound.
+
+    To some of them, or in a container to a share of their time, which is rounded up.
+    """
+    bound = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if bound else os.cpu_count() or 1
+    try:
+        time, period = map(int, _QUOTA.read_text().split())
+    except (OSError, ValueError):
+        return cores
+    return min(cores, max(1, -(-time // period)))
 
 
 def make_executor(

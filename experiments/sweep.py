@@ -80,7 +80,7 @@ def plan(
     ]
 
 
-def batches(runs: Iterable[Run], fleet: int | None = None) -> list[Batch]:
+def batches(runs: Sequence[Run], fleet: int | None = None) -> list[Batch]:
     """Return the batches that runs are carried out in, in the order of their first runs.
 
     Parameters

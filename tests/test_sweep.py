@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import heartbeat
+from experiments import executors, heartbeat
 from experiments import runs as runs_module
 from experiments import sweep as sweep_module
 from experiments.errors import InputError, SweepError
@@ -493,8 +493,30 @@ def test_a_failure_ends_no_other_process():
         other.join()
 
 
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [
+        ("200000 100000\n", 2),
+        ("150000 100000\n", 2),
+        ("50000 100000\n", 1),
+        ("9900000 100000\n", 8),
+        ("max 100000\n", 8),
+        ("", 8),
+        (None, 8),
+    ],
+)
+def test_a_container_has_as_many_cores_as_its_time_is_worth(tmp_path, monkeypatch, quota, cores):
+    file = tmp_path / "cpu.max"
+    if quota is not None:
+        file.write_text(quota)
+    monkeypatch.setattr(executors, "_QUOTA", file)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert available_cores() == cores
+
+
 @linux
-def test_a_process_that_is_bound_to_one_core_has_one():
+def test_a_process_that_is_bound_to_one_core_has_one(monkeypatch, tmp_path):
+    monkeypatch.setattr(executors, "_QUOTA", tmp_path / "none")
     allowed = os.sched_getaffinity(0)
     assert available_cores() == len(allowed)
     os.sched_setaffinity(0, {min(allowed)})
