@@ -1,7 +1,8 @@
 """A sweep: the runs that are missing from the store, sent to an executor in batches.
 
-Any :class:`concurrent.futures.Executor` will do. A batch that is killed costs no other, and
-running again does only what is missing.
+Any :class:`concurrent.futures.Executor` will do. A batch that fails costs no other. A process that
+is killed takes the pool that it belongs to with it; running again does only what is missing, from
+the checkpoints of what was in progress.
 """
 
 from __future__ import annotations

@@ -101,7 +101,8 @@ def run(
     """Run what the store does not hold yet.
 
     Stop it whenever you like, and the same command goes on from there: finished runs are kept, and
-    of one in progress the epochs up to its last checkpoint, at most a minute and an epoch ago.
+    of one in progress on the CPU the epochs up to its last checkpoint, at most a minute and an
+    epoch ago. Runs that are trained as one program, as all are on CUDA, begin again.
 
     On small networks, one thread for each of several processes carries more runs than one process:
 
