@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
 
+import numpy as np
 import pytest
 from torch import nn
 
@@ -170,6 +173,78 @@ def test_a_pooling_that_rounds_up_would_change_the_depth_limit(
 def test_a_layer_that_cannot_be_is_refused(sides: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Layer(**sides)
+
+
+@pytest.mark.parametrize("number", [2.5, 2.0, True, np.True_, "2", None, np.float64(2), [2]])
+def test_what_is_no_integer_counts_nothing(number: Any) -> None:
+    """Red if a number that is taken as it is gives a fraction of a cell, or True is one cell."""
+    laws: dict[str, Callable[[], object]] = {
+        "kernel": lambda: Layer(number),
+        "stride": lambda: Layer(3, stride=number),
+        "padding": lambda: Layer(3, padding=number),
+        "dilation": lambda: geometry.same_padding(3, dilation=number),
+        "n": lambda: output_size(number, Layer(1)),
+        "output_padding": lambda: geometry.transposed_output_size(
+            3, Layer(3, stride=3), output_padding=number
+        ),
+        "output": lambda: ReceptiveField().window(number),
+    }
+    for name, law in laws.items():
+        with pytest.raises(TypeError, match=rf"^{name} is .*, expected an integer"):
+            law()
+
+
+@pytest.mark.parametrize("law", [output_size, geometry.transposed_output_size])
+def test_an_input_without_cells_is_refused(law: Law) -> None:
+    for cells in (0, -3):
+        with pytest.raises(ValueError, match=f"n is {cells}, expected at least 1"):
+            law(cells, Layer(5, stride=4, padding=2))
+
+
+@pytest.mark.parametrize("ceil_mode", [False, True])
+def test_a_pooling_without_cells_is_refused(ceil_mode: bool) -> None:
+    with pytest.raises(ValueError, match="n is 0, expected at least 1"):
+        geometry.pool_output_size(0, Layer(2, padding=1), ceil_mode=ceil_mode)
+
+
+def test_numbers_of_numpy_do_not_wrap_around() -> None:
+    """Red if the product of two narrow numbers is as narrow."""
+    narrow: Any = np.int8(100)
+    wide = Layer(100, 100, 100, 100)
+    layer = Layer(narrow, narrow, narrow, narrow)
+    assert layer == wide
+    assert layer.extent == 100 * 99 + 1
+    assert [type(each) for each in vars(layer).values()] == [int] * 4
+    pool, most = Layer(100, padding=50), Layer(1, padding=100)
+    assert output_size(narrow, most) == 300
+    for ceil_mode in (False, True):
+        assert geometry.pool_output_size(narrow, pool, ceil_mode=ceil_mode) == 101
+    assert geometry.transposed_output_size(narrow, wide, output_padding=narrow - 1) == 19_700
+    field = ReceptiveField(narrow, narrow, narrow)
+    assert field.then(field) == ReceptiveField(100 + 99 * 100, 100 * 100, 100 + 100 * 100)
+    assert field.window(narrow) == range(10_100, 10_200)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "error", "message"),
+    [
+        ({"size": 0}, ValueError, "size is 0, expected at least 1"),
+        ({"jump": -1}, ValueError, "jump is -1, expected at least 1"),
+        ({"size": 1.5}, TypeError, r"size is 1\.5, expected an integer"),
+        ({"jump": True}, TypeError, "jump is True, expected an integer"),
+        ({"start": Fraction(1, 2)}, TypeError, "start is .*, expected an integer"),
+    ],
+)
+def test_a_window_that_cannot_be_is_refused(
+    numbers: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        ReceptiveField(**numbers)
+
+
+def test_no_output_lies_before_the_first() -> None:
+    with pytest.raises(ValueError, match="output is -1, expected at least 0"):
+        ReceptiveField().window(-1)
 
 
 @pytest.mark.parametrize(

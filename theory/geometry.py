@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
+from numbers import Number
+
+from theory.counts import as_count, as_integer
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Layer:
 
     Raises
     ------
+    TypeError
+        If one of them is not an integer; of NumPy's they become Python's.
     ValueError
         If a number is too small: the padding may be 0, the others are at least 1.
     """
@@ -40,8 +45,7 @@ class Layer:
 
     def __post_init__(self) -> None:
         for name, least in (("kernel", 1), ("stride", 1), ("padding", 0), ("dilation", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least {least}")
+            object.__setattr__(self, name, as_count(name, getattr(self, name), least))
 
     @property
     def extent(self) -> int:
@@ -69,11 +73,25 @@ class ReceptiveField:
         Input cells from the window of one output cell to that of the next.
     start : int
         Index of the first input cell in the window of output cell 0; negative in the padding.
+
+    Raises
+    ------
+    TypeError
+        If a number is not an integer. Symbols, of which windows are composed as well, pass.
+    ValueError
+        If size or jump is below 1.
     """
 
     size: int = 1
     jump: int = 1
     start: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("size", "jump", "start"):
+            value = getattr(self, name)
+            if isinstance(value, Number):
+                number = as_integer(name, value) if name == "start" else as_count(name, value)
+                object.__setattr__(self, name, number)
 
     def then(self, later: ReceptiveField) -> ReceptiveField:
         """Return what the output of a later layer sees through this one.
@@ -90,8 +108,14 @@ class ReceptiveField:
         )
 
     def window(self, output: int) -> range:
-        """Return the indices of the input cells that an output cell sees, padding included."""
-        first = self.start + output * self.jump
+        """Return the indices of the input cells that an output cell sees, padding included.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the output cell is not an integer, or negative.
+        """
+        first = self.start + as_count("output", output, 0) * self.jump
         return range(first, first + self.size)
 
 
@@ -130,14 +154,17 @@ def output_size(n: int, layer: Layer) -> int:
 
     Raises
     ------
+    TypeError
+        If `n` is not an integer.
     ValueError
-        If the window does not fit.
+        If there is no input cell, or the window does not fit.
 
     Examples
     --------
     >>> output_size(32, Layer(5, stride=2, padding=2))
     16
     """
+    n = as_count("n", n)
     room = n + 2 * layer.padding - layer.extent
     if room < 0:
         raise ValueError(
@@ -167,8 +194,10 @@ def pool_output_size(n: int, layer: Layer, *, ceil_mode: bool = False) -> int:
 
     Raises
     ------
+    TypeError
+        If `n` is not an integer.
     ValueError
-        If no window fits, or the padding is more than half of the window.
+        If there is no input cell, no window fits, or the padding is more than half of the window.
     """
     if 2 * layer.padding > layer.kernel:
         raise ValueError(
@@ -177,6 +206,7 @@ def pool_output_size(n: int, layer: Layer, *, ceil_mode: bool = False) -> int:
         )
     if not ceil_mode:
         return output_size(n, layer)
+    n = as_count("n", n)
     room = n + 2 * layer.padding - layer.extent
     last = -(-room // layer.stride)
     if last < 0:
@@ -207,9 +237,13 @@ def transposed_output_size(n: int, layer: Layer, *, output_padding: int = 0) -> 
 
     Raises
     ------
+    TypeError
+        If `n` or the output padding is not an integer.
     ValueError
-        If the output padding is negative or not below the stride, or nothing is left.
+        If there is no input cell, the output padding is negative or not below the stride, or
+        nothing is left.
     """
+    n, output_padding = as_count("n", n), as_integer("output_padding", output_padding)
     if not 0 <= output_padding < layer.stride:
         raise ValueError(
             f"output_padding is {output_padding}, expected 0 to {layer.stride - 1}: the "
@@ -226,6 +260,11 @@ def same_padding(kernel: int, *, dilation: int = 1) -> tuple[int, int]:
 
     The two differ by one if the kernel is even and the dilation odd; then no `Layer`, which pads
     alike at both ends, keeps a size.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `Layer`, for kernel and dilation.
 
     Examples
     --------
@@ -248,8 +287,8 @@ def map_sizes(n: int, layers: Iterable[Layer]) -> list[int]:
 
     Raises
     ------
-    ValueError
-        If a window does not fit.
+    TypeError, ValueError
+        As `output_size`.
     """
     sizes = []
     for each in layers:
