@@ -20,6 +20,7 @@ from theory import (
 )
 from theory import test_recovery as chapter
 from theory.geometry import Layer
+from theory.independence import independent_parameters
 from theory.layer_tables import layer_counts, linear, pooled_convolutions, shapes
 from theory.parameters import (
     Design,
@@ -27,7 +28,6 @@ from theory.parameters import (
     conv_parameters,
     designs,
     equivalent_linear_parameters,
-    independent_parameters,
     linear_parameters,
     locally_connected_parameters,
     recover,
@@ -103,9 +103,91 @@ def test_counts_of_numpy_are_counted_and_refused_as_those_of_python() -> None:
     narrow: Any = np.int8(100)
     assert conv_parameters(narrow, narrow, np.int64(5)) == conv_parameters(100, 100, 5)
     assert conv_parameters(narrow, narrow, (np.int8(5), 5)) == conv_parameters(100, 100, 5)
+    assert conv_parameters(100, 100, np.array(5), groups=np.uint8(4)) == 25 * 2500 + 100
     assert linear_parameters(narrow, narrow) == 10_100
-    with pytest.raises(ValueError, match="give 1 or more"):
+    assert batch_norm_parameters(narrow) == 200
+    assert locally_connected_parameters(100, 100, 5, narrow) == 100 * 250_100
+    for sides in [(100, 100), (narrow, narrow)]:
+        assert equivalent_linear_parameters(narrow, narrow, sides, Layer(1)) == 10**12 + 10**6
+    with pytest.raises(ValueError, match="inputs is -3, expected at least 1"):
         conv_parameters(np.int64(-3), 8, 5)
+
+
+@pytest.mark.parametrize("number", [2.5, 3.0, True, "3", None, np.nan])
+def test_what_is_no_integer_counts_nothing(number: Any) -> None:
+    """Red if a half of a channel is counted, or a truth value is one."""
+    laws: list[tuple[str, Callable[[], object]]] = [
+        ("inputs", lambda: conv_parameters(number, 4, 5)),
+        ("outputs", lambda: linear_parameters(4, number)),
+        ("kernel", lambda: conv_parameters(3, 4, number)),
+        ("groups", lambda: conv_parameters(3, 3, 5, groups=number)),
+        ("channels", lambda: batch_norm_parameters(number)),
+        ("cells", lambda: locally_connected_parameters(3, 3, 5, number)),
+        ("inputs", lambda: equivalent_linear_parameters(number, 4, (9, 9), Layer(5))),
+        ("outputs", lambda: equivalent_linear_parameters(4, number, (9, 9), Layer(5))),
+        ("image", lambda: equivalent_linear_parameters(3, 3, (9, number), Layer(5))),
+        ("kernels", lambda: Design(kernels=(5, number))),
+        ("paddings", lambda: Design(paddings=(number, 0))),
+        ("pool", lambda: Design(pool=number)),
+        ("image", lambda: Design().side(number)),
+        ("channels", lambda: Design().parameters((3, 9), 32, number)),
+        ("classes", lambda: Design().parameters((3, 9), 32, 3, number)),
+        ("widths", lambda: Design().second_width(number, 3172)),
+        ("count", lambda: Design().second_width(3, number)),
+    ]
+    for name, law in laws:
+        with pytest.raises(TypeError, match=rf"^{name} is .*, expected an integer"):
+            law()
+
+
+def test_a_bias_is_there_or_not() -> None:
+    """Red if a number in place of a truth value is as many biases."""
+    several: Any = 7
+    assert conv_parameters(3, 4, 5, bias=several) == conv_parameters(3, 4, 5)
+    assert linear_parameters(3, 4, bias=several) == linear_parameters(3, 4)
+    neither: Any = None
+    assert linear_parameters(3, 4, bias=neither) == linear_parameters(3, 4, bias=False)
+
+
+@pytest.mark.parametrize(
+    ("law", "message"),
+    [
+        (lambda: Design(kernels=(0, 5)), "kernels is 0, expected at least 1"),
+        (lambda: Design(paddings=(0, -1)), "paddings is -1, expected at least 0"),
+        (lambda: Design(pool=0), "pool is 0, expected at least 1"),
+        (lambda: Design(kernels=(1, 2, 3)), r"kernels is \(1, 2, 3\), expected one for each"),
+        (lambda: Design(paddings=1), "paddings is 1, expected one for each convolution"),
+        (lambda: Design().side(0), "image is 0, expected at least 1"),
+        (lambda: Design().parameters((3,)), r"widths is \(3,\), expected one for each"),
+        (lambda: Design().parameters((3, 0)), "widths is 0, expected at least 1"),
+        (lambda: Design().second_width(-3, 3172), "widths is -3, expected at least 1"),
+        (lambda: Design().parameters((3, 9), channels=0), "channels is 0, expected"),
+        (lambda: Design().parameters((3, 9), classes=-1), "classes is -1, expected"),
+        (lambda: batch_norm_parameters(0), "channels is 0, expected at least 1"),
+        (lambda: locally_connected_parameters(1, 1, 3, -2), "cells is -2, expected at least 1"),
+        (lambda: equivalent_linear_parameters(-1, 1, (9,), Layer(3)), "inputs is -1, expected"),
+        (lambda: equivalent_linear_parameters(1, -1, (9,), Layer(3)), "outputs is -1, expected"),
+        (lambda: equivalent_linear_parameters(1, 1, (-9, -9), Layer(3)), "image is -9, expected"),
+    ],
+)
+def test_counts_of_what_cannot_be_are_refused(law: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        law()
+
+
+def test_numbers_of_a_design_are_those_of_python() -> None:
+    """Red if a list makes a design that no dictionary takes, or a narrow number wraps around."""
+    given: Any = [np.int8(5), np.int8(5)]
+    design = Design(kernels=given, paddings=(np.int8(100), 0), pool=np.int8(2))
+    assert {design: 1} == {Design(paddings=(100, 0)): 1}
+    assert type(design.kernels[0]) is type(design.pool) is int
+    assert design.side(np.int8(100)) == Design(paddings=(100, 0)).side(100) == 72
+    narrow: Any = np.int8(100)
+    assert Design().parameters((narrow, narrow), narrow, narrow, narrow) == Design().parameters(
+        (100, 100), 100, 100, 100
+    )
+    width = Design().second_width(3, np.uint16(3172))
+    assert (width, type(width)) == (9, int)
 
 
 def test_a_design_that_leaves_nothing_is_refused_and_never_found() -> None:
@@ -298,6 +380,65 @@ def test_a_parameter_that_is_shared_is_one_unknown() -> None:
     assert independent_parameters(nn.Sequential(layer, layer), torch.ones(1, 1).double()) == 1
 
 
+class _Returning(nn.Module):
+    """A parameter, and what is made of it and the examples."""
+
+    def __init__(self, answer: Callable[..., Any]) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(2, dtype=torch.double))
+        self.answer = answer
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.answer(self.scale, x)
+
+
+@pytest.mark.parametrize(
+    ("module", "x", "error", "message"),
+    [
+        (nn.Linear(2, 1), torch.ones(1, 2).double(), TypeError, "weight is torch.float32, exp"),
+        (nn.Linear(2, 1).double(), torch.ones(1, 2), TypeError, "x is torch.float32, expected"),
+        (nn.Linear(2, 1).half(), torch.ones(1, 2).half(), TypeError, "weight is torch.float16"),
+        (nn.LazyLinear(1).double(), torch.ones(1, 2).double(), ValueError, "call it once first"),
+        (
+            nn.Linear(2, 1, device="meta", dtype=torch.double),
+            torch.ones(1, 2).double(),
+            ValueError,
+            "Linear has no values in weight, on the meta device",
+        ),
+        (
+            _Returning(lambda scale, x: (scale * x, x)),
+            torch.ones(2).double(),
+            TypeError,
+            "_Returning returns a tuple, expected a tensor",
+        ),
+        *(
+            (
+                _Returning(torch.mul),
+                torch.tensor([1.0, value], dtype=torch.double),
+                ValueError,
+                "derivatives of _Returning are not all finite",
+            )
+            for value in (torch.nan, torch.inf)
+        ),
+    ],
+)
+def test_what_has_no_rank_is_refused(
+    module: nn.Module, x: torch.Tensor, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        independent_parameters(module, x)
+
+
+def test_a_module_without_parameters_has_no_independent_ones() -> None:
+    assert independent_parameters(nn.ReLU(), torch.ones(1, 2).double()) == 0
+
+
+def test_examples_may_be_indices() -> None:
+    """Red if examples have to be of the precision that parameters have."""
+    embedding = nn.Embedding(3, 2).double()
+    assert independent_parameters(embedding, torch.tensor([0, 1, 1])) == 4
+
+
 @pytest.mark.parametrize(("inputs", "outputs"), [(3, 4), (4, 3)])
 def test_groups_that_do_not_divide_are_refused(inputs: int, outputs: int) -> None:
     with pytest.raises(ValueError, match="2 groups do not divide"):
@@ -351,5 +492,5 @@ def test_a_layer_table_agrees_with_a_network_that_has_values() -> None:
     ],
 )
 def test_a_layer_of_nothing_is_refused(count: Callable[[], int]) -> None:
-    with pytest.raises(ValueError, match="give 1 or more"):
+    with pytest.raises(ValueError, match="expected at least 1"):
         count()

@@ -6,21 +6,15 @@ as the integers allow: `recover` searches the whole of a stated family.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from numbers import Integral
 from typing import Any
 
-import torch
-from jaxtyping import Float64
-from sympy import QQ
-from sympy.polys.matrices import DomainMatrix
-from torch import Tensor, nn
-from torch.func import functional_call, jacrev
+from sympy import Expr
 
+from theory.counts import as_count, as_integer
 from theory.geometry import Layer, output_size
 
 
@@ -55,31 +49,29 @@ def conv_parameters(
 
     Raises
     ------
+    TypeError
+        If a count is not an integer.
     ValueError
         If a count is below 1, or the groups do not divide the channels.
     """
-    sides = [*kernel] if isinstance(kernel, Iterable) else [kernel, kernel]
-    inputs, outputs, groups, *sides = map(_plain, (inputs, outputs, groups, *sides))
-    _require_positive(inputs, outputs, groups, *sides)
+    try:
+        sides = [*kernel]  # type: ignore[misc]  # of a number there are none
+    except TypeError:
+        sides = [kernel, kernel]
+    sides = [_count("kernel", side) for side in sides]
+    inputs, outputs = _count("inputs", inputs), _count("outputs", outputs)
+    groups = _count("groups", groups)
     if inputs % groups or outputs % groups:
         raise ValueError(
             f"{groups} groups do not divide {inputs} channels in and {outputs} out: use a divisor"
         )
-    return outputs * (inputs // groups * math.prod(sides) + int(bias))
+    return outputs * (inputs // groups * math.prod(sides) + int(bool(bias)))
 
 
-def _plain(count: Any) -> Any:
-    """Return an integer, of NumPy's types too, as Python's, which never overflows."""
-    return int(count) if isinstance(count, Integral) else count
-
-
-def _require_positive(*counts: int) -> None:
-    """Refuse counts below 1; symbols, of which the formulas hold as well, pass."""
-    for count in counts:
-        if isinstance(count, int) and count < 1:
-            raise ValueError(
-                f"a layer with {count} channels, features, pixels or groups: give 1 or more"
-            )
+def _count(name: str, value: Any) -> Any:
+    """Return a count, or a symbol as it is: the formulas hold of symbols as well."""
+    symbolic = isinstance(value, Expr) and value.free_symbols
+    return value if symbolic else as_count(name, value)
 
 
 def linear_parameters(inputs: int, outputs: int, *, bias: bool = True) -> int:
@@ -87,20 +79,24 @@ def linear_parameters(inputs: int, outputs: int, *, bias: bool = True) -> int:
 
     Raises
     ------
-    ValueError
-        If a count is below 1.
+    TypeError, ValueError
+        If a count is not an integer, or below 1.
     """
-    inputs, outputs = map(_plain, (inputs, outputs))
-    _require_positive(inputs, outputs)
-    return outputs * (inputs + int(bias))
+    inputs, outputs = _count("inputs", inputs), _count("outputs", outputs)
+    return outputs * (inputs + int(bool(bias)))
 
 
 def batch_norm_parameters(channels: int) -> int:
     """Count the parameters of a batch normalisation: a scale and an offset for each channel.
 
     The running mean and variance are buffers, which no gradient changes.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the number of channels is not an integer, or below 1.
     """
-    return 2 * channels
+    return 2 * as_count("channels", channels)
 
 
 def locally_connected_parameters(
@@ -118,8 +114,13 @@ def locally_connected_parameters(
         Positions of the kernel: rows times columns of the output map.
     bias : bool, optional
         Whether each output channel has a bias at each position.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a count is not an integer, or below 1.
     """
-    return cells * conv_parameters(inputs, outputs, kernel, bias=bias)
+    return _count("cells", cells) * conv_parameters(inputs, outputs, kernel, bias=bias)
 
 
 def equivalent_linear_parameters(
@@ -140,38 +141,15 @@ def equivalent_linear_parameters(
 
     Raises
     ------
+    TypeError
+        If a count is not an integer.
     ValueError
-        If the kernel does not fit the image.
+        If a count is below 1, or the kernel does not fit the image.
     """
-    cells = math.prod(output_size(side, layer) for side in image)
-    return linear_parameters(inputs * math.prod(image), outputs * cells, bias=bias)
-
-
-def independent_parameters(module: nn.Module, x: Float64[Tensor, "*shape"]) -> int:
-    """Count the directions in parameter space along which the outputs change.
-
-    Read the other way, with a target for each output: how many of the equations that some examples
-    set the parameters are independent, to first order.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        A module in double precision; shared parameters count once.
-    x : tensor
-        The examples, in the shape that the module takes.
-
-    Returns
-    -------
-    int
-        The rank of the Jacobian of all outputs by all parameters, computed over the rationals from
-        its entries: exact where the derivatives are (integer inputs and parameters; no division).
-    """
-    parameters = {name: each.detach() for name, each in module.named_parameters()}
-    outputs = functools.partial(functional_call, module)
-    jacobians = jacrev(lambda values: outputs(values, (x,)).flatten())(parameters)
-    rows = torch.cat([each.flatten(1) for each in jacobians.values()], 1)
-    entries = [[QQ(*value.as_integer_ratio()) for value in row] for row in rows.tolist()]
-    return int(DomainMatrix(entries, tuple(rows.shape), QQ).rank())
+    inputs, outputs = as_count("inputs", inputs), as_count("outputs", outputs)
+    sides = [as_count("image", side) for side in image]
+    cells = math.prod(output_size(side, layer) for side in sides)
+    return linear_parameters(inputs * math.prod(sides), outputs * cells, bias=bias)
 
 
 @dataclass(frozen=True, order=True)
@@ -190,11 +168,24 @@ class Design:
         Rows of zeros at each border before each convolution.
     pool : int
         Side and stride of both pools; 1 means that there are none.
+
+    Raises
+    ------
+    TypeError
+        If one of the numbers is not an integer.
+    ValueError
+        If there are not two kernels and two paddings, or a number is too small: paddings may be 0,
+        the others are at least 1.
     """
 
     kernels: tuple[int, int] = (5, 5)
     paddings: tuple[int, int] = (0, 0)
     pool: int = 2
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kernels", _pair("kernels", self.kernels, 1))
+        object.__setattr__(self, "paddings", _pair("paddings", self.paddings, 0))
+        object.__setattr__(self, "pool", as_count("pool", self.pool))
 
     def side(self, image: int = 32) -> int:
         """Return the side, in pixels, of the map that the linear layer sees.
@@ -208,7 +199,13 @@ class Design:
         -------
         int
             The side; 0 if a kernel does not fit or a pool leaves nothing.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the side of the image is not an integer, or below 1.
         """
+        image = as_count("image", image)
         for kernel, padding in zip(self.kernels, self.paddings, strict=True):
             image = max(image + 2 * padding - kernel + 1, 0) // self.pool
         return image
@@ -236,16 +233,20 @@ class Design:
 
         Raises
         ------
+        TypeError
+            If a count is not an integer.
         ValueError
-            If the design leaves nothing of the image.
+            If there are not two widths, a count is below 1, or the design leaves nothing of the
+            image.
         """
+        first, second = _pair("widths", widths, 1)
         side = self.side(image)
         if side == 0:
             raise ValueError(f"{self} leaves nothing of an image of side {image}: use a larger one")
         return (
-            conv_parameters(channels, widths[0], self.kernels[0])
-            + conv_parameters(widths[0], widths[1], self.kernels[1])
-            + linear_parameters(widths[1] * side**2, classes)
+            conv_parameters(as_count("channels", channels), first, self.kernels[0])
+            + conv_parameters(first, second, self.kernels[1])
+            + linear_parameters(second * side**2, as_count("classes", classes))
         )
 
     def second_width(self, first: int, count: int, image: int = 32) -> int | None:
@@ -266,12 +267,26 @@ class Design:
         -------
         int or None
             The width, or None if no positive integer gives the count.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `parameters`; and if the count is not an integer.
         """
         if self.side(image) == 0:
             return None
         one, two = (self.parameters((first, width), image) for width in (1, 2))
-        more, rest = divmod(count - one, two - one)
+        more, rest = divmod(as_integer("count", count) - one, two - one)
         return 1 + more if rest == 0 and more >= 0 else None
+
+
+def _pair(name: str, values: Sequence[int], least: int) -> tuple[int, int]:
+    """Return two counts, one for each of the convolutions."""
+    try:
+        first, second = values
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is {values!r}, expected one for each convolution") from None
+    return as_count(name, first, least), as_count(name, second, least)
 
 
 def designs(

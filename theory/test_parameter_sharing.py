@@ -19,8 +19,9 @@ from torch import nn
 from torch.nn.functional import conv1d
 
 from theory.geometry import Layer, receptive_field
+from theory.independence import independent_parameters
 from theory.ledger import claims, settles
-from theory.parameters import conv_parameters, independent_parameters, linear_parameters
+from theory.parameters import conv_parameters, linear_parameters
 
 META = torch.device("meta")  # allocates shapes only
 

@@ -23,12 +23,12 @@ from torch import nn
 from torch.nn.functional import conv2d, unfold
 
 from theory.geometry import Layer, output_size
+from theory.independence import independent_parameters
 from theory.ledger import settles
 from theory.parameters import (
     batch_norm_parameters,
     conv_parameters,
     equivalent_linear_parameters,
-    independent_parameters,
     linear_parameters,
     locally_connected_parameters,
 )

@@ -11,12 +11,12 @@ from torch import nn
 
 from _ext.style import canvas, styled
 from theory.geometry import Layer, receptive_field
+from theory.independence import independent_parameters
 from theory.ledger import claims
 from theory.parameters import (
     Design,
     conv_parameters,
     equivalent_linear_parameters,
-    independent_parameters,
     linear_parameters,
     recover,
 )
