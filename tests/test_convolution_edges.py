@@ -6,6 +6,7 @@ A bound that is too wide passes wherever it is met; here each is compared with t
 from __future__ import annotations
 
 import math
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -77,10 +78,81 @@ def test_squares_that_leave_the_range_do_not_take_the_bound_along(scale):
     assert rounding_bound(X * scale, H / scale) == exactly(growth(3, np.float64) * 15)
 
 
-def test_a_complex_product_weighs_the_root_of_5():
-    assert rounding_bound(X * 1j, H) == exactly(growth(math.sqrt(5) + 2, np.complex128) * 5 * 3)
+def test_a_complex_product_weighs_the_root_of_5_and_in_a_sum_that_of_8():
+    one = rounding_bound(X * 1j, np.array([2.0]))
+    assert one == exactly(growth(math.sqrt(5), np.complex128) * 5 * 2)
+    assert rounding_bound(X * 1j, H) == exactly(growth(3 * math.sqrt(8), np.complex128) * 5 * 3)
     single = rounding_bound(X.astype(np.complex64), H.astype(np.float32))
-    assert single == exactly(growth(math.sqrt(5) + 2, np.complex64) * 5 * 3)
+    assert single == exactly(growth(3 * math.sqrt(8), np.complex64) * 5 * 3)
+
+
+def test_a_sum_of_complex_products_may_round_part_by_part():
+    """These two lose 3.54 units, and two products and an addition one by one √5 + 1 at most."""
+    x, h = (
+        np.array([complex(*map(float.fromhex, parts)) for parts in pairs])
+        for pairs in (
+            [
+                ("0x1.6a0f8c1083340p-1", "0x1.6a0d8d8eccbb7p-1"),
+                ("-0x1.31f6e5d26bc61p-26", "0x1.32bb4b36be421p-26"),
+            ],
+            [
+                ("0x1.77773718498264p-26", "0x1.76856ae5a78b8p-26"),
+                ("0x1.6a172409d76adp-1", "-0x1.6a0ba96b45d6bp-1"),
+            ],
+        )
+    )
+    found = convolve(x, h, mode="valid").item()
+    real = imaginary = Fraction(0)
+    for a, b in zip(x.tolist(), h[::-1].tolist(), strict=True):
+        (p, q), (r, s) = (map(Fraction, (each.real, each.imag)) for each in (a, b))
+        real, imaginary = real + p * r - q * s, imaginary + p * s + q * r
+    error = math.hypot(Fraction(found.real) - real, Fraction(found.imag) - imaginary)
+    assert error <= rounding_bound(x, h, mode="valid")
+
+
+@pytest.mark.parametrize("method", ["direct", "fft", "overlap-add", "auto"])
+def test_halves_are_computed_in_float32_by_every_method(method):
+    """65,504 is the largest half; the middle of the sum is 40 times 4,096."""
+    x, h = np.full(3000, 64, np.float16), np.full(40, 64, np.float16)
+    y = convolve(x, h, method=method)
+    assert y.dtype == np.float32
+    assert y[1500] == pytest.approx(40 * 4096, rel=1e-5)
+    wide = rounding_bound(x.astype(np.float32), h.astype(np.float32), method=method)
+    assert rounding_bound(x, h, method=method) == wide
+    assert correlate(x, h, method=method).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"groups": 2.0}, TypeError, "2.0 given per axis: expected an integer"),
+        ({"padding": 0.5}, TypeError, "0.5 given per axis: expected an integer"),
+        (
+            {"padding": (1, 1)},
+            ValueError,
+            r"padding \(1, 1\): expected a count of zeros for all 1 ax",
+        ),
+        ({"padding": -1}, ValueError, "padding -1: expected a count of zeros"),
+    ],
+)
+def test_a_layer_names_the_setting_that_does_not_fit(options, error, message):
+    with pytest.raises(error, match=message):
+        correlate_channels(np.ones((2, 4)), np.ones((2, 2, 1)), **options)
+
+
+@pytest.mark.parametrize("odd", [np.array([["a", "b"]]), np.array([[1, 2]], "datetime64[s]")])
+def test_a_layer_of_what_is_no_number_is_refused_by_name(odd):
+    held = re.escape(f"holds {odd.dtype} entries: expected numbers")
+    with pytest.raises(TypeError, match=f"the signal {held}"):
+        correlate_channels(odd, np.ones((1, 1, 1)))
+    with pytest.raises(TypeError, match=f"the weight {held}"):
+        correlate_channels(np.ones((1, 2)), odd[None])
+
+
+@pytest.mark.parametrize("matrix", [toeplitz_matrix, circulant_matrix])
+def test_a_matrix_names_the_kernel_that_is_beyond_int64(matrix):
+    with pytest.raises(ValueError, match=r"^the kernel holds integers beyond int64"):
+        matrix(np.array([2**64 - 1], np.uint64), 3)
 
 
 def test_a_cube_is_cut_into_blocks_of_which_eight_meet():

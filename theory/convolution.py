@@ -22,11 +22,18 @@ from theory.convolution_plan import (
     conversion_roundings,
     norm,
     plan,
+    require_numbers,
     rounded_type,
-    widened_integers,
+    widened,
 )
-from theory.direct_convolution import require_within_int64, window_at
-from theory.fast_convolution import fft_roundings, full_shape, overlap_add_roundings
+from theory.direct_convolution import require_within_int64, valid_shape, window_at
+from theory.fast_convolution import (
+    complex_sum_roundings,
+    fft_roundings,
+    full_shape,
+    overlap_add_roundings,
+)
+from theory.signals import per_axis
 
 
 def convolve(
@@ -42,7 +49,8 @@ def convolve(
     ----------
     x, h : arrays with the same number of axes
         Signal and kernel, both zero outside their arrays, with index 0 as origin. Booleans and
-        integers are computed in int64. Any commutative ring works as dtype object.
+        integers are computed in int64, halves in float32. Any commutative ring works as dtype
+        object.
     mode : {"full", "same", "valid", "circular"}, optional
         Which outputs, per axis of n signal and k kernel cells: all n + k - 1 that can be non-zero;
         the n in the middle, from (k - 1) // 2 on; the n - k + 1 for which the kernel lies inside
@@ -154,27 +162,38 @@ def correlate_channels(
     ------
     ValueError
         If signal or weight is empty, the numbers of axes, channels, filters and groups do not fit
-        together, a kernel is longer than the padded signal, or integers may leave int64.
+        together, a kernel is longer than the padded signal, padding is negative or of another
+        number of axes, or integers may leave int64.
+    TypeError
+        If an array does not hold numbers, or padding or groups are no integers.
     """
     x, weight = np.asarray(x), np.asarray(weight)
+    require_numbers("signal", x.dtype)
+    require_numbers("weight", weight.dtype)
     if not weight.ndim == x.ndim + 1 >= 3 or 0 in (x.size, weight.size):
         raise ValueError(
             f"signal of shape {x.shape}, weight of shape {weight.shape}: expected (channels, *n) "
             "and (filters, channels / groups, *k), with at least one cell"
         )
     filters, seen = weight.shape[:2]
+    (groups,) = per_axis(groups)
     if groups < 1 or filters % groups or x.shape[0] != seen * groups:
         raise ValueError(
             f"{x.shape[0]} channels, {filters} filters that see {seen} channels each, and {groups} "
             "groups do not fit: expected channels = seen * groups, and filters a multiple of groups"
         )
-    x, weight = widened_integers("signal", x), widened_integers("weight", weight)
+    x, weight = widened("signal", x), widened("weight", weight)
     for kernels in weight:
         require_within_int64(x, kernels)
-    border = np.broadcast_to(padding, x.ndim - 1)
+    ends = per_axis(padding)
+    if len(ends) not in (1, x.ndim - 1) or min(ends) < 0:
+        raise ValueError(
+            f"padding {padding!r}: expected a count of zeros for all {x.ndim - 1} axes, or for each"
+        )
+    border = np.broadcast_to(ends, x.ndim - 1)
     padded: Any = np.pad(x, [(0, 0), *((p, p) for p in border)])
     taps = weight.shape[2:]
-    outputs = tuple(n - k + 1 for n, k in zip(padded.shape[1:], taps, strict=True))
+    outputs = valid_shape(padded.shape[1:], taps)
     if min(outputs) < 1:
         raise ValueError(
             f"kernels of {taps} taps, and {padded.shape[1:]} cells with the padding: expected a "
@@ -198,8 +217,8 @@ def rounding_bound(
     """Return a bound on the rounding error of every output of `convolve` and `correlate`.
 
     It is ``(exp(m u) - 1) c ‖x‖₂ ‖h‖₂``, where u is the unit roundoff, m counts the roundings
-    between a sample and an output, a complex product weighing √5, and c is 1 or the number of
-    outputs that fall together. For ``direct`` m is one product and the additions, because
+    between a sample and an output, complex ones weighing more, and c is 1 or the number of outputs
+    that fall together. For ``direct`` m is one product and the additions, because
     ``Σ |x| |h| <= ‖x‖ ‖h‖``; for the FFT methods see `theory.fast_convolution`. A factor whose
     integers are too large for floats, or whose objects meet floats, is rounded to floats once
     more. Underflow and overflow are left out, and with the latter that ``auto`` is the sum then.
@@ -230,7 +249,8 @@ def rounding_bound(
     if method == "direct":
         if dtype.kind not in "fc":
             return 0.0
-        roundings = (math.sqrt(5) if dtype.kind == "c" else 1.0) + min(x.size, h.size) - 1
+        terms = min(x.size, h.size)
+        roundings = complex_sum_roundings(terms) if dtype.kind == "c" else terms
     else:
         dtype = np.result_type(dtype, np.float32)  # what the FFT makes of integers: float64
         if method == "fft":

@@ -39,7 +39,7 @@ class Plan:
     sum
         The sum itself, for this mode where it is ``valid``, and otherwise in full.
     widened
-        Whether a factor holds booleans or integers, which are computed in int64.
+        Whether a factor holds what is computed in a wider type: booleans, integers and halves.
     conjugated
         Whether a cross-correlation conjugates the kernel, which is not known to be real.
     lenient
@@ -58,7 +58,7 @@ class Plan:
     @cached_property
     def convolve(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
         """What returns the outputs of this plan's mode; raises as `theory.convolution.convolve`."""
-        return self._of_integers if self.widened else self._of_others
+        return self._of_widened if self.widened else self._of_others
 
     def correlate(self, x: np.ndarray, h: np.ndarray) -> np.ndarray:
         """Return the convolution with the flipped and conjugated kernel; raises as `convolve`."""
@@ -68,8 +68,8 @@ class Plan:
             y = np.roll(y, [1 - k for k in self.k], tuple(range(y.ndim)))
         return y
 
-    def _of_integers(self, x: np.ndarray, h: np.ndarray) -> np.ndarray:
-        return self._of_others(widened_integers("signal", x), widened_integers("kernel", h))
+    def _of_widened(self, x: np.ndarray, h: np.ndarray) -> np.ndarray:
+        return self._of_others(widened("signal", x), widened("kernel", h))
 
     @cached_property
     def _of_others(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
@@ -137,8 +137,7 @@ def plan(
     require_known("mode", mode, get_args(Mode))
     require_known("method", method, get_args(Method))
     for name, shape, dtype in (("signal", n, x_type), ("kernel", k, h_type)):
-        if dtype.kind not in "biufcO":
-            raise TypeError(f"the {name} holds {dtype} entries: expected numbers")
+        require_numbers(name, dtype)
         if math.prod(shape) == 0 or not shape:
             raise ValueError(
                 f"the {name} has shape {shape}: expected at least one axis and one cell"
@@ -160,14 +159,14 @@ def plan(
         chosen = "direct" if exact else fastest_convolution(n, k, valid=valid)
     elif method != "direct" and "O" in kinds:
         raise TypeError("the FFT is not exact: use method='direct' for arrays of dtype object")
-    types = (np.dtype(np.int64) if each.kind in "biu" else each for each in (x_type, h_type))
+    types = [computed_type(each) for each in (x_type, h_type)]
     return Plan(
         n,
         k,
         mode,
         chosen,
         sum=summation(n, k, *types, valid=valid),
-        widened=bool(kinds & set("biu")),
+        widened=types != [x_type, h_type],
         conjugated=h_type.kind in "cO",
         lenient=method == "auto",
     )
@@ -201,10 +200,11 @@ def rounded_type(*factors: np.ndarray) -> np.dtype:
 
     It is a type of floats if and only if the products round.
     """
-    kinds = {factor.dtype.kind for factor in factors}
+    types = [computed_type(factor.dtype) for factor in factors]
+    kinds = {each.kind for each in types}
     if "O" not in kinds or not kinds & {"f", "c"}:
-        return np.result_type(*factors)
-    return np.result_type(np.float64, *(f.dtype for f in factors if f.dtype.kind != "O"))
+        return np.result_type(*types)
+    return np.result_type(np.float64, *(each for each in types if each.kind != "O"))
 
 
 def conversion_roundings(factor: np.ndarray, dtype: np.dtype) -> int:
@@ -230,10 +230,27 @@ def norm(factor: np.ndarray, axes: tuple[int, ...] | None = None) -> np.ndarray:
     return np.ldexp(np.sqrt(squares.sum(axes)), exponents.squeeze(axes))
 
 
-def widened_integers(name: str, factor: np.ndarray) -> np.ndarray:
-    """Return integers as int64, anything else as it is; raise a ValueError if that is too small."""
-    if factor.dtype.kind not in "biu":
-        return factor
+def computed_type(held: np.dtype) -> np.dtype:
+    """Return the type that factors are computed in: wider for booleans, integers and halves."""
+    if held.kind in "biu":
+        return np.dtype(np.int64)
+    return np.dtype(np.float32) if held == np.float16 else held
+
+
+def widened(name: str, factor: np.ndarray) -> np.ndarray:
+    """Return a factor in its `computed_type`.
+
+    Raises
+    ------
+    ValueError
+        If integers are too large for int64; the message names the factor.
+    """
     if factor.dtype == np.uint64 and factor.max() > np.iinfo(np.int64).max:
         raise ValueError(f"the {name} holds integers beyond int64: use dtype=object")
-    return factor.astype(np.int64)
+    return factor.astype(computed_type(factor.dtype), copy=False)
+
+
+def require_numbers(name: str, dtype: np.dtype) -> None:
+    """Raise a TypeError that names a factor unless its entries are numbers."""
+    if dtype.kind not in "biufcO":
+        raise TypeError(f"the {name} holds {dtype} entries: expected numbers")

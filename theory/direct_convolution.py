@@ -140,7 +140,7 @@ def _tap_by_tap(
 
 def _windows(x: Shaped[np.ndarray, "*n"], h: Shaped[np.ndarray, "*k"]) -> Shaped[np.ndarray, "*m"]:
     flipped = np.flip(h)
-    y = np.zeros([n - k + 1 for n, k in zip(x.shape, h.shape, strict=True)], np.result_type(x, h))
+    y = np.zeros(valid_shape(x.shape, h.shape), np.result_type(x, h))
     if y.size < h.size:  # fewer passes output by output than tap by tap
         for cell in np.ndindex(y.shape):
             y[cell] = (x[window_at(cell, h.shape)] * flipped).sum()
@@ -153,6 +153,11 @@ def _windows(x: Shaped[np.ndarray, "*n"], h: Shaped[np.ndarray, "*k"]) -> Shaped
 def window_at(start: tuple[int, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
     """Return the index of the window of so many cells per axis that starts at a cell."""
     return tuple(slice(s, s + size) for s, size in zip(start, shape, strict=True))
+
+
+def valid_shape(n: tuple[int, ...], k: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the ``n - k + 1`` outputs per axis for which k cells lie inside n."""
+    return tuple(a - b + 1 for a, b in zip(n, k, strict=True))
 
 
 def require_within_int64(x: Shaped[np.ndarray, "..."], h: Shaped[np.ndarray, "..."]) -> None:

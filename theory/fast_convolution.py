@@ -154,9 +154,27 @@ def overlap_add_roundings(x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"]) ->
     return product_roundings(block_cells(h.shape, full_shape(x, h))) + 2**x.ndim - 1
 
 
-def product_roundings(cells: Sequence[int]) -> float:
-    """Return the weighed roundings of three transforms of these cells per axis, and a product."""
-    return 3 * sum(map(_transform_roundings, cells)) + math.sqrt(5) + 2
+def product_roundings(cells: Sequence[int], terms: int = 1) -> float:
+    """Return the weighed roundings of three transforms, and of a product of two of their spectra.
+
+    Parameters
+    ----------
+    cells : sequence of int
+        Cells per axis of each transform.
+    terms : int, optional
+        How many such products are added up before the inverse transform.
+    """
+    return 3 * sum(map(_transform_roundings, cells)) + complex_sum_roundings(terms) + 2
+
+
+def complex_sum_roundings(terms: int) -> float:
+    """Return the weighed roundings of a sum of complex products, in any order.
+
+    One product weighs √5. Of more, a library may add up the parts: the real part of n products is a
+    sum of 2 n real ones, each rounded up to 2 n times, and so is the imaginary part. The errors of
+    both together are at most √2 times those of one, with ``Σ |a| |b|`` for the sum: √8 n.
+    """
+    return math.sqrt(5) if terms == 1 else math.sqrt(8) * terms
 
 
 def _transform_roundings(cells: int) -> float:

@@ -19,6 +19,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy import fft
 from torch.nn import functional
 
+from theory.direct_convolution import valid_shape
 from theory.fast_convolution import (
     CACHED_CELLS,
     block_cells,
@@ -58,7 +59,7 @@ def by_fft(
     """
     cells = whole_cells(x.shape[2:])
     # i + k < n for every lag k that is kept: nothing has wrapped round into these cells.
-    return _inverse(_product(x, g, cells), cells, gradient_taps(x.shape, g.shape))
+    return _inverse(_product(x, g, cells), cells, valid_shape(x.shape[2:], g.shape[2:]))
 
 
 def by_blocked_fft(
@@ -68,7 +69,7 @@ def by_blocked_fft(
 
     Parameters, returns and raises as `by_fft`.
     """
-    taps, outputs = gradient_taps(x.shape, g.shape), g.shape[2:]
+    taps, outputs = valid_shape(x.shape[2:], g.shape[2:]), g.shape[2:]
     cells = block_cells(taps, x.shape[2:])
     steps = tuple(f - k + 1 for f, k in zip(cells, taps, strict=True))
     row = math.prod(map(_up, outputs[1:], steps[1:])) * math.prod(cells) * x.shape[0] * x.shape[1]
@@ -97,12 +98,11 @@ def fft_gradient_roundings(x: Shape, g: Shape) -> float:
     -------
     float
         The number r for which the error is at most ``(exp(r u) - 1) ‖x‖₂ ‖g‖₂``, with the norms of
-        a channel and a filter over the batch, and the unit roundoff u. A product of transforms
-        takes `product_roundings`; adding up those of the batch takes one more for each other than
-        the first, and the norms of its examples multiply to no more than this by the
+        a channel and a filter over the batch, and the unit roundoff u. It is `product_roundings`
+        of as many products as there are examples, whose norms multiply to no more than this by the
         Cauchy-Schwarz inequality.
     """
-    return product_roundings(whole_cells(x[2:])) + x[0] - 1
+    return product_roundings(whole_cells(x[2:]), x[0])
 
 
 def blocked_roundings(x: Shape, g: Shape) -> tuple[float, float]:
@@ -113,19 +113,14 @@ def blocked_roundings(x: Shape, g: Shape) -> tuple[float, float]:
 
     Parameters as `fft_gradient_roundings`.
     """
-    taps = gradient_taps(x, g)
+    taps = valid_shape(x[2:], g[2:])
     cells = block_cells(taps, x[2:])
     steps = [f - k + 1 for f, k in zip(cells, taps, strict=True)]
     counts = list(map(_up, g[2:], steps))
     meet = math.prod(
         min(count, _up(f, s)) for count, f, s in zip(counts, cells, steps, strict=True)
     )
-    return product_roundings(cells) + x[0] * math.prod(counts) - 1, meet
-
-
-def gradient_taps(x: Shape, g: Shape) -> Shape:
-    """Return the taps per axis, ``n - m + 1``, of the gradient of factors of these shapes."""
-    return tuple(n - m + 1 for n, m in zip(x[2:], g[2:], strict=True))
+    return product_roundings(cells, x[0] * math.prod(counts)), meet
 
 
 def summed_products(
@@ -147,12 +142,12 @@ def summed_products(
     array or tensor of shape (filters, channels, *frequencies)
         The sums over batch and windows.
     """
+    library: Any = torch if isinstance(of_x, torch.Tensor) else np
+    if library is np and of_x.shape[1] * of_g.shape[1] > 1:  # for NumPy these are two things
+        return _by_frequency(of_x, of_g, axes)
     letters = ascii_lowercase[3 : of_x.ndim + 1]
-    sums = f"ab{letters},ac{letters}->bc{letters[-axes:]}"
-    if isinstance(of_x, torch.Tensor):
-        return torch.einsum(sums, of_g.conj(), of_x)
-    several = of_x.shape[1] * of_g.shape[1] > 1  # as matrices, which is how torch always does it
-    return np.einsum(sums, of_g.conj(), of_x, optimize=several)
+    sums: Array = library.einsum(f"ab{letters},ac{letters}->bc{letters[-axes:]}", of_g.conj(), of_x)
+    return sums
 
 
 def as_array(factor: np.ndarray | torch.Tensor) -> np.ndarray:
@@ -171,6 +166,15 @@ def _product(x: Array, g: Array, cells: Shape) -> Array:
     if not all(library.isfinite(each).all() for each in zeros):
         require_finite(*map(as_array, (x, g)))
     return summed_products(of_x, of_g, len(cells))
+
+
+def _by_frequency(of_x: Any, of_g: Any, axes: int) -> Any:
+    """Multiply arrays as matrices, one product for each frequency."""
+    whole = of_x.ndim
+    order = (*range(whole - axes, whole), 1, 0, *range(2, whole - axes))
+    x, g = (each.transpose(order) for each in (of_x, of_g))
+    x, g = (each.reshape(*each.shape[: axes + 1], -1) for each in (x, g))
+    return np.moveaxis(g.conj() @ x.swapaxes(-1, -2), (-2, -1), (0, 1))
 
 
 def _inverse(spectrum: Array, cells: Shape, taps: Shape) -> Array:

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Shaped
 
 from theory.convolution import correlate
-from theory.direct_convolution import window_at
-from theory.fast_gradients import Array, gradient_taps
+from theory.direct_convolution import valid_shape, window_at
+from theory.fast_gradients import Array
 from theory.method_choice import sums_tap_by_tap
 from theory.structured_matrices import derivative_matrix
 
@@ -55,7 +55,7 @@ def by_taps(
 
     Parameters and returns as `by_sum`.
     """
-    taps, filters, channels = gradient_taps(x.shape, g.shape), g.shape[1], x.shape[1]
+    taps, filters, channels = valid_shape(x.shape[2:], g.shape[2:]), g.shape[1], x.shape[1]
     slopes = g.swapaxes(0, 1).reshape(filters, -1)
     seen = (part.swapaxes(0, 1).reshape(channels, -1) for part in _windows(x, taps, g.shape[2:]))
     library: Any = torch if isinstance(x, torch.Tensor) else np
@@ -70,7 +70,7 @@ def by_matrix(
 
     Parameters and returns as `by_sum`, for arrays.
     """
-    taps, maps = gradient_taps(x.shape, g.shape), g.reshape(*g.shape[:2], -1)
+    taps, maps = valid_shape(x.shape[2:], g.shape[2:]), g.reshape(*g.shape[:2], -1)
     by_channel = [
         sum(m @ derivative_matrix(n, taps) for m, n in zip(maps, x[:, c], strict=True))
         for c in range(x.shape[1])

@@ -17,15 +17,14 @@ import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 
-from theory.convolution import convolve, correlate
 from theory.convolution_plan import (
     conversion_roundings,
     norm,
     require_known,
     rounded_type,
-    widened_integers,
+    widened,
 )
-from theory.direct_convolution import require_within_int64
+from theory.direct_convolution import require_within_int64, window_at
 from theory.fast_convolution import NotFiniteError, require_finite
 from theory.fast_gradients import (
     Array,
@@ -184,10 +183,11 @@ def filter_gradient_bound(
 
 def input_gradient(
     weight: Shaped[np.ndarray, "filters channels ..."],
-    g: Shaped[np.ndarray, "filters ..."],
+    g: Shaped[np.ndarray, "..."],
     *,
     operation: Operation = "cross-correlation",
-) -> Shaped[np.ndarray, "channels ..."]:
+    batched: bool = False,
+) -> Shaped[np.ndarray, "..."]:
     """Return the gradient for the input, at every cell that some output reads.
 
     For a layer that cross-correlates it is the full convolution of g with the kernels, and for one
@@ -201,6 +201,8 @@ def input_gradient(
         The gradient of the loss for the output.
     operation : {"cross-correlation", "convolution"}, optional
         What the layer computes.
+    batched : bool, optional
+        Whether g, and what is returned, have one more axis, the first, for examples.
 
     Returns
     -------
@@ -220,30 +222,38 @@ def input_gradient(
             "the input gradient is computed from arrays: give weight.numpy(force=True), and g alike"
         )
     weight, g = _real("weight", weight), _real("output gradient", g)
-    if weight.ndim != g.ndim + 1 or g.ndim < 2 or len(weight) != len(g):
+    slopes = g if batched else g[None]
+    if weight.ndim != slopes.ndim or slopes.ndim < 3 or len(weight) != slopes.shape[1]:
+        first = "batch, " if batched else ""
         raise ValueError(
             f"weight of shape {weight.shape}, output gradient of shape {g.shape}: expected "
-            "(filters, channels, *k) and (filters, *m)"
+            f"(filters, channels, *k) and ({first}filters, *m)"
         )
     for kernels in weight.swapaxes(0, 1):
-        require_within_int64(g, kernels)
-    spread = convolve if operation == "cross-correlation" else correlate
-    channels = weight.shape[1]
-    return np.stack(
-        [
-            sum(spread(part, kernels[c]) for part, kernels in zip(g, weight, strict=True))
-            for c in range(channels)
-        ]
-    )
+        for example in slopes:
+            require_within_int64(example, kernels)
+    if operation == "convolution":
+        weight = np.flip(weight, tuple(range(2, weight.ndim)))
+    outputs, taps = slopes.shape[2:], weight.shape[2:]
+    cells = (m + k - 1 for m, k in zip(outputs, taps, strict=True))
+    shape = (len(slopes), weight.shape[1], *cells)
+    gradient: Any = np.zeros(shape, np.result_type(weight, g))
+    maps = slopes.reshape(*slopes.shape[:2], -1)
+    for tap in np.ndindex(taps):  # what an output reads there, it has the slope of
+        seen = weight[(..., *tap)].T @ maps
+        gradient[(..., *window_at(tap, outputs))] += seen.reshape(*shape[:2], *outputs)
+    return gradient if batched else gradient[0]
 
 
-def bias_gradient(g: Shaped[Array, "filters ..."]) -> Shaped[Array, " filters"]:
+def bias_gradient(g: Shaped[Array, "..."], *, batched: bool = False) -> Shaped[Array, " filters"]:
     """Return the gradient for the biases: each enters all outputs of its filter with slope 1.
 
     Parameters
     ----------
     g : array or tensor of shape (filters, *m)
         The gradient of the loss for the output.
+    batched : bool, optional
+        Whether g has one more axis, the first, for examples that are summed over.
 
     Returns
     -------
@@ -253,16 +263,20 @@ def bias_gradient(g: Shaped[Array, "filters ..."]) -> Shaped[Array, " filters"]:
     Raises
     ------
     ValueError
-        If g has no axis besides the filters, or no cell, or integers may leave int64.
+        If g has no axis besides these, or no cell, or integers may leave int64.
     TypeError
         If it is complex, or a tensor that does not hold float32 or float64.
     """
     g = _real("output gradient", g)
-    if g.ndim < 2:
-        raise ValueError(f"output gradient of shape {tuple(g.shape)}: expected (filters, *m)")
+    if g.ndim < 2 + batched:
+        first = "batch, " if batched else ""
+        raise ValueError(
+            f"output gradient of shape {tuple(g.shape)}: expected ({first}filters, *m)"
+        )
+    summed = tuple(axis for axis in range(g.ndim) if axis != int(batched))
     if isinstance(g, np.ndarray):
-        require_within_int64(g, np.ones(g.shape[1:], np.int64))
-    return g.sum(tuple(range(1, g.ndim)))
+        require_within_int64(g, np.ones([g.shape[axis] for axis in summed], np.int64))
+    return g.sum(summed)
 
 
 def _of_all(x: Array, g: Array, plan: GradientPlan) -> Array:
@@ -274,7 +288,8 @@ def _of_all(x: Array, g: Array, plan: GradientPlan) -> Array:
         "fft": by_fft,
         "blocked-fft": by_blocked_fft,
     }
-    with single_precision() if isinstance(x, torch.Tensor) else contextlib.nullcontext():
+    shortened = isinstance(x, torch.Tensor) and x.dtype == torch.float32
+    with single_precision() if shortened else contextlib.nullcontext():
         if plan.lenient and plan.method != "direct":
             return _unless_not_finite(by_method[plan.method], x, g)
         return by_method[plan.method](x, g)
@@ -297,12 +312,12 @@ def _prepared(x: Any, g: Any, plan: GradientPlan, *, batched: bool) -> tuple[Any
     if isinstance(x, torch.Tensor):
         widest = torch.promote_types(x.dtype, g.dtype)
         return x.to(widest), g.to(widest)
-    x, g = widened_integers("input", x), widened_integers("output gradient", g)
+    x, g = widened("input", x), widened("output gradient", g)
     if plan.method in ("direct", "matrix"):
         for maps in g.swapaxes(0, 1):
             require_within_int64(x, maps)
         return x, g
-    dtype = np.result_type(x, g, np.float32)  # else each would round in a precision of its own
+    dtype = np.result_type(x, g)  # else each would round in a precision of its own
     return x.astype(dtype, copy=False), g.astype(dtype, copy=False)
 
 
@@ -324,4 +339,4 @@ def _held(factor: Any) -> Any:
 def _real(name: str, factor: Any) -> Any:
     factor = _held(factor)
     require_real(name, factor.shape, factor.dtype)
-    return widened_integers(name, factor) if isinstance(factor, np.ndarray) else factor
+    return widened(name, factor) if isinstance(factor, np.ndarray) else factor

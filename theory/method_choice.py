@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
-from theory.direct_convolution import LONGEST_DOT, UNROLLED_TAPS, runs
+from theory.direct_convolution import LONGEST_DOT, UNROLLED_TAPS, runs, valid_shape
 from theory.fast_convolution import block_cells, whole_cells
 from theory.method_costs import KNOTS, Costs, machine_costs
 
@@ -64,8 +64,8 @@ def fastest_filter_gradient(
         What the parts of a method cost; by default on this machine.
     """
     costs = costs or machine_costs()
-    (batch, channels, *n), (_, filters, *m) = x, g
-    taps = tuple(a - b + 1 for a, b in zip(n, m, strict=True))
+    batch, channels, filters, n, m = x[0], x[1], g[1], x[2:], g[2:]
+    taps = valid_shape(n, m)
     pairs = batch * channels * filters
     if by_taps or sums_tap_by_tap(x, g):
         parts = taps_parts(x, g)
@@ -127,7 +127,7 @@ def sum_parts(n: Shape, k: Shape, *, valid: bool = False) -> dict[str, int]:
     """
     signal, kernel = math.prod(n), math.prod(k)
     if len(n) > 1:
-        outputs = math.prod(a - b + 1 for a, b in zip(n, k, strict=True)) if valid else signal
+        outputs = math.prod(valid_shape(n, k)) if valid else signal
         return {"tap": min(outputs, kernel), "tap_cell": outputs * kernel}
     cells, taps = max(signal, kernel), min(signal, kernel)
     pieces = -(-taps // LONGEST_DOT) if valid else runs(cells, taps)
@@ -143,7 +143,7 @@ def taps_parts(x: Shape, g: Shape) -> dict[str, int]:
 
     Parameters as `sums_tap_by_tap`.
     """
-    passes = math.prod(n - m + 1 for n, m in zip(x[2:], g[2:], strict=True))
+    passes = math.prod(valid_shape(x[2:], g[2:]))
     entries = math.prod(x[:2]) * math.prod(g[2:])
     return {
         "matrix": passes,

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Shaped
 
-from theory.convolution_plan import require_known, widened_integers, window, wrap
+from theory.convolution_plan import require_known, widened, window, wrap
 from theory.direct_convolution import require_within_int64
 from theory.gradient_plan import Operation
 from theory.signals import per_axis
@@ -49,7 +49,7 @@ def toeplitz_matrix(
     ValueError
         If shape and kernel do not fit together, the mode is unknown, or integers leave int64.
     """
-    h = widened_integers("kernel", np.asarray(h))
+    h = widened("kernel", np.asarray(h))
     shape = _shape_for(h, shape)
     require_known("mode", mode, ("full", "same", "valid"))
     lags = []
@@ -92,7 +92,7 @@ def circulant_matrix(
     ----------
     R. M. Gray, *Toeplitz and Circulant Matrices: A Review*, chapter 3.
     """
-    h = widened_integers("kernel", np.asarray(h))
+    h = widened("kernel", np.asarray(h))
     shape = _shape_for(h, shape)
     require_within_int64(np.ones(1, np.int64), h)
     lags = [(np.arange(n)[:, None] - np.arange(n)) % n for n in shape]

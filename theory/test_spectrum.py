@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from theory.fast_convolution import fft_roundings
+from theory.fast_convolution import complex_sum_roundings, fft_roundings
 from theory.gram_iteration import gram_bound
 from theory.layer_matrix import layer_matrix, weights
 from theory.signals import integer_signal
@@ -172,7 +172,8 @@ def test_at_each_frequency_a_layer_is_a_matrix_from_channels_to_filters(
     product = np.einsum("...gfc,...gc->...gf", frequency_response(conv, shape), given_)
     # A transform and a product of 3 terms on one side, a transform on the other; each relative to
     # the norm of what it holds, all below that of weight and input over all frequencies.
-    roundings = 2 * fft_roundings(np.zeros(shape), np.zeros((1,) * len(shape))) + 3 + math.sqrt(5)
+    roundings = 2 * fft_roundings(np.zeros(shape), np.zeros((1,) * len(shape)))
+    roundings += complex_sum_roundings(3)
     transformed = math.sqrt(math.prod(shape)) * np.linalg.norm(x)
     norm = math.sqrt(math.prod(shape)) * np.linalg.norm(weight) * transformed
     bound = math.expm1(roundings * UNIT) * norm + transform_error(conv, shape) * transformed
@@ -185,7 +186,7 @@ def test_the_circulant_matrix_has_the_transform_of_its_kernel_as_eigenvalues() -
     diagonal = transform @ circulant_matrix(kernel, n) @ transform.conj().T
     eigenvalues = np.fft.fft(kernel)
     # Two products with n terms each, of entries that are right to 2 units, and one transform.
-    roundings = 2 * (n + math.sqrt(5) + 2) + fft_roundings(kernel, kernel[:1])
+    roundings = 2 * (complex_sum_roundings(n) + 2) + fft_roundings(kernel, kernel[:1])
     bound = math.expm1(roundings * UNIT) * n * np.linalg.norm(kernel)
     assert np.abs(diagonal - np.diag(eigenvalues)).max() <= bound
 
