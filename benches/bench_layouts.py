@@ -10,7 +10,10 @@ The time does not depend on the pixels, which are random. That members of a flee
 would alone is checked by `benches.bench_fleet` and by the tests; that a run is the same in any
 process, by the tests; that the tutorial's loop does what the engine does, by `bench_training`.
 
-What this does not tell: how much memory the processes hold together, or what evaluation takes.
+The memory is what training adds to each process at its peak, summed over the processes of a layout.
+What PyTorch itself takes in each is not in it, nor are the workers of the tutorial's DataLoader.
+
+What this does not tell: what evaluation takes.
 """
 
 from __future__ import annotations
@@ -23,8 +26,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from benches.ladder import LADDER, epoch_of
-from benches.turns import Replay, take_turns
+from benches.probe import probe
+from benches.turns import Replay, Timed, take_turns
 from benches.tutorial import TutorialLoop
+from benches.workers import ProbedWorkers
 from benches.workload import (
     BATCHES,
     NETWORKS,
@@ -33,7 +38,7 @@ from benches.workload import (
     training_images,
 )
 from experiments.datasets import Dataset
-from experiments.executors import available_cores
+from experiments.executors import available_cores, make_executor
 from experiments.fleet import architecture
 from experiments.layout import ROUNDS, Layout, timing_rounds
 
@@ -44,7 +49,7 @@ if TYPE_CHECKING:
     from experiments.layout import MeasureRounds
     from experiments.recipe import Precision, Recipe
 
-    Rates = Callable[[str, tuple[str, ...]], dict[str, list[float]]]
+    TimedLayouts = Callable[[str, tuple[str, ...]], dict[str, Timed]]
 
 TURNS = {"smoke": 1, "default": 3, "full": 8}
 """In each a layout is warmed up, and then timed in `ROUNDS` rounds."""
@@ -90,17 +95,27 @@ CLOCK = Replay()
 
 
 @pytest.fixture(scope="module")
-def rates(scale: str) -> Iterator[Rates]:
-    """Return what measures all layouts of a network; its processes stay for the next network."""
-    with timing_rounds(CORES, _data, ROUND_SECONDS[scale]) as measured:
-        yield cache(partial(_rates, measured, scale))
+def timed(scale: str) -> Iterator[TimedLayouts]:
+    """Return what times all layouts of a network; its processes stay for the next network."""
+    with make_executor("processes", CORES) as pool:
+        workers = ProbedWorkers(pool)
+        measured = timing_rounds(workers, _data, ROUND_SECONDS[scale])
+        # starts all processes, which import for their first step what all others find there
+        measured(architecture(NETWORKS["3-filters"]), WAYS[APART].layout)
+        workers.peak_memory_bytes()
+        yield cache(partial(_timed, measured, workers, scale))
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.benchmark(timer=CLOCK)
 @pytest.mark.parametrize(("network", "name"), CASES)
 def test_layout(
-    network: str, name: str, scale: str, bfloat16_hardware: bool, rates: Rates, measure: Measure
+    network: str,
+    name: str,
+    scale: str,
+    bfloat16_hardware: bool,
+    timed: TimedLayouts,
+    measure: Measure,
 ) -> None:
     emulated = scale == "default" and not bfloat16_hardware
     names = tuple(
@@ -112,14 +127,14 @@ def test_layout(
         pytest.skip("this processor only emulates bfloat16, which is slow: run it with --full")
     layout, precision, seeds = WAYS[name]
     images = layout.workers * layout.fleet * NETWORKS[network].batch
-    seconds = [images / rate for rate in rates(network, names)[name]]
+    found = timed(network, names)[name]
     measure(
-        CLOCK.replayed(seconds),
+        CLOCK.replayed(found.seconds),
         group=f"layouts, {network}, cpu",
-        rounds=len(seconds),
+        rounds=len(found.seconds),
         threads=layout.workers * layout.threads,
         flops=flops_per_image(network) * images,
-        peak_memory_bytes=None,
+        peak_memory_bytes=found.peak_memory_bytes,
         bytes=images * training_bytes(NETWORKS[network]),
         network=network,
         layout=name,
@@ -134,40 +149,48 @@ def test_layout(
     )
 
 
-def _rates(
-    measured: MeasureRounds, scale: str, network: str, names: tuple[str, ...]
-) -> dict[str, list[float]]:
-    """Return the images a second of each round of each layout; layouts take turns."""
+def _timed(
+    measured: MeasureRounds,
+    workers: ProbedWorkers,
+    scale: str,
+    network: str,
+    names: tuple[str, ...],
+) -> dict[str, Timed]:
+    """Return what each layout takes for a step of all its runs, and its memory; they take turns."""
     recipe = architecture(NETWORKS[network])
-    found: dict[str, list[float]] = {name: [] for name in names}
-    loop, images = _tutorial(network)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    peaks: dict[str, int | None] = {}
+    loop, share = _tutorial(network)
 
     def turn(name: str) -> None:
         layout, precision, seeds = WAYS[name]
-        found[name] += measured(replace(recipe, precision=precision), layout, seeds)
+        images = layout.workers * layout.fleet * recipe.batch
+        rates = measured(replace(recipe, precision=precision), layout, seeds)
+        seconds[name] += [images / rate for rate in rates]
+        peaks.setdefault(name, workers.peak_memory_bytes())
 
     def tutorial_turn() -> None:
         for _ in range(ROUNDS):
             with loop.under_way():
                 started = time.perf_counter()
                 loop()
-                found[TUTORIAL].append(images / (time.perf_counter() - started))
+                seconds[TUTORIAL].append(share * (time.perf_counter() - started))
 
-    with loop.under_way():
-        loop()  # starts the DataLoader's workers, and fills caches
+    with loop.under_way():  # starts the DataLoader's workers, and fills caches
+        peaks[TUTORIAL] = probe(loop).peak_memory_bytes
     calls = {name: partial(turn, name) for name in names if name != TUTORIAL}
     take_turns(calls | {TUTORIAL: tutorial_turn}, rounds=TURNS[scale], device="cpu")
-    return found
+    return {name: Timed(seconds[name], peaks[name]) for name in names}
 
 
-def _tutorial(network: str) -> tuple[TutorialLoop, int]:
-    """Return the tutorial's loop over some images, half of those of the ladder, and how many."""
+def _tutorial(network: str) -> tuple[TutorialLoop, float]:
+    """Return the tutorial's loop over half the images of the ladder, and a step's share of it."""
     recipe = NETWORKS[network]
-    count = BATCHES[network] // 2 * recipe.batch
-    images, labels, _ = training_images(recipe, count, real=False)
+    batches = BATCHES[network] // 2
+    images, labels, _ = training_images(recipe, batches * recipe.batch, real=False)
     loop = epoch_of(LADDER[TUTORIAL], recipe, images, labels, "cpu")
     assert isinstance(loop, TutorialLoop)
-    return loop, count
+    return loop, 1 / batches
 
 
 def _data(recipe: Recipe) -> Dataset:

@@ -70,6 +70,8 @@ def test_time_to_accuracy(name: str, device: str, scale: str, measure: Measure) 
         peak_memory_bytes=timed.peak_memory_bytes,
         recipe=name,
         images=speed.WHOLE.batch,
+        batch=speed.WHOLE.batch,
+        source="random bytes",
         bytes=speed.WHOLE.batch * 3 * 32 * 32,
     )
 

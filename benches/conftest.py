@@ -79,7 +79,8 @@ class Measure(Protocol):
             are not defined, and then neither is GFLOP/s.
         peak_memory_bytes
             What one call adds to the memory in use at its peak, as `probe` finds it: that of this
-            process, without those of a DataLoader's workers or of a layout; None where unknown.
+            process, without those of a DataLoader's workers; of a layout, the sum over its
+            processes; None where unknown.
         facts
             Further entries of ``extra_info``.
         """

@@ -377,10 +377,9 @@ def test_each_round_can_be_had_and_members_may_share_a_seed(monkeypatch, seeds, 
         given.append((seeds, seconds))
         return [1.0, 5.0, 2.0]
 
-    monkeypatch.setattr(rates, "make_executor", lambda *_: make_executor("serial"))
     monkeypatch.setattr(rates, "_rounds", rounds)
-    with timing_rounds(2, _data_of, 0.05) as measure:
-        assert measure(architecture(FC), Layout(2, 1, 4), seeds) == [2.0, 10.0, 4.0]
+    measure = timing_rounds(make_executor("serial"), _data_of, 0.05)
+    assert measure(architecture(FC), Layout(2, 1, 4), seeds) == [2.0, 10.0, 4.0]
     assert given == [(asked, 0.05)] * 2
 
 

@@ -29,6 +29,7 @@ from experiments.training import initialised, make_optimizer, random_stream, tra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Executor
 
     from experiments.layout.choice import Layout, Measure
     from experiments.recipe import Recipe
@@ -75,34 +76,36 @@ def timing(cores: int, data_of: Callable[[Recipe], Dataset]) -> Iterator[Measure
     SweepError
         If a worker process is killed, when something is measured.
     """
-    with timing_rounds(cores, data_of, _ROUND_SECONDS) as rounds:
+    with make_executor("processes", cores) as pool:
+        rounds = timing_rounds(pool, data_of, _ROUND_SECONDS)
         yield lambda recipe, layout: max(rounds(recipe, layout))
 
 
-@contextmanager
 def timing_rounds(
-    cores: int, data_of: Callable[[Recipe], Dataset], seconds: float
-) -> Iterator[MeasureRounds]:
-    """Yield what measures a layout as `timing` does, in `ROUNDS` rounds of so many seconds each."""
-    with make_executor("processes", cores) as pool:
+    pool: Executor, data_of: Callable[[Recipe], Dataset], seconds: float
+) -> MeasureRounds:
+    """Return what measures a layout as `timing` does, in `ROUNDS` rounds of so many seconds each.
 
-        def rates(recipe: Recipe, layout: Layout, seeds: int | None = None) -> list[float]:
-            data = data_of(recipe)
-            seen = data.image_shape, data.classes
-            job = partial(_rounds, recipe, *seen, layout, seeds or layout.fleet, seconds)
-            # A worker that waits for one that has failed gives up when the folder is gone.
-            with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-                try:
-                    futures = [pool.submit(job, Path(folder)) for _ in range(layout.workers)]
-                    shares = [future.result() for future in completed(futures)]
-                except BrokenProcessPool as error:
-                    raise SweepError(
-                        "a worker process was killed while layouts were measured (out of memory?); "
-                        "name an executor, such as --executor serial"
-                    ) from error
-            return list(map(sum, zip(*shares, strict=True)))
+    ``pool`` has as many worker processes as any layout.
+    """
 
-        yield rates
+    def rates(recipe: Recipe, layout: Layout, seeds: int | None = None) -> list[float]:
+        data = data_of(recipe)
+        seen = data.image_shape, data.classes
+        job = partial(_rounds, recipe, *seen, layout, seeds or layout.fleet, seconds)
+        # A worker that waits for one that has failed gives up when the folder is gone.
+        with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            try:
+                futures = [pool.submit(job, Path(folder)) for _ in range(layout.workers)]
+                shares = [future.result() for future in completed(futures)]
+            except BrokenProcessPool as error:
+                raise SweepError(
+                    "a worker process was killed while layouts were measured (out of memory?); "
+                    "name an executor, such as --executor serial"
+                ) from error
+        return list(map(sum, zip(*shares, strict=True)))
+
+    return rates
 
 
 def fleet_holds(recipe: Recipe, data: Dataset) -> bool:
