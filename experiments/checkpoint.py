@@ -2,7 +2,8 @@
 
 A run that lasts longer than a minute keeps one file under ``.checkpoints`` of its store, with all
 that its remaining epochs depend on, and goes on from there to the very bits that it would have
-measured without a break. The order of images is not kept: it is drawn again, in no time.
+measured without a break. The order of images is not kept: it is drawn again, in no time. A note
+beside it says how far the run is (:mod:`experiments.halfway`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from experiments import halfway
+from experiments.halfway import Halfway, Identity
 from experiments.provenance import hardware
 from theory.atomic import write_whole
 
@@ -102,10 +105,13 @@ class Checkpoint:
         Its place.
     key
         The key of the run's record: what is trained, on what data and by which engine.
+    run
+        Which run that is, for the note beside the file; None for none.
     """
 
     file: Path
     key: str
+    run: Identity | None = None
     _last: float = field(default_factory=time.monotonic, init=False)
 
     def resume(self, progress: Progress) -> None:
@@ -123,14 +129,18 @@ class Checkpoint:
         """Write the run's progress if the last time is long enough ago."""
         if time.monotonic() - self._last < SECONDS_BETWEEN:
             return
-        content = io.BytesIO()
-        torch.save({"made": self._way(progress), "state": progress.state()}, content)
+        content, made = io.BytesIO(), self._way(progress)
+        torch.save({"made": made, "state": progress.state()}, content)
         with contextlib.suppress(OSError):
             write_whole(self.file, content.getvalue())
+            if self.run is not None:
+                way = {name: made[name] for name in ("threads", "hardware", "torch")}
+                halfway.tell(self.file, Halfway(self.run, progress.epochs, **way))
         self._last = time.monotonic()
 
     def discard(self) -> None:
-        """Remove the file, if there is one."""
+        """Remove the file and its note, if they are there."""
+        halfway.forget(self.file)
         with contextlib.suppress(OSError):
             self.file.unlink()
 
@@ -148,7 +158,7 @@ class Checkpoint:
 
 def path(store: Store, key: str) -> Path:
     """Return where the run with this key keeps its checkpoint."""
-    return store.root / ".checkpoints" / f"{key}.pt"
+    return store.root / halfway.FOLDER / f"{key}.pt"
 
 
 def _random_state(device: str) -> Tensor:

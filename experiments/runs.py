@@ -18,8 +18,9 @@ from experiments import checkpoint, heartbeat
 from experiments.checkpoint import Checkpoint
 from experiments.errors import SweepError
 from experiments.fleet import Member, train_fleet
+from experiments.halfway import Identity
 from experiments.recipe import Recipe
-from experiments.records import Record, Store
+from experiments.records import ENGINE_VERSION, Record, Store
 from experiments.training import EpochCallback, TrainedCallback, train
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -53,7 +54,8 @@ class Run:
     @property
     def checkpoint(self) -> Checkpoint:
         """From where the run goes on if it was interrupted."""
-        return Checkpoint(checkpoint.path(self.store, self.key), self.key)
+        run = Identity(self.study, self.recipe.digest, self.seed, self.device, ENGINE_VERSION)
+        return Checkpoint(checkpoint.path(self.store, self.key), self.key, run)
 
     def beating(self) -> AbstractContextManager[Callable[[int], None]]:
         """Keep a heartbeat while the run is carried out (:func:`experiments.heartbeat.beating`)."""

@@ -4,6 +4,8 @@ A run takes as long as the earlier runs of its own recipe did. For a recipe with
 under the other completions stands in, step for step and evaluation for evaluation: the network and
 the data are the same, only the optimiser or the like is not. Where a role has never been run there
 is no estimate, and that is said, for networks differ in cost by orders of magnitude.
+
+A run that was stopped and has a checkpoint is missing, but only its epochs to come count.
 """
 
 from __future__ import annotations
@@ -12,11 +14,12 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
-from experiments.records import by_recipe
+from experiments.records import ENGINE_VERSION, by_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from experiments.halfway import Halfway
     from experiments.heartbeat import Heartbeat
     from experiments.recipe import Recipe
     from experiments.records import Record
@@ -40,6 +43,8 @@ class RecipeStatus:
     missing
         Seeds that are asked for, neither done nor in progress. Of a recipe that is run on request,
         only once one of its runs has begun.
+    stopped
+        Those of the missing runs that go on from a checkpoint.
     run_seconds
         Estimated wall time of one run; None where nothing is known.
     basis
@@ -51,14 +56,17 @@ class RecipeStatus:
     done: tuple[int, ...]
     running: tuple[Heartbeat, ...]
     missing: tuple[int, ...]
+    stopped: tuple[Halfway, ...]
     run_seconds: float | None
     basis: Basis | None
 
     @property
     def remaining_runs(self) -> float:
-        """Runs that are left, those in progress counted by the share of their epochs to come."""
+        """Runs that are left; those that have begun count by the share of their epochs to come."""
         epochs = max(self.recipe.epochs, 1)
-        return len(self.missing) + sum(1 - min(run.epoch / epochs, 1) for run in self.running)
+        reached = [run.epoch for run in self.running] + [run.epoch for run in self.stopped]
+        begun = sum(min(epoch / epochs, 1) for epoch in reached)
+        return len(self.running) + len(self.missing) - begun
 
     @property
     def remaining_seconds(self) -> float | None:
@@ -102,6 +110,7 @@ def status(
     heartbeats: Iterable[Heartbeat],
     seeds: Iterable[int],
     device: str = "cpu",
+    halfway: Iterable[Halfway] = (),
 ) -> StudyStatus:
     """Return how far a study is on one kind of device.
 
@@ -117,6 +126,8 @@ def status(
         The seeds that are asked for.
     device
         ``"cpu"`` or ``"cuda"``.
+    halfway
+        Runs with a checkpoint, of any study; they may be in progress, or done.
     """
     wanted = tuple(seeds)
     here = [record for record in records if record.device == device]
@@ -129,18 +140,25 @@ def status(
         ours = heartbeat.study == study.name and heartbeat.device == device
         if ours and heartbeat.seed not in done.get(heartbeat.recipe, {heartbeat.seed}):
             running[heartbeat.recipe].append(heartbeat)
+    kept = [each for each in halfway if (each.run.study, each.run.device) == (study.name, device)]
     own = {name: list(by_seed.values()) for name, by_seed in done.items()}
     result = []
     for recipe in study.recipes:
         begun = {*done[recipe.name], *(run.seed for run in running[recipe.name])}
-        asked_for = wanted if begun or recipe.name not in study.on_request else ()
+        which = recipe.digest, ENGINE_VERSION
+        stopped = {
+            each.run.seed: each for each in kept if (each.run.digest, each.run.engine) == which
+        }
+        asked_for = wanted if begun or stopped or recipe.name not in study.on_request else ()
+        missing = tuple(seed for seed in asked_for if seed not in begun)
         seconds, basis = _estimate(study, recipe, own)
         result.append(
             RecipeStatus(
                 recipe=recipe,
                 done=tuple(sorted(done[recipe.name])),
                 running=tuple(sorted(running[recipe.name], key=lambda run: run.seed)),
-                missing=tuple(seed for seed in asked_for if seed not in begun),
+                missing=missing,
+                stopped=tuple(stopped[seed] for seed in missing if seed in stopped),
                 run_seconds=seconds,
                 basis=basis,
             )

@@ -10,8 +10,10 @@ import torch
 
 from experiments import checkpoint
 from experiments.checkpoint import Checkpoint
+from experiments.halfway import Halfway, Identity, halfway
+from experiments.provenance import hardware
 from experiments.recipe import Optimizer, Recipe
-from experiments.records import RecordError, Store
+from experiments.records import ENGINE_VERSION, RecordError, Store
 from experiments.runs import Batch, Run
 from experiments.study import Study
 from experiments.sweep import plan
@@ -186,6 +188,40 @@ def test_a_sweep_goes_on_in_the_middle_of_a_run(interrupted):
     assert record.provenance["resumed_after_epochs"] == [2]
     assert record == interrupted.train(lambda epoch: None)
     assert not interrupted.checkpoint.file.exists()
+
+
+def test_a_note_says_how_far_a_run_is_until_its_record_is_there(interrupted):
+    digest = interrupted.recipe.digest
+    assert halfway(interrupted.store) == [
+        Halfway(
+            Identity("test", digest, seed=0, device="cpu", engine=ENGINE_VERSION),
+            epoch=2,
+            threads=1,
+            hardware=hardware("cpu"),
+            torch=torch.__version__,
+        )
+    ]
+    Batch((interrupted,)).execute()
+    assert halfway(interrupted.store) == []
+    assert list(interrupted.checkpoint.file.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [None, "", "7", "{", "[]", '{"epoch": 1}', '{"run": {}}'])
+def test_a_checkpoint_without_a_note_is_passed_over_and_taken_up(interrupted, content):
+    (note,) = interrupted.checkpoint.file.parent.glob("*.json")
+    if content is None:
+        note.unlink()
+    else:
+        note.write_text(content)
+    assert halfway(interrupted.store) == []
+    Batch((interrupted,)).execute()
+    record = interrupted.store.read(interrupted.record_path)
+    assert record.provenance["resumed_after_epochs"] == [2]
+
+
+def test_a_note_without_its_checkpoint_is_passed_over(interrupted):
+    interrupted.checkpoint.file.unlink()
+    assert halfway(interrupted.store) == []
 
 
 def test_what_is_trained_beside_a_sweep_takes_no_checkpoint(interrupted):

@@ -15,10 +15,11 @@ import pytest
 from rich.console import Console
 
 from experiments import __main__ as cli
-from experiments import heartbeat
+from experiments import halfway, heartbeat
 from experiments.catalog import study
 from experiments.commands.progress import RateColumn, progress
-from experiments.records import Store
+from experiments.halfway import Halfway, Identity
+from experiments.records import ENGINE_VERSION, Store
 from experiments.variants import variant
 
 NNI, DIGITS = study("nni-2023-ex1"), study("digits")
@@ -66,6 +67,36 @@ def test_status_says_what_is_done_in_progress_and_missing(convlaws, store):
     recipe = next(each for each in entry["recipes"] if each["recipe"] == GAP.name)
     assert (recipe["done"], recipe["missing"], recipe["remaining_seconds"]) == ([0, 1], [3], 5400)
     assert [(run["seed"], run["epoch"]) for run in recipe["running"]] == [(2, 15)]
+
+
+def test_status_says_what_was_stopped_and_how_it_goes_on(convlaws, store):
+    other = NNI.recipe("conv-fc", "adam")
+    for recipe, seed, epoch, threads in ((GAP, 2, 6, 1), (other, 3, 24, 2), (other, 4, 1, 4)):
+        run = Identity(NNI.name, recipe.digest, seed, "cpu", ENGINE_VERSION)
+        file = store / ".checkpoints" / f"{seed}.pt"
+        halfway.tell(file, Halfway(run, epoch, threads, "abacus", "2.0"))
+        file.touch()
+    code, out, _ = convlaws("status", NNI.name, "--seeds", 4, "--store", store)
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 100
+    rows = {name: " ".join(rest) for name, *rest in map(str.split, filter(None, out.splitlines()))}
+    # The rest of the words is in the cell's next line.
+    assert rows[GAP.name] == "2 seed 2: stopped after 6 of 30 2 1 h 00 min 1 h 48 min"
+    assert rows[other.name] == "2 seed 3: stopped after 24 of 2 1 h 00 min 1 h 12 min"
+    assert {"epochs", "30"} <= rows.keys()
+    said = " ".join(out.split())
+    assert "79 missing, 2 of them stopped halfway" in said
+    assert "goes on from there on 1 thread of abacus with PyTorch 2.0; in another way" in said
+    assert "goes on from there on 2 threads of abacus with PyTorch 2.0; in another way" in said
+    assert "4 threads" not in said
+    _, out, _ = convlaws("status", NNI.name, "--seeds", 4, "--store", store, "--json")
+    (entry,) = json.loads(out)
+    recipe = next(each for each in entry["recipes"] if each["recipe"] == GAP.name)
+    assert recipe["missing"] == [2, 3]
+    assert recipe["stopped"] == [
+        {"seed": 2, "epoch": 6, "threads": 1, "hardware": "abacus", "torch": "2.0"}
+    ]
+    assert recipe["remaining_seconds"] == pytest.approx(1.8 * 3600, rel=1e-12)
 
 
 def test_runs_side_by_side_are_done_sooner(convlaws, store, monkeypatch):

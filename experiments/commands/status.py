@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from experiments import heartbeat
+from experiments import halfway, heartbeat
 from experiments.commands import common
 from experiments.records import DEFAULT_STORE, Store
 from experiments.status import StudyStatus
@@ -15,6 +15,7 @@ from experiments.status import status as study_status
 from experiments.tables import plain_table
 
 if TYPE_CHECKING:
+    from experiments.halfway import Halfway
     from experiments.status import RecipeStatus
 
 
@@ -28,11 +29,13 @@ def status(
     """Say what is done, in progress and missing, and how long the rest will take.
 
     The time is estimated from the wall times of the records: of the same recipe, or else of its
-    role under the other completions.
+    role under the other completions. Of a run that was stopped, the epochs before its checkpoint do
+    not count.
     """
     records, running = Store(store), heartbeat.alive(Store(store))
+    kept = halfway.halfway(Store(store))
     found = [
-        study_status(study, records.records(study.name), running, range(seeds), device.value)
+        study_status(study, records.records(study.name), running, range(seeds), device.value, kept)
         for study in common.studies(reports)
     ]
     if as_json:
@@ -40,7 +43,7 @@ def status(
         return
     for each in found:
         common.out.print(f"[bold]{each.study.name}[/bold]  {each.study.title}", _table(each))
-        common.out.print(_summary(each), *_on_request(each), "", sep="\n")
+        common.out.print(_summary(each), *_ways(each), *_on_request(each), "", sep="\n")
 
 
 def _data(found: StudyStatus) -> dict[str, Any]:
@@ -56,6 +59,7 @@ def _data(found: StudyStatus) -> dict[str, Any]:
                 "done": list(each.done),
                 "running": [asdict(run) for run in each.running],
                 "missing": list(each.missing),
+                "stopped": [_stopped(run) for run in each.stopped],
                 "epochs": each.recipe.epochs,
                 "run_seconds": each.run_seconds,
                 "basis": each.basis,
@@ -64,6 +68,11 @@ def _data(found: StudyStatus) -> dict[str, Any]:
             for each in found.recipes
         ],
     }
+
+
+def _stopped(run: Halfway) -> dict[str, Any]:
+    way = {"threads": run.threads, "hardware": run.hardware, "torch": run.torch}
+    return {"seed": run.run.seed, "epoch": run.epoch} | way
 
 
 def _table(found: StudyStatus) -> Table:
@@ -76,12 +85,15 @@ def _table(found: StudyStatus) -> Table:
 
 def _row(each: RecipeStatus) -> list[str]:
     epochs = each.recipe.epochs
-    running = ", ".join(f"seed {run.seed}: {run.epoch} of {epochs} epochs" for run in each.running)
+    begun = [f"seed {run.seed}: {run.epoch} of {epochs} epochs" for run in each.running]
+    begun += [
+        f"seed {run.run.seed}: stopped after {run.epoch} of {epochs} epochs" for run in each.stopped
+    ]
     guess = "~" if each.basis == "role" else ""
     return [
         each.recipe.name,
         str(len(each.done)),
-        running,
+        ", ".join(begun),
         str(len(each.missing)),
         "?" if each.run_seconds is None else guess + _duration(each.run_seconds),
         "?" if each.remaining_seconds is None else _duration(each.remaining_seconds),
@@ -92,6 +104,8 @@ def _summary(found: StudyStatus) -> str:
     done = sum(len(each.done) for each in found.recipes)
     missing = sum(len(each.missing) for each in found.recipes)
     line = f"{done} runs done, {found.in_progress} in progress, {missing} missing"
+    if stopped := sum(len(each.stopped) for each in found.recipes):
+        line += f", {stopped} of them stopped halfway"
     if not found.in_progress + missing:
         return line
     sum_of_runs = found.remaining_seconds
@@ -102,6 +116,17 @@ def _summary(found: StudyStatus) -> str:
     if found.unknown:
         line += f"; unknown for {len(found.unknown)} recipes, whose roles were never run"
     return line
+
+
+def _ways(found: StudyStatus) -> list[str]:
+    """Say in which ways runs that were stopped go on."""
+    stopped = (run for each in found.recipes for run in each.stopped)
+    ways = dict.fromkeys((run.threads, run.hardware, run.torch) for run in stopped)
+    return [
+        f"what was stopped goes on from there on {threads} thread{'s' * (threads > 1)} of "
+        f"{hardware} with PyTorch {torch}; in another way it starts again"
+        for threads, hardware, torch in ways
+    ]
 
 
 def _on_request(found: StudyStatus) -> list[str]:
