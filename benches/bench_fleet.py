@@ -27,7 +27,6 @@ from benches.turns import Replay, Timed, take_turns
 from benches.workload import flops_per_image, members_of_rates, training_images
 from experiments.augmentation import Inputs
 from experiments.datasets import Dataset
-from experiments.device import reproducible
 from experiments.fleet import Member
 from experiments.fleet.step import WARM_UP_STEPS
 from experiments.fleet.training import FleetRun
@@ -133,13 +132,12 @@ def _timed(network: str, device: str, scale: str) -> dict[str, Timed]:
             views, train = _together(crew, members, images, device)
             alone = crew == ALONE
             epochs[crew] = _solo(members[0], views[0, :, 0], device) if alone else train
-    with reproducible(None):
-        warm = {crew: probe(epoch, device) for crew, epoch in epochs.items()}
-        if device == "cuda":
-            for epoch in epochs.values():
-                for _ in range(math.ceil((WARM_UP_STEPS + 1) / STEPS[scale])):
-                    epoch()
-        seconds = take_turns(epochs, rounds=ROUNDS[scale], device=device)
+    warm = {crew: probe(epoch, device) for crew, epoch in epochs.items()}
+    if device == "cuda":
+        for epoch in epochs.values():
+            for _ in range(math.ceil((WARM_UP_STEPS + 1) / STEPS[scale])):
+                epoch()
+    seconds = take_turns(epochs, rounds=ROUNDS[scale], device=device)
     return {crew: Timed(seconds[crew], warm[crew].peak_memory_bytes) for crew in epochs}
 
 
@@ -170,17 +168,16 @@ def _fault(network: str, crew: str, device: str) -> str | None:
     members = [_hastened(member) for member in _members(network, crew)]
     images = CHECKED_STEPS[device] * NETWORKS[network].batch
     views, train = _together(crew, members, images, device)
-    with reproducible(None):
-        losses = train()
-        for index, (member, loss) in enumerate(zip(members, losses, strict=True)):
-            expected = _solo(member, views[index % len(views), :, 0], device)()
-            # Each update passes its rounding on to the losses after it.
-            allowed = tolerance(network) * (CHECKED_STEPS[device] - 1) * expected
-            if abs(loss - expected) > allowed:
-                return (
-                    f"member {index} of {crew} reaches a mean loss of {loss:.7f} on {network}, "
-                    f"alone {expected:.7f}: rounding explains a difference of {allowed:.1g}"
-                )
+    losses = train()
+    for index, (member, loss) in enumerate(zip(members, losses, strict=True)):
+        expected = _solo(member, views[index % len(views), :, 0], device)()
+        # Each update passes its rounding on to the losses after it.
+        allowed = tolerance(network) * (CHECKED_STEPS[device] - 1) * expected
+        if abs(loss - expected) > allowed:
+            return (
+                f"member {index} of {crew} reaches a mean loss of {loss:.7f} on {network}, "
+                f"alone {expected:.7f}: rounding explains a difference of {allowed:.1g}"
+            )
     return None
 
 

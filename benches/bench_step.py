@@ -36,7 +36,6 @@ from benches.workload import (
 )
 from experiments import speed
 from experiments.datasets import Dataset
-from experiments.device import reproducible
 from experiments.fleet.step import WARM_UP_STEPS
 from experiments.fleet.training import FleetRun
 
@@ -142,14 +141,13 @@ def _report(measure: Measure, found: Profile, device: str, *, network: str, **fa
 def _profile(network: str, way: str, device: str, scale: str) -> Profile:
     """Take some steps in each round, and some under the profiler, in turns."""
     call = _fleet(network, device, scale) if way == FLEET else _solo(network, way, device, scale)
-    with reproducible(None):
-        warm = probe(call, device)
-        if device == "cuda":
-            for _ in range(math.ceil(WARM_UP_STEPS / _steps(network, scale))):
-                call()
-        calls = {"plain": call, "profiled": lambda: rounds.append(profiled(call, device))}
-        rounds: list[tuple[float, dict[str, float]]] = []
-        plain = take_turns(calls, rounds=ROUNDS[scale], device=device)["plain"]
+    warm = probe(call, device)
+    if device == "cuda":
+        for _ in range(math.ceil(WARM_UP_STEPS / _steps(network, scale))):
+            call()
+    calls = {"plain": call, "profiled": lambda: rounds.append(profiled(call, device))}
+    rounds: list[tuple[float, dict[str, float]]] = []
+    plain = take_turns(calls, rounds=ROUNDS[scale], device=device)["plain"]
     seconds, found = zip(*rounds, strict=True)
     return Profile(list(seconds), plain, list(found), warm.peak_memory_bytes)
 
@@ -175,10 +173,9 @@ def _race_profile(settings: speed.Settings, device: str, steps: int, rounds: int
         "plain": partial(turn, partial(_Stopwatch, device), plain.append),
         "profiled": partial(turn, partial(Profiler, device), profiles.append),
     }
-    with reproducible(None):
-        warm = probe(calls["plain"], device)
-        plain.clear()
-        take_turns(calls, rounds=rounds, device=device)
+    warm = probe(calls["plain"], device)
+    plain.clear()
+    take_turns(calls, rounds=rounds, device=device)
     seconds, shares = zip(*profiles, strict=True)
     return Profile(list(seconds), plain, list(shares), warm.peak_memory_bytes)
 

@@ -28,10 +28,11 @@ from benches.probe import Probe
 from benches.probe import probe as _probe
 from benches.rounds import kept
 from benches.turns import finished
+from experiments.device import float32_products, reproducible
 from theory.processor import model, multiplies_bfloat16, processor
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -214,6 +215,13 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
     output_json["scaling"] = scaling.fits(output_json["benchmarks"])
 
 
+@pytest.fixture(autouse=True)
+def _as_in_experiments() -> Iterator[None]:
+    """Compute as runs do whose records are kept: float32 without TF32, and deterministically."""
+    with reproducible(None):
+        yield
+
+
 @pytest.fixture(scope="session")
 def scale(request: pytest.FixtureRequest) -> str:
     """``"smoke"``, ``"default"`` or ``"full"``."""
@@ -265,6 +273,7 @@ def measure(benchmark: BenchmarkFixture) -> Measure:
             device=device,
             hardware=torch.cuda.get_device_name() if device == "cuda" else processor(),
             threads=threads or torch.get_num_threads(),
+            float32_products=float32_products(device),
             python=platform.python_version(),
             torch=torch.__version__,
             numpy=np.__version__,

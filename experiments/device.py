@@ -52,6 +52,20 @@ def _deterministic_convolutions() -> Iterator[None]:
             setattr(cudnn, flag, value)
 
 
+def float32_products(device: str) -> str:
+    """Return what products and convolutions of a device make of float32 factors: a format's name.
+
+    ``"ieee"`` leaves them as they are, ``"tf32"`` and ``"bf16"`` round them to that. Where products
+    and convolutions differ, it is both names with a ``/`` between.
+    """
+    backends: Any = torch.backends  # whose modules torch swaps as they load, unseen by mypy
+    cuda = device == "cuda"
+    products = backends.cuda.matmul if cuda else backends.mkldnn.matmul
+    convolutions = backends.cudnn.conv if cuda else backends.mkldnn.conv
+    formats = (each.fp32_precision for each in (products, convolutions))
+    return "/".join(dict.fromkeys("ieee" if name == "none" else name for name in formats))
+
+
 @contextlib.contextmanager
 def seeded(seed: int, device: str = "cpu") -> Iterator[None]:
     """Let a device's own random state follow from a seed, and give the caller's back.

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from experiments.device import float32_products
 from theory.processor import processor
 
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -22,6 +23,7 @@ def provenance(device: str, wall_seconds: float, training_seconds: float) -> dic
     """Return times, peak memory, hardware, versions and commit of the run that just ended.
 
     ``peak_memory_bytes`` is the device's for ``"cuda"``, and the whole process's so far otherwise.
+    ``float32_products`` is what :func:`experiments.device.float32_products` tells now.
     """
     return {
         "wall_seconds": round(wall_seconds, 3),
@@ -32,6 +34,7 @@ def provenance(device: str, wall_seconds: float, training_seconds: float) -> dic
             else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
         ),
         "threads": torch.get_num_threads(),
+        "float32_products": float32_products(device),
         "hardware": hardware(device),
         "python": platform.python_version(),
         "torch": torch.__version__,

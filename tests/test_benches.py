@@ -20,7 +20,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 
 FACTS = {
-    *("device", "hardware", "threads", "python", "torch", "numpy", "scipy"),
+    *("device", "hardware", "threads", "float32_products", "python", "torch", "numpy", "scipy"),
     *("bytes", "peak_memory_bytes", "flops", "gflops"),
 }
 OF_CONVOLUTION = {"method", "library", "algorithm", "precision", "samples", "taps"}
@@ -119,6 +119,12 @@ def find_spec(name, *rest):
     return None if name == "fft_conv_pytorch" else find(name, *rest)
 
 importlib.util.find_spec = find_spec
+"""
+
+MEDIUM_PRODUCTS = """
+import torch
+
+torch.set_float32_matmul_precision("medium")
 """
 
 SLOW_PEER = """
@@ -430,6 +436,16 @@ def test_a_forgotten_step_is_caught_and_what_cannot_run_says_so(tmp_path):
     assert "'resident bytes' reaches a mean loss of" in run.stdout
     assert "fft_conv_pytorch is not installed: it comes with the extra 'peers'" in run.stdout
     assert "k = 16: one call takes about 160.0 s, more than 5 s" in run.stdout
+
+
+def test_float32_is_computed_as_it_is_in_runs_whatever_is_allowed(tmp_path):
+    """Red where a bench rounds factors, or says that it does not and does."""
+    plugin = tmp_path / "planted.py"
+    plugin.write_text(MEDIUM_PRODUCTS)
+    run = run_benches("-k", "test_gemm and PyTorch and cpu", root=tmp_path, plugin=plugin)
+    assert run.returncode == 0, run.stdout
+    results = json.loads((tmp_path / ".benchmarks" / "smoke.json").read_text())
+    assert {facts["float32_products"] for facts in of("gemm", results)} == {"ieee"}
 
 
 def test_a_full_run_says_beforehand_how_long_it_takes(tmp_path):

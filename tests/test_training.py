@@ -342,6 +342,30 @@ def test_float32_means_float32_whatever_the_caller_allows(allow, allowed):
     assert allowed() == before
 
 
+@pytest.mark.parametrize(
+    ("allow", "cpu", "cuda"),
+    [
+        (lambda: None, "ieee", "ieee/tf32"),  # as torch comes
+        (lambda: torch.set_float32_matmul_precision("medium"), "bf16/ieee", "tf32"),
+        (lambda: setattr(torch.backends, "fp32_precision", "tf32"), "tf32", "tf32"),
+        (lambda: setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee"), "ieee", "ieee"),
+    ],
+    ids=["nothing", "products", "all", "the GPU's convolutions"],
+)
+def test_what_becomes_of_float32_is_told(allow, cpu, cuda, allowed):
+    allow()
+    assert [device.float32_products(name) for name in ("cpu", "cuda")] == [cpu, cuda]
+    with device.reproducible(None):
+        assert [device.float32_products(name) for name in ("cpu", "cuda")] == ["ieee"] * 2
+
+
+def test_a_record_says_what_became_of_float32(allowed):
+    """Red where what the caller allows is asked, and not what the run did."""
+    torch.set_float32_matmul_precision("medium")
+    record = training.train(RECIPE, 0, study="test")
+    assert record.provenance["float32_products"] == "ieee"
+
+
 def test_only_deterministic_convolutions_are_used():
     cudnn = torch.backends.cudnn
 
