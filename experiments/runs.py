@@ -2,13 +2,13 @@
 
 A batch is one run, or several of one architecture that are trained as a fleet. A worker writes its
 own records, so a batch that is killed costs no other; a run by itself goes on from its last
-checkpoint.
+checkpoint. A fleet that memory does not hold is trained as two of half the size.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from experiments.checkpoint import Checkpoint
 from experiments.errors import SweepError
 from experiments.fleet import Member, train_fleet
 from experiments.halfway import Identity
+from experiments.memory import give_back, too_small
 from experiments.recipe import Recipe
 from experiments.records import ENGINE_VERSION, Record, Store
 from experiments.training import EpochCallback, TrainedCallback, train
@@ -119,14 +120,9 @@ class Batch:
                 return
             for store in {run.store for run in todo}:
                 store.check_writable()
-            beats = [stack.enter_context(run.beating()) for run in todo]
-
-            def tell(epoch: int) -> None:
-                for beat in beats:
-                    beat(epoch)
-
+            beats = {run: stack.enter_context(run.beating()) for run in todo}
             failures: list[Exception] = []
-            for run, record in zip(todo, _trained(todo, tell, resumable=True), strict=True):
+            for run, record in _fitting(todo, beats):
                 try:
                     run.write(record)
                     run.checkpoint.discard()
@@ -145,6 +141,33 @@ def check_stores(runs: Iterable[Run]) -> None:
     """Raise a RecordError if a record of one of the runs could not be written."""
     for store in dict.fromkeys(run.store for run in runs):
         store.check_writable()
+
+
+def _fitting(
+    runs: Sequence[Run], beats: Mapping[Run, Callable[[int], None]]
+) -> Iterator[tuple[Run, Record]]:
+    """Yield the record of each run; where memory does not hold them all, train half of them first.
+
+    However well a size was measured to fit, another program may have taken its memory since.
+    """
+
+    def tell(epoch: int) -> None:
+        for run in runs:
+            beats[run](epoch)
+
+    try:
+        records = _trained(runs, tell, resumable=True)
+    except Exception as error:
+        if len(runs) == 1 or not too_small(error):
+            raise
+    else:
+        yield from zip(runs, records, strict=True)
+        return
+    give_back()  # only now: the error held what was trained
+    tell(0)
+    middle = len(runs) // 2
+    for half in (runs[:middle], runs[middle:]):
+        yield from _fitting(half, beats)
 
 
 def _trained(

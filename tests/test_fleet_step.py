@@ -339,6 +339,60 @@ def test_what_a_measurement_took_is_given_back(monkeypatch, full):
     assert alive == [[False]]
 
 
+def _full(*_):
+    raise torch.OutOfMemoryError
+
+
+def _full_in_the_last_batch(monkeypatch):
+    step = step_module.Step.__call__
+
+    def smaller(self, views):
+        return _full() if views.shape[1] == 250 % 32 else step(self, views)
+
+    monkeypatch.setattr(step_module.Step, "__call__", smaller)
+
+
+def _full_in_evaluation(monkeypatch, images):
+    evaluate = Evaluation.__call__
+
+    def of_so_many(self):
+        return _full() if self._views.shape[1] == images else evaluate(self)
+
+    monkeypatch.setattr(Evaluation, "__call__", of_so_many)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        _full_in_the_last_batch,
+        lambda monkeypatch: _full_in_evaluation(monkeypatch, len(IMAGES)),
+        lambda monkeypatch: _full_in_evaluation(monkeypatch, 50),
+        lambda monkeypatch: monkeypatch.setattr(fleet_training.Job, "finish", _full),
+    ],
+    ids=["last batch", "test", "validation", "end"],
+)
+def test_a_size_that_memory_holds_for_whole_steps_alone_does_not_fit(monkeypatch, plant):
+    """An epoch has 250 images, in batches of 32, and 50 to validate on."""
+    calibration_module._seconds_a_member.cache_clear()
+    monkeypatch.setattr(calibration_module, "_STEPS", 2)
+    recipe = RECIPES["halves"]
+    assert calibration_module._seconds_a_member(recipe, "cpu", None, 2) < float("inf")
+    calibration_module._seconds_a_member.cache_clear()
+    plant(monkeypatch)
+    assert calibration_module._seconds_a_member(recipe, "cpu", None, 2) == float("inf")
+    calibration_module._seconds_a_member.cache_clear()
+
+
+def test_another_failure_of_a_measurement_is_no_lack_of_memory(monkeypatch):
+    def broken(*_):
+        raise RuntimeError("an operation is not known")
+
+    calibration_module._seconds_a_member.cache_clear()
+    monkeypatch.setattr(calibration_module, "_seconds", broken)
+    with pytest.raises(RuntimeError, match="not known"):
+        calibration_module._seconds_a_member(RECIPE, "cpu", None, 2)
+
+
 def test_too_little_memory_is_no_error(monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError

@@ -1,4 +1,4 @@
-"""How many members of a fleet are fastest: measured, with a few steps of each size."""
+"""How many members of a fleet are fastest: measured, with a few steps of each size that fits."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING
 
-import torch
-
 from experiments import datasets
 from experiments.device import reproducible
 from experiments.fleet.training import FleetRun, Member, architecture
+from experiments.memory import give_back, too_small
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +27,8 @@ def fastest_size(recipe: Recipe, device: str, data_root: Path | None, *, most: i
     """Return the size of the fleets that train a recipe's architecture fastest, per member.
 
     Sizes 1, 2, 4, … and that of all members are tried until one is no faster, or the device's
-    memory is full. What was measured once in a process is remembered.
+    memory is full: by the steps, or by what else a run does. What was measured once in a process is
+    remembered.
 
     Parameters
     ----------
@@ -57,10 +57,12 @@ def _seconds_a_member(recipe: Recipe, device: str, data_root: Path | None, size:
     try:
         with reproducible(None):
             return _seconds(recipe, device, data, size) / size
-    except torch.OutOfMemoryError:
+    except Exception as error:
+        if not too_small(error):
+            raise
         return math.inf
     finally:
-        torch.cuda.empty_cache()  # what this process keeps, its workers cannot have
+        give_back()  # what this process keeps, its workers cannot have
 
 
 def _seconds(recipe: Recipe, device: str, data: Dataset, size: int) -> float:
@@ -71,4 +73,5 @@ def _seconds(recipe: Recipe, device: str, data: Dataset, size: int) -> float:
         started = time.perf_counter()
         run.train_on(views)
         seconds = min(seconds, time.perf_counter() - started)
+    run.rehearse()
     return seconds

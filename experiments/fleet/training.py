@@ -206,6 +206,19 @@ class FleetRun:
         self._training_seconds += time.perf_counter() - began
         return trained, self._test(), self._validate() if self._recipe.validation else None
 
+    def rehearse(self) -> None:
+        """Do whatever takes memory in a run but is no whole step, which leaves its weights spoilt.
+
+        That is the last batch of an epoch, which is no replay of a captured step, both evaluations,
+        and the measurement of a network at the end.
+        """
+        views = self.draw().to(self._device)
+        self.train_on(views[:, -(views.shape[1] % self._recipe.batch or self._recipe.batch) :])
+        self._test()
+        if self._recipe.validation:
+            self._validate()
+        self._record(0, "rehearsal")
+
     def draw(self) -> Int64[Tensor, "t m v"]:
         """Draw what the members see in the next epoch."""
         drawn = {stream: stream.epoch() for stream in self._distinct}
@@ -217,18 +230,18 @@ class FleetRun:
 
     def records(self, study: str) -> list[Record]:
         """Restore the weights that each member kept, and return its record."""
-        records = [
-            Job(member.recipe, member.seed, study, self._device, self._data).finish(
-                network, course, stream.chosen(self._images, self._labels), stream.inputs
-            )
-            for member, network, course, stream in zip(
-                self._members, self._networks, self._courses, self._own, strict=True
-            )
-        ]
+        records = [self._record(index, study) for index in range(len(self._members))]
         return [
             replace(record, provenance=self._provenance(course))
             for record, course in zip(records, self._courses, strict=True)
         ]
+
+    def _record(self, index: int, study: str) -> Record:
+        """Restore the weights that a member kept, and return its record, without provenance."""
+        member, stream = self._members[index], self._own[index]
+        job = Job(member.recipe, member.seed, study, self._device, self._data)
+        train_set = stream.chosen(self._images, self._labels)
+        return job.finish(self._networks[index], self._courses[index], train_set, stream.inputs)
 
     def hand_on(self, on_trained: TrainedCallback) -> None:
         """Call with each member's network, with the weights that are kept."""
