@@ -20,6 +20,7 @@ from experiments import halfway
 from experiments.halfway import Halfway, Identity
 from experiments.provenance import hardware
 from theory.atomic import write_whole
+from theory.processor import model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -150,6 +151,7 @@ class Checkpoint:
         return {
             "key": self.key,
             "hardware": hardware(progress.device),
+            "model": model(),
             "threads": torch.get_num_threads(),
             "torch": str(torch.__version__),
             "shapes": shapes,

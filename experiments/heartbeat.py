@@ -82,8 +82,9 @@ def beating(
     finally:
         stop.set()
         toucher.join()
-        with contextlib.suppress(OSError):
-            file.unlink()
+        if not elsewhere(file):
+            with contextlib.suppress(OSError):
+                file.unlink()
 
 
 def read(file: Path) -> Heartbeat | None:
@@ -96,10 +97,31 @@ def read(file: Path) -> Heartbeat | None:
         return None
 
 
+def elsewhere(file: Path) -> bool:
+    """Return whether another process trains the run that this file tells of.
+
+    One on this machine that is gone does not, though its file is young.
+    """
+    beat, here = read(file), socket.gethostname()
+    if beat is None or (beat.host, beat.pid) == (here, os.getpid()):
+        return False
+    return beat.host != here or _exists(beat.pid)
+
+
 def alive(store: Store) -> list[Heartbeat]:
     """Return the runs that are in progress in a store; those that were killed are left out."""
     files = sorted((store.root / ".running").glob("[!.]*"))
     return [heartbeat for file in files if (heartbeat := read(file))]
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # sends nothing
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def _write(file: Path, heartbeat: Heartbeat) -> None:

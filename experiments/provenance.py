@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from experiments.device import float32_products
-from theory.processor import processor
+from theory.processor import model, processor
 
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 _CHECKOUT = Path(__file__).resolve().parent.parent
@@ -36,6 +36,7 @@ def provenance(device: str, wall_seconds: float, training_seconds: float) -> dic
         "threads": torch.get_num_threads(),
         "float32_products": float32_products(device),
         "hardware": hardware(device),
+        "processor_model": model(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,

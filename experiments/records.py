@@ -291,6 +291,10 @@ class Store:
                 f"record {path} cannot be read: {error}; delete it and run again to replace it"
             ) from error
 
+    def keys(self, study: str) -> tuple[str, ...]:
+        """Return what the keys of a study's records begin with, as their file names have it."""
+        return tuple(path.name.split(".")[-2] for path in (self.root / study).glob("*.*.json"))
+
     def records(self, study: str) -> Iterator[Record]:
         """Yield every record of a study, in the order of their file names.
 

@@ -104,10 +104,20 @@ class Batch:
 
     runs: tuple[Run, ...]
 
-    def execute(self) -> None:
+    def execute(self, *, yielding: bool = False) -> tuple[Run, ...]:
         """Train, and write the record of each run that has none, if the store has room for it.
 
         One record that cannot be written does not keep the others from being written.
+
+        Parameters
+        ----------
+        yielding
+            Whether runs that another process trains are left to it.
+
+        Returns
+        -------
+        tuple of Run
+            Those that were left.
 
         Raises
         ------
@@ -115,9 +125,11 @@ class Batch:
             Whatever the training or :meth:`Run.write` raises.
         """
         with _ONE_AT_A_TIME, ExitStack() as stack:
-            todo = missing(self.runs)  # another sweep may have been faster
+            open_ = missing(self.runs)  # another sweep may have been faster
+            left = [run for run in open_ if yielding and heartbeat.elsewhere(run.heartbeat_path)]
+            todo = [run for run in open_ if run not in left]
             if not todo:
-                return
+                return tuple(left)
             for store in {run.store for run in todo}:
                 store.check_writable()
             beats = {run: stack.enter_context(run.beating()) for run in todo}
@@ -130,11 +142,17 @@ class Batch:
                     failures.append(error)
             if failures:
                 raise failures[0]  # the sweep sees which records are missing
+            return tuple(left)
 
 
 def missing(runs: Iterable[Run]) -> list[Run]:
-    """Return the runs whose record is not in the store."""
-    return [run for run in runs if not run.record_path.is_file()]
+    """Return the runs whose record is not in the store, under whatever name of their recipe."""
+    runs = list(runs)
+    keys = {
+        (store, study): store.keys(study)
+        for store, study in dict.fromkeys((run.store, run.study) for run in runs)
+    }
+    return [run for run in runs if not run.key.startswith(keys[run.store, run.study])]
 
 
 def check_stores(runs: Iterable[Run]) -> None:

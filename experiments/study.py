@@ -135,8 +135,18 @@ class Study:
                         f"claim {statement.claim!r} reads epoch {epoch}, but recipe "
                         f"{recipe.name!r} ends after {recipe.epochs}"
                     )
+                if epoch > 1 and recipe.patience is not None:
+                    raise InputError(
+                        f"claim {statement.claim!r} reads epoch {epoch}, but patience may end "
+                        f"recipe {recipe.name!r} before"
+                    )
                 if statement.quantity.validated and not recipe.validation:
                     raise InputError(
                         f"claim {statement.claim!r} reads what was measured in validation, but "
                         f"recipe {recipe.name!r} holds no images out"
+                    )
+                if statement.quantity.patient and recipe.patience is None:
+                    raise InputError(
+                        f"claim {statement.claim!r} reads the weights that patience kept, but "
+                        f"recipe {recipe.name!r} has none"
                     )

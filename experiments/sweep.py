@@ -142,17 +142,36 @@ def sweep(runs: Sequence[Run], executor: Executor, fleet: int | None = None) -> 
 
 
 def attempt(runs: Sequence[Run], executor: Executor, fleet: int | None, failures: Failures) -> None:
-    """Execute the runs as :func:`sweep` does, and add to the failures what they fail with."""
-    futures: dict[Future[None], Batch] = {}
+    """Execute the runs as :func:`sweep` does, and add to the failures what they fail with.
+
+    Runs that another sweep on the same store trains come last: by then it may have finished them.
+    """
+    left = _carried_out(runs, executor, fleet, failures, yielding=True)
+    if left:
+        _carried_out(left, executor, fleet, failures, yielding=False)
+
+
+def _carried_out(
+    runs: Sequence[Run],
+    executor: Executor,
+    fleet: int | None,
+    failures: Failures,
+    *,
+    yielding: bool,
+) -> list[Run]:
+    """Execute the runs, and return those that were left to another process."""
+    left: list[Run] = []
+    futures: dict[Future[tuple[Run, ...]], Batch] = {}
     try:
         with failures.caught(runs, BrokenProcessPool):  # before all were submitted
             for batch in batches(runs, fleet):
-                futures[executor.submit(batch.execute)] = batch
+                futures[executor.submit(batch.execute, yielding=yielding)] = batch
             for future in completed([*futures]):
                 with failures.caught(futures[future].runs):
-                    future.result()
+                    left += future.result()
     except BaseException:
         with held_back():
             for future in futures:
                 future.cancel()
         raise
+    return left

@@ -7,6 +7,7 @@ import dataclasses
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -149,6 +150,78 @@ def test_a_run_that_another_sweep_has_finished_is_not_repeated(tmp_path):
     Batch((run, other)).execute()
     assert run.record_path.read_text() == "theirs"
     assert run.store.read(other.record_path).seed == other.seed
+
+
+def _trains_elsewhere(run, host, pid):
+    """Let a process of some machine train a run, as far as the store tells."""
+    beat = heartbeat.Heartbeat("test", run.recipe.name, run.seed, "cpu", host, pid)
+    heartbeat._write(run.heartbeat_path, beat)
+
+
+def _in_order(monkeypatch):
+    """Return the runs that are trained from now on, as they come."""
+    trained, train = [], runs_module.train
+
+    def recorded(recipe, seed, **options):
+        trained.append((recipe.name, seed))
+        return train(recipe, seed, **options)
+
+    monkeypatch.setattr(runs_module, "train", recorded)
+    return trained
+
+
+def test_a_run_that_another_sweep_trains_comes_last(tmp_path, monkeypatch):
+    """By then it may be done; if not, for its process was killed or is slow, it is trained here."""
+    first, second, third, fourth = _runs(tmp_path)
+    _trains_elsewhere(first, "another-machine", 1)
+    _trains_elsewhere(third, socket.gethostname(), os.getppid())
+    trained = _in_order(monkeypatch)
+    sweep([first, second, third, fourth], make_executor("serial"))
+    assert trained == [(run.recipe.name, run.seed) for run in (second, fourth, first, third)]
+    assert missing(_runs(tmp_path)) == []
+
+
+def test_a_run_that_another_sweep_has_finished_meanwhile_is_not_trained(tmp_path, monkeypatch):
+    first, second = _runs(tmp_path, (0,))
+    _trains_elsewhere(first, "another-machine", 1)
+    trained = _in_order(monkeypatch)
+    ends = first.record_path
+
+    class Finishing(type(make_executor("serial"))):
+        def submit(self, function, *arguments, **options):
+            future = super().submit(function, *arguments, **options)
+            ends.parent.mkdir(exist_ok=True)
+            ends.write_text("theirs")
+            return future
+
+    sweep([first, second], Finishing())
+    assert trained == [(second.recipe.name, 0)]
+    assert ends.read_text() == "theirs"
+
+
+def test_a_process_of_this_machine_that_is_gone_trains_nothing(tmp_path, monkeypatch):
+    first, second = _runs(tmp_path, (0,))
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    _trains_elsewhere(first, socket.gethostname(), gone.pid)
+    trained = _in_order(monkeypatch)
+    sweep([first, second], make_executor("serial"))
+    assert trained == [(first.recipe.name, 0), (second.recipe.name, 0)]
+
+
+def test_the_heartbeat_of_another_process_outlives_ones_own(tmp_path):
+    run = _runs(tmp_path)[0]
+    with run.beating():
+        _trains_elsewhere(run, "another-machine", 1)
+    assert run.heartbeat_path.exists()
+
+
+def test_a_recipe_that_was_renamed_is_not_run_again(tmp_path):
+    sweep(_runs(tmp_path, (0,)), make_executor("serial"))
+    renamed = tuple(dataclasses.replace(r, name=f"new-{r.name}") for r in RECIPES)
+    study = dataclasses.replace(STUDY, recipes=renamed)
+    runs = plan(study, (0, 1), Store(tmp_path), threads=1)
+    assert [run.seed for run in missing(runs)] == [1, 1]
 
 
 def test_progress_is_read_from_the_store(tmp_path):

@@ -815,3 +815,35 @@ def test_a_late_reading_leaves_a_claim_open_and_reproduces_none(make_record):
     assert read([narrow, dataclasses.replace(wide, late=True)], both(make_record)).verdict == (
         "reproduced"
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "quantity", "message"),
+    [
+        (
+            {"validation": 100},
+            best_train_accuracy("wide"),
+            "reads the weights that patience kept, but recipe 'wide.slow' has none",
+        ),
+        (
+            {"validation": 100},
+            difference(best_train_accuracy("wide"), at_the_end("train_accuracy", "wide")),
+            "reads the weights that patience kept",
+        ),
+        (
+            {"validation": 100, "patience": 2},
+            at_epoch("test_loss", "wide", 2),
+            "reads epoch 2, but patience may end recipe 'wide.slow' before",
+        ),
+    ],
+)
+def test_a_value_that_runs_may_lack_is_no_sign_of_divergence(settings, quantity, message) -> None:
+    """Such a run would have none, and be told to have diverged; the catalogue is refused."""
+    changed = dataclasses.replace(recipe("wide", "slow"), **settings)
+    others = [each for each in toy_study().recipes if each.name != "wide.slow"]
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(
+            toy_study(),
+            recipes=(changed, *others),
+            statements=(Within("toy-x", quantity, above=0),),
+        )

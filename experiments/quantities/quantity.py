@@ -56,6 +56,8 @@ class Quantity:
         Distance of the values that can be told apart, such as one epoch; 0 for any that are close.
     validated
         Whether its runs must have been measured on images that were held out.
+    patient
+        Whether it is of the weights that patience kept, so that patience must have ended its runs.
     """
 
     what: str
@@ -67,6 +69,7 @@ class Quantity:
     seedless: bool = False
     grid: float = 0.0
     validated: bool = False
+    patient: bool = False
 
     def __str__(self) -> str:
         return f"{self.what}, {self.where}"
@@ -181,6 +184,7 @@ def combined(
         seedless=all(quantity.seedless for quantity in quantities),
         grid=grid,
         validated=any(quantity.validated for quantity in quantities),
+        patient=any(quantity.patient for quantity in quantities),
     )
 
 
@@ -208,12 +212,14 @@ def on_one_device(runs: Mapping[str, Sequence[Record]]) -> Runs:
 
 
 def on_equal_machines(records: Iterable[Record]) -> bool:
-    """Return whether times can be compared: a member's time is its share of its fleet's."""
-    ways = {
-        (made.get("hardware"), made.get("threads"), made.get("fleet", 1))
-        for made in (record.provenance for record in records)
-    }
-    return len(ways) == 1
+    """Return whether times can be compared: a member's time is its share of its fleet's.
+
+    Processors of one name may be of different models, where the records tell.
+    """
+    made = [record.provenance for record in records]
+    ways = {(each.get("hardware"), each.get("threads"), each.get("fleet", 1)) for each in made}
+    models = {each["processor_model"] for each in made if "processor_model" in each}
+    return len(ways) == 1 and len(models) <= 1
 
 
 def _minus(first: str, second: str) -> str:

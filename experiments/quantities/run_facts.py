@@ -58,7 +58,8 @@ def best_train_accuracy(role: str) -> Quantity:
         return math.nan if accuracy is None else accuracy
 
     where = f"{role} at the lowest validation loss"
-    return of_each_run("train accuracy", role, "accuracy", value, where=where, validated=True)
+    kept = of_each_run("train accuracy", role, "accuracy", value, where=where, validated=True)
+    return dataclasses.replace(kept, patient=True)
 
 
 def final_train_accuracy(role: str) -> Quantity:
