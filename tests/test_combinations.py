@@ -12,6 +12,7 @@ from experiments.quantities import (
     at_the_end,
     difference,
     median_of,
+    parameters,
     trend,
     turning_point,
 )
@@ -95,6 +96,7 @@ def test_rounding_passes_into_what_is_combined_and_no_further() -> None:
     """Simulated: values of any spread, rounded to their grid, and what that does to the number."""
     turns = [turning_point(role, 4) for role in "abcd"]
     assert median_of(turns).grid == 1
+    assert median_of([turns[0], parameters("b")]).grid == 1  # the coarsest
     levels = {1: turns[0], 2: turns[1], 4: turns[2]}
     weights = np.array([-4, -1, 5]) / 14
     assert trend("x", levels).grid == pytest.approx(float(np.linalg.norm(weights)))

@@ -39,6 +39,16 @@ def test_a_level_is_reached_in_the_first_epoch_that_is_as_good(make_record) -> N
         ("train_loss", 0.9, 4),
     ):
         assert steps_to_reach(metric, "net", level, 5, every=4).values(runs) == {0: 4 * epoch}
+    # What a run did before it was lost stands.
+    lost = {"net": {0: make_record(RECIPE, 0, test_accuracy=[0.1, 0.5, 0.6], diverged_after=3)}}
+    assert steps_to_reach("test_accuracy", "net", 0.5, 5, every=4).values(lost) == {0: 8}
+
+
+def test_a_level_is_told_as_what_it_is_a_level_of() -> None:
+    for metric, told in (("train_loss", "train loss of 0.500"), ("test_accuracy", "50.0 %")):
+        quantity = steps_to_reach(metric, "net", 0.5, 5, every=4)
+        assert str(quantity).startswith("steps to a ")
+        assert str(quantity).endswith(f"{told}, net")
 
 
 def test_a_level_that_is_not_reached_counts_as_one_epoch_more(make_record) -> None:

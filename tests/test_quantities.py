@@ -21,9 +21,11 @@ from experiments.quantities import (
     failed,
     final_train_accuracy,
     formatted,
+    formatted_half_width,
     formatted_reported,
     loss_rise,
     median_over_epochs,
+    on_equal_machines,
     parameters,
     seconds_an_epoch,
     size_of_test_set,
@@ -32,6 +34,7 @@ from experiments.quantities import (
     turning_point,
 )
 from experiments.recipe import Optimizer, Recipe
+from experiments.statistics import Interval
 
 WIDE = Recipe("wide.sgd", "two-conv", "cifar10", Optimizer("sgd", 0.01), epochs=4, filters=20)
 NARROW = Recipe("narrow.sgd", "two-conv", "cifar10", Optimizer("sgd", 0.01), epochs=4, filters=3)
@@ -48,7 +51,9 @@ def test_the_epoch_counts_from_one(make_record) -> None:
 @pytest.mark.parametrize("metric", ["train_loss", "train_accuracy", "test_loss", "test_accuracy"])
 def test_each_metric_reads_its_own_curve(make_record, metric) -> None:
     run = make_record(WIDE, 0, **{metric: 0.125})
-    assert at_epoch(metric, "wide", 2).values({"wide": {0: run}}) == {0: 0.125}
+    quantity = at_epoch(metric, "wide", 2)
+    assert quantity.values({"wide": {0: run}}) == {0: 0.125}
+    assert quantity.of_test_set is (metric == "test_accuracy")
 
 
 @pytest.mark.parametrize("metric", ["train_loss", "test_accuracy", "validation_accuracy"])
@@ -82,6 +87,25 @@ def test_a_difference_pairs_seeds(make_record) -> None:
     quantity = difference(at_epoch("test_loss", "wide", 4), at_epoch("test_loss", "narrow", 4))
     assert quantity.values(runs) == {1: -0.5, 2: -1.5}
     assert quantity.reads == {"wide": 4, "narrow": 4}
+
+
+def test_what_is_no_time_is_paired_across_unequal_machines(make_record) -> None:
+    """One device may be several machines, and results do not depend on which: times alone do."""
+    runs = {
+        "wide": {0: make_record(WIDE, 0, test_loss=0.75, provenance={"threads": 1})},
+        "narrow": {0: make_record(NARROW, 0, test_loss=0.5, provenance={"threads": 2})},
+    }
+    roles = ("wide", "narrow")
+    losses = difference(*(at_epoch("test_loss", role, 4) for role in roles))
+    assert losses.values(runs) == {0: 0.25}
+    assert difference(*(seconds_an_epoch(role) for role in roles)).values(runs) == {}
+
+
+def test_a_run_that_says_nothing_of_a_fleet_was_alone(make_record) -> None:
+    alone, *others = (
+        make_record(WIDE, 0, provenance=made) for made in ({}, {"fleet": 1}, {"fleet": 2})
+    )
+    assert [on_equal_machines([alone, other]) for other in others] == [True, False]
 
 
 def test_a_difference_reads_as_far_as_either_of_the_two() -> None:
@@ -153,6 +177,19 @@ def test_the_epoch_of_the_minimum_is_told_by_the_other_seeds_alone(make_record) 
     assert loss_rise("wide", 4).values(runs) == {0: 0.0, 1: 0.0}
 
 
+def test_the_epoch_of_the_minimum_is_that_of_the_mean_curve(make_record) -> None:
+    """Of three others the mean is lowest after epoch 1, the median after 2, one of them after 3."""
+    curves = (
+        [5.0, 6.0, 7.0, 8.0],
+        [1.0, 0.9, 0.0, 9.0],
+        [1.0, 0.9, 3.0, 9.0],
+        [1.0, 3.0, 3.0, 9.0],
+    )
+    runs = {"wide": {s: make_record(WIDE, s, test_loss=curve) for s, curve in enumerate(curves)}}
+    assert loss_rise("wide", 4).values(runs)[0] == 3.0
+    assert loss_rise("wide", 4).reads == {"wide": 4}
+
+
 def test_a_lone_curve_rises_from_its_own_minimum(make_record) -> None:
     runs = {0: make_record(WIDE, 0, test_loss=[2.0, 1.0, 1.5, 4.0])}
     assert loss_rise("wide", 4).values({"wide": runs}) == {0: 3.0}
@@ -208,6 +245,13 @@ def test_values_read_as_people_write_them(value, unit, text) -> None:
 
 
 @pytest.mark.parametrize(
+    ("unit", "text"), [("accuracy", "2.0"), ("points", "2.0"), ("nats", "0.020")]
+)
+def test_behind_plus_or_minus_stands_a_number_without_sign_or_unit(unit, text) -> None:
+    assert formatted_half_width(Interval(-0.01, 0.03), unit) == text
+
+
+@pytest.mark.parametrize(
     ("value", "unit", "half_unit", "text"),
     [
         (0.70, "accuracy", 0.005, "70 %"),
@@ -248,6 +292,7 @@ def test_the_end_is_where_patience_ended_the_run(make_record) -> None:
     assert at_the_end("test_accuracy", "wide").values(runs) == {0: 0.2}
     assert at_the_end("validation_accuracy", "wide").values(runs) == {0: 0.7}
     assert at_the_end("test_accuracy", "wide").of_test_set
+    assert steps_taken("wide").values(runs) == {0: 4 * STOPPED.steps_an_epoch(50_000)}
 
 
 def test_the_kept_weights_are_those_of_the_lowest_validation_loss(make_record) -> None:
@@ -268,6 +313,7 @@ def test_what_comes_after_the_epochs_named_does_not_count(make_record) -> None:
     run = make_record(WIDE, 0, test_loss=1.0, test_accuracy=[0.1, 0.2, 0.3], diverged_after=3)
     lowest = at_lowest_test_loss("test_accuracy", "wide", 3)
     assert lowest.values({"wide": {0: run}}) == {0: 0.1}
+    assert lowest.reads == {"wide": 3}
 
 
 def test_one_epoch_that_collapses_does_not_move_the_median(make_record) -> None:
@@ -284,6 +330,7 @@ def test_a_combination_is_as_fine_and_as_sure_as_its_parts() -> None:
     assert difference(*turns).grid == pytest.approx(math.sqrt(2))
     assert not difference(*turns).seedless
     assert difference(parameters("wide"), parameters("narrow")).seedless
+    assert not difference(parameters("wide"), turning_point("narrow", 4)).seedless
 
 
 @pytest.mark.parametrize(
@@ -339,6 +386,11 @@ def test_a_run_that_is_lost_or_guesses_has_failed(make_record, fields, expected)
     assert failed("wide", 4).values(runs) == {0: expected}
 
 
+def test_a_run_has_failed_by_the_epoch_named(make_record) -> None:
+    runs = {"wide": {0: make_record(WIDE, 0, train_loss=[2.4, 2.2, 2.4, 2.2])}}
+    assert [failed("wide", epoch).values(runs)[0] for epoch in (1, 2, 3, 4)] == [1, 0, 1, 0]
+
+
 def test_an_epoch_takes_its_share_of_the_training_time(make_record) -> None:
     fields = {"provenance": {"wall_seconds": 99.0, "training_seconds": 20.0}}
     runs = {
@@ -347,4 +399,6 @@ def test_an_epoch_takes_its_share_of_the_training_time(make_record) -> None:
     }
     assert seconds_an_epoch("wide").values(runs) == {0: 5.0}
     assert math.isnan(seconds_an_epoch("narrow").values(runs)[0])
+    # Of the 9 epochs of its recipe patience let this one have 4.
+    assert seconds_an_epoch("wide").values(_stopped(make_record, **fields)) == {0: 5.0}
     assert formatted(5.0, "seconds") == "5.0 s"

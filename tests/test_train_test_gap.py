@@ -38,6 +38,11 @@ def test_the_lead_begins_where_it_lasts(make_record, train, share) -> None:
     assert _value(make_record, lead_begins("net", 0.125, 4), train, 0.5) == share
 
 
+def test_the_share_is_one_of_the_epochs_named(make_record) -> None:
+    train = [0.25, 0.75, 0.25, 0.25]
+    assert _value(make_record, lead_begins("net", 0.125, 2), train, 0.5) == 1.0
+
+
 def test_a_lost_run_has_no_gap(make_record) -> None:
     runs = {"net": {0: make_record(RECIPE, 0, diverged_after=0)}}
     for quantity in (largest_lead("net"), lead_begins("net", 0.125, 4)):
