@@ -51,8 +51,10 @@ def test_binomial_interval_of_newcombes_table(
 
 
 def test_binomial_interval_stays_in_the_unit_interval() -> None:
-    assert binomial_interval(1.0, 5).high == 1.0
-    assert binomial_interval(0.0, 5).low == 0.0
+    """Without a limit, rounding would carry it beyond at 40 images, on either side."""
+    for images in (5, 40):
+        assert binomial_interval(1.0, images).high == 1.0
+        assert binomial_interval(0.0, images).low == 0.0
 
 
 def test_prediction_interval_is_wider_than_the_mean_interval_by_sqrt_of_n_plus_one() -> None:
