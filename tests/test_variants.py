@@ -78,7 +78,9 @@ def test_an_unknown_precision_is_refused():
         variant(RECIPE, precision="float8")
 
 
-@pytest.mark.parametrize("marks", ["float8", "epochs-", "epochs-x", "", "bfloat16@fast"])
+@pytest.mark.parametrize(
+    "marks", ["float8", "epochs-", "epochs-x", "epochs-2.5", "", "bfloat16@fast"]
+)
 def test_an_unknown_mark_is_refused(marks):
     with pytest.raises(ValueError, match=r"conv-fc\.adam has no variant '.*'; known: .*epochs-<n>"):
         named(RECIPE, marks)
@@ -114,10 +116,16 @@ def test_a_variant_has_one_name_in_whatever_order_its_marks_are_typed():
     assert typed == variant(RECIPE, precision="bfloat16", epochs_scale=0.1)
 
 
+def test_a_variant_may_measure_the_initial_network_alone():
+    assert named(RECIPE, "epochs-0").epochs == 0
+
+
 def test_records_of_variants_lie_apart(tmp_path):
     store = Store(tmp_path)
     assert home(STUDY, RECIPE, store) == store
     assert home(STUDY, variant(RECIPE, epochs_scale=0.1), store) == Store(tmp_path / "variants")
+    changed = dataclasses.replace(RECIPE, batch=RECIPE.batch + 1)  # whatever it is called
+    assert home(STUDY, changed, store) == Store(tmp_path / "variants")
 
 
 def test_no_verdict_is_drawn_from_a_variant_wherever_its_record_lies(make_record):
