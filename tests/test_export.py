@@ -11,6 +11,8 @@ import pytest
 from experiments.catalog import study
 from experiments.export import export_tensorboard
 from experiments.figures import gallery, write_figures
+from experiments.quantities import at_epoch
+from experiments.statements import Within
 
 STUDY = study("nni-2023-ex1")
 
@@ -77,7 +79,7 @@ def test_a_study_has_curves_accuracies_and_reported_numbers(tmp_path, make_recor
     drawn = {}
     monkeypatch.setattr(gallery, "draw_curves", lambda runs: runs)
     monkeypatch.setattr(gallery, "draw_final_accuracies", lambda runs: runs)
-    monkeypatch.setattr(gallery, "draw_measured_against_reported", lambda found, _: found)
+    monkeypatch.setattr(gallery, "draw_measured_against_reported", lambda *given: given)
 
     def save(figure, path):
         drawn[path.name] = figure
@@ -93,12 +95,27 @@ def test_a_study_has_curves_accuracies_and_reported_numbers(tmp_path, make_recor
     assert shown == list(STUDY.roles)
     assert drawn["curves-adam-2"]["conv-gap"] == records[-2:]
     assert drawn["accuracies"]["linear-6"]["sgd"] == []
-    assert len(drawn["reported"]) == len(STUDY.statements) * 3
+    findings, completions = drawn["reported"]
+    assert len(findings) == len(STUDY.statements) * 3
+    assert completions == list(STUDY.completions)
+
+
+def test_a_run_that_was_lost_on_the_way_has_a_curve(tmp_path, make_record, monkeypatch):
+    recipe = STUDY.recipe("linear-6", "adam")
+    records = [make_record(recipe, 0, study=STUDY.name, diverged_after=3)]
+    drawn = []
+    monkeypatch.setattr(gallery, "draw_curves", drawn.append)
+    monkeypatch.setattr(gallery, "save", lambda figure, path: [])
+    write_figures(STUDY, records, tmp_path)
+    assert drawn == [{"linear-6": records}]
 
 
 def test_the_files_are_svg_in_two_themes(tmp_path, make_record):
-    digits = study("digits")
-    records = [make_record(recipe, 0, study="digits") for recipe in digits.recipes]
+    bound = Within("digits-x", at_epoch("test_accuracy", "two-conv", 20), above=0)
+    digits = dataclasses.replace(study("digits"), statements=(bound,))  # no number is reported
+    records = [
+        make_record(recipe, seed, study="digits") for recipe in digits.recipes for seed in (0, 1)
+    ]
     paths = write_figures(digits, records, tmp_path)
     assert [path.name for path in paths] == [
         "curves-adam-1-light.svg", "curves-adam-1-dark.svg",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import json
 import re
 import shlex
@@ -319,19 +320,34 @@ def test_a_curve_is_the_mean_and_its_band_the_range_of_the_seeds(make_record) ->
     runs = [
         make_record(recipe, 0, test_accuracy=0.3),
         make_record(recipe, 1, test_accuracy=0.4, diverged_after=15),
+        make_record(recipe, 2, test_accuracy=0.8),
     ]
     loss, accuracy = figures.draw_curves({"linear": runs}).axes
     train, test = accuracy.lines
     assert (train.get_linestyle(), test.get_linestyle()) == ("--", "-")
     assert list(test.get_xdata()) == list(range(1, 16))
-    np.testing.assert_allclose(test.get_ydata(), 35, rtol=1e-12)
+    np.testing.assert_allclose(test.get_ydata(), 50, rtol=1e-12)  # the median is 40
     heights = accuracy.collections[1].get_paths()[0].vertices[:, 1]
-    np.testing.assert_allclose([heights.min(), heights.max()], [30, 40], rtol=1e-12)
+    np.testing.assert_allclose([heights.min(), heights.max()], [30, 80], rtol=1e-12)
     assert all(tick == round(tick) for tick in accuracy.get_xticks())  # of 15 epochs
     assert (loss.get_ylabel(), accuracy.get_ylabel()) == (
         "cross-entropy (nats)",
         "accuracy (%)",
     )
+
+
+def test_each_curve_has_the_line_that_the_legend_gives_it(make_record) -> None:
+    levels = {"train_loss": 1.5, "test_loss": 2.0, "train_accuracy": 0.75, "test_accuracy": 0.5}
+    run = make_record(STUDY.recipe("linear-20", "adam"), 0, **levels)
+    figure = figures.draw_curves({"linear": [run]})
+    (legend,) = figure.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    lines = dict(zip(names, [line.get_linestyle() for line in legend.get_lines()], strict=True))
+    loss, accuracy = figure.axes
+    for axes, train, test in ((loss, 1.5, 2.0), (accuracy, 75, 50)):
+        drawn = {line.get_linestyle(): set(line.get_ydata()) for line in axes.lines}
+        assert drawn == {lines["train"]: {train}, lines["test"]: {test}}
+    assert loss.get_ylim()[0] == 0
 
 
 def test_curves_are_told_apart_without_colour(make_record) -> None:
@@ -356,6 +372,7 @@ def test_a_spike_of_one_seed_does_not_flatten_the_others(make_record, highest) -
     loss, _ = figures.draw_curves({"linear": runs}).axes
     told = [text.get_text() for text in loss.texts]
     assert (loss.get_ylim()[1] < highest * usual) == (highest == 16)
+    assert loss.get_ylim()[1] > usual  # all the others are on the scale
     assert told == ([f"off the scale: up to {highest * usual:.1f}"] if highest == 16 else [])
 
 
@@ -377,8 +394,72 @@ def test_reported_numbers_stand_beside_what_was_measured(records) -> None:
     }
     assert dict(zip(labels, reported, strict=True)) == expected
     bands = [each for each in axes.collections if isinstance(each, PolyCollection)]
-    widths = [float(np.ptp(band.get_paths()[0].vertices[:, 0])) for band in bands]
-    np.testing.assert_allclose(widths, 1.0, rtol=1e-12)  # "70 %" is rounded from 69.5 to 70.5
+    for row, (line, band, percent) in enumerate(
+        zip(upright, bands, expected.values(), strict=True)
+    ):
+        area = band.get_paths()[0].vertices
+        # "70 %" is rounded from 69.5 to 70.5
+        np.testing.assert_allclose(line[:, 0], percent, rtol=1e-12)
+        ends = [area[:, 0].min(), area[:, 0].max()]
+        np.testing.assert_allclose(ends, [percent - 0.5, percent + 0.5], rtol=1e-12)
+        for heights in (line[:, 1], area[:, 1]):
+            ends = [heights.min(), heights.max()]
+            np.testing.assert_allclose(ends, [row - 0.4, row + 0.4], atol=1e-12)
+    assert axes.get_ylim() == (len(labels) - 0.5, -0.5)  # the first at the top
+
+
+def test_a_band_is_as_wide_as_its_number_is_rounded_and_a_difference_has_no_row(records) -> None:
+    findings = [f for claim in judge(STUDY, records) for f in claim.findings]
+    first, second = [f for f in findings if f.unit == "accuracy" and f.reported and f.interval][:2]
+    fine = dataclasses.replace(first, rounding=0.0005)
+    difference = dataclasses.replace(second, quantity="difference", unit="points")
+    drawn = figures.draw_measured_against_reported([fine, difference], list(STUDY.completions))
+    (axes,) = drawn.axes
+    labels = [tick.get_text().replace("\n", ", ") for tick in axes.get_yticklabels()]
+    assert labels == [fine.quantity]
+    (band,) = (each for each in axes.collections if isinstance(each, PolyCollection))
+    assert np.ptp(band.get_paths()[0].vertices[:, 0]) == pytest.approx(0.1, rel=1e-9)
+
+
+def colors_and_markers(figure) -> dict[str, tuple[str, str]]:
+    """Return by which colour and marker the legend tells what from what."""
+    (legend,) = figure.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    keys = [(key.get_color(), key.get_marker()) for key in legend.get_lines()]
+    assert len(set(keys)) == len(keys)
+    return dict(zip(names, keys, strict=True))
+
+
+def test_a_point_and_its_bar_are_in_the_row_and_colour_of_what_they_show(records) -> None:
+    completions = list(STUDY.completions)
+    findings = [f for claim in judge(STUDY, records) for f in claim.findings]
+    shown = [
+        f
+        for f in findings
+        if f.unit == "accuracy" and f.reported and f.interval and f.measured is not None
+    ]
+    drawn = figures.draw_measured_against_reported(findings, completions)
+    (axes,) = drawn.axes
+    keys = colors_and_markers(drawn)
+    assert list(keys)[:-1] == completions
+    labels = [tick.get_text().replace("\n", ", ") for tick in axes.get_yticklabels()]
+    points = [line for line in axes.lines if line.get_marker() in "osD^v"]
+    places: dict[str, dict[str, float]] = {}
+    for finding, point, bar in zip(shown, points, axes.containers, strict=True):
+        (measured,), (place,) = point.get_data()
+        assert measured == pytest.approx(100 * finding.measured, rel=1e-12)
+        assert labels[round(place)] == finding.quantity
+        assert (point.get_color(), point.get_marker()) == keys[finding.completion]
+        (lines,) = bar.lines[2]
+        (segment,) = lines.get_segments()
+        ends = [[100 * finding.interval.low, place], [100 * finding.interval.high, place]]
+        np.testing.assert_allclose(segment, ends, rtol=1e-12)
+        assert tuple(lines.get_color()[0][:3]) == to_rgb(point.get_color())
+        places.setdefault(finding.quantity, {})[finding.completion] = place
+    assert any(len(each) == len(completions) for each in places.values())
+    for each in places.values():  # one below the other, as in the legend
+        assert sorted(each, key=each.__getitem__) == [name for name in completions if name in each]
+        assert len(set(each.values())) == len(each)
 
 
 def test_the_bar_of_a_reported_number_ends_where_accuracies_do(make_record) -> None:
@@ -414,8 +495,7 @@ def test_accuracies_are_drawn_as_points_mean_and_interval(make_record) -> None:
         },
         "linear-6": {"sgd": [], "adam": []},
     }
-    curve = runs["linear-20"]["sgd"][0].curves.test_accuracy
-    curve[:] = [0.9] * (len(curve) - 1) + [curve[-1]]
+    runs["linear-20"]["sgd"][0].curves.test_accuracy[1] = 0.9  # after the second epoch alone
     (early,) = figures.draw_final_accuracies(runs, epoch=2).axes
     np.testing.assert_allclose(early.lines[0].get_xdata(), [90, 40], rtol=1e-12)
     assert early.get_xlabel() == "test accuracy after epoch 2 (%)"
@@ -427,6 +507,42 @@ def test_accuracies_are_drawn_as_points_mean_and_interval(make_record) -> None:
     # t(0.975, 1) = 12.706 times 7.07 / sqrt(2) = 5, on either side; the caps are lines.
     ends = sorted(float(cap[0]) for cap in drawn[2:])
     np.testing.assert_allclose(ends, [0, 35 + 63.53], atol=0.01)  # no accuracy is negative
+
+
+def test_a_role_has_its_row_and_a_completion_its_colour(make_record) -> None:
+    levels = {
+        "linear-20": {"sgd": 0.3, "adam": 0.5},
+        "linear-6": {"sgd": 0.4, "adam": 0.6},
+    }
+    runs = {
+        role: {
+            name: [
+                make_record(STUDY.recipe(role, name), seed, test_accuracy=level + more)
+                for seed, more in enumerate((0, 0, 0.03))  # the mean is 1 % above the median
+            ]
+            for name, level in each.items()
+        }
+        for role, each in levels.items()
+    }
+    figure = figures.draw_final_accuracies(runs)
+    (axes,) = figure.axes
+    keys = colors_and_markers(figure)
+    assert list(keys) == ["sgd", "adam"]
+    assert axes.get_ylim() == (1.5, -0.5)  # the first at the top
+    bars = iter(axes.containers)
+    # t(0.975, 2) = 4.3027 times the deviation sqrt(3) % over sqrt(3)
+    for row, each in enumerate(levels.values()):
+        places = []
+        for name, level in each.items():
+            point, _, (lines,) = next(bars).lines
+            (mean,), (place,) = point.get_data()
+            assert mean == pytest.approx(100 * level + 1, rel=1e-12)
+            assert (point.get_color(), point.get_marker()) == keys[name]
+            (segment,) = lines.get_segments()
+            np.testing.assert_allclose(segment[:, 0], [mean - 4.3027, mean + 4.3027], atol=1e-4)
+            assert round(place) == row
+            places.append(place)
+        assert places[0] < places[1]
 
 
 def test_two_themes_are_written_and_the_same_bytes_each_time(make_record, tmp_path) -> None:
@@ -468,9 +584,13 @@ def test_a_colour_that_no_theme_exchanges_is_refused(tmp_path) -> None:
 
 def luminance(color: str) -> float:
     """Return the relative luminance of an sRGB colour (WCAG 2.1)."""
+    return float(linear_rgb(color) @ [0.2126, 0.7152, 0.0722])
+
+
+def linear_rgb(color: str) -> np.ndarray:
+    """Return how much light there is of red, green and blue."""
     channels = np.array(to_rgb(color))
-    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    return float(linear @ [0.2126, 0.7152, 0.0722])
+    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
 
 
 @pytest.mark.parametrize("theme", figures.THEMES)
@@ -481,6 +601,36 @@ def test_every_colour_stands_out_from_its_page(theme) -> None:
         dark, light = sorted((page, luminance(color)))
         # WCAG 2.1, 1.4.11: a contrast of 3 to 1 for what a graphic needs to be understood.
         assert (light + 0.05) / (dark + 0.05) >= 3, color
+
+
+WHITE = np.array([0.9505, 1.0, 1.0890])
+XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+# What a dichromat sees of linear sRGB: Viénot, Brettel and Mollon, "Digital video colourmaps for
+# checking the legibility of displays by dichromats", Color Research and Application 24, 1999.
+VISIONS = {
+    "all cones": np.eye(3),
+    "protanope": np.array([[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]]),
+    "deuteranope": np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]]),
+}
+# Without black, and in their own shades, which are made for larger areas on a white page.
+OKABE_ITO = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
+
+
+def nearest(colors, vision: np.ndarray) -> float:
+    """Return the smallest distance of two colours in CIELAB (1976), as somebody sees them."""
+    seen = []
+    for color in colors:
+        ratio = XYZ @ np.clip(vision @ linear_rgb(color), 0, 1) / WHITE
+        x, y, z = np.where(ratio > (6 / 29) ** 3, np.cbrt(ratio), ratio * 841 / 108 + 4 / 29)
+        seen.append(np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)]))
+    return min(float(np.linalg.norm(a - b)) for a, b in itertools.combinations(seen, 2))
+
+
+@pytest.mark.parametrize("theme", figures.THEMES)
+def test_colours_are_as_far_apart_for_every_vision_as_those_that_they_follow(theme) -> None:
+    followed = min(nearest(OKABE_ITO, vision) for vision in VISIONS.values())
+    for name, vision in VISIONS.items():
+        assert nearest(figures.THEMES[theme].colors, vision) >= followed, name
 
 
 def test_more_labels_than_colours_are_refused(make_record) -> None:

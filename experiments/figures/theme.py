@@ -54,7 +54,7 @@ class Palette:
 
 THEMES = {
     "light": Palette(
-        "#222222", "#dcdcdc", "#ffffff", ("#0072b2", "#d55e00", "#00805e", "#b0588e", "#8a6a00")
+        "#222222", "#dcdcdc", "#ffffff", ("#0072b2", "#d55e00", "#00805e", "#b0588e", "#5c4a00")
     ),
     "dark": Palette(
         "#dddddd", "#45484d", "#131416", ("#56b4e9", "#e69f00", "#19b888", "#dd9ac0", "#f0e442")
