@@ -77,10 +77,10 @@ def test_a_pair_is_of_one_kind_of_device(runs):
 
 
 def test_each_measure_is_read_where_it_says(make_record):
-    losses = [2.0, 1.0, 1.5, *[3.0] * 17]
+    losses = [2.0, 1.0, 1.5, 4.0, *[3.0] * 16]
     first = make_record(FIRST, 0, test_loss=losses, final_train_loss=0.25)
     second = make_record(
-        SECOND, 0, test_loss=1.0, final_train_accuracy=0.125, test_accuracy=[*[0.0] * 19, 0.375]
+        SECOND, 0, test_loss=1.0, final_train_accuracy=0.125, test_accuracy=[*[0.875] * 19, 0.375]
     )
     found = compare([first], [second])
     assert {each.what: (each.first, each.second) for each in found.differences} == {
@@ -92,6 +92,17 @@ def test_each_measure_is_read_where_it_says(make_record):
     }
     assert {each.interval for each in found.differences} == {None}  # one pair has no spread
     assert {each.larger for each in found.differences} == {None}
+
+
+def test_a_measure_that_some_pair_lacks_is_left_out(runs, make_record):
+    """Else its mean would be one of fewer pairs than are named."""
+    first, second = runs(FIRST, [0.5, 0.6]), runs(SECOND, [0.4, 0.5])
+    second[1] = make_record(SECOND, 1, final_train_accuracy=None)
+    found = compare(first, second)
+    assert found.seeds == (0, 1)
+    measures = [each.what for each in found.differences]
+    assert "train accuracy, final weights" not in measures
+    assert "train loss, final weights" in measures
 
 
 def test_where_patience_ends_both_runs_the_weights_that_they_keep_are_compared_too(make_record):

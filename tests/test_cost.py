@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from experiments.catalog import study
-from experiments.cost import costs, hours
+from experiments.cost import Machine, costs, hours
 from experiments.records import Store
 
 DIGITS = study("digits")
@@ -95,6 +95,19 @@ def test_machines_are_never_mixed(run, other):
     machines = [each.machine for each in found]
     assert machines == sorted(machines)  # one machine after the other
     assert len(set(machines)) == 2
+
+
+@pytest.mark.parametrize(
+    ("machine", "told"),
+    [
+        (Machine("cpu", "a processor", 1, 1), "a processor, 1 thread a run"),
+        (Machine("cpu", "a processor", 2, 2), "a processor, 2 threads a run, fleets of 2"),
+        (Machine("cuda", "a card", 4, 1), "a card"),
+        (Machine("cuda", "a card", 4, 8), "a card, fleets of 8"),
+    ],
+)
+def test_a_machine_says_what_its_times_are_of(machine, told):
+    assert str(machine) == told
 
 
 def test_what_no_longer_counts_is_passed_over(run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import re
@@ -202,6 +203,20 @@ def test_a_recipe_in_float32_alone_is_not_in_the_study(runs):
     assert found.recipe == OTHER
 
 
+def test_a_recipe_that_is_in_bfloat16_itself_is_not_held_against_itself(runs):
+    own = dataclasses.replace(RECIPE, name="own.adam", precision="bfloat16")
+    study = dataclasses.replace(DIGITS, recipes=(own,), statements=())
+    assert equivalences(study, runs("bfloat16", [0.75] * 5, recipe=own)) == ()
+
+
+def test_an_initial_network_has_no_training_to_compare(make_record):
+    initial = dataclasses.replace(RECIPE, epochs=0)
+    study = dataclasses.replace(DIGITS, recipes=(initial,), statements=())
+    both = (initial, variant(initial, precision="bfloat16"))
+    records = [make_record(recipe, seed, study="digits") for recipe in both for seed in range(5)]
+    assert equivalences(study, records) == ()
+
+
 def test_records_of_different_data_are_refused(runs):
     records = [*runs("float32", [0.7] * 5), *runs("bfloat16", [0.7] * 5, dataset_fingerprint="b")]
     with pytest.raises(ValueError, match="different versions of data set 'digits'"):
@@ -218,6 +233,31 @@ def test_speed_is_the_median_of_the_pairs_ratios(runs):
         runs("bfloat16", [0.75] * 5, seconds=each)[seed] for seed, each in enumerate(seconds)
     ]
     assert only([*reference, *reduced]).speed == pytest.approx(100 / 80, rel=1e-12)
+
+
+def test_a_run_that_is_ended_early_is_no_faster_for_it(make_record):
+    """Of as many seconds, one spent them on twice as many epochs."""
+    report = study("assignment-3")
+    recipe = next(recipe for recipe in report.recipes if recipe.patience is not None)
+
+    def run(precision, epochs):
+        curve = [0.5] * epochs
+        record = make_record(
+            variant(recipe, precision=precision), 0, train_loss=curve, train_accuracy=curve,
+            test_loss=curve, test_accuracy=curve,
+        )  # fmt: skip
+        record.curves.validation_loss.extend(curve)
+        return record
+
+    (found,) = equivalences(report, [run("float32", 4), run("bfloat16", 2)])
+    assert found.speed == 0.5
+
+
+def test_a_run_that_diverged_has_no_speed(runs):
+    """The epoch that went wrong is in its seconds, and in no curve."""
+    reduced = runs("bfloat16", [0.75, None, None], seconds=50.0)
+    found = only([*runs("float32", [0.75] * 3), *reduced])
+    assert found.speed == pytest.approx(2, rel=1e-12)
 
 
 @pytest.mark.parametrize(
