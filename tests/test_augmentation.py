@@ -109,6 +109,37 @@ def test_evaluation_crops_the_middle_and_adds_no_frame() -> None:
     assert torch.equal(_bytes(framed, framed.evaluation(images)), images)
 
 
+def test_of_an_odd_margin_the_smaller_half_is_above_and_to_the_left() -> None:
+    images = _images()[:, :, :7].contiguous()
+    tall, wide = Inputs(crop=4), Inputs(crop=5)
+    assert torch.equal(_bytes(tall, tall.evaluation(images)), images[:, :, 1:5, 2:6])
+    assert torch.equal(_bytes(wide, wide.evaluation(images)), images[:, :, 1:6, 1:6])
+    across = images.transpose(2, 3)
+    assert torch.equal(_bytes(tall, tall.evaluation(across)), across[:, :, 2:6, 1:5])
+
+
+def test_images_that_are_not_square_are_flipped_whole() -> None:
+    images = _images(1)[:, :, :5].contiguous()
+    inputs = Inputs(flip=True)
+    x = inputs.training(images, torch.zeros(30, dtype=torch.int64), torch.Generator())
+    seen = {image.contiguous().numpy().tobytes() for image in _bytes(inputs, x)}
+    assert seen == {images.numpy().tobytes(), images.flip(3).contiguous().numpy().tobytes()}
+
+
+def test_an_image_is_cut_and_flipped_as_was_drawn_for_it() -> None:
+    """Red where a run of the same seed would see its images another way round."""
+    images = _images(20)
+    inputs, every = Inputs(crop=6, flip=True), torch.arange(20)
+    draws = inputs.draw(20, (8, 8), torch.Generator().manual_seed(3))
+    assert set(draws[:, 2].tolist()) == {0, 1}
+    x = inputs.training(images, every, torch.Generator().manual_seed(3))
+    for image, version, (top, left, flipped) in zip(
+        images, _bytes(inputs, x), draws.tolist(), strict=True
+    ):
+        cut = image[:, top : top + 6, left : left + 6]
+        assert torch.equal(version, cut.flip(2) if flipped else cut)
+
+
 def test_each_image_of_a_batch_has_a_draw_of_its_own() -> None:
     images = _images(1)
     inputs = inputs_of(_recipe(augmentation="flip"), images)
@@ -123,6 +154,7 @@ def test_an_unknown_augmentation_is_refused(wrong: str) -> None:
 
 
 def test_a_crop_must_fit() -> None:
+    assert inputs_of(_recipe(augmentation="crop8"), _images()).crop == 8
     with pytest.raises(ValueError, match="crop of 9 pixels does not fit in images of 8x8"):
         inputs_of(_recipe(augmentation="crop9"), _images())
 
@@ -167,3 +199,15 @@ def test_resizing_comes_after_crops_and_flips() -> None:
 def test_enlarged_images_are_evaluated_fewer_at_once(resize: int | None, fitting: int) -> None:
     images = _images()
     assert inputs_of(_recipe(resize=resize), images).fitting(100, images) == fitting
+
+
+def test_the_side_that_a_network_sees_is_that_of_its_inputs() -> None:
+    images = _images()
+    for changes in ({}, {"crop": 6}, {"padding": 2, "crop": 8}, {"crop": 6, "resize": 12}):
+        inputs = Inputs(**changes)
+        assert inputs.evaluation(images).shape[2:] == (inputs.side(8),) * 2
+
+
+def test_enlarging_half_an_image_counts_as_much_as_a_whole_one() -> None:
+    assert Inputs(resize=16).fitting(100, _images()[:, :, :4]) == 12  # 100 * 32 // 256
+    assert Inputs(resize=16).fitting(100, _images()[:, :, :, :4]) == 12

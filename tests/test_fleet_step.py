@@ -249,7 +249,7 @@ def test_a_cuda_graph_takes_the_plain_steps(recipe):
             assert replayed._test() == plain._test()
 
 
-@pytest.mark.parametrize("augmentation", ["", "flip", "crop6", "crop6 flip", "pad1", "pad1 flip"])
+@pytest.mark.parametrize("augmentation", ["", "flip", "crop6", "crop5 flip", "pad1", "pad1 flip"])
 def test_views_show_what_a_solo_run_sees(augmentation):
     recipe = dataclasses.replace(RECIPE, augmentation=augmentation)
     data = datasets.load("digits")

@@ -36,6 +36,8 @@ def test_counted_steps_go_through_the_images_pass_by_pass(steps: int, batch: int
     stream = torch.cat(orders)
     for one_pass in stream.split(10)[:-1]:
         assert one_pass.sort().values.tolist() == list(range(10))
+    passes = _orders(-(-len(stream) // 10), 10)  # shuffled as where the passes are the epochs
+    assert torch.equal(stream, torch.cat(passes)[: len(stream)])
 
 
 def test_images_held_out_are_not_trained_on() -> None:
@@ -72,6 +74,7 @@ def test_the_seed_draws_the_examples() -> None:
     assert len(first) == 50
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+    assert len(sampling.split(_recipe(examples=50), 0, data)[1][0]) == 0  # none is held out
 
 
 def test_the_streams_are_those_of_the_stored_records() -> None:
