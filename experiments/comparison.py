@@ -154,19 +154,23 @@ def compare(first: Sequence[Record], second: Sequence[Record]) -> Comparison:
         values = [(value(a), value(b)) for a, b in kept.values()]
         known = [(a, b) for a, b in values if a is not None and b is not None]
         if known and len(known) == len(kept):
-            differences.append(_difference(what, unit, known))
+            images = min(run.test_size for both in kept.values() for run in both)
+            differences.append(_difference(what, unit, known, images))
     return Comparison(tuple(kept), tuple(sorted(lost)), tuple(differences))
 
 
-def _difference(what: str, unit: Unit, values: Sequence[tuple[float, float]]) -> Difference:
+def _difference(
+    what: str, unit: Unit, values: Sequence[tuple[float, float]], images: int
+) -> Difference:
     each = [a - b for a, b in values]
+    grid = math.sqrt(2) / images if unit == "accuracy" else 0.0  # each of the two is a count
     return Difference(
         what=what,
         unit=unit,
         first=fmean(a for a, _ in values),
         second=fmean(b for _, b in values),
         difference=math.fsum(each) / len(each),
-        interval=mean_interval(each),
+        interval=mean_interval(each, grid=grid),
         each=tuple(each),
     )
 

@@ -133,7 +133,11 @@ def find(
         reported=statement.reported,
         rounding=statement.rounding,
         measured=measured if known else None,
-        seed_interval=mean_interval(list(values.values()), grid=quantity.grid) if known else None,
+        seed_interval=(
+            mean_interval(list(values.values()), grid=quantity.grid_of(test_images))
+            if known
+            else None
+        ),
         test_set_interval=(
             binomial_interval(measured, test_images) if known and quantity.of_test_set else None
         ),

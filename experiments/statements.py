@@ -174,7 +174,9 @@ class Reported(Statement):
         noise = 0.0
         if self.quantity.of_test_set and values:
             noise = two_test_sets_sd(float(np.mean(values)), test_images)
-        interval = prediction_interval(values, noise_sd=noise, grid=self.quantity.grid)
+        interval = prediction_interval(
+            values, noise_sd=noise, grid=self.quantity.grid_of(test_images)
+        )
         if interval is None:
             return _too_few_seeds(len(values))
         possible = interval.within(0, 1) if self.quantity.unit == "accuracy" else interval
@@ -237,7 +239,7 @@ class Within(Statement):
         return self._format(value) if value else "0"
 
     def _decide(self, values: Sequence[float], test_images: int) -> Judgement:
-        interval = mean_interval(values, grid=self.quantity.grid)
+        interval = mean_interval(values, grid=self.quantity.grid_of(test_images))
         if self.quantity.seedless and values:
             interval = Interval(min(values), max(values))
         if interval is None:

@@ -33,7 +33,9 @@ def of(found, what):
 
 def test_the_interval_is_that_of_a_paired_t_test(runs):
     """The two means differ by less than the seeds' spread; paired, the difference is clear."""
-    found = compare(runs(FIRST, ACCURACIES["first"]), runs(SECOND, ACCURACIES["second"]))
+    many = {"test_size": 10**12}  # so that an image is nothing
+    first, second = ACCURACIES["first"], ACCURACIES["second"]
+    found = compare(runs(FIRST, first, **many), runs(SECOND, second, **many))
     entry = of(found, "test accuracy")
     expected = stats.ttest_rel(ACCURACIES["first"], ACCURACIES["second"]).confidence_interval(0.95)
     assert found.seeds == (0, 1, 2, 3)
@@ -44,6 +46,17 @@ def test_the_interval_is_that_of_a_paired_t_test(runs):
     swapped = compare(runs(SECOND, ACCURACIES["second"]), runs(FIRST, ACCURACIES["first"]))
     assert of(swapped, "test accuracy").larger == "second"
     assert of(found, "test loss, last").larger is None
+
+
+@pytest.mark.parametrize(("images", "larger"), [(1, None), (2, "first")])
+def test_pairs_that_differ_by_one_image_each_do_not_tell_which_is_larger(runs, images, larger):
+    """Accuracies are counts: of 450 images each, one more in every pair may be rounding."""
+    of_450 = {"test_size": 450}
+    first = [accuracy + images / 450 for accuracy in ACCURACIES["second"][:3]]
+    found = compare(runs(FIRST, first, **of_450), runs(SECOND, ACCURACIES["second"][:3], **of_450))
+    entry = of(found, "test accuracy")
+    assert entry.larger == larger
+    assert entry.interval.half_width == pytest.approx(4.302653 * 2**0.5 / 450 / 6, rel=1e-6)
 
 
 @pytest.mark.parametrize("lost", [0, 1])

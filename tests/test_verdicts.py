@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -123,7 +124,7 @@ def test_what_is_measured_is_the_mean_and_no_median(wide) -> None:
 def test_another_test_set_is_as_large_as_this_one_and_as_hard_as_the_mean(wide) -> None:
     values = [0.60, 0.50, 0.52, 0.54]
     (finding,) = judged(SEVENTY, wide(values, test_size=100)).findings
-    expected = prediction_interval(values, noise_sd=two_test_sets_sd(0.54, 100))
+    expected = prediction_interval(values, noise_sd=two_test_sets_sd(0.54, 100), grid=0.01)
     assert finding.interval.low == pytest.approx(expected.low, rel=1e-12)
     assert finding.interval.high == pytest.approx(expected.high, rel=1e-12)
 
@@ -231,18 +232,21 @@ def test_only_a_test_accuracy_has_noise_of_the_test_set(make_record) -> None:
     trained = judged(
         Reported("toy-acc", at_epoch("train_accuracy", "wide", 4), 0.7), records
     ).findings[0]
-    # sqrt(2 * 0.7 * 0.3 / 10000) * 1.96, and no spread over seeds.
-    assert tested.interval.half_width == pytest.approx(0.012702, abs=1e-6)
-    assert trained.interval.half_width == pytest.approx(0, abs=1e-12)
+    # sqrt(2 * 0.7 * 0.3 / 10000) * 1.96, and no spread over seeds but that of counting images.
+    counted = prediction_interval([0.7] * 4, grid=1e-4).half_width
+    assert tested.interval.half_width == pytest.approx(math.hypot(0.012702, counted), abs=1e-6)
+    assert trained.interval.half_width == pytest.approx(counted, rel=1e-9)
     assert trained.test_set_interval is None
 
 
-def test_seeds_that_agree_confirm_a_number_at_any_resolution(make_record) -> None:
+def test_seeds_that_agree_confirm_a_number_to_the_grid_of_their_counts(make_record) -> None:
+    """Of 10,000 images: ± t sqrt(1 + 1/4) / 10000 / sqrt(12) = 0.000103."""
     records = [make_record(recipe("wide", "slow"), seed, train_accuracy=0.5) for seed in SEEDS]
-    exact = Reported("toy-acc", at_epoch("train_accuracy", "wide", 4), 0.5, resolution=0.0)
-    claim = judged(exact, records)
-    assert claim.verdict == "reproduced"
-    assert "before it was rounded" not in claim.findings[0].reason
+    quantity = at_epoch("train_accuracy", "wide", 4)
+    for resolution, verdict in ((1.02e-4, "undecided"), (1.04e-4, "reproduced")):
+        claim = judged(Reported("toy-acc", quantity, 0.5, resolution=resolution), records)
+        assert claim.verdict == verdict
+        assert "before it was rounded" not in claim.findings[0].reason
 
 
 def test_the_wrong_epoch_is_seen(make_record) -> None:
@@ -285,9 +289,12 @@ def test_better(pairs, gain, verdict) -> None:
 
 
 @pytest.mark.parametrize("bound", ["above", "below"])
-def test_equal_is_neither_better_nor_worse(pairs, bound) -> None:
-    claim = judged(Within("toy-gain", GAIN, **{bound: 0}), pairs([0.0] * 4))
-    assert claim.verdict == "not_reproduced"
+def test_equal_counts_are_neither_better_nor_worse(pairs, bound) -> None:
+    """Each accuracy is known to an image of 10,000: so is the sign of their difference."""
+    sign = 1 if bound == "above" else -1
+    for gain, verdict in ((0.0, "undecided"), (5e-5, "undecided"), (1e-4, "reproduced")):
+        claim = judged(Within("toy-gain", GAIN, **{bound: 0}), pairs([sign * gain] * 4))
+        assert claim.verdict == verdict
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,9 @@ def trend(setting: str, levels: Mapping[float, Quantity]) -> Quantity:
         where=_where(quantities),
         unit="points" if unit == "accuracy" else unit,
         grid=math.hypot(*(w * each.grid for w, each in zip(weights, quantities, strict=True))),
+        proportions=math.hypot(
+            *(w * each.proportions for w, each in zip(weights, quantities, strict=True))
+        ),
     )
 
 
@@ -67,6 +70,7 @@ def median_of(quantities: Sequence[Quantity]) -> Quantity:
         where=_where(quantities),
         unit=_unit(quantities),
         grid=max(quantity.grid for quantity in quantities),
+        proportions=max(quantity.proportions for quantity in quantities),
     )
 
 

@@ -54,6 +54,8 @@ class Quantity:
         Whether every seed gives the same value.
     grid
         Distance of the values that can be told apart, such as one epoch; 0 for any that are close.
+    proportions
+        Root of the sum of the squared weights of the accuracies that it is made of: 1 for one.
     validated
         Whether its runs must have been measured on images that were held out.
     patient
@@ -68,8 +70,22 @@ class Quantity:
     of_test_set: bool = False
     seedless: bool = False
     grid: float = 0.0
+    proportions: float = 0.0
     validated: bool = False
     patient: bool = False
+
+    def grid_of(self, images: int) -> float:
+        """Return the distance of the values that can be told apart, accuracies included.
+
+        An accuracy is a count over a number of images, and so known to one of them.
+
+        Parameters
+        ----------
+        images
+            Size of the test set, the smallest of those that accuracies are measured on; 0 where it
+            is not known.
+        """
+        return math.hypot(self.grid, self.proportions / images if images else 0.0)
 
     def __str__(self) -> str:
         return f"{self.what}, {self.where}"
@@ -110,6 +126,7 @@ def of_each_run(
         values=lambda runs: {seed: value(record) for seed, record in runs[role].items()},
         of_test_set=of_test_set,
         grid=grid,
+        proportions=float(unit == "accuracy"),
         validated=validated,
     )
 
@@ -134,6 +151,7 @@ def difference(first: Quantity, second: Quantity) -> Quantity:
         where=_minus(first.where, second.where),
         unit="points" if first.unit == "accuracy" else first.unit,
         grid=math.hypot(first.grid, second.grid),
+        proportions=math.hypot(first.proportions, second.proportions),
     )
 
 
@@ -145,6 +163,7 @@ def combined(
     where: str,
     unit: Unit,
     grid: float,
+    proportions: float,
 ) -> Quantity:
     """Return one number from several quantities, paired by seed: only seeds that all have count.
 
@@ -157,7 +176,7 @@ def combined(
         What is combined.
     combine
         Takes the values of one seed, in the order of ``quantities``.
-    what, where, unit, grid
+    what, where, unit, grid, proportions
         As in :class:`Quantity`. The grid is one whose rounding has the variance of what the
         rounding of the quantities makes of the number.
     """
@@ -183,6 +202,7 @@ def combined(
         values=values,
         seedless=all(quantity.seedless for quantity in quantities),
         grid=grid,
+        proportions=proportions,
         validated=any(quantity.validated for quantity in quantities),
         patient=any(quantity.patient for quantity in quantities),
     )
