@@ -293,7 +293,8 @@ class Store:
 
     def keys(self, study: str) -> tuple[str, ...]:
         """Return what the keys of a study's records begin with, as their file names have it."""
-        return tuple(path.name.split(".")[-2] for path in (self.root / study).glob("*.*.json"))
+        found = (self.root / study).glob("*.*.json")
+        return tuple(path.name.split(".")[-2] for path in found if path.is_file())
 
     def records(self, study: str) -> Iterator[Record]:
         """Yield every record of a study, in the order of their file names.

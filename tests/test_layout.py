@@ -27,11 +27,13 @@ from experiments.layout import (
     Kept,
     Layout,
     cache,
+    candidates,
     carry_out,
     choice,
     choose,
     layouts_file,
     rates,
+    schedule,
     timing,
     timing_rounds,
 )
@@ -452,7 +454,7 @@ def test_a_killed_process_ends_the_measurement_with_advice(monkeypatch):
 def test_the_last_fleet_takes_no_longer_than_its_members_or_a_full_one(alone, last):
     """Five runs in fleets of four: the fifth trains alone, or as slowly as a full fleet."""
     rates = {Layout(1, 1, 4): 100.0, Layout(1, 1): alone}
-    group = choice._Group([None] * 5, 10, rates)
+    group = schedule.Group([None] * 5, 10, rates)
     assert group.batches(Layout(1, 1, 4)) == pytest.approx([0.4, last])
 
 
@@ -465,7 +467,7 @@ def test_a_step_is_long_if_all_processes_take_long_for_one_each(rate, measured):
         asked.append(layout)
         return rate
 
-    choice._worth_it(10, 2, 8, 2, found)
+    candidates._worth_it(10, 2, 8, 2, found)
     assert len([layout for layout in asked if layout.workers == 2]) == measured
 
 

@@ -1,7 +1,8 @@
 """Layouts: how many processes train at once, on how many threads each, in fleets of how many."""
 
 from experiments.layout.cache import Kept, layouts_file
-from experiments.layout.choice import Layout, Measure, carry_out, choose
+from experiments.layout.candidates import Layout, Measure
+from experiments.layout.choice import carry_out, choose
 from experiments.layout.rates import ROUNDS, MeasureRounds, timing, timing_rounds
 
 __all__ = [

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
 
-    from experiments.layout.choice import Layout, Measure
+    from experiments.layout.candidates import Layout, Measure
     from experiments.recipe import Recipe
 
 _ROUND_SECONDS = 0.2
