@@ -197,8 +197,42 @@ REFLECT = {"padding": 2, "padding_mode": "reflect"}
         (nn.Conv1d(1, 1, 3, dilation=2), 4, ValueError, "spans 5 cells, the padded input 4"),
         (nn.Conv1d(1, 1, 3, **CIRCULAR), 2, ValueError, "repeats at most 2 of 2 cells"),
         (nn.Conv1d(1, 1, 3, **REFLECT), 2, ValueError, "repeats at most 1 of 2 cells"),
+        (nn.Conv1d(1, 1, 2, stride=0), 4, ValueError, "stride is 0, expected at least 1"),
+        (nn.Conv1d(1, 1, 2, dilation=0), 4, ValueError, "dilation is 0, expected at least 1"),
+        (nn.Conv1d(1, 1, 2, padding=-1), 4, ValueError, "padding is -1, expected at least 0"),
+        (nn.Conv1d(1, 1, 3, device="meta"), 4, ValueError, "Conv1d has no values in weight, on"),
     ],
 )
 def test_bad_input_is_refused_by_name(layer, shape, error, message):
     with pytest.raises(error, match=message):
         layer_matrix(layer, shape)
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_a_layer_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="kernel is 0, expected at least 1"):
+        layer_matrix(nn.Conv1d(1, 1, 0), 4)
+    for channels in [(0, 2), (2, 0)]:
+        with pytest.raises(ValueError, match=r"Conv1d has no weights, their shape is \("):
+            layer_matrix(nn.Conv1d(*channels, 1), 4)
+
+
+def test_sparse_weights_are_refused():
+    layer = nn.Conv1d(1, 1, 2)
+    layer.weight = nn.Parameter(layer.weight.data.to_sparse())
+    with pytest.raises(ValueError, match="Conv1d has a sparse weight: make it dense"):
+        layer_matrix(layer, 4)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_weights_that_are_not_finite_have_no_matrix(value):
+    """Red if what is not finite spreads to where the matrix is zero."""
+    layer = nn.Conv1d(1, 1, 2)
+    layer.weight.data[0, 0, 0] = value
+    with pytest.raises(ValueError, match="weights are not all finite: it has neither matrix"):
+        layer_matrix(layer, 3)
+
+
+def test_what_needs_no_weights_is_answered_without():
+    layer = nn.Conv1d(1, 1, 2, device="meta")
+    assert [table.tolist() for table in input_cells(layer, 3)] == [[[0, 1], [1, 2]]]

@@ -48,8 +48,10 @@ def test_a_layer_that_reads_padding_only_has_no_norm():
 
 def test_what_cannot_be_bounded_is_refused():
     conv = nn.Conv1d(1, 1, 3, padding=1, bias=False)
-    with pytest.raises(ValueError, match="steps is -1: give the number of products"):
+    with pytest.raises(ValueError, match="steps is -1, expected at least 0"):
         gram_bound(conv, 4, steps=-1)
+    with pytest.raises(TypeError, match=r"steps is 2\.5, expected an integer"):
+        gram_bound(conv, 4, steps=2.5)
     conv.weight.data[0, 0, 1] = torch.inf
     with pytest.raises(ValueError, match="weights are not all finite"):
         gram_bound(conv, 4)
@@ -79,6 +81,8 @@ def test_what_is_no_convolution_layer_of_torch_is_refused(asked):
         asked(nn.Linear(3, 3), 8)
     with pytest.raises(ValueError, match="LazyConv1d has not decided the shape of weight yet"):
         asked(nn.LazyConv1d(1, 3, padding=1, padding_mode="circular"), 8)
+    with pytest.raises(ValueError, match="Conv1d has no values in weight, on the meta device"):
+        asked(nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular", device="meta"), 8)
 
 
 @pytest.mark.parametrize(

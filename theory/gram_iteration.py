@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from theory.counts import as_count
 from theory.frequencies import UNIT, Axis, Frequencies, Stretch, spread
 from theory.layer_matrix import ConvLayer, input_cells
 from theory.signals import per_axis
@@ -48,7 +49,7 @@ def gram_bound(layer: ConvLayer, shape: int | Sequence[int], *, steps: int = 6) 
         The layer, with real weights; a bias is left out.
     shape : int or sequence of int
         Cells per axis of the input without its channels.
-    steps : int
+    steps : int, optional
         How many products: each halves the logarithm of the factor above, or better.
 
     Returns
@@ -61,7 +62,7 @@ def gram_bound(layer: ConvLayer, shape: int | Sequence[int], *, steps: int = 6) 
     TypeError, ValueError
         As `theory.spectrum.frequency_response` where the padding repeats cells, and otherwise as
         `theory.layer_matrix.input_cells`; if weights are complex or not finite, or `steps` is
-        negative.
+        negative or no integer.
 
     Notes
     -----
@@ -90,8 +91,7 @@ def gram_bound(layer: ConvLayer, shape: int | Sequence[int], *, steps: int = 6) 
     >>> round(gram_bound(layer, 4), 4)
     3.0
     """
-    if steps < 0:
-        raise ValueError(f"steps is {steps}: give the number of products, 0 or more")
+    steps = as_count("steps", steps, 0)
     kernels = real_weights(layer)
     plain = layer.padding_mode == "zeros" or layer.padding == "valid" or not any(layer.padding)
     axes = _axes_with_room(layer, shape) if plain else circle_axes(layer, shape)

@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Inexact, Int
 from torch import nn
 
+from theory.arrays import require_values
+from theory.geometry import Layer
 from theory.signals import per_axis
 
 ConvLayer = nn.Conv1d | nn.Conv2d | nn.Conv3d
@@ -51,7 +53,8 @@ def layer_matrix(
     Raises
     ------
     TypeError, ValueError
-        As `input_cells` and `weights`.
+        As `input_cells` and `weights`; and if the weights are not finite, of which even the zeros
+        of the padding would make NaN.
 
     References
     ----------
@@ -60,7 +63,7 @@ def layer_matrix(
     """
     tables = input_cells(layer, shape)
     axes = len(tables)
-    block = weights(layer)
+    block = finite_weights(layer)
     for table, n in zip(tables, per_axis(shape), strict=True):
         reads = table[:, :, None] == np.arange(n)  # output, tap, input
         block = np.tensordot(block, reads.astype(block.dtype), axes=(2, 1))
@@ -97,7 +100,8 @@ def input_cells(
         If the layer is not a convolution layer of torch.
     ValueError
         If the shape does not have the layer's axes, the kernel does not fit into the padded input,
-        or the padding needs more cells than the input has to repeat.
+        the padding needs more cells than the input has to repeat, or torch would refuse the layer's
+        kernel, stride, padding or dilation when it is called.
 
     Examples
     --------
@@ -114,15 +118,16 @@ def input_cells(
     tables = []
     for axis, n in enumerate(sizes):
         before, after = _padding(layer, axis)
+        window = Layer(kernel[axis], layer.stride[axis], min(before, after), layer.dilation[axis])
         _require_repeatable(layer.padding_mode, max(before, after), n)
         padded = _padded(np.arange(n), before, after, layer.padding_mode)
-        extent = layer.dilation[axis] * (kernel[axis] - 1) + 1
-        if extent > len(padded):
+        if window.extent > len(padded):
             raise ValueError(
-                f"axis {axis}: the kernel spans {extent} cells, the padded input {len(padded)}"
+                f"axis {axis}: the kernel spans {window.extent} cells, the padded input "
+                f"{len(padded)}"
             )
-        first = np.arange(0, len(padded) - extent + 1, layer.stride[axis])
-        taps = layer.dilation[axis] * np.arange(kernel[axis])
+        first = np.arange(0, len(padded) - window.extent + 1, window.stride)
+        taps = window.dilation * np.arange(window.kernel)
         tables.append(padded[first[:, None] + taps])
     return tables
 
@@ -145,16 +150,35 @@ def weights(layer: ConvLayer) -> Inexact[np.ndarray, "filters group_channels *k"
     TypeError
         If the layer is not a convolution layer of torch.
     ValueError
-        If it is lazy, and has no weights yet.
+        If it has no weights: it is lazy, on the meta device, or without filters or channels; or if
+        they are sparse.
     """
     _require_convolution(layer)
-    if nn.parameter.is_lazy(layer.weight):
+    require_values(layer, "weight", layer.weight)
+    if 0 in layer.weight.shape:
         raise ValueError(
-            f"{type(layer).__name__} has not decided the shape of weight yet: call it once first"
+            f"{type(layer).__name__} has no weights, their shape is {tuple(layer.weight.shape)}: "
+            "give it filters and channels"
         )
     weight = layer.weight.detach().cpu()
     precise = torch.complex128 if weight.is_complex() else torch.float64
     return weight.to(precise, copy=True).numpy()
+
+
+def finite_weights(layer: ConvLayer) -> Inexact[np.ndarray, "filters group_channels *k"]:
+    """Return the kernels of a layer as `weights` does, without infinities and NaN.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `weights`; and if one of them is not finite.
+    """
+    kernels = weights(layer)
+    if not np.isfinite(kernels).all():
+        raise ValueError(
+            "the layer's weights are not all finite: it has neither matrix nor singular values"
+        )
+    return kernels
 
 
 def _require_convolution(layer: nn.Module) -> None:

@@ -17,10 +17,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Complex, Float, Inexact, Int
+from jaxtyping import Complex, Float, Int
 
 from theory.frequencies import UNIT, Axis, Frequencies, Stretch, spread
-from theory.layer_matrix import OUTSIDE, ConvLayer, input_cells, weights
+from theory.layer_matrix import OUTSIDE, ConvLayer, finite_weights, input_cells
 from theory.signals import per_axis
 
 
@@ -144,14 +144,14 @@ def reshaped_norm(layer: ConvLayer) -> float:
     Raises
     ------
     TypeError, ValueError
-        As `theory.layer_matrix.weights`; and if the weights are not finite.
+        As `theory.layer_matrix.finite_weights`.
 
     References
     ----------
     T. Miyato, T. Kataoka, M. Koyama and Y. Yoshida, Spectral normalization for generative
     adversarial networks, ICLR 2018, section 2.1.
     """
-    kernels = _finite_weights(layer)
+    kernels = finite_weights(layer)
     return float(np.linalg.norm(kernels.reshape(len(kernels), -1), 2))
 
 
@@ -193,7 +193,7 @@ def norm_bounds(layer: ConvLayer, shape: int | Sequence[int]) -> tuple[float, fl
     G. Golub and C. Van Loan, Matrix Computations, 4th ed., figure 8.6.1, for the operations.
     """
     tables = input_cells(layer, shape)
-    kernels = _finite_weights(layer)
+    kernels = finite_weights(layer)
     per_group = kernels.reshape(layer.groups, layer.out_channels // layer.groups, -1)
     norm = float(np.linalg.norm(per_group, 2, axis=(1, 2)).max())
     n, m = sorted(per_group.shape[1:])
@@ -222,18 +222,11 @@ def real_weights(layer: ConvLayer) -> Float[np.ndarray, "filters seen *taps"]:
     TypeError
         If the layer is not a convolution layer of torch, or its weights are complex.
     ValueError
-        If they are not finite, or a lazy layer has none yet.
+        As `theory.layer_matrix.finite_weights`.
     """
-    kernels = _finite_weights(layer)
+    kernels = finite_weights(layer)
     if np.iscomplexobj(kernels):
         raise TypeError("the layer's weights are complex: half of the spectrum needs real ones")
-    return kernels
-
-
-def _finite_weights(layer: ConvLayer) -> Inexact[np.ndarray, "filters seen *taps"]:
-    kernels = weights(layer)
-    if not np.isfinite(kernels).all():
-        raise ValueError("the layer's weights are not all finite: it has no singular values")
     return kernels
 
 
