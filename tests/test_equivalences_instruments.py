@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,9 @@ from theory.equivalences import (
     dense_from_convolution,
     pairs_of_digits,
     rank_bound,
-    rank_modulo,
     sum_head,
 )
+from theory.modular_rank import rank_modulo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -198,13 +199,164 @@ def test_the_rank_is_that_of_the_rationals(rank: int) -> None:
     assert rank_modulo(np.diag([3, 5, 1]), prime=3) == 2
 
 
-def test_bad_input_is_told() -> None:
+def test_a_rank_takes_integers_of_any_type_and_size() -> None:
+    """Red if the entries are brought into int64 before they are reduced, or the modulus wraps."""
+    assert rank_modulo(np.array([[1, 2**63], [1, 2]], np.uint64)) == 1  # 2**62 is 1
+    assert rank_modulo(np.array([[2**70, 0], [0, 1]], dtype=object)) == 2
+    assert rank_modulo(np.array([[1e300, 1], [0, 1]])) == 2
+    assert rank_modulo(np.array([[127, 0], [0, -128]], np.int8)) == 2
+    assert rank_modulo(np.array([[200, 0], [0, 100]], np.uint8)) == 2
+    assert rank_modulo(np.eye(2, dtype=np.float16)) == rank_modulo(np.eye(2, dtype=bool)) == 2
+    assert rank_modulo(np.array([[Fraction(2), 1], [4, 2]], dtype=object)) == 1
+    assert rank_modulo(np.diag([6, 7]), np.int8(7)) == 1  # type: ignore[arg-type]
+    assert rank_modulo(np.diag([-1.0, -7.0]), 7) == 1
+    assert rank_modulo(np.zeros((0, 3), int)) == 0
+
+
+@pytest.mark.parametrize("prime", [-7, 0, 1, 4, 2**31, 3037000507, 2**61 - 1])
+def test_a_rank_is_modulo_a_small_prime(prime: int) -> None:
+    """3037000507 is the smallest prime whose square does not fit into int64."""
+    with pytest.raises(ValueError, match=f"prime is {prime}, expected"):
+        rank_modulo(np.eye(2, dtype=int), prime)
+
+
+def test_the_largest_modulus_is_allowed() -> None:
+    """Red if a product leaves int64: the second row is the first times the last residue but one."""
+    prime = 3037000493
+    row = np.array([prime - 1, prime - 2])
+    assert rank_modulo(np.stack([row, row * (prime - 1) % prime]), prime) == 1
+    assert rank_modulo(np.array([[prime - 1, prime - 2], [prime - 2, prime - 1]]), prime) == 2
+
+
+@pytest.mark.parametrize(
+    "entry", [0.5, np.nan, np.inf, Fraction(1, 2), None, sympy.Symbol("x")], ids=str
+)
+def test_a_rank_needs_integers(entry: Any) -> None:
     with pytest.raises(ValueError, match="integer entries"):
-        rank_modulo(np.array([[0.5]]))
-    with pytest.raises(ValueError, match="larger than the padded input"):
-        dense_from_convolution(np.ones((1, 1, 4)), (3,))
-    with pytest.raises(ValueError, match="reshape"):
-        convolution_from_dense(np.ones((2, 5)), (2, 2))
+        rank_modulo(np.array([[entry]]))
+
+
+MASKED = np.ma.masked_array([[1.0, 2.0]], [[False, True]])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: rank_modulo(np.array([1, 2])), ValueError, r"matrix has shape \(2,\), expected"),
+        (lambda: rank_modulo(np.zeros((2, 2, 2))), ValueError, "expected rows and columns"),
+        (lambda: rank_modulo(np.array([["1"]])), TypeError, "matrix holds <U1 entries"),
+        (lambda: rank_modulo(np.array([[1j]])), TypeError, "matrix holds complex128 entries"),
+        (lambda: rank_modulo(MASKED), TypeError, "matrix is a masked array: fill in"),
+        (lambda: rank_modulo(np.eye(1), True), TypeError, "prime is True, expected an integer"),
+        (lambda: rank_modulo(np.eye(1), 7.0), TypeError, r"prime is 7\.0, expected an integer"),
+        (lambda: dense_from_convolution(np.ones((1, 1, 4)), (3,)), ValueError, "does not fit"),
+        (lambda: dense_from_convolution(np.ones(4), (4,)), ValueError, r"weight of shape \(4,\)"),
+        (lambda: dense_from_convolution(np.ones((1, 1, 2)), (3, 3)), ValueError, "as many axes"),
+        (lambda: dense_from_convolution(np.ones((1, 1, 0)), (3,)), ValueError, "none of them em"),
+        (lambda: dense_from_convolution(np.ones((1, 1, 1)), (0,)), ValueError, "has no cell"),
+        (
+            lambda: dense_from_convolution(np.ones((1, 1, 1)), (3,), stride=0),
+            ValueError,
+            "stride is 0, expected at least 1",
+        ),
+        (
+            lambda: dense_from_convolution(np.ones((1, 1, 1)), (3,), padding=-1),
+            ValueError,
+            "padding is -1, expected at least 0",
+        ),
+        (lambda: convolution_from_dense(np.ones((2, 5)), (2, 2)), ValueError, "and 4 columns"),
+        (lambda: convolution_from_dense(np.ones((2, 4)), (-1, 2)), ValueError, "has no cell"),
+        (lambda: convolution_from_dense(np.ones(4), (2, 2)), ValueError, "expected two axes"),
+        (lambda: convolution_from_dense(MASKED, (1, 2)), TypeError, "matrix is a masked array"),
+        (lambda: averaging_weight(0, 2), ValueError, "channels is 0, expected at least 1"),
+        (lambda: averaging_weight(2, 0), ValueError, "size is 0, expected at least 1"),
+        (lambda: averaging_weight(2, 2, -1), ValueError, "axes is -1, expected at least 1"),
+        (lambda: rank_bound(0, 3, 3, 9), ValueError, "filters is 0, expected at least 1"),
+        (lambda: rank_bound(3, -1, 3, 9), ValueError, "channels is -1, expected at least 1"),
+        (lambda: rank_bound(3, 3, 0, 9), ValueError, "kernel is 0, expected at least 1"),
+        (lambda: rank_bound(3, 3, 3, 9.5), TypeError, r"side is 9\.5, expected an integer"),
+        (lambda: class_dimension_bound(0), ValueError, "filters is 0, expected at least 1"),
+        (lambda: sum_head(0), ValueError, "base is 0, expected at least 1"),
+        (lambda: sum_head(2.5), TypeError, r"base is 2\.5, expected an integer"),
+        (lambda: pairs_of_digits(np.ones((0, 2))), ValueError, r"codes has shape \(0, 2\)"),
+        (lambda: pairs_of_digits(np.ones(2)), ValueError, "expected one row for each digit"),
+        (lambda: AffineMap(np.eye(2), np.zeros(2))(np.ones(3)), ValueError, "3 values, expected 2"),
+        (lambda: AffineMap(np.eye(2), np.zeros(2))(MASKED), TypeError, "x is a masked array"),
+    ],
+)
+def test_bad_input_is_told(
+    call: Callable[[], object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.empty(1, 2, device="meta"),
+        torch.ones(1, 2).to_sparse(),
+        torch.ones(1, 2, requires_grad=True),
+        torch.ones(1, 2, dtype=torch.bfloat16),
+        [[1], [1, 2]],
+    ],
+    ids=["meta", "sparse", "of autograd", "bfloat16", "ragged"],
+)
+def test_what_numpy_makes_no_array_of_is_told(tensor: Any) -> None:
+    for name, law in {
+        "matrix": lambda: convolution_from_dense(tensor, (1, 2)),
+        "weight": lambda: dense_from_convolution(tensor, (1, 2)),
+        "codes": lambda: pairs_of_digits(tensor),
+    }.items():
+        with pytest.raises(TypeError, match=rf"^{name} is a \w+ that is no array of numbers: "):
+            law()
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "message"),
+    [
+        (lambda x: (x, x, x), TypeError, "the network answers with a tuple, expected a tensor"),
+        (lambda x: x.to("meta"), TypeError, "the network's answer is a Tensor that is no array"),
+        (lambda x: x > 0, TypeError, "the network answers in bool, expected double precision"),
+        (lambda x: x.sum(), ValueError, r"answers 3 inputs in shape \(\): expected as many"),
+        (lambda x: x.flatten(), ValueError, r"answers 3 inputs in shape \(6,\)"),
+        (lambda x: x / 0, ValueError, "answers are not all finite"),
+    ],
+)
+def test_answers_that_tell_no_affine_map_are_refused(
+    answer: Callable[[Any], Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        affine_map(answer, (2,))
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (2, -1)])
+def test_an_affine_map_is_of_signals_with_cells(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="has no cell"):
+        affine_map(lambda x: x, shape)
+
+
+def test_one_output_for_each_input_is_a_map() -> None:
+    map_of = affine_map(lambda x: x.sum(1) + 1, (2,))
+    assert (map_of.matrix.tolist(), map_of.offset.tolist()) == ([[1, 1]], [1])
+    assert map_of([2, 3]).tolist() == [6]  # type: ignore[arg-type]
+
+
+def test_kernels_of_a_dense_layer_are_a_copy_of_its_weights() -> None:
+    """Red if who writes into the kernels changes the layer."""
+    matrix = np.arange(8.0).reshape(2, 4)
+    convolution_from_dense(matrix, (1, 2, 2))[:] = 7
+    assert matrix.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
+def test_counts_of_numpy_do_not_wrap_around() -> None:
+    narrow: Any = np.int8(100)
+    assert rank_bound(narrow, np.int8(99), np.int8(3), narrow) == rank_bound(100, 99, 3, 100)
+    assert class_dimension_bound(np.uint8(2)) == class_dimension_bound(2)
+    assert sum_head(narrow)[1].tolist() == sum_head(100)[1].tolist()
+    assert averaging_weight(1, np.int8(16)).tolist() == averaging_weight(1, 16).tolist()
+    padded = dense_from_convolution(np.ones((1, 1, 1)), (np.int8(2),), padding=narrow)
+    assert padded.shape == (202, 2)
 
 
 def test_small_cases_by_hand() -> None:

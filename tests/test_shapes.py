@@ -29,7 +29,6 @@ from theory.equivalences import (
     convolution_from_dense,
     dense_from_convolution,
     pairs_of_digits,
-    rank_modulo,
     sum_head,
 )
 from theory.fast_convolution import by_fft, by_overlap_add, require_finite
@@ -40,6 +39,7 @@ from theory.gradients import (
     input_gradient,
 )
 from theory.layer_matrix import input_cells, layer_matrix, weights
+from theory.modular_rank import rank_modulo
 from theory.operators import add_bias, average_pool, fully_connected, max_pool, strided_pool
 from theory.signals import impulse, integer_signal, rational_signal, shift
 from theory.spectrum import frequency_response, real_weights, singular_values

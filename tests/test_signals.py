@@ -105,6 +105,10 @@ def test_rational_signals_are_fractions_within_their_bounds():
         (lambda: integer_signal(2, seed=0, bound=2049, dtype=np.float16), "float16 does not hold"),
         (lambda: integer_signal(2, seed=0, dtype=bool), "bool does not hold"),
         (lambda: rational_signal(2, seed=0, bound=0), "larger bound"),
+        (lambda: shift(np.zeros(3), ()), "0 offsets for a signal of 1 axes"),
+        (lambda: shift(np.zeros(()), ()), "0 offsets for a signal of 0 axes"),
+        (lambda: integer_signal(2, seed=0, bound=2**63, dtype=object), "beyond int64: give a sm"),
+        (lambda: rational_signal(2, seed=0, bound=2**63), "beyond int64: give a smaller one"),
     ],
 )
 def test_bad_input_is_refused_by_name(call, message):
@@ -115,6 +119,39 @@ def test_bad_input_is_refused_by_name(call, message):
 def test_a_fractional_offset_is_refused():
     with pytest.raises(TypeError, match=r"0\.5 given per axis: expected an integer for each"):
         shift(np.zeros(3), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: per_axis([(1, 2), 3]), "given per axis: expected an integer for each"),
+        (lambda: impulse(2.0), "given per axis: expected an integer for each"),
+        (lambda: impulse(2, dtype="U1"), "<U1 does not hold 0 and 1: give a dtype of numbers"),
+        (lambda: impulse(2, dtype="M8[s]"), "does not hold 0 and 1"),
+        (lambda: integer_signal(2, seed=0, bound=2.5), r"bound is 2\.5, expected an integer"),
+        (lambda: integer_signal(2, seed=0, bound=np.nan), "bound is nan, expected an integer"),
+        (lambda: rational_signal(2, seed=0, bound=True), "bound is True, expected an integer"),
+        (lambda: shift(np.ma.masked_array([1, 2], [0, 1]), 1), "signal is a masked array"),
+        (lambda: shift(torch.ones(2, device="meta"), 1), "signal is a Tensor that is no array"),
+        (lambda: shift([[1], [1, 2]], 1), "signal is a list that is no array of numbers"),
+    ],
+)
+def test_what_is_of_no_use_as_a_size_or_a_signal_is_refused(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("narrow", [np.int8, np.uint8, np.uint64])
+def test_bounds_of_numpy_do_not_wrap_around(narrow):
+    """Red if the lower bound is the negative of an unsigned number."""
+    drawn = integer_signal(100, seed=0, bound=narrow(5))
+    assert drawn.tolist() == integer_signal(100, seed=0, bound=5).tolist()
+    drawn = rational_signal(100, seed=0, bound=narrow(5))
+    assert drawn.tolist() == rational_signal(100, seed=0, bound=5).tolist()
+
+
+def test_the_largest_bound_is_that_of_int64():
+    assert integer_signal(2, seed=0, bound=2**63 - 1, dtype=object).dtype == object
 
 
 @pytest.mark.parametrize("given", [3, np.int64(3), (3,), [3], np.array([3]), torch.Size([3])])

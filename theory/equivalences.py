@@ -6,15 +6,20 @@ their rank can be, and write down the weights of a layer that does the work of a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int, Num, Shaped
+from jaxtyping import Float, Float64, Int, Shaped
 
+from theory.arrays import as_array
+from theory.counts import as_count
+from theory.geometry import Layer, output_size
 from theory.parameters import conv_parameters
+from theory.signals import cells_per_axis
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +38,19 @@ class AffineMap:
     offset: Float64[np.ndarray, " outputs"]
 
     def __call__(self, x: Shaped[np.ndarray, "..."]) -> Float64[np.ndarray, " outputs"]:
-        """Return the flattened output for one signal of any shape."""
-        return self.matrix @ x.ravel() + self.offset
+        """Return the flattened output for one signal of any shape.
+
+        Raises
+        ------
+        TypeError
+            If the signal is no array.
+        ValueError
+            If it has another number of values than the matrix has columns.
+        """
+        x = as_array("x", x).ravel()
+        if len(x) != self.matrix.shape[1]:
+            raise ValueError(f"x has {len(x)} values, expected {self.matrix.shape[1]}")
+        return self.matrix @ x + self.offset
 
 
 def affine_map(op: Callable[[torch.Tensor], torch.Tensor], shape: Sequence[int]) -> AffineMap:
@@ -46,7 +62,7 @@ def affine_map(op: Callable[[torch.Tensor], torch.Tensor], shape: Sequence[int])
     Parameters
     ----------
     op : callable
-        A network in double precision, called once with a batch.
+        A network in double precision, called once with a batch. What it raises itself passes.
     shape : sequence of int
         Shape of one input, without batch.
 
@@ -54,55 +70,33 @@ def affine_map(op: Callable[[torch.Tensor], torch.Tensor], shape: Sequence[int])
     -------
     AffineMap
         Matrix and offset, exact where the network's arithmetic is (integer weights, say).
-    """
-    size = int(np.prod(shape))
-    signals = torch.cat([torch.zeros(1, size), torch.eye(size)]).double()
-    with torch.no_grad():
-        answers = op(signals.reshape(-1, *shape)).flatten(1).numpy()
-    return AffineMap((answers[1:] - answers[0]).T, answers[0])
-
-
-def rank_modulo(matrix: Num[np.ndarray, "m n"], prime: int = 2**31 - 1) -> int:
-    """Return the rank of an integer matrix modulo a prime: never more than its rank.
-
-    Rows that depend on each other over the rationals do so modulo the prime, so that a full rank
-    found here is proved, in integers throughout.
-
-    Parameters
-    ----------
-    matrix : array of shape (m, n)
-        Integer-valued, of any dtype that numpy converts to int64.
-    prime : int, optional
-        The modulus, below 2**31.5 so that products stay in int64.
 
     Raises
     ------
+    TypeError
+        If the shape is not of integers, or the answers are no tensor of floats.
     ValueError
-        If an entry is not an integer.
-
-    Examples
-    --------
-    >>> rank_modulo(np.array([[1, 2], [2, 4]]))
-    1
+        If the shape has no cell, or the answers are not one for each input, or not finite.
     """
-    rows = np.asarray(matrix).astype(np.int64)
-    if not np.array_equal(rows, matrix):
-        raise ValueError("rank_modulo needs integer entries: scale the matrix to integers first")
-    rows %= prime
-    rank = 0
-    for column in range(rows.shape[1]):
-        candidates = rank + np.flatnonzero(rows[rank:, column])
-        if not len(candidates):
-            continue
-        rows[[rank, candidates[0]]] = rows[[candidates[0], rank]]
-        pivot = rows[rank] * pow(int(rows[rank, column]), -1, prime) % prime
-        below = rows[rank + 1 :]
-        below -= below[:, column, None] * pivot % prime
-        below %= prime
-        rank += 1
-        if rank == len(rows):
-            break
-    return rank
+    shape = cells_per_axis(shape)
+    size = math.prod(shape)
+    signals = torch.cat([torch.zeros(1, size), torch.eye(size)]).double()
+    with torch.no_grad():
+        answered = op(signals.reshape(-1, *shape))
+    if not isinstance(answered, torch.Tensor):
+        raise TypeError(f"the network answers with a {type(answered).__name__}, expected a tensor")
+    answers = as_array("the network's answer", answered)
+    if answers.dtype.kind not in "fc":
+        raise TypeError(f"the network answers in {answers.dtype}, expected double precision")
+    if answers.shape[:1] != (size + 1,):
+        raise ValueError(
+            f"the network answers {size + 1} inputs in shape {answers.shape}: expected as many "
+            "outputs along the first axis"
+        )
+    if not np.isfinite(answers).all():
+        raise ValueError("the network's answers are not all finite: they tell no affine map")
+    answers = answers.reshape(size + 1, -1)
+    return AffineMap((answers[1:] - answers[0]).T, answers[0])
 
 
 def dense_from_convolution(
@@ -117,7 +111,7 @@ def dense_from_convolution(
     Parameters
     ----------
     weight : array of shape (filters, channels, *k)
-        The layer's kernels.
+        The layer's kernels, of any type.
     shape : sequence of int
         Shape of the input without its channels, ``*n``.
     stride, padding : int, optional
@@ -130,20 +124,29 @@ def dense_from_convolution(
 
     Raises
     ------
+    TypeError
+        If the weight is no array, or a size no integer.
     ValueError
-        If the kernel does not fit into the padded input.
+        If the weight is empty or has other axes than the shape, or the kernel does not fit into the
+        padded input.
     """
+    weight, shape = as_array("weight", weight), cells_per_axis(shape)
+    if weight.ndim != 2 + len(shape) or weight.size == 0:
+        raise ValueError(
+            f"weight of shape {weight.shape} on an input of shape {shape}: expected filters, "
+            "channels and a kernel with as many axes, none of them empty"
+        )
     filters, channels, *kernel = weight.shape
-    m = [(n + 2 * padding - k) // stride + 1 for n, k in zip(shape, kernel, strict=True)]
-    if min(m) < 1:
-        raise ValueError(f"kernel {tuple(kernel)} is larger than the padded input {tuple(shape)}")
+    layers = [Layer(k, stride, padding) for k in kernel]
+    m = [output_size(n, layer) for n, layer in zip(shape, layers, strict=True)]
+    stride, padding = layers[0].stride, layers[0].padding
     matrix = np.zeros((filters, *m, channels, *shape), weight.dtype)
     for out in np.ndindex(*m):
         for tap in np.ndindex(*kernel):
             seen = tuple(o * stride - padding + t for o, t in zip(out, tap, strict=True))
             if all(0 <= cell < n for cell, n in zip(seen, shape, strict=True)):
                 matrix[(slice(None), *out, slice(None), *seen)] = weight[(..., *tap)]
-    return matrix.reshape(filters * int(np.prod(m)), -1)
+    return matrix.reshape(filters * math.prod(m), -1)
 
 
 def convolution_from_dense(
@@ -161,16 +164,38 @@ def convolution_from_dense(
     Returns
     -------
     array of shape (outputs, channels, *n)
-        One kernel for each output, for a cross-correlation without padding.
+        One kernel for each output, for a cross-correlation without padding: a copy of the weights.
+
+    Raises
+    ------
+    TypeError
+        If the matrix is no array, or the shape not of integers.
+    ValueError
+        If the matrix does not have a column for each cell of the map.
     """
-    return matrix.reshape(len(matrix), *shape)
+    matrix, shape = as_array("matrix", matrix), cells_per_axis(shape)
+    if matrix.ndim != 2 or matrix.shape[1] != math.prod(shape):
+        raise ValueError(
+            f"matrix of shape {matrix.shape} on maps of shape {shape}: expected two axes, and "
+            f"{math.prod(shape)} columns"
+        )
+    return matrix.reshape(len(matrix), *shape).copy()
 
 
 def averaging_weight(channels: int, size: int, axes: int = 2) -> Float[np.ndarray, "c 1 *k"]:
     """Return the kernels with which a convolution of `channels` groups is average pooling.
 
     The stride and padding of the pool are those of the convolution; padded zeros count.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a count is not an integer, or below 1.
     """
+    channels, size, axes = (
+        as_count(name, value)
+        for name, value in (("channels", channels), ("size", size), ("axes", axes))
+    )
     return np.full((channels, 1, *(size,) * axes), 1 / size**axes)
 
 
@@ -196,9 +221,13 @@ def rank_bound(filters: int, channels: int, kernel: int, side: int) -> int:
 
     Raises
     ------
+    TypeError
+        If a count is not an integer.
     ValueError
-        If the kernel does not fit the image.
+        If a count is below 1, or the kernel does not fit the image.
     """
+    filters, channels = as_count("filters", filters), as_count("channels", channels)
+    kernel, side = as_count("kernel", kernel), as_count("side", side)
     out = side - kernel + 1
     if out < 1:
         raise ValueError(
@@ -225,6 +254,11 @@ def class_dimension_bound(filters: int) -> int:
     int
         An upper bound; less than 30720, the dimension of all linear maps from images to classes, if
         the network cannot compute every one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the number of filters is not an integer, or below 1.
     """
     classes, channels, side, kernel = 10, 3, 32, 5
     free = classes * rank_bound(filters, channels, kernel, side)
@@ -249,7 +283,13 @@ def sum_head(base: int = 10) -> tuple[Int[np.ndarray, "sums digits"], Int[np.nda
         For the two one-hot vectors, one behind the other.
     bias : array of shape (2 base - 1,)
         One for each sum.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the number of digits is not an integer, or below 1.
     """
+    base = as_count("base", base)
     sums = np.arange(2 * base - 1)
     digits = np.tile(np.arange(base), 2)
     return 2 * np.outer(sums, digits), -(sums**2)
@@ -258,6 +298,17 @@ def sum_head(base: int = 10) -> tuple[Int[np.ndarray, "sums digits"], Int[np.nda
 def pairs_of_digits(
     codes: Shaped[np.ndarray, "base features"],
 ) -> tuple[Shaped[np.ndarray, "pairs twice"], Int[np.ndarray, " pairs"]]:
-    """List all pairs of digits, as two codes one behind the other, with the sums of the digits."""
+    """List all pairs of digits, as two codes one behind the other, with the sums of the digits.
+
+    Raises
+    ------
+    TypeError
+        If the codes are no array.
+    ValueError
+        If they are not one row for each digit.
+    """
+    codes = as_array("codes", codes)
+    if codes.ndim != 2 or len(codes) == 0:
+        raise ValueError(f"codes has shape {codes.shape}, expected one row for each digit")
     pairs = list(product(range(len(codes)), repeat=2))
     return np.stack([np.concatenate([codes[a], codes[b]]) for a, b in pairs]), np.sum(pairs, 1)

@@ -9,7 +9,7 @@ from sympy.polys.matrices import DomainMatrix
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev
 
-from theory.arrays import require_values
+from theory.tensors import require_values
 
 
 def independent_parameters(module: nn.Module, x: Float64[Tensor, "*shape"]) -> int:

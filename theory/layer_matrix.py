@@ -16,9 +16,9 @@ import torch
 from jaxtyping import Inexact, Int
 from torch import nn
 
-from theory.arrays import require_values
 from theory.geometry import Layer
 from theory.signals import per_axis
+from theory.tensors import require_values
 
 ConvLayer = nn.Conv1d | nn.Conv2d | nn.Conv3d
 

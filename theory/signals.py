@@ -15,6 +15,9 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy.typing import DTypeLike
 
+from theory.arrays import as_array
+from theory.counts import as_integer
+
 Boundary = Literal["circular", "zero"]
 
 
@@ -42,13 +45,17 @@ def impulse(
 
     Raises
     ------
+    TypeError
+        If `dtype` is none of numbers, or shape or cell are not of integers.
     ValueError
         If an axis has no cell, or `at` is not a cell of the shape.
     """
-    shape = _shape(shape)
+    shape = cells_per_axis(shape)
     cell = (0,) * len(shape) if at is None else per_axis(at)
     if len(cell) != len(shape) or not all(0 <= i < n for i, n in zip(cell, shape, strict=True)):
         raise ValueError(f"at={at} is not a cell of shape {shape}: give 0 <= index < size per axis")
+    if np.dtype(dtype).kind not in "biufcO":
+        raise TypeError(f"{np.dtype(dtype)} does not hold 0 and 1: give a dtype of numbers")
     signal = np.zeros(shape, dtype)
     signal[cell] = 1
     return signal
@@ -79,11 +86,13 @@ def shift(
 
     Raises
     ------
+    TypeError
+        If the signal is no array, or an offset no integer.
     ValueError
-        If there are more offsets than axes, or the boundary is unknown.
+        If there are more offsets than axes or none, or the boundary is unknown.
     """
-    x, offsets = np.asarray(x), per_axis(by)
-    if len(offsets) > x.ndim:
+    x, offsets = as_array("signal", x), per_axis(by)
+    if not 1 <= len(offsets) <= x.ndim:
         raise ValueError(f"{len(offsets)} offsets for a signal of {x.ndim} axes: one per axis")
     if boundary not in get_args(Boundary):
         raise ValueError(f"unknown boundary {boundary!r}; known: {', '.join(get_args(Boundary))}")
@@ -122,9 +131,13 @@ def integer_signal(
 
     Raises
     ------
+    TypeError
+        If shape or bound are not of integers.
     ValueError
-        If an axis has no cell, the bound is negative, or `dtype` does not hold all these integers.
+        If an axis has no cell, the bound is negative or beyond int64, or `dtype` does not hold all
+        these integers.
     """
+    bound = as_integer("bound", bound)
     drawn = _random_integers(np.random.default_rng(seed), shape, -bound, bound)
     if not _holds(np.dtype(dtype), bound):
         raise ValueError(
@@ -155,9 +168,12 @@ def rational_signal(
 
     Raises
     ------
+    TypeError
+        If shape or bound are not of integers.
     ValueError
-        If an axis has no cell or the bound is below 1.
+        If an axis has no cell, or the bound is below 1 or beyond int64.
     """
+    bound = as_integer("bound", bound)
     rng = np.random.default_rng(seed)
     numerators = _random_integers(rng, shape, -bound, bound).astype(object)
     denominators = _random_integers(rng, shape, 1, bound).astype(object)
@@ -184,8 +200,34 @@ def per_axis(value: int | Sequence[int]) -> tuple[int, ...]:
     """
     try:
         return tuple(map(operator.index, np.atleast_1d(value)))
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # ValueError: the sequence is ragged
         raise TypeError(f"{value!r} given per axis: expected an integer for each") from error
+
+
+def cells_per_axis(shape: int | Sequence[int]) -> tuple[int, ...]:
+    """Return a shape that has cells as a tuple.
+
+    Parameters
+    ----------
+    shape : int or sequence of int
+        Cells per axis; an int is for a single axis.
+
+    Returns
+    -------
+    tuple of int
+        One for each axis.
+
+    Raises
+    ------
+    TypeError
+        As `per_axis`.
+    ValueError
+        If there is no axis, or an axis has no cell.
+    """
+    sizes = per_axis(shape)
+    if not sizes or min(sizes) < 1:
+        raise ValueError(f"shape {shape} has no cell: give at least one axis of at least one cell")
+    return sizes
 
 
 def _holds(dtype: np.dtype, bound: int) -> bool:
@@ -202,11 +244,6 @@ def _random_integers(
 ) -> Shaped[np.ndarray, "*shape"]:
     if low > high:
         raise ValueError(f"no integer lies between {low} and {high}: give a larger bound")
-    return rng.integers(low, high, _shape(shape), endpoint=True)
-
-
-def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
-    sizes = per_axis(shape)
-    if not sizes or min(sizes) < 1:
-        raise ValueError(f"shape {shape} has no cell: give at least one axis of at least one cell")
-    return sizes
+    if high > np.iinfo(np.int64).max:
+        raise ValueError(f"bound is {high}, beyond int64: give a smaller one")
+    return rng.integers(low, high, cells_per_axis(shape), endpoint=True)

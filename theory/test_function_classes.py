@@ -32,9 +32,9 @@ from theory.equivalences import (
     class_dimension_bound,
     dense_from_convolution,
     rank_bound,
-    rank_modulo,
 )
 from theory.ledger import claims, settles
+from theory.modular_rank import rank_modulo
 from theory.parameters import Design
 from theory.signals import integer_signal
 from theory.solver import holds_always

@@ -1,0 +1,32 @@
+"""Tensors that a module holds: where there are no values to read, an error says why."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def require_values(owner: nn.Module, name: str, tensor: Tensor) -> None:
+    """Refuse a tensor of a module of which the values cannot be read.
+
+    Parameters
+    ----------
+    owner : torch.nn.Module
+        The module.
+    name : str
+        What the module calls its tensor.
+    tensor : tensor
+        The tensor.
+
+    Raises
+    ------
+    ValueError
+        If it is lazy, on the meta device, or sparse.
+    """
+    kind = type(owner).__name__
+    if nn.parameter.is_lazy(tensor):
+        raise ValueError(f"{kind} has not decided the shape of {name} yet: call it once first")
+    if tensor.is_meta:
+        raise ValueError(f"{kind} has no values in {name}, on the meta device: make it elsewhere")
+    if tensor.layout != torch.strided:
+        raise ValueError(f"{kind} has a sparse {name}: make it dense, with its to_dense()")
