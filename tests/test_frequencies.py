@@ -98,6 +98,7 @@ def test_threads_share_the_stretches_and_have_no_threads_of_their_own(threads):
 
     assert spread(where, [1], 2) == [threading.get_ident()]
     assert spread(where, [1, 2], 1) == [threading.get_ident()] * 2
+    assert spread(where, [], 2) == []
 
 
 def test_what_a_thread_raises_is_raised_and_threads_are_allowed_again(threads):

@@ -21,7 +21,7 @@ from theory import (
 from theory import test_recovery as chapter
 from theory.geometry import Layer
 from theory.independence import independent_parameters
-from theory.layer_tables import layer_counts, linear, pooled_convolutions, shapes
+from theory.layer_tables import conv, layer_counts, linear, pooled_convolutions, shapes
 from theory.parameters import (
     Design,
     batch_norm_parameters,
@@ -378,6 +378,42 @@ def test_a_parameter_that_is_shared_is_one_unknown() -> None:
     layer = nn.Linear(1, 1, bias=False).double()
     layer.weight.data.fill_(3)
     assert independent_parameters(nn.Sequential(layer, layer), torch.ones(1, 1).double()) == 1
+
+
+@pytest.mark.parametrize(
+    ("law", "message"),
+    [
+        (lambda: conv(0, 2, 3), "inputs is 0, expected at least 1"),
+        (lambda: conv(2, -1, 3), "outputs is -1, expected at least 1"),
+        (lambda: conv(2, 2, 0), "kernel is 0, expected at least 1"),
+        (lambda: conv(2, 2, 3, padding=-1), "padding is -1, expected at least 0"),
+        (lambda: linear(0, 2), "inputs is 0, expected at least 1"),
+        (lambda: linear(2, 0), "outputs is 0, expected at least 1"),
+        (lambda: pooled_convolutions(3, 0), "outputs is 0, expected at least 1"),
+        (lambda: shapes([], 3, -8, 8), "has no cell"),
+        (lambda: layer_counts(nn.Sequential(nn.LazyLinear(2))), "LazyLinear has not decided the"),
+    ],
+)
+def test_a_table_of_layers_that_cannot_be_is_refused(
+    law: Callable[[], object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        law()
+
+
+def test_sizes_of_a_table_are_integers_of_any_type() -> None:
+    narrow: Any = np.int8(100)
+    assert layer_counts(conv(narrow, narrow, narrow, padding=narrow)) == [100**4 + 100]
+    assert layer_counts(linear(narrow, narrow)) == [10_100]
+    assert shapes([nn.ReLU()], narrow, narrow) == [(100, 100)]
+    with pytest.raises(TypeError, match=r"inputs is 2\.5, expected an integer"):
+        conv(2.5, 2, 3)  # type: ignore[arg-type]
+
+
+def test_parameters_beside_layers_are_counted() -> None:
+    """Red if only what has no layers within is looked at, and weights of the inputs are lost."""
+    attention = nn.MultiheadAttention(4, 2)
+    assert layer_counts(nn.Sequential(attention, nn.Linear(1, 1))) == [4 * 12 + 12, 4 * 4 + 4, 2]
 
 
 class _Returning(nn.Module):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from theory import (
 )
 from theory.training_facts import (
     accuracy_deviation,
+    dropout_penalty,
     expected_squares,
     least_squares_map,
     steps_per_epoch,
@@ -166,13 +168,61 @@ def test_a_rate_that_is_not_used_ends_in_none_of_the_four_ways(
         trial(rates[ends], ends)
 
 
-@pytest.mark.parametrize(("accuracy", "examples"), [(1.5, 10), (-0.1, 10), (0.5, 0)])
-def test_what_is_no_accuracy_has_no_deviation(accuracy: float, examples: int) -> None:
-    with pytest.raises(ValueError, match="give one from 0 to 1"):
-        accuracy_deviation(accuracy, examples)
+@pytest.mark.parametrize(
+    ("law", "message"),
+    [
+        *(
+            (partial(law, accuracy), f"an accuracy of {accuracy}: give one from 0")
+            for accuracy in (1.5, -0.1, np.nan, np.inf)
+            for law in (
+                lambda accuracy: accuracy_deviation(accuracy, 10),
+                lambda accuracy: totals_behind([0.5, accuracy], 10),
+            )
+        ),
+        (lambda: accuracy_deviation(0.5, 0), "examples is 0, expected at least 1"),
+        (lambda: totals_behind([0.5], 0), "limit is 0, expected at least 1"),
+        (lambda: steps_per_epoch(0, 4, drop_last=False), "examples is 0, expected at least 1"),
+        (lambda: steps_per_epoch(4, 0, drop_last=True), "batch is 0, expected at least 1"),
+        (
+            lambda: expected_squares([], Fraction(-1), Fraction(1), Fraction(1)),
+            "noise is -1: give a variance, 0 or more",
+        ),
+        *(
+            (partial(dropout_penalty, rate), f"rate is {rate}: give a probability from 0")
+            for rate in (Fraction(1), Fraction(3, 2), Fraction(-1, 2))
+        ),
+        (lambda: least_squares_map(sympy.zeros(2, 2)), "2 rows and 2 columns is not of full rank"),
+        (lambda: least_squares_map(sympy.ones(2, 3)), "2 rows and 3 columns is not of full rank"),
+        (lambda: least_squares_map(sympy.eye(2), -1), "penalty is -1: give 0 or more"),
+        (lambda: least_squares_map(sympy.Matrix([[sympy.nan]])), "entries that are not finite"),
+        (lambda: least_squares_map(sympy.Matrix([[-sympy.oo]])), "entries that are not finite"),
+    ],
+)
+def test_what_cannot_be_is_refused(law: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        law()
 
 
-@pytest.mark.parametrize(("examples", "batch"), [(0, 4), (4, 0)])
-def test_an_epoch_has_examples_and_batches(examples: int, batch: int) -> None:
-    with pytest.raises(ValueError, match="at least 1 of each"):
-        steps_per_epoch(examples, batch, drop_last=False)
+@pytest.mark.parametrize("number", [10.5, 4.0, True, "4", np.nan])
+def test_what_is_no_integer_counts_nothing(number: Any) -> None:
+    """Red if a part of an example or of a step is counted."""
+    laws: list[tuple[str, Callable[[], object]]] = [
+        ("limit", lambda: totals_behind([0.5], number)),
+        ("examples", lambda: steps_per_epoch(number, 4, drop_last=False)),
+        ("batch", lambda: steps_per_epoch(4, number, drop_last=False)),
+        ("examples", lambda: accuracy_deviation(0.5, number)),
+    ]
+    for name, law in laws:
+        with pytest.raises(TypeError, match=rf"^{name} is .*, expected an integer"):
+            law()
+
+
+def test_counts_of_numpy_do_not_wrap_around() -> None:
+    """Red if -100 of eight bits without a sign are 156."""
+    narrow: Any = np.uint8(100)
+    assert steps_per_epoch(narrow, narrow - 97, drop_last=False) == 34
+
+
+def test_a_table_of_numbers_is_a_matrix() -> None:
+    rows: Any = [[1, 0], [0, 2]]
+    assert least_squares_map(rows) == sympy.Matrix([[1, 0], [0, sympy.Rational(1, 2)]])

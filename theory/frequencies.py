@@ -184,7 +184,7 @@ def spread(function: Callable[[Stretch], T], stretches: Sequence[Stretch], threa
     matrices among, would only get in the way: each stretch gets one.
     """
     allowed = torch.get_num_threads()
-    threads = min(threads, allowed, len(stretches))
+    threads = max(1, min(threads, allowed, len(stretches)))
     try:
         if threads == 1:
             torch.set_num_threads(1)

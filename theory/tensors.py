@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 
-def require_values(owner: nn.Module, name: str, tensor: Tensor) -> None:
-    """Refuse a tensor of a module of which the values cannot be read.
+def require_shape(owner: nn.Module, name: str, tensor: Tensor) -> None:
+    """Refuse a tensor of a lazy module that has not been called.
 
     Parameters
     ----------
@@ -21,11 +21,29 @@ def require_values(owner: nn.Module, name: str, tensor: Tensor) -> None:
     Raises
     ------
     ValueError
+        If its shape is not decided yet.
+    """
+    if nn.parameter.is_lazy(tensor):
+        raise ValueError(
+            f"{type(owner).__name__} has not decided the shape of {name} yet: call it once first"
+        )
+
+
+def require_values(owner: nn.Module, name: str, tensor: Tensor) -> None:
+    """Refuse a tensor of a module of which the values cannot be read.
+
+    Parameters
+    ----------
+    owner, name, tensor
+        As for `require_shape`.
+
+    Raises
+    ------
+    ValueError
         If it is lazy, on the meta device, or sparse.
     """
+    require_shape(owner, name, tensor)
     kind = type(owner).__name__
-    if nn.parameter.is_lazy(tensor):
-        raise ValueError(f"{kind} has not decided the shape of {name} yet: call it once first")
     if tensor.is_meta:
         raise ValueError(f"{kind} has no values in {name}, on the meta device: make it elsewhere")
     if tensor.layout != torch.strided:

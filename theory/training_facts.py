@@ -12,6 +12,9 @@ from fractions import Fraction
 import numpy as np
 import sympy
 from jaxtyping import Int
+from sympy.matrices.exceptions import NonInvertibleMatrixError
+
+from theory.counts import as_count
 
 
 def totals_behind(printed: Sequence[float], limit: int) -> Int[np.ndarray, " fits"]:
@@ -32,10 +35,19 @@ def totals_behind(printed: Sequence[float], limit: int) -> Int[np.ndarray, " fit
     -------
     ndarray of int
         The numbers of examples of which every printed accuracy is a count's share, in order.
+
+    Raises
+    ------
+    TypeError
+        If the limit is not an integer.
+    ValueError
+        If it is below 1, or what is printed is no accuracy.
     """
+    limit = as_count("limit", limit)
     totals = np.arange(1, limit + 1)
     fits = np.full(limit, True)
     for accuracy in printed:
+        _require_accuracy(accuracy)
         counts = np.rint(accuracy * totals).astype(np.float32)
         fits &= counts * (np.float32(1) / totals.astype(np.float32)) == np.float32(accuracy)
     return totals[fits]
@@ -53,11 +65,10 @@ def steps_per_epoch(examples: int, batch: int, *, drop_last: bool) -> int:
 
     Raises
     ------
-    ValueError
-        If there are fewer than one of either.
+    TypeError, ValueError
+        If one of them is not an integer, or below 1.
     """
-    if examples < 1 or batch < 1:
-        raise ValueError(f"{examples} examples in batches of {batch}: give at least 1 of each")
+    examples, batch = as_count("examples", examples), as_count("batch", batch)
     return examples // batch if drop_last else -(-examples // batch)
 
 
@@ -73,15 +84,19 @@ def accuracy_deviation(accuracy: float, examples: int) -> float:
 
     Raises
     ------
+    TypeError
+        If the number of examples is not an integer.
     ValueError
         If the probability is none, or there is no example.
     """
-    if not 0 <= accuracy <= 1 or examples < 1:
-        raise ValueError(
-            f"an accuracy of {accuracy} on {examples} examples: give one from 0 to 1, and at least "
-            "one example"
-        )
+    _require_accuracy(accuracy)
+    examples = as_count("examples", examples)
     return math.sqrt(accuracy * (1 - accuracy) / examples)
+
+
+def _require_accuracy(accuracy: float) -> None:
+    if not 0 <= accuracy <= 1:
+        raise ValueError(f"an accuracy of {accuracy}: give one from 0 to 1")
 
 
 def expected_squares(
@@ -107,7 +122,14 @@ def expected_squares(
     -------
     list of Fraction
         The mean of w squared before the first step and after each.
+
+    Raises
+    ------
+    ValueError
+        If the variance is negative, or NaN.
     """
+    if not noise >= 0:
+        raise ValueError(f"noise is {noise}: give a variance, 0 or more")
     squares = [start**2]
     for rate in rates:
         squares.append((1 - rate * curvature) ** 2 * squares[-1] + rate**2 * noise)
@@ -119,7 +141,14 @@ def dropout_penalty(rate: Fraction) -> Fraction:
 
     That is the relative variance which dropping, and dividing what is kept by ``1 - rate``, gives
     each input (Srivastava et al. 2014, section 9.1, there for kept inputs that are not rescaled).
+
+    Raises
+    ------
+    ValueError
+        If the rate is negative, or not below 1.
     """
+    if not 0 <= rate < 1:
+        raise ValueError(f"rate is {rate}: give a probability from 0 to below 1")
     return rate / (1 - rate)
 
 
@@ -139,7 +168,24 @@ def least_squares_map(X: sympy.Matrix, penalty: sympy.Expr | int = 0) -> sympy.M
     -------
     sympy.Matrix
         Of shape (weights, examples).
+
+    Raises
+    ------
+    ValueError
+        If X has infinite entries or NaN, or is not of full rank and the penalty 0; or if that is
+        negative.
     """
-    if penalty == 0 and X.cols > X.rows:
-        return X.T * (X * X.T).inv()
-    return (X.T * X + penalty * sympy.eye(X.cols)).inv() * X.T
+    X, penalty = sympy.Matrix(X), sympy.sympify(penalty)
+    if X.has(sympy.nan, sympy.oo, -sympy.oo, sympy.zoo):
+        raise ValueError("X has entries that are not finite: no weights fit them")
+    if penalty.is_negative:
+        raise ValueError(f"penalty is {penalty}: give 0 or more, else no weights are best")
+    try:
+        if penalty == 0 and X.cols > X.rows:
+            return X.T * (X * X.T).inv()
+        return (X.T * X + penalty * sympy.eye(X.cols)).inv() * X.T
+    except NonInvertibleMatrixError:
+        raise ValueError(
+            f"X of {X.rows} rows and {X.cols} columns is not of full rank: leave out rows or "
+            "columns that the others give, or add a penalty"
+        ) from None
