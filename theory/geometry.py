@@ -89,7 +89,8 @@ class ReceptiveField:
     def __post_init__(self) -> None:
         for name in ("size", "jump", "start"):
             value = getattr(self, name)
-            if isinstance(value, Number):
+            numeric = isinstance(value, Number)  # and else a symbol
+            if numeric:
                 number = as_integer(name, value) if name == "start" else as_count(name, value)
                 object.__setattr__(self, name, number)
 
