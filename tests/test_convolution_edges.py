@@ -11,6 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 
 from theory import convolution_plan
 from theory.convolution import convolve, correlate, correlate_channels, rounding_bound
@@ -319,3 +320,15 @@ def test_a_transform_that_was_asked_for_may_overflow():
     x, h = np.full(20000, 1e305), np.full(400, 1e-4)
     with np.errstate(over="ignore", invalid="ignore"):
         assert not np.isfinite(convolve(x, h, method="fft")).any()
+
+
+@pytest.mark.parametrize("operation", [convolve, correlate])
+def test_what_an_array_would_hide_is_refused_by_name(operation):
+    masked = np.ma.array([1.0, 2.0], mask=[True, False])
+    with pytest.raises(TypeError, match=r"^the signal is a masked array"):
+        operation(masked, np.ones(2))
+    with pytest.raises(TypeError, match=r"^the kernel is a masked array"):
+        operation(np.ones(2), masked)
+    with pytest.raises(TypeError, match=r"^the weight is a Tensor that is no array of numbers"):
+        correlate_channels(np.ones((1, 2)), torch.ones((1, 1, 1), requires_grad=True))
+    assert operation(torch.ones(2), [1.0]).tolist() == [1, 1]

@@ -209,3 +209,12 @@ def test_a_batch_has_one_more_axis():
         input_gradient(np.ones((3, 2, 2)), np.ones((3, 5)), batched=True)
     with pytest.raises(ValueError, match="beyond int64"):
         bias_gradient(np.full((4, 1, 1), 2**61), batched=True)
+
+
+def test_masked_factors_are_refused_by_name():
+    masked = np.ma.array(np.ones((1, 4)), mask=[[True, False, False, False]])
+    with pytest.raises(TypeError, match=r"^the input is a masked array"):
+        filter_gradient(masked, np.ones((1, 2)))
+    with pytest.raises(TypeError, match=r"^the output gradient is a masked array"):
+        bias_gradient(masked)
+    assert bias_gradient([[1, 2]]).tolist() == [3]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
+from theory.arrays import as_array
 from theory.convolution_plan import (
     Method,
     Mode,
@@ -74,7 +75,8 @@ def convolve(
         mode ``valid``, mode or method are unknown, integers may leave int64, or an FFT method is
         given infinities or NaN (which it would spread over every output; ``direct`` does not).
     TypeError
-        If an array does not hold numbers, or an FFT method is given dtype object.
+        If an array does not hold numbers or is masked, a tensor is known to autograd, or an FFT
+        method is given dtype object.
 
     References
     ----------
@@ -85,7 +87,7 @@ def convolve(
     >>> convolve(np.array([1, 2, 3]), np.array([1, -1]))
     array([ 1,  1,  1, -3])
     """
-    x, h = np.asarray(x), np.asarray(h)
+    x, h = _array("signal", x), _array("kernel", h)
     return plan(x.shape, h.shape, x.dtype, h.dtype, mode, method).convolve(x, h)
 
 
@@ -129,7 +131,7 @@ def correlate(
     >>> correlate(np.array([1, 2, 3]), np.array([1, -1]), mode="valid")
     array([-1, -1])
     """
-    x, h = np.asarray(x), np.asarray(h)
+    x, h = _array("signal", x), _array("kernel", h)
     return plan(x.shape, h.shape, x.dtype, h.dtype, mode, method).correlate(x, h)
 
 
@@ -167,7 +169,7 @@ def correlate_channels(
     TypeError
         If an array does not hold numbers, or padding or groups are no integers.
     """
-    x, weight = np.asarray(x), np.asarray(weight)
+    x, weight = _array("signal", x), _array("weight", weight)
     require_numbers("signal", x.dtype)
     require_numbers("weight", weight.dtype)
     if not weight.ndim == x.ndim + 1 >= 3 or 0 in (x.size, weight.size):
@@ -242,7 +244,7 @@ def rounding_bound(
     ----------
     N. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., section 3.1.
     """
-    x, h = np.asarray(x), np.asarray(h)
+    x, h = _array("signal", x), _array("kernel", h)
     method = plan(x.shape, h.shape, x.dtype, h.dtype, mode, method).method
     dtype = rounded_type(x, h)
     together = 1.0
@@ -265,3 +267,7 @@ def rounding_bound(
     roundings += sum(conversion_roundings(factor, dtype) for factor in (x, h))
     growth = math.expm1(roundings * float(np.finfo(dtype).eps) / 2)
     return growth * together * (float(norm(x)) * float(norm(h)))
+
+
+def _array(name: str, factor: Any) -> np.ndarray:
+    return factor if type(factor) is np.ndarray else as_array(f"the {name}", factor)

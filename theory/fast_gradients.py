@@ -150,7 +150,7 @@ def summed_products(
     return sums
 
 
-def as_array(factor: np.ndarray | torch.Tensor) -> np.ndarray:
+def to_numpy(factor: np.ndarray | torch.Tensor) -> np.ndarray:
     """Return a tensor, wherever it is and whatever records it, as an array; an array as it is."""
     return factor.numpy(force=True) if isinstance(factor, torch.Tensor) else factor
 
@@ -164,7 +164,7 @@ def _product(x: Array, g: Array, cells: Shape) -> Array:
     # frequency zero is real, the sum of all samples, and not finite if one of them is not
     zeros = (spectrum.real[(..., *[0] * len(cells))] for spectrum in (of_g, of_x))
     if not all(library.isfinite(each).all() for each in zeros):
-        require_finite(*map(as_array, (x, g)))
+        require_finite(*map(to_numpy, (x, g)))
     return summed_products(of_x, of_g, len(cells))
 
 

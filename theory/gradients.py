@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 
+from theory.arrays import as_array
 from theory.convolution_plan import (
     conversion_roundings,
     norm,
@@ -28,11 +29,11 @@ from theory.direct_convolution import require_within_int64, window_at
 from theory.fast_convolution import NotFiniteError, require_finite
 from theory.fast_gradients import (
     Array,
-    as_array,
     blocked_roundings,
     by_blocked_fft,
     by_fft,
     fft_gradient_roundings,
+    to_numpy,
 )
 from theory.gradient_plan import GradientPlan, Method, Operation, plan_gradient, require_real
 from theory.gradient_sums import by_matrix, by_sum
@@ -101,7 +102,7 @@ def filter_gradient(
     >>> filter_gradient(np.array([[1, 2, 4]]), np.array([[1, 10]]))
     array([[[21, 42]]])
     """
-    x, g = _held(x), _held(g)
+    x, g = _held("input", x), _held("output gradient", g)
     plan = plan_gradient(
         x.shape, g.shape, x.dtype, g.dtype, operation=operation, method=method, batched=batched
     )
@@ -145,7 +146,7 @@ def filter_gradient_bound(
     ValueError, TypeError
         As `filter_gradient`, for factors and method.
     """
-    x, g = _held(x), _held(g)
+    x, g = _held("input", x), _held("output gradient", g)
     plan = plan_gradient(
         x.shape,
         g.shape,
@@ -156,7 +157,7 @@ def filter_gradient_bound(
         batched=batched,
     )
     chosen = plan.method
-    signal, slope = map(as_array, _prepared(x, g, plan, batched=batched))
+    signal, slope = map(to_numpy, _prepared(x, g, plan, batched=batched))
     if chosen in ("fft", "blocked-fft"):
         try:
             require_finite(signal, slope)
@@ -176,7 +177,7 @@ def filter_gradient_bound(
             roundings = fft_gradient_roundings(signal.shape, slope.shape)
         else:
             roundings, meet = blocked_roundings(signal.shape, slope.shape)
-    roundings += sum(conversion_roundings(as_array(factor), dtype) for factor in (x, g))
+    roundings += sum(conversion_roundings(to_numpy(factor), dtype) for factor in (x, g))
     growth = math.expm1(roundings * float(np.finfo(dtype).eps) / 2)
     return growth * math.sqrt(meet) * np.outer(_norms(slope), _norms(signal))
 
@@ -331,12 +332,14 @@ def _flip(gradient: Array) -> Array:
     return gradient.flip(axes) if isinstance(gradient, torch.Tensor) else np.flip(gradient, axes)
 
 
-def _held(factor: Any) -> Any:
+def _held(name: str, factor: Any) -> Any:
     """Return an array or a tensor as it is, and what else numbers come in as an array."""
-    return factor if isinstance(factor, np.ndarray | torch.Tensor) else np.asarray(factor)
+    if type(factor) is np.ndarray or isinstance(factor, torch.Tensor):
+        return factor
+    return as_array(f"the {name}", factor)
 
 
 def _real(name: str, factor: Any) -> Any:
-    factor = _held(factor)
+    factor = _held(name, factor)
     require_real(name, factor.shape, factor.dtype)
     return widened(name, factor) if isinstance(factor, np.ndarray) else factor
