@@ -159,6 +159,13 @@ def test_a_crop_must_fit() -> None:
         inputs_of(_recipe(augmentation="crop9"), _images())
 
 
+def test_a_crop_must_fit_either_way() -> None:
+    wide = torch.zeros(2, 1, 8, 12, dtype=torch.uint8)
+    for images, size in ((wide, "8x12"), (wide.transpose(2, 3), "12x8")):
+        with pytest.raises(ValueError, match=f"crop of 9 pixels does not fit in images of {size}"):
+            inputs_of(_recipe(augmentation="crop9"), images)
+
+
 def test_padding_is_for_square_images() -> None:
     images = torch.zeros(2, 1, 56, 28, dtype=torch.uint8)
     with pytest.raises(ValueError, match="padded crops are of square images, got 56x28"):
@@ -176,6 +183,16 @@ def test_resizing_interpolates_between_the_middles_of_the_pixels() -> None:
     for x in (inputs.evaluation(images), inputs.training(images, torch.tensor([0]))):
         assert x.shape == (1, 1, 8, 8)
         assert (x - levels).abs().max() < bound
+
+
+def test_a_smaller_image_is_made_of_all_pixels() -> None:
+    """Half the size: each new pixel is the mean of four old ones, weighted 1 : 3 : 3 : 1."""
+    row = torch.tensor([0, 0, 0, 80, 0, 0, 0, 0], dtype=torch.uint8)
+    images = row.expand(1, 1, 8, 8)
+    x = inputs_of(_recipe(resize=4), images).evaluation(images)
+    levels = torch.tensor([0, 30, 10, 0]) / 127.5 - 1
+    # Each is a sum of sixteen products of numbers of size up to 2.
+    assert (x - levels).abs().max() < 64 * torch.finfo(torch.float32).eps
 
 
 def test_resizing_comes_after_crops_and_flips() -> None:

@@ -17,8 +17,9 @@ from experiments.records import Store
 
 @pytest.fixture
 def network() -> nn.Sequential:
+    """Make a network whose last maps differ in training, where it drops what they are made of."""
     torch.manual_seed(0)
-    return layers.build("conv5k3 relu max2 conv6k3 relu conv7k3 drop0.5 fc10", (3, 8, 8))[0]
+    return layers.build("conv5k3 relu max2 conv6k3 relu drop0.5 conv7k3 fc10", (3, 8, 8))[0]
 
 
 @pytest.fixture
@@ -27,12 +28,12 @@ def images() -> torch.Tensor:
 
 
 def test_what_a_portrait_shows(network: nn.Sequential, images: torch.Tensor) -> None:
-    first, last = network[0], network[5]
+    first, last = network[0], network[6]
     shown = portrait.take(network, images)
     np.testing.assert_array_equal(shown.filters, first.weight.detach().numpy().astype(np.float16))
     with torch.no_grad():
         early = first(images)
-        late = network.eval()[:6](images)
+        late = network.eval()[:7](images)
     assert isinstance(last, nn.Conv2d)
     np.testing.assert_array_equal(shown.first, early.numpy().astype(np.float16))
     np.testing.assert_array_equal(shown.last, late.numpy().astype(np.float16))
@@ -135,12 +136,29 @@ def test_drawn_filters_are_centred_on_grey() -> None:
     assert (drawn[1] == 0.5).all()
 
 
+def test_a_filter_is_drawn_by_its_first_channel_as_far_as_its_own_largest_weight() -> None:
+    filters = np.zeros((2, 2, 2, 3), np.float16)
+    filters[0, 0] = [[-1, 0, 2], [1, 0, 0]]
+    filters[1, 0, 0, 0] = -4
+    filters[:, 1] = 8
+    figure = portrait.draw_filters(
+        Portrait(filters, np.zeros((1, 1, 2, 2)), np.zeros((1, 1, 2, 2)))
+    )
+    first, second = (axes.images[0] for axes in figure.axes if axes.images)
+    np.testing.assert_array_equal(first.get_array(), [[0.25, 0.5, 1], [0.75, 0.5, 0.5]])
+    np.testing.assert_array_equal(second.get_array(), [[0, 0.5, 0.5], [0.5, 0.5, 0.5]])
+    for image in (first, second):
+        assert (image.get_clim(), image.get_cmap().name) == ((0, 1), "gray")
+
+
 def test_maps_are_drawn_a_row_an_image() -> None:
     maps = np.arange(2 * 3 * 4.0).reshape(2, 3, 2, 2)
     figure = portrait.draw_maps(maps)
     assert len(figure.axes) == 2 * COLUMNS
     np.testing.assert_array_equal(figure.axes[COLUMNS].images[0].get_array(), maps[1, 0])
     assert not figure.axes[3].images
+    image = figure.axes[COLUMNS + 2].images[0]  # black is its own least, white its own greatest
+    assert (image.get_clim(), image.get_cmap().name) == ((20, 23), "gray")
 
 
 def test_the_command_keeps_a_portrait_beside_the_record_of_the_run(convlaws, tmp_path) -> None:
