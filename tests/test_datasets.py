@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import json
 import lzma
 import os
 import struct
@@ -13,8 +15,9 @@ import numpy as np
 import pooch
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
-from experiments import datasets
+from experiments import datasets, image_files
 from experiments.image_files import DATA_VARIABLE, DataError
 from experiments.recipe import DatasetName
 
@@ -119,11 +122,14 @@ def test_images_keep_their_labels_and_planes(tmp_path, cifar_files):
     assert image[0, 0, 5] == 99
 
 
-def test_a_truncated_batch_is_named_with_both_sizes(tmp_path, cifar_files):
+def test_a_batch_that_is_too_short_or_too_long_is_named_with_both_sizes(tmp_path, cifar_files):
     root = _write_cifar(tmp_path, cifar_files)
     path = root / "cifar-10-batches-bin" / "data_batch_3.bin"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(DataError, match=r"data_batch_3.bin holds 30,729,999 bytes, expected 30,73"):
+        datasets.load("cifar10", root)
+    path.write_bytes(path.read_bytes() + bytes(2))
+    with pytest.raises(DataError, match=r"data_batch_3.bin holds 30,730,001 bytes, expected 30,73"):
         datasets.load("cifar10", root)
 
 
@@ -131,6 +137,7 @@ def test_a_label_of_12_is_named_with_its_record(tmp_path, cifar_files):
     files = dict(cifar_files)
     files["data_batch_2.bin"] = cifar_files["data_batch_2.bin"].copy()
     files["data_batch_2.bin"][17 * _RECORD] = 12
+    files["data_batch_2.bin"][20 * _RECORD] = 13  # the first is named, and not the worst
     with pytest.raises(DataError, match=r"data_batch_2.bin: record 17 has label 12"):
         datasets.load("cifar10", _write_cifar(tmp_path, files))
 
@@ -157,6 +164,28 @@ def test_mnist_is_read_by_its_headers(tmp_path):
     data = datasets.load("mnist", _write_mnist(tmp_path))
     assert data.train_images.shape == (20, 1, 28, 28)
     assert sorted(data.test_labels.tolist()) == list(range(10))
+    written = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
+    labels = {image.tobytes(): i % 10 for i, image in enumerate(written)}
+    for image, label in zip(data.train_images, data.train_labels, strict=True):
+        assert labels.pop(image.numpy().tobytes()) == label
+
+
+def test_images_are_in_the_order_of_their_digests_and_the_fingerprint_is_made_of_these(tmp_path):
+    data = datasets.load("mnist", _write_mnist(tmp_path))
+    train, test = (
+        [
+            hashlib.sha256(image.numpy().tobytes() + bytes([label])).digest()
+            for image, label in zip(images, labels.tolist(), strict=True)
+        ]
+        for images, labels in (
+            (data.train_images, data.train_labels),
+            (data.test_images, data.test_labels),
+        )
+    )
+    assert train == sorted(train)
+    assert test == sorted(test)
+    whole = hashlib.sha256(b"mnist" + b"".join(train + test))
+    assert data.fingerprint == whole.hexdigest()
 
 
 @pytest.mark.parametrize("split", ["train", "t10k"])
@@ -174,9 +203,15 @@ def test_a_changed_label_is_another_data_set(tmp_path, split):
         ("train_images_idx3_ubyte", struct.pack(">2I", 0x801, 20), "is not an idx file of 3"),
         ("train_images_idx3_ubyte", b"", "is not an idx file of 3"),
         ("train_images_idx3_ubyte", b"Not found\n", "is not an idx file of 3"),
+        (
+            "train_images_idx3_ubyte",  # as long as it should be, and of floats
+            struct.pack(">4I", 0xD03, 20, 28, 28) + bytes(20 * 28 * 28),
+            "is not an idx file of 3",
+        ),
+        ("t10k_labels_idx1_ubyte", struct.pack(">2I", 0x801, 10) + bytes(11), "19 bytes, expected"),
         ("t10k_images_idx3_ubyte", struct.pack(">4I", 0x803, 10, 28, 28), "expected 7,856"),
         ("train_labels_idx1_ubyte", struct.pack(">2I", 0x801, 3) + bytes(3), "20 images but"),
-        ("t10k_labels_idx1_ubyte", struct.pack(">2I", 0x801, 10) + bytes([11] * 10), "label 11"),
+        ("t10k_labels_idx1_ubyte", struct.pack(">2I", 0x801, 10) + bytes([10] * 10), "label 10"),
     ],
 )
 def test_a_wrong_mnist_file_is_named(tmp_path, name, content, message):
@@ -201,6 +236,18 @@ def test_pairs_of_digits_are_labelled_with_their_sum(tmp_path):
         assert sorted(halves[0]) == sorted(halves[1]) == sorted(digit)  # each once in either place
         assert halves[0] != halves[1]
     assert pairs.fingerprint != singles.fingerprint
+
+
+def test_the_pairs_of_digits_are_those_of_every_run(tmp_path):
+    """Other pairs are other data: a run could not be compared with those of yesterday."""
+    root = _write_mnist(tmp_path)
+    singles, pairs = datasets.load("mnist", root), datasets.load("mnist-pairs", root)
+    lower = [4, 1, 7, 5, 3, 9, 0, 8, 6, 2]  # ten numbers shuffled by the seed 0
+    expected = {
+        torch.cat([singles.test_images[i], singles.test_images[j]], 1).numpy().tobytes()
+        for i, j in enumerate(lower)
+    }
+    assert {image.numpy().tobytes() for image in pairs.test_images} == expected
 
 
 def test_an_unknown_data_set_names_those_there_are():
@@ -238,12 +285,37 @@ def test_a_mirror_that_fails_is_followed_by_the_next(tmp_path, monkeypatch):
     assert len(asked) == 8  # four files, each from the first mirror and then the second
 
 
+def test_an_archive_that_was_not_unpacked_whole_is_fetched_again(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / name)
+    monkeypatch.setattr(pooch, "retrieve", lambda url, *args, **kwargs: asked.append(url))
+    folder = tmp_path / "convlaws" / "cifar-10-batches-bin"
+    folder.mkdir(parents=True)
+    for part in range(1, 6):
+        (folder / f"data_batch_{part}.bin").touch()
+    assert image_files._download_cifar10() == folder
+    assert len(asked) == 1
+    (folder / "test_batch.bin").touch()
+    assert image_files._download_cifar10() == folder
+    assert len(asked) == 1
+
+
 def test_digits_need_no_files(monkeypatch):
     monkeypatch.setenv(DATA_VARIABLE, "/nowhere")
     data = datasets.load("digits")
     assert data.image_shape == (1, 8, 8)
-    assert len(data.train_labels) + len(data.test_labels) == 1797
-    assert data.train_images.max() == 255
+    assert (len(data.train_labels), len(data.test_labels)) == (1347, 450)
+    # Sixteen shades and none, rounded; the last quarter of scikit-learn's own order is the test.
+    assert data.train_images.unique().tolist() == [round(255 * shade / 16) for shade in range(17)]
+    last = load_digits().target[-450:]
+    assert torch.bincount(data.test_labels).tolist() == np.bincount(last).tolist()
+
+
+def _fingerprints(report: str, dataset: str) -> set[str]:
+    """Return which data the stored records of a report were made from, of one data set."""
+    folder = Path(__file__).resolve().parents[1] / "docs" / "results" / report
+    records = [json.loads(path.read_text("utf-8")) for path in folder.glob("*.json")]
+    return {each["dataset_fingerprint"] for each in records if each["recipe"]["dataset"] == dataset}
 
 
 @pytest.mark.skipif(DATA_VARIABLE not in os.environ, reason=f"{DATA_VARIABLE} names no data folder")
@@ -254,6 +326,8 @@ def test_the_real_mnist_is_the_official_one():
     assert torch.bincount(data.test_labels).tolist() == [
         980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009,
     ]  # fmt: skip
+    for name in ("mnist", "mnist-pairs"):
+        assert _fingerprints("mnist-2017", name) == {datasets.load(name).fingerprint}
 
 
 @pytest.mark.skipif(DATA_VARIABLE not in os.environ, reason=f"{DATA_VARIABLE} names no data folder")
@@ -264,6 +338,7 @@ def test_the_real_cifar10_has_the_published_statistics():
     mean = data.train_images.double().mean((0, 2, 3)) / 255
     # Channel means of the training images as widely published, to their printed digits.
     assert [round(value, 4) for value in mean.tolist()] == [0.4914, 0.4822, 0.4465]
+    assert _fingerprints("nn4i-2023-a1", "cifar10") == {data.fingerprint}
 
 
 def test_every_name_that_a_recipe_may_give_can_be_loaded():
