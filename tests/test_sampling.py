@@ -29,7 +29,7 @@ def test_an_epoch_is_one_pass_unless_its_steps_are_counted() -> None:
     assert not torch.equal(first, second)
 
 
-@pytest.mark.parametrize(("steps", "batch"), [(1, 4), (3, 4), (7, 5), (2, 10)])
+@pytest.mark.parametrize(("steps", "batch"), [(1, 4), (3, 4), (7, 5), (2, 10), (2, 25)])
 def test_counted_steps_go_through_the_images_pass_by_pass(steps: int, batch: int) -> None:
     orders = _orders(6, 10, steps=steps, batch=batch)
     assert {len(order) for order in orders} == {steps * batch}
