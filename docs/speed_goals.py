@@ -84,7 +84,7 @@ GOALS: dict[str, tuple[Goal, ...]] = {
     "training": (
         *(
             Goal(
-                f"{network}, beside the tutorial’s loop",
+                network if aim == last else f"{network}, its backward pass by hand",
                 aim,
                 _TIMES,
                 partial(training_goals.training, network),
@@ -96,7 +96,7 @@ GOALS: dict[str, tuple[Goal, ...]] = {
         ),
         *(
             Goal(
-                f"{network} as the engine lays it out, beside the tutorial’s loop",
+                f"{network}, as the engine lays it out",
                 aim,
                 _TIMES,
                 partial(training_goals.layout, network),
@@ -106,12 +106,12 @@ GOALS: dict[str, tuple[Goal, ...]] = {
             )
         ),
         Goal(
-            "3-filters in fleets, beside the tutorial’s loop",
+            "3-filters, in fleets",
             10,
             _TIMES,
             partial(training_goals.fleet, "3-filters"),
         ),
-        Goal("small networks in fleets, beside the tutorial’s loop", 20, _TIMES, need=_GPU),
+        Goal("small networks, in fleets", 20, _TIMES, need=_GPU),
         Goal("all reports, 5 seeds of each recipe", 600, _duration, need=_GPU),
         Goal("training to 80.26 % on CIFAR-10", 1, _duration, need=_GPU),
     ),

@@ -18,7 +18,7 @@ from _ext import benches
 from _ext.bench_ceilings import ceilings
 from _ext.chips import chip
 from _ext.race import operations, runs_of
-from _ext.tables import Cell, table
+from _ext.tables import Cell, below, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from speed_goals import Goal
     from sphinx.application import Sphinx
     from sphinx.util.typing import ExtensionMetadata
+
+
+_HEAD = ("what", "goal", "measured", "")
 
 
 class GoalsDirective(SphinxDirective):
@@ -44,10 +47,10 @@ class GoalsDirective(SphinxDirective):
         try:
             results = _stored(benches.STORED)
             sources = Sources(results, race, lambda found: operations(found[0].settings))
-            rows = [_row(goal, sources) for goal in GOALS[chapter]]
+            rows = [row for goal in GOALS[chapter] for row in _rows(goal, sources)]
         except (OSError, ValueError) as error:
             raise ExtensionError(str(error)) from error
-        return [table(["what", "goal", "measured", "", "how far away, and why"], rows)]
+        return [table(_HEAD, rows, classes=["goals"])]
 
 
 class LadderDirective(SphinxDirective):
@@ -118,15 +121,20 @@ def _stored(path: Path) -> Results:
     return bench_results.load(path) if path.exists() else {"benchmarks": []}
 
 
-def _row(goal: Goal, sources: Sources) -> list[Cell]:
+def _rows(goal: Goal, sources: Sources) -> list[list[Cell]]:
+    """Return a row of figures and, unless the goal is reached, one that says what lies between.
+
+    A column of reasons would leave each of them, and all figures, a few words a line.
+    """
     found = goal.outcome(goal.aim, sources)
     aim = goal.said(goal.aim)
     if found is None:
         why = f"It needs {goal.need}." if goal.need else "It is not in the stored run."
-        return [goal.what, aim, "–", chip("not_run"), why]
+        return [[goal.what, aim, "–", chip("not_run")], [below(why, len(_HEAD))]]
     verdict = chip("reached" if found.reached else "not_reached")
-    why = "" if found.reached else found.distance
-    return [goal.what, aim, found.measured, verdict, why]
+    row: list[Cell] = [goal.what, aim, found.measured, verdict]
+    told = [] if found.reached or not found.distance else [[below(found.distance, len(_HEAD))]]
+    return [row, *told]
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

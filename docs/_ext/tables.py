@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, TypeAlias
 
 from docutils import nodes
@@ -23,7 +24,8 @@ def table(
     head : sequence of str or node
         The header's cells.
     rows : sequence of sequences of str or node
-        As many cells a row as the header has, but for those that a `spanning` one covers.
+        As many cells a row as the header has, but for those that a `spanning` one covers; or one
+        that is `below`.
     classes : sequence of str, optional
         CSS classes of the table.
     """
@@ -36,6 +38,11 @@ def table(
 def spanning(text: str, rows: int) -> nodes.entry:
     """Return a cell that takes up so many rows; the rows below leave it out."""
     return nodes.entry("", _paragraph(text), morerows=rows - 1)
+
+
+def below(text: str, columns: int) -> nodes.entry:
+    """Return the only cell of a row, as wide as the table: details of the row above it."""
+    return nodes.entry("", _paragraph(text), morecols=columns - 1, classes=["below"])
 
 
 def duration(seconds: float) -> str:
@@ -59,4 +66,9 @@ def _row(cells: Sequence[Cell]) -> nodes.row:
 
 
 def _paragraph(cell: Cell) -> nodes.paragraph:
-    return nodes.paragraph("", "", nodes.Text(cell) if isinstance(cell, str) else cell)
+    return nodes.paragraph("", "", nodes.Text(minus(cell)) if isinstance(cell, str) else cell)
+
+
+def minus(text: str) -> str:
+    """Return a text whose numbers have minus signs where they have hyphens."""
+    return re.sub(r"(?<![\w.)-])-(?=\d)", "−", text)
