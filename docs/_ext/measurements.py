@@ -9,7 +9,7 @@ from docutils import nodes
 
 from _ext.chips import chip
 from _ext.runs import runs_of, verdicts_of
-from _ext.study_directive import StudyDirective, not_run
+from _ext.study_directive import StudyDirective, not_run, told_commands
 from _ext.tables import Cell, spanning, table
 from experiments.records import DEFAULT_STORE
 from experiments.reporting import measured_text
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 
 class MissingDirective(StudyDirective):
-    """Say which recipes have no record, and how many seeds the others have at least."""
+    """Say which recipes have no record, and how many seeds the others have at least.
+
+    The page goes on with the command that runs what is missing.
+    """
 
     def show(self, study: Study) -> list[nodes.Node]:
         runs = runs_of(study.name, self.store)
@@ -36,7 +39,8 @@ class MissingDirective(StudyDirective):
         if missing:
             names = ", ".join(missing)
             what = f"{len(missing)} of {len(asked_for)} recipes: {names}"
-            told = not_run(study, what, self.store)
+            told_commands(self.env).add(study.name)
+            told = not_run(self.env, study, what, self.store)
         else:
             least = min(len(runs[name]) for name in asked_for)
             seeds = "one seed" if least == 1 else f"{least} seeds"

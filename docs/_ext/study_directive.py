@@ -16,6 +16,8 @@ from experiments.catalog import study
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sphinx.environment import BuildEnvironment
+
     from experiments.records import Record
     from experiments.study import Study
 
@@ -58,9 +60,19 @@ class StudyDirective(SphinxDirective):
         return told
 
 
-def not_run(study: Study, what: str, store: Path) -> nodes.paragraph:
-    """Say that something was not run, and which command runs what is missing."""
-    paragraph = nodes.paragraph("", "", chip("not_run"), nodes.Text(f" {what}; "))
-    paragraph += nodes.literal("", how_to_run(study, store))
-    paragraph += nodes.Text(" runs what is missing.")
+def not_run(env: BuildEnvironment, study: Study, what: str, store: Path) -> nodes.paragraph:
+    """Say that something was not run, and once a page which command runs what is missing."""
+    paragraph = nodes.paragraph("", "", chip("not_run"), nodes.Text(f" {what}"))
+    if study.name not in told_commands(env):
+        told_commands(env).add(study.name)
+        paragraph += nodes.Text("; ")
+        paragraph += nodes.literal("", how_to_run(study, store))
+        paragraph += nodes.Text(" runs what is missing")
+    paragraph += nodes.Text(".")
     return paragraph
+
+
+def told_commands(env: BuildEnvironment) -> set[str]:
+    """Return the studies whose command stands on the page that is being read."""
+    told: set[str] = env.temp_data.setdefault("convlaws:told-commands", set())
+    return told
