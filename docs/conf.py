@@ -29,6 +29,7 @@ extensions = [
     "_ext.contradictions",
     "_ext.cost",
     "_ext.goals",
+    "_ext.listings",
     "_ext.measurements",
     "_ext.mutants",
     "_ext.operators",
