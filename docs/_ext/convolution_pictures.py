@@ -34,12 +34,12 @@ def superposition(palette: Palette) -> Figure:
     weights = {1: 2.0, 4: -1.0}
     signal = np.zeros(cells)
     signal[list(weights)] = list(weights.values())
-    rows = [("δ(i)", "h(i), the response", impulse(cells), 0)]
+    rows = [("δ(i)", "g(i), the response", impulse(cells), 0)]
     rows += [
-        (f"{number(w)} δ(i − {at})", f"{number(w)} h(i − {at})", w * impulse(cells, at=at), 2)
+        (f"{number(w)} δ(i − {at})", f"{number(w)} g(i − {at})", w * impulse(cells, at=at), 2)
         for at, w in weights.items()
     ]
-    rows.append(("x, the sum of both", "L[x] = x * h, the sum of both", signal, 1))
+    rows.append(("x, the sum of both", "L[x] = x * g, the sum of both", signal, 1))
     figure = canvas(6.0)
     panels = figure.subplots(len(rows), 2)
     for (left, right), (given, answer, x, color) in zip(panels, rows, strict=True):

@@ -11,7 +11,7 @@ from _ext.style import canvas, styled
 from theory.geometry import Layer, map_sizes, output_size, pool_output_size, receptive_field
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -33,6 +33,7 @@ def windows_and_remainder(palette: Palette) -> Figure:
         name = "ceil mode" if up else f"(8 − 3) / 2 = {quotient:g}"
         _windows(axes, [layer], size, cells, palette)
         axes.set_title(f"{name}: {size} windows")
+    _same_cells(panels)
     return figure
 
 
@@ -118,6 +119,7 @@ def equal_passes(palette: Palette) -> Figure:
             f"padding {padding}: passes {', '.join(map(str, passes))}\n"
             f"outputs see {' or '.join(map(str, sorted(pixels)))}"
         )
+    _same_cells(panels)
     return figure
 
 
@@ -214,6 +216,15 @@ def _windows(
     low, high = min(0, windows[0][0]), max(cells - 1, windows[-1][-1])
     axes.set(xlim=(low - 0.7, high + 0.7), ylim=(outputs + 0.9, -0.6), aspect="equal")
     axes.axis("off")
+
+
+def _same_cells(panels: Iterable[Axes]) -> None:
+    """Give panels of windows one scale, so that their cells are of one size."""
+    panels = list(panels)
+    left, right = zip(*(axes.get_xlim() for axes in panels), strict=True)
+    bottom = max(axes.get_ylim()[0] for axes in panels)
+    for axes in panels:
+        axes.set(xlim=(min(left), max(right)), ylim=(bottom, axes.get_ylim()[1]))
 
 
 def _pyramid(axes: Axes, layers: Sequence[Layer], palette: Palette) -> None:

@@ -169,7 +169,8 @@ def dropout_and_copies(palette: Palette) -> Figure:
 def mirrored_characters(palette: Palette) -> Figure:
     """Draw characters and their mirror images: another one, the same one, or none."""
     cases = {"b": "d", "p": "q", "A": "itself", "8": "itself", "2": "none", "R": "none"}
-    figure = canvas(1.7)
+    figure = canvas(1.4)
+    room = 2.2  # for the widest pair, so that all are drawn at one size
     for axes, (character, mirrored) in zip(figure.subplots(1, 6), cases.items(), strict=True):
         path = TextPath((0, 0), character, size=1, prop=FontProperties(family="DejaVu Sans"))
         width = path.get_extents().x1
@@ -177,7 +178,8 @@ def mirrored_characters(palette: Palette) -> Figure:
         other = mirrored in ("d", "q")
         for outline, color in ((path, 0), (twin, 1 if other else 0)):
             axes.add_patch(PathPatch(outline, facecolor=palette.colors[color], edgecolor="none"))
-        axes.set(xlim=(-0.1, 2 * width + 0.4), ylim=(-0.35, 0.9), aspect="equal")
+        middle = width + 0.15
+        axes.set(xlim=(middle - room / 2, middle + room / 2), ylim=(-0.35, 0.9), aspect="equal")
         axes.set_title(f"mirror: {mirrored}")
         axes.axis("off")
     return figure
