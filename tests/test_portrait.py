@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from experiments import networks, portrait
 from experiments.networks import layers
 from experiments.portrait import COLUMNS, Portrait
 from experiments.records import Store
+from experiments.runs import Run
 
 
 @pytest.fixture
@@ -180,6 +182,28 @@ def test_the_command_keeps_a_portrait_beside_the_record_of_the_run(convlaws, tmp
     assert convlaws("portrait", *arguments, "--images", 2)[0] == 0
     np.testing.assert_array_equal(portrait.load(path).last, shown.last)
     assert list(Store(tmp_path).records("digits")) == records
+
+
+def test_a_portrait_of_other_weights_than_the_records_is_not_kept(
+    convlaws, refused, tmp_path, monkeypatch
+) -> None:
+    """Such as another processor may end at: red where the record is not looked at."""
+    arguments = ("portrait", "digits", "conv-fc", "--store", tmp_path)
+    assert convlaws(*arguments, "--threads", 1)[0] == 0
+    (shown,) = (tmp_path / "digits").glob("*.npz")
+    shown.unlink()
+    train = Run.train
+
+    def elsewhere(run, *listeners):
+        assert run.threads == 1  # as the record's run had, unless another number is asked for
+        record = train(run, *listeners)
+        return dataclasses.replace(record, final_train_loss=record.final_train_loss + 1e-7)
+
+    monkeypatch.setattr(Run, "train", elsewhere)
+    said = refused(*arguments)
+    assert "something else than its record" in said
+    assert "1 threads of" in said
+    assert not list((tmp_path / "digits").glob("*.npz"))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,7 +26,10 @@ def portrait(
     seed: Annotated[int, typer.Option(min=0, help="Which run of it.")] = 0,
     images: Annotated[int, typer.Option(min=1, help="How many test images it is shown.")] = 4,
     device: common.DeviceOption = common.Device.cpu,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="CPU threads. Default: as many as the record's run had."),
+    ] = None,
     data_root: common.DataRootOption = None,
     store: common.StoreOption = DEFAULT_STORE,
 ) -> None:
@@ -34,7 +38,8 @@ def portrait(
     Records hold no weights. This trains the run once more, which takes as long as it did, and
     writes its record if the store has none. Beside the record comes a file of the same name, with
     .portrait.npz behind it, from which the documentation draws the filters of the first
-    convolution, and the maps of the first and of the last.
+    convolution, and the maps of the first and of the last. On another processor, or on more or
+    fewer threads, training may end at other weights than the record's; nothing is kept then.
     """
     from experiments import datasets, sweep  # PyTorch takes seconds to import
     from experiments import portrait as portraits
@@ -59,6 +64,10 @@ def portrait(
         threads=threads,
     )
     run.store.check_writable()
+    known = run.store.read(run.record_path) if run.record_path.is_file() else None
+    if known is not None and threads is None and device is common.Device.cpu:
+        run = replace(run, threads=known.provenance["threads"])
+        common.require_cores(run.threads)
     path = portraits.place(run.record_path)
     data = datasets.load(run.recipe.dataset, run.data_root)
 
@@ -72,8 +81,17 @@ def portrait(
     sit(initialised(run.recipe, seed, inputs, data, run.data_root), inputs)  # or fail before hours
     with progress([run], common.err), run.beating() as beat:
         record = run.train(beat, sit)
-    if not run.record_path.is_file():
+    if known is None:
         run.write(record)
+    elif record != known:
+        was, here = (
+            f"{made['threads']} threads of {made['hardware']} with PyTorch {made['torch']}"
+            for made in (known.provenance, record.provenance)
+        )
+        raise InputError(
+            f"this run measured something else than its record ({run.record_path}), which was made "
+            f"on {was}, and this one on {here}; make the portrait there, or with another --store"
+        )
     (shown,) = taken
     portraits.save(shown, path)
     print(path)
