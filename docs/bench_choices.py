@@ -12,24 +12,28 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from experiments.figures import WIDE
+
 if TYPE_CHECKING:
     from _ext.style import Palette
     from bench_results import Bench
 
 
 @styled
-def draw_choices(palette: Palette, benches: list[Bench]) -> Figure:
+def draw_choices(palette: Palette, benches: list[Bench], width: float = WIDE) -> Figure:
     """Draw how much slower the methods that choose for themselves are than the best of all.
 
     Parameters
     ----------
     benches
         Of convolution or filter gradient.
+    width
+        In inches.
     """
     methods = choices(benches)
     samples, taps = (sorted(values(benches, fact)) for fact in ("samples", "taps"))
     shade = LogNorm(1, 8, clip=True)
-    figure = Figure(figsize=(7.2, len(methods) * (0.35 * len(taps) + 1.2)), layout="constrained")
+    figure = Figure(figsize=(width, len(methods) * (0.35 * len(taps) + 1.2)), layout="constrained")
     grid = figure.subplots(len(methods), squeeze=False).ravel()
     for axes, (method, ratios) in zip(grid, methods.items(), strict=True):
         cells = np.array([[ratios.get((n, k), np.nan) for n in samples] for k in taps])
@@ -49,7 +53,7 @@ def draw_choices(palette: Palette, benches: list[Bench]) -> Figure:
                     color=palette.paper if shaded else palette.ink,
                 )
         axes.set_xticks(range(len(samples)), [f"$2^{{{math.log2(n):g}}}$" for n in samples])
-        axes.set_yticks(range(len(taps)), [str(k) for k in taps])
+        axes.set_yticks(range(len(taps)), [f"{k:,}" for k in taps])
         axes.set(title=method, ylabel="taps")
         axes.set(xlim=(-0.5, len(samples) - 0.5), ylim=(len(taps) - 0.5, -0.5))
         axes.tick_params(length=0)

@@ -7,6 +7,7 @@ from the least to the most.
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass, field
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from bench_results import chosen, gains, speed, values
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from experiments.figures import WIDE, key_below
+
 if TYPE_CHECKING:
     from _ext.style import Palette
     from bench_results import Bench
@@ -25,10 +28,21 @@ if TYPE_CHECKING:
 _STYLES = (
     *((":", "o"), ("-", "s"), ("-.", "^"), ("--", "x")),
     *(((0, (1, 3)), "D"), ((0, (6, 2, 1, 2, 1, 2)), "v")),
+    *(((0, (5, 1)), "P"), ((0, (3, 1, 1, 1)), "*")),
 )
 """Dashes and markers."""
 
-_COLUMNS = 3
+_PANEL = 2.1
+"""Width that a panel needs, in inches."""
+
+_LETTERS = 20
+"""Letters of a line of a row's name where a figure is narrow."""
+
+_MOST_TICKS = 5
+"""Sizes up to which each of them has its tick; where there are more, powers of two have."""
+
+_SPELT = 1000
+"""Up to which a size is written out; beyond, a power of two is a power of two."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +63,8 @@ class Curves:
         The fact that each panel has its value of, and how its title says it; None for one panel.
     where
         Facts of the benches that are drawn; by itself, all of the question.
+    cells
+        Whether panels have too few sizes for lines, so that times are cells beside the fastest's.
     """
 
     size: tuple[str, ...]
@@ -59,6 +75,7 @@ class Curves:
     panel: str | None = None
     title: str = "{}"
     where: dict[str, Any] = field(default_factory=dict)
+    cells: bool = False
 
     @property
     def facts(self) -> tuple[str, ...]:
@@ -81,7 +98,9 @@ class Curves:
 
 
 @styled
-def draw_curves(palette: Palette, benches: list[Bench], curves: Curves) -> Figure:
+def draw_curves(
+    palette: Palette, benches: list[Bench], curves: Curves, width: float = WIDE
+) -> Figure:
     """Draw the time of one call against the size of the problem, on logarithmic axes.
 
     Parameters
@@ -90,13 +109,16 @@ def draw_curves(palette: Palette, benches: list[Bench], curves: Curves) -> Figur
         Of one question.
     curves
         What is drawn against what.
+    width
+        In inches. Panels stand side by side as far as they have room.
     """
     panels = curves.panels(benches)
     colors = dict(zip(values(benches, curves.color), cycle(palette.colors), strict=False))
     styles = dict(zip(values(benches, curves.style), cycle(_STYLES), strict=False))
-    rows, columns = math.ceil(len(panels) / _COLUMNS), min(len(panels), _COLUMNS)
-    figure = Figure(figsize=(3.2 * max(columns, 2), 3 * rows + 1), layout="constrained")
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    columns = min(len(panels), int(width / _PANEL))
+    rows = math.ceil(len(panels) / columns)
+    figure = Figure(figsize=(width, 2.9 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for axes, panel in zip(grid, panels, strict=False):
         inside = chosen(benches, **{curves.panel: panel}) if curves.panel else benches
         for line in values(inside, curves.line):
@@ -105,14 +127,15 @@ def draw_curves(palette: Palette, benches: list[Bench], curves: Curves) -> Figur
         axes.set_yscale("log")
         axes.set(title=curves.title.format(panel) if curves.panel else "", xlabel=curves.label)
         axes.grid(color=palette.faint, linewidth=0.6)
-        axes.tick_params(labelbottom=True)
+        sizes = sorted({curves.size_of(bench) for bench in inside})
+        if len(sizes) <= _MOST_TICKS:
+            axes.set_xticks(sizes, map(_size, sizes))
+            axes.set_xticks([], minor=True)
+    for first in grid[::columns]:
+        first.set_ylabel("time of one call (s)")
     for unused in grid[len(panels) :]:
         unused.remove()
-    figure.supylabel("time of one call (s)", fontsize="medium", color=palette.ink)
-    keys = _keys(benches, curves, colors, styles, palette)
-    longest = max(len(str(key.get_label())) for key in keys)
-    columns = max(1, int(11 * figure.get_figwidth() / (longest + 9)))
-    figure.legend(handles=keys, loc="outside lower center", ncols=columns, handlelength=3)
+    key_below(figure, _keys(benches, curves, colors, styles, palette), handlelength=3)
     return figure
 
 
@@ -155,7 +178,9 @@ class Ladder:
 
 
 @styled
-def draw_ladder(palette: Palette, benches: list[Bench], ladder: Ladder) -> Figure:
+def draw_ladder(
+    palette: Palette, benches: list[Bench], ladder: Ladder, width: float = WIDE
+) -> Figure:
     """Draw how many times as fast as the base each way trains.
 
     Parameters
@@ -164,19 +189,21 @@ def draw_ladder(palette: Palette, benches: list[Bench], ladder: Ladder) -> Figur
         Of one question, on one device.
     ladder
         What is held against what.
+    width
+        In inches. Two panels stand side by side if they have room.
     """
     names = values(benches, ladder.panel) if ladder.panel else [None]
     panels = [
         chosen(benches, **{ladder.panel: name}) if ladder.panel else benches for name in names
     ]
-    columns = min(len(panels), 2)
+    columns = min(len(panels), 2 if width >= WIDE else 1)
     rows = math.ceil(len(panels) / columns)
     beside = [panels[first : first + columns] for first in range(0, len(panels), columns)]
     shown = [
         values([b for panel in each for b in ladder.rows(panel)], ladder.row) for each in beside
     ]
-    heights = [0.27 * len(each) + 0.5 for each in shown]
-    figure = Figure(figsize=(7.2, sum(heights) + 0.4), layout="constrained")
+    heights = [(0.27 if width >= WIDE else 0.35) * len(each) + 0.5 for each in shown]
+    figure = Figure(figsize=(width, sum(heights) + 0.4), layout="constrained")
     ratios = {"height_ratios": heights}
     grid = figure.subplots(
         rows, columns, sharex=True, sharey="row", squeeze=False, gridspec_kw=ratios
@@ -188,11 +215,21 @@ def draw_ladder(palette: Palette, benches: list[Bench], ladder: Ladder) -> Figur
         axes.set_title(name)
     for first in grid[::columns]:
         first.invert_yaxis()
+    if width < WIDE:
+        for first, ways in zip(grid, shown, strict=True):
+            first.set_yticks(range(len(ways)), [textwrap.fill(way, _LETTERS) for way in ways])
     for unused in grid[len(panels) :]:
         unused.remove()
-    grid[0].set_xlim(right=1.3 * grid[0].get_xlim()[1])
+    # room for what is written behind the longest bar, which takes more of a narrow panel
+    grid[0].set_xlim(right=(1.3 if width >= WIDE else 1.75) * grid[0].get_xlim()[1])
     figure.supxlabel(ladder.label, fontsize="medium", color=palette.ink)
     return figure
+
+
+def _size(size: int) -> str:
+    """Return how a size is written below its tick."""
+    power = math.log2(size)
+    return f"$2^{{{power:g}}}$" if size > _SPELT and power.is_integer() else f"{size:,}"
 
 
 def _keys(

@@ -9,6 +9,8 @@ from _ext.style import styled
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from experiments.figures import WIDE, key_below
+
 if TYPE_CHECKING:
     from _ext.style import Palette
     from bench_results import Bench
@@ -39,17 +41,22 @@ def rows_of(benches: list[Bench]) -> list[tuple[str, dict[str, float]]]:
 
 
 @styled
-def draw_shares(palette: Palette, benches: list[Bench]) -> Figure:
+def draw_shares(palette: Palette, benches: list[Bench], width: float = WIDE) -> Figure:
     """Draw what each kind of work takes of a step, a bar a network and way to train it.
 
     Parameters
     ----------
     benches
         Of the question ``step``, on one device.
+    width
+        In inches.
     """
     rows = rows_of(benches)
     kinds = list(rows[0][1])
-    figure = Figure(figsize=(7.2, 0.27 * len(rows) + 1.3), layout="constrained")
+    if width < WIDE:
+        rows = [(name.replace(", ", ",\n", 1), shares) for name, shares in rows]
+    height = (0.27 if width >= WIDE else 0.38) * len(rows) + 0.6
+    figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     ends = np.zeros(len(rows))
     keys = []
@@ -69,5 +76,5 @@ def draw_shares(palette: Palette, benches: list[Bench]) -> Figure:
     axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     axes.set_xlabel("share of a step")
     axes.tick_params(axis="y", length=0)
-    figure.legend(handles=keys, loc="outside lower center", ncols=4, handlelength=1.5)
+    key_below(figure, keys, handlelength=1.5)
     return figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import re
@@ -15,12 +16,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
 
 import bench_choices
 import bench_figures
+import bench_ratios
 import bench_results
 from _ext import bench_curves, tables
 from _ext import benches as bench_page
+from goal_outcomes import Sources
 from speed_goals import GOALS
 from sphinx.errors import ExtensionError
 from sphinx.testing.util import SphinxTestApp
+
+from experiments.figures import NARROW, WIDE
 
 VERSIONS = {"python": "3.11", "torch": "2.9", "numpy": "2.0", "scipy": "1.17"}
 RUNGS = ["tutorial loop", "resident bytes", "+ channels last"]
@@ -72,6 +77,9 @@ CONVOLUTION = [
     for samples in (256, 1024)
     for method, algorithm, seconds in (("a", "direct", 2.0), ("b", "fft", 4.0), ("c", "auto", 3.0))
 ]
+
+
+SPECTRUM = {"channels": 4, "library": "NumPy"}
 
 
 def results(*benches, scaling=()):
@@ -311,11 +319,36 @@ def test_goals_are_shown_reached_not_reached_and_not_run(build_page, store):
     ladder = training("3-filters", ["tutorial loop", "a", "+ bfloat16"])
     store(results(*ladder, *training("tp1-cnn", ["tutorial loop", "+ bfloat16"]), gemm))
     page = build_page("```{goals} training\n```\n", "_ext.goals")
-    assert "3-filters, beside the tutorial’s loop 2.69× 3.00× reached" in page
-    missed = "tp1-cnn, beside the tutorial’s loop 5× 2.00× not reached The goal needs 250 GFLOP/s"
-    assert missed in page
+    assert "3-filters 2.69× 3.00× reached 20-filters" in page
+    assert "tp1-cnn 5× 2.00× not reached The goal needs 250 GFLOP/s" in page
+    assert "tp1-cnn, its backward pass by hand 6.4× 2.00× not reached" in page
     assert "training to 80.26 % on CIFAR-10 1 s – not run yet It needs a GPU." in page
-    assert "mnist-2017, beside the tutorial’s loop 3.6× – not run yet It is not in" in page
+    assert "mnist-2017 3.6× – not run yet It is not in" in page
+
+
+def test_why_a_goal_is_not_reached_has_a_row_of_its_own_as_wide_as_the_table():
+    goals = importlib.import_module("_ext.goals")
+    unmeasured = Sources(results(), {}, lambda _: 1.0)
+    figures, (why,) = goals._rows(GOALS["benches"][0], unmeasured)
+    assert len(figures) == why["morecols"] + 1 == len(goals._HEAD)
+    assert why.astext() == "It is not in the stored run."
+    reached = results() | {"scale": "default", "whole": True, "seconds": 1.0}
+    reached["machine_info"]["cpus"] = 2
+    (only,) = goals._rows(GOALS["benches"][0], Sources(reached, {}, lambda _: 1.0))
+    assert only[:3] == ["a default run on two cores", "4 minutes", "0.0 minutes"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        ("-0.6 pp (-1.1 to +2)", "−0.6 pp (−1.1 to +2)"),
+        ("lr-0.01 at 2026-11-29", "lr-0.01 at 2026-11-29"),
+        ("nni-2023-ex1 − conv-9x9", "nni-2023-ex1 − conv-9x9"),
+        ("1e-3 - 2", "1e-3 - 2"),
+    ],
+)
+def test_numbers_of_a_table_have_minus_signs_and_names_keep_their_hyphens(cell, shown):
+    assert tables.table(["head"], [[cell]]).astext().endswith(f"\n\n{shown}")
 
 
 def test_unknown_goals_fail_the_build(build_page, store):
@@ -340,13 +373,13 @@ def test_a_time_has_three_digits_in_the_unit_that_suits_it(seconds, text):
 
 def test_times_are_tabulated_by_method_and_size_where_sizes_are_few(build_page, store):
     few = [
-        convolution(method, "fft", seconds * samples, samples, 16) | {"group": "filter gradient, n"}
+        convolution(method, "fft", seconds * samples, samples, 16)
         for samples in (256, 1024)
         for method, seconds in (("a", 2e-6), ("b", 4e-6))
         if (samples, method) != (1024, "b")
     ]
     store(results(*few))
-    page = build_page("```{bench} filter gradient\n```\n")
+    page = build_page("```{bench} convolution\n```\n")
     assert "method 256 samples; 16 taps 1,024 samples; 16 taps" in page
     assert "a 512 µs 2.05 ms b 1.02 ms –" in page
     many = [convolution("a", "fft", 1.0, 2**power, 16) for power in range(3, 13)]
@@ -420,13 +453,83 @@ def test_gradients_of_layers_hold_our_choice_against_our_other_methods_as_well(b
     assert "a float32 2.00 µs 3.00 µs 1.00 µs 1.50" in page
 
 
-def test_an_exponent_whose_interval_says_nothing_is_left_out():
-    assert (
-        bench_curves._exponent({"exponent": 1.1, "low": 0.9, "high": 1.3}) == "1.10 (0.90 to 1.30)"
-    )
-    assert bench_curves._exponent({"exponent": 0.3, "low": -1.6, "high": 2.1}) == "–"
-    fits = [
-        {"line": {"method": method}, "exponent": 1.0, "low": 1.0 - half, "high": 1.0 + half}
-        for method, half in (("a", 0.2), ("b", 0.9))
+@pytest.mark.parametrize("high", [1.9, 2.1], ids=["narrow", "wide"])
+def test_an_exponent_whose_interval_says_nothing_is_left_out(build_page, store, high):
+    store(results(*CONVOLUTION, scaling=[FITTED | {"low": 1.0, "high": high}]))
+    page = build_page("```{bench} convolution\n```\n")
+    assert ("Exponents p of seconds" in page) == ("1.02 (1.00 to" in page) == (high == 1.9)
+
+
+def test_a_tick_stands_at_every_size_where_sizes_are_few():
+    sizes = (192, 432, 2**20)
+    benches = [convolution("a", "fft", 1.0, samples, 16) for samples in sizes]
+    (axes,) = bench_figures.draw_curves(benches, *bench_page.CURVES["convolution"]).axes
+    assert list(axes.get_xticks()) == list(sizes)
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["192", "432", "$2^{20}$"]
+
+
+def test_no_two_lines_look_alike_where_each_has_a_style_of_its_own():
+    methods = [f"method {index}" for index in range(8)]
+    benches = [
+        bench("spectrum, x", 1.0, method=method, cells=cells, **SPECTRUM)
+        for method in methods
+        for cells in (16, 64)
     ]
-    assert bench_curves._exponents_alt(fits) == "a: exponent 1.00."
+    figure = bench_figures.draw_curves(benches, *bench_page.CURVES["spectrum"])
+    keys = figure.legends[0].get_lines()
+    assert [key.get_label() for key in keys] == methods
+    assert len({(key.get_marker(), str(key._unscaled_dash_pattern)) for key in keys}) == 8
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_a_key_takes_nothing_of_the_room_of_the_lines(width):
+    """However many names it has: it stays within the figure, which grows by it."""
+    heights = []
+    for count in (2, 8):
+        benches = [
+            bench(
+                "spectrum, x", 1.0, method=f"a method of a long name, {index}", **SPECTRUM, cells=n
+            )
+            for index in range(count)
+            for n in (16, 64)
+        ]
+        figure = bench_figures.draw_curves(benches, *bench_page.CURVES["spectrum"], width)
+        figure.draw_without_rendering()
+        heights.append(figure.axes[0].get_window_extent().height)
+        key = figure.legends[0].get_window_extent()
+        assert key.x0 >= 0
+        assert key.x1 <= figure.bbox.width == width * figure.dpi
+    assert heights[1] == pytest.approx(heights[0], rel=0.05)
+
+
+def test_sparse_sizes_are_cells_beside_the_fastest():
+    benches = [
+        *(convolution(name, "fft", s, 256, 16) for name, s in (("a", 2e-6), ("b", 5e-6))),
+        *(convolution(name, "fft", s, 1024, 3) for name, s in (("a", 0.3), ("c", 1e-3))),
+    ]
+    assert bench_ratios.sizes_of(benches) == [(3, 1024), (16, 256)]
+    (axes,) = bench_ratios.draw_ratios(benches).axes
+    names = [tick.get_text() for tick in axes.get_yticklabels()]
+    assert names == ["a", "b", "c", "the fastest took"]
+    cells = {(text.get_position(), text.get_text()) for text in axes.texts}
+    assert cells >= {((0, 0), "300"), ((0, 2), "1.0"), ((1, 0), "1.0"), ((1, 1), "2.5")}
+    assert cells >= {((0, 3), "1.00\nms"), ((1, 3), "2.00\nµs")}
+    depths = {patch.get_xy(): patch.get_alpha() for patch in axes.patches}
+    assert depths[-0.5, -0.5] == 1
+    assert depths[-0.5, 1.5] == 0
+    assert len(bench_ratios.draw_ratios(benches, 2.3).axes) == 2  # a column each
+
+
+def test_the_filter_gradient_says_what_is_fastest_where_and_what_choosing_costs(build_page, store):
+    store(results(*(each | {"group": "filter gradient, x"} for each in CONVOLUTION)))
+    page = build_page("```{bench} filter gradient\n```\n")
+    assert "Time of one call over that of the fastest" in page
+    assert "c: 1.500 in the median, 1.500 at worst" in page
+
+
+def test_panels_stand_below_each_other_where_a_figure_is_narrow():
+    ladder = bench_page.LADDERS["training"]
+    benches = [*training("a"), *training("b")]
+    for width, columns in ((WIDE, 2), (NARROW, 1)):
+        figure = bench_figures.draw_ladder(benches, ladder, width)
+        assert figure.axes[0].get_gridspec().ncols == columns

@@ -20,8 +20,16 @@ pytest.importorskip("sphinx", reason="the docs extra is not installed")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
 
 from _ext import benches as bench_page
-from _ext import convolution_pictures, operator_pictures, parameter_pictures, verdicts
+from _ext import (
+    convolution_pictures,
+    geometry_pictures,
+    operator_pictures,
+    parameter_pictures,
+    training_pictures,
+    verdicts,
+)
 from _ext.chips import LABELS
+from _ext.pictures import FORMS
 from _ext.runs import runs_of
 from _ext.verdicts import start_trials, theory_verdicts
 from sphinx.errors import ExtensionError
@@ -143,8 +151,10 @@ def test_with_some_records_the_page_shows_them_and_names_what_is_missing(build, 
     for seed in range(2):
         Store(tmp_path).write(record(STUDY.recipe("filters-20-lr-0.01", "adam"), seed))
     html = build(MEASUREMENTS, "_ext.measurements")
-    figures = re.findall(r'<img alt="(Curves[^"]*)" class="(only-\w+)"', html)
-    assert [theme for _, theme in figures] == [f"only-{theme}" for theme in THEMES]
+    figures = re.findall(r'<img alt="(Curves[^"]*)" class="([^"]*)"', html)
+    assert [where for _, where in figures] == [
+        f"only-{theme} {form}" for form in ("for-wide", "for-narrow") for theme in THEMES
+    ]
     assert all("50.0 % test accuracy" in alt or "50.1 % test" in alt for alt, _ in figures)
     assert "not run yet filters-3-lr-0.01.adam;" in text(html)
     assert "2 runs" in html
@@ -183,6 +193,24 @@ def test_a_picture_does_not_ask_to_run_what_waits_to_be_named(build):
     assert "resnet-18-pretrained.sgd is run only when it is named" in html
 
 
+def test_the_command_that_runs_what_is_missing_stands_once_on_a_page(build):
+    picture = "```{{curves}} tp1-cnn\n:roles: {}\n:completion: sgd\n```\n\n"
+    others = "```{curves} digits\n:roles: conv-fc\n:completion: adam\n```\n"
+    pictures = picture.format("baseline augmented") + picture.format("dropout baseline")
+    html = text(build(f"# Page\n\n{pictures}## Section\n\n{pictures}{others}", "_ext.measurements"))
+    assert html.count("python -m experiments run tp1-cnn") == 1
+    assert html.count("python -m experiments run digits") == 1
+    # each section names what its pictures lack, and names it once
+    assert html.count("baseline.sgd") == html.count("dropout.sgd") == 2
+    assert "not run yet dropout.sgd." in html
+
+
+@pytest.mark.parametrize("page", sorted((DOCS / "reports").glob("*.md")), ids=lambda p: p.stem)
+def test_a_page_that_names_missing_runs_goes_on_with_the_command(page):
+    for name in re.findall(r"^```{missing-runs} (.+)$", page.read_text("utf-8"), re.MULTILINE):
+        assert f"python -m experiments run {name} --seeds 3\n" in page.read_text("utf-8")
+
+
 def test_what_is_run_on_request_says_what_it_needs(build):
     page = "# Page\n\n```{missing-runs} assignment-3\n```\n\n```{measured} assignment-3\n```\n"
     html = text(build(page, "_ext.measurements"))
@@ -195,7 +223,7 @@ def test_what_was_run_on_request_is_not_said_to_wait(build, tmp_path):
     curves = Curves(*([0.5] * recipe.epochs for _ in dataclasses.fields(Curves)))
     Store(tmp_path).write(record(recipe, 0, study="assignment-3", curves=curves))
     html = text(build("# Page\n\n```{missing-runs} assignment-3\n```\n", "_ext.measurements"))
-    assert "python -m experiments run assignment-3" in html
+    assert "not run yet" in html
     assert "is run only when it is named" not in html
 
 
@@ -221,7 +249,7 @@ def test_a_run_that_was_lost_at_once_is_not_said_to_be_missing(build, tmp_path):
         pages.append(page)
     html = build("# Page\n\n" + "\n\n".join(pages) + "\n", "_ext.measurements")
     assert text(html).count("The loss of filters-3-lr-0.01.adam diverged in the first epoch.") == 2
-    assert html.count("<img") == 2 * len(THEMES)
+    assert html.count("<img") == 2 * len(FORMS) * len(THEMES)
     assert "conv-gap.adam" in text(html)
 
 
@@ -230,9 +258,10 @@ def test_what_others_are_compared_with_is_not_drawn_alone(build, tmp_path):
     Store(tmp_path).write(record(wide, 0))
     options = ":roles: filters-20-lr-0.01 filters-3-lr-0.01\n:reference: {}\n:completion: adam"
     page = "```{{curves}} nni-2023-ex1\n" + options + "\n```\n"
-    pages = "# Page\n\n" + page.format(wide.name[:-5]) + "\n" + page.format(narrow.name[:-5])
+    first, second = (page.format(recipe.name[:-5]) for recipe in (wide, narrow))
+    pages = f"# Page\n\n{first}\n## Section\n\n{second}"
     html = build(pages, "_ext.measurements")
-    assert html.count("<img") == len(THEMES)
+    assert html.count("<img") == len(FORMS) * len(THEMES)
     assert text(html).count("filters-3-lr-0.01.adam") == 2
 
 
@@ -393,6 +422,27 @@ def test_a_picture_is_the_same_each_time_it_is_drawn(draw, tmp_path):
         assert first == again.with_name(f"again-{theme}.svg").read_bytes()
     light, dark = (once.with_name(f"once-{theme}.svg").read_bytes() for theme in THEMES)
     assert light != dark
+
+
+def test_a_listing_ends_with_its_text(build):
+    html = build("# Page\n\n```python\n>>> 1 + 1\n2\n\n```\n", "_ext.listings")
+    (listing,) = re.findall(r"<pre>(.*?)</pre>", html, flags=re.DOTALL)
+    assert text(listing) == "&gt;&gt;&gt; 1 + 1\n2\n"
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        geometry_pictures.windows_and_remainder,
+        geometry_pictures.equal_passes,
+        training_pictures.mirrored_characters,
+    ],
+)
+def test_panels_of_a_row_have_one_scale_and_their_titles_on_one_line(draw):
+    figure = draw()
+    figure.draw_without_rendering()
+    assert len({round(axes._left_title.get_window_extent().y0) for axes in figure.axes}) == 1
+    assert len({round(axes.transData.get_matrix()[0, 0], 6) for axes in figure.axes}) == 1
 
 
 def test_every_verdict_has_a_chip():

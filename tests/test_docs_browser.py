@@ -125,6 +125,24 @@ def test_a_page_loads_by_itself_and_fits(tab, complaints, page):
     assert complaints == []
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(
+    "page", ["benches.html", "chapters/operators.html", "reports/nni-2023-ex1.html"]
+)
+def test_a_picture_is_shown_once_and_within_the_screen(tab, page, width):
+    """In the form and the theme that suit it; tables may scroll, pictures do not."""
+    tab.set_viewport_size({"width": width, "height": 800})
+    tab.goto(page, wait_until="load")
+    pictures = tab.eval_on_selector_all(
+        "figure.picture",
+        """all => all.filter(each => each.offsetParent).map(each => [
+            [...each.querySelectorAll('img')].filter(i => i.offsetParent).length,
+            each.scrollWidth - each.clientWidth])""",
+    )
+    assert pictures
+    assert all(picture == [1, 0] for picture in pictures), pictures
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_does_not_say_where_it_was_built(page):
     assert str(SITE.parents[2]) not in (SITE / page).read_text("utf-8")

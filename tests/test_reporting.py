@@ -360,6 +360,15 @@ def test_curves_are_told_apart_without_colour(make_record) -> None:
         assert len(set(marked)) == len(runs)
 
 
+@pytest.mark.parametrize(("width", "columns"), [(figures.WIDE, 2), (figures.NARROW, 1)])
+def test_loss_and_accuracy_stand_side_by_side_where_there_is_room(
+    make_record, width, columns
+) -> None:
+    figure = figures.draw_curves({"linear": [make_record(STUDY.recipes[0], 0)]}, width)
+    assert figure.get_figwidth() == width
+    assert figure.axes[0].get_gridspec().ncols == columns
+
+
 @pytest.mark.parametrize("highest", [2.0, 16.0])
 def test_a_spike_of_one_seed_does_not_flatten_the_others(make_record, highest) -> None:
     runs = [make_record(STUDY.recipes[0], seed) for seed in range(3)]
@@ -381,6 +390,11 @@ def test_reported_numbers_stand_beside_what_was_measured(records) -> None:
     drawn = figures.draw_measured_against_reported(findings, list(STUDY.completions))
     (axes,) = drawn.axes
     labels = [tick.get_text().replace("\n", ", ") for tick in axes.get_yticklabels()]
+    narrow = figures.draw_measured_against_reported(findings, list(STUDY.completions), 4.2)
+    wrapped = [tick.get_text() for tick in narrow.axes[0].get_yticklabels()]
+    in_one_line = [" ".join(label.split()) for label in wrapped]
+    assert in_one_line == [label.replace(",", "", 1) for label in labels]
+    assert max(len(line) for label in wrapped for line in label.split("\n")) <= 21
     upright = [
         segment
         for lines in axes.collections
@@ -496,7 +510,10 @@ def test_accuracies_are_drawn_as_points_mean_and_interval(make_record) -> None:
         "linear-6": {"sgd": [], "adam": []},
     }
     runs["linear-20"]["sgd"][0].curves.test_accuracy[1] = 0.9  # after the second epoch alone
-    (early,) = figures.draw_final_accuracies(runs, epoch=2).axes
+    figure = figures.draw_final_accuracies(runs, epoch=2)
+    (early,) = figure.axes
+    (key,) = figure.legends
+    assert [text.get_text() for text in key.get_texts()] == ["sgd"]  # adam lost a run
     np.testing.assert_allclose(early.lines[0].get_xdata(), [90, 40], rtol=1e-12)
     assert early.get_xlabel() == "test accuracy after epoch 2 (%)"
     (axes,) = figures.draw_final_accuracies(runs).axes

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import bench_figures
 import bench_results
 from bench_choices import choices, draw_choices
 from bench_figures import Curves
+from bench_ratios import draw_ratios, fastest, sizes_of
 from bench_results import chosen
 from docutils import nodes
 
@@ -43,11 +46,11 @@ _SIGNALS = Curves(
     color="library",
     style="algorithm",
     panel="taps",
-    title="{} taps",
+    title="{:,} taps",
 )
 CURVES = {
     "convolution": [_SIGNALS],
-    "filter gradient": [_SIGNALS],
+    "filter gradient": [replace(_SIGNALS, cells=True)],
     "spectrum": [_methods(_WORK, "channels³ × cells of a map")],
     "norm": [_methods(_WORK, "channels³ × cells of a map")],
     "diagnose": [
@@ -64,41 +67,84 @@ CURVES = {
 
 def curves(env: BuildEnvironment, results: Results, question: str) -> list[nodes.Node]:
     """Return what is known of a question that is one of `CURVES`."""
-    shown = [node for each in CURVES[question] for node in _curves(env, results, question, each)]
-    if "algorithm" in CURVES[question][0].facts:
-        shown += _choices(env, results, question)
+    shown: list[nodes.Node] = []
+    for each in CURVES[question]:
+        benches = chosen(bench_results.of(results, question, each.facts), **each.where)
+        exponents = [
+            fit
+            for fit in results.get("scaling", [])
+            if (fit["question"], fit["size"]) == (question, list(each.size))
+            and each.where.items() <= fit["line"].items()
+            and _tells(fit)
+        ]
+        draw = _ratios if each.cells else _lines
+        shown += draw(env, results, question, each, benches, exponents)
+        shown += _exponents(exponents, each)
+        if each.panel and not each.cells:
+            shown += _choices(env, results, question)
     return shown
 
 
-def _curves(
-    env: BuildEnvironment, results: Results, question: str, curves: Curves
+def _lines(
+    env: BuildEnvironment,
+    results: Results,
+    question: str,
+    curves: Curves,
+    benches: list[Bench],
+    exponents: list[Results],
 ) -> list[nodes.Node]:
-    benches = chosen(bench_results.of(results, question, curves.facts), **curves.where)
-    exponents = [
-        fit
-        for fit in results.get("scaling", [])
-        if (fit["question"], fit["size"]) == (question, list(curves.size))
-        and curves.where.items() <= fit["line"].items()
-    ]
     figure = bench_picture(
         env,
         results,
         f"{question}-{curves.size[-1]}",
-        bench_figures.draw_curves(benches, curves),
+        partial(bench_figures.draw_curves, benches, curves),
         benches,
         caption="Time of one call: median over the rounds, band: middle half.",
         alt=f"Time of one call against the {curves.label}. {_exponents_alt(exponents)}",
     )
-    shown: list[nodes.Node] = [figure]
     if times := _times_table(benches, curves):
-        shown += [nodes.paragraph("", "Median time of one call:"), times]
+        return [figure, nodes.paragraph("", "Median time of one call:"), times]
+    return [figure]
+
+
+def _ratios(
+    env: BuildEnvironment,
+    results: Results,
+    question: str,
+    curves: Curves,
+    benches: list[Bench],
+    exponents: list[Results],
+) -> list[nodes.Node]:
+    found = _told_choices(choices(benches))
+    best = " ".join(
+        f"{taps:,} taps, {samples:,} samples: {bench['extra_info'][curves.line]}, "
+        f"{duration(bench['stats']['median'])}."
+        for taps, samples in sizes_of(benches)
+        for bench in [fastest(benches, taps, samples)]
+    )
+    return [
+        bench_picture(
+            env,
+            results,
+            f"{question}-ratios",
+            partial(draw_ratios, benches),
+            benches,
+            caption="Time of one call over that of the fastest at that size, in the median of the "
+            f"rounds that both shared; an empty cell was not measured. {found}.",
+            alt=f"A row for each method, a column for each size. The fastest: {best}",
+        )
+    ]
+
+
+def _exponents(exponents: list[Results], curves: Curves) -> list[nodes.Node]:
+    """Return the table of the exponents, if there are any that say something."""
     if not exponents:
-        return shown
+        return []
     text = (
         f"Exponents p of seconds ∝ sizeᵖ, where the size is {curves.label}, fitted to the largest "
-        f"sizes, with their 95 % intervals; a dash where that is wider than {_WIDEST:g}:"
+        f"sizes, with their 95 % intervals, where these are narrower than {_WIDEST:g}:"
     )
-    return [*shown, nodes.paragraph("", text), _exponents_table(exponents, curves)]
+    return [nodes.paragraph("", text), _exponents_table(exponents, curves)]
 
 
 def _times_table(benches: list[Bench], curves: Curves) -> nodes.container | None:
@@ -136,9 +182,10 @@ def _times_table(benches: list[Bench], curves: Curves) -> nodes.container | None
 def _exponents_table(exponents: list[Results], curves: Curves) -> nodes.container:
     """Return a row for each line and, where there are panels, a column for each of them."""
     by = {(fit["line"][curves.line], fit["line"].get(curves.panel)): fit for fit in exponents}
-    lines, panels = (list(dict.fromkeys(names)) for names in zip(*by, strict=True))
+    lines = list(dict.fromkeys(line for line, _ in by))
+    panels = sorted({panel for _, panel in by}) if curves.panel else [None]
     rows: list[list[Cell]] = [
-        [line, *(_exponent(by[line, panel]) if (line, panel) in by else "" for panel in panels)]
+        [line, *(_exponent(by[line, panel]) if (line, panel) in by else "–" for panel in panels)]
         for line in lines
     ]
     heads = [curves.title.format(panel) if curves.panel else "p" for panel in panels]
@@ -146,22 +193,19 @@ def _exponents_table(exponents: list[Results], curves: Curves) -> nodes.containe
 
 
 def _exponent(fit: Results) -> str:
-    """Return a fitted exponent, or a dash where its interval is too wide to say anything."""
-    if not _tells(fit):
-        return "–"
-    return f"{fit['exponent']:.2f} ({fit['low']:.2f} to {fit['high']:.2f})".replace("-", "−")
+    return f"{fit['exponent']:.2f} ({fit['low']:.2f} to {fit['high']:.2f})"
 
 
 def _exponents_alt(exponents: list[Results]) -> str:
     return " ".join(
         f"{', '.join(map(str, fit['line'].values()))}: exponent {fit['exponent']:.2f}."
         for fit in exponents
-        if _tells(fit)
     )
 
 
 def _tells(fit: Results) -> bool:
-    return fit["high"] - fit["low"] <= _WIDEST
+    """Whether the interval of an exponent is narrow enough to say anything."""
+    return bool(fit["high"] - fit["low"] <= _WIDEST)
 
 
 def _choices(env: BuildEnvironment, results: Results, question: str) -> list[nodes.Node]:
@@ -170,20 +214,25 @@ def _choices(env: BuildEnvironment, results: Results, question: str) -> list[nod
     ratios = choices(benches)
     if not ratios:
         return []
-    found = "; ".join(
-        f"{method}: {statistics.median(cells.values()):.3f} in the median, "
-        f"{max(cells.values()):.3f} at worst"
-        for method, cells in ratios.items()
-    )
+    found = _told_choices(ratios)
     return [
         bench_picture(
             env,
             results,
             f"{question}-choices",
-            draw_choices(benches),
+            partial(draw_choices, benches),
             benches,
             caption="What choosing costs: the time of a method that chooses by itself over that of "
             f"the fastest of all at that size, its own choosing included. {found}.",
             alt=f"A cell for each number of samples and taps. {found}.",
         )
     ]
+
+
+def _told_choices(ratios: dict[str, dict[tuple[int, int], float]]) -> str:
+    """Say how far the methods that choose for themselves are behind the fastest."""
+    return "; ".join(
+        f"{method}: {statistics.median(cells.values()):.3f} in the median, "
+        f"{max(cells.values()):.3f} at worst"
+        for method, cells in ratios.items()
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import bench_figures
@@ -39,7 +40,7 @@ def ladders(env: BuildEnvironment, results: Results, question: str) -> list[node
             env,
             results,
             f"{question}-{device}",
-            bench_figures.draw_ladder(measured, ladder),
+            partial(bench_figures.draw_ladder, measured, ladder),
             measured,
             caption="Images per second, and how many times those of the first row, which was timed "
             "in turns with the others: median over the rounds, least to most; a dash where nothing "

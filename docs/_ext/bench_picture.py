@@ -10,6 +10,8 @@ from docutils import nodes
 from _ext.pictures import picture
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bench_results import Bench, Results
     from matplotlib.figure import Figure
     from sphinx.environment import BuildEnvironment
@@ -19,13 +21,13 @@ def bench_picture(
     env: BuildEnvironment,
     results: Results,
     name: str,
-    drawn: Figure,
+    drawn: Callable[[float], Figure],
     benches: list[Bench],
     *,
     caption: str,
     alt: str,
 ) -> nodes.figure:
-    """Return the picture of some benches, whose name is unique on the site."""
+    """Return the picture of some benches, drawn in a width; its name is unique on the site."""
     figure = picture(env, f"bench-{name.replace(' ', '-')}", drawn, alt)
     where = bench_results.conditions(results, benches)
     figure += nodes.caption("", f"{caption} Measured on {where}.")

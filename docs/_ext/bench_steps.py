@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import bench_results
@@ -45,7 +46,7 @@ def steps(env: BuildEnvironment, results: Results) -> list[nodes.Node]:
                 env,
                 results,
                 f"{STEP}-{device}",
-                draw_shares(measured),
+                partial(draw_shares, measured),
                 measured,
                 caption=(
                     "Shares of the time of a step, in the round of median time. Under the profiler "

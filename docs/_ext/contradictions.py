@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,8 +19,9 @@ from _ext.questions import CHANGES, CONTRADICTIONS
 from _ext.runs import records_of
 from _ext.study_directive import not_run
 from _ext.style import canvas, styled
-from _ext.tables import Cell, spanning, table
+from _ext.tables import Cell, minus, spanning, table
 from experiments.catalog import study
+from experiments.figures import WIDE
 from experiments.quantities import formatted, formatted_range, on_one_device
 from experiments.statements import Reported
 from experiments.statistics import mean_interval
@@ -182,17 +185,19 @@ def _measured(side: Side, completion: str, store: Path) -> Measurement:
 
 
 @styled
-def draw(palette: Palette, measured: list[Measurement]) -> Figure:
+def draw(palette: Palette, measured: list[Measurement], width: float = WIDE) -> Figure:
     """Draw a row for each measurement: seeds, mean, interval, and the report's number."""
     reports = list(dict.fromkeys(each.side.report for each in measured))
-    figure = canvas(1.0 + 0.42 * len(measured))
+    labels = _row_labels(measured, width)
+    lines = max(label.count("\n") for label in labels) + 1
+    figure = canvas(1.0 + (0.08 + 0.17 * lines) * len(measured), width)
     axes = figure.subplots()
     for row, each in enumerate(measured):
         _draw_row(axes, row, each, palette, palette.colors[reports.index(each.side.report)])
     is_difference = measured[0].side.quantity.unit == "points"
     if is_difference:
         axes.axvline(0, color=palette.ink, linewidth=0.8)
-    axes.set_yticks(range(len(measured)), _row_labels(measured))
+    axes.set_yticks(range(len(measured)), labels)
     axes.set(
         xlabel="difference of test accuracies (points)" if is_difference else "test accuracy (%)",
         ylim=(len(measured) - 0.5, -0.5),
@@ -202,11 +207,22 @@ def draw(palette: Palette, measured: list[Measurement]) -> Figure:
     return figure
 
 
-def _row_labels(measured: list[Measurement]) -> list[str]:
-    """Name the rows; what every row would say alike, report and completion, is left out."""
-    if len({(each.side.report, each.completion) for each in measured}) == 1:
-        return [each.side.what for each in measured]
-    return [each.label.replace(": ", ":\n") for each in measured]
+def _row_labels(measured: list[Measurement], width: float) -> list[str]:
+    """Name the rows in lines that leave a figure room for them.
+
+    What every row would say alike, report and completion, is left out.
+    """
+    alike = len({(each.side.report, each.completion) for each in measured}) == 1
+    names = [each.side.what if alike else each.label for each in measured]
+    letters = 60 if width >= WIDE else 22
+    return [
+        "\n".join(
+            line
+            for part in name.replace(": ", ":\n").split("\n")
+            for line in textwrap.wrap(part, letters, break_on_hyphens=False)
+        )
+        for name in names
+    ]
 
 
 def _draw_row(axes: Axes, row: int, each: Measurement, palette: Palette, color: str) -> None:
@@ -242,14 +258,15 @@ class _SidesDirective(SphinxDirective):
         shown: list[nodes.Node] = []
         if any(each.known for each in measured):
             alt = " ".join(f"{each.label}: {each}." for each in measured)
-            shown.append(picture(self.env, f"{self.kind}-{name}", draw(measured), alt))
+            shown.append(picture(self.env, f"{self.kind}-{name}", partial(draw, measured), alt))
         shown += [_table(measured), *told]
         for report in dict.fromkeys(each.side.report for each in measured):
             missing = [
                 recipe for each in measured if each.side.report == report for recipe in each.missing
             ]
             if missing:
-                shown.append(_missing(report, missing, store))
+                names = ", ".join(dict.fromkeys(missing))
+                shown.append(not_run(self.env, study(report), names, store))
         return shown
 
     def asked(self, name: str, store: Path) -> tuple[tuple[Side, ...], list[nodes.Node]]:
@@ -267,7 +284,7 @@ class ContradictionDirective(_SidesDirective):
         asked = CONTRADICTIONS[name]
         measured = measurements(asked.decides or asked.sides, store)
         told = [conclusion(asked, measured), sizes(measured)]
-        return asked.sides, [nodes.paragraph("", text) for text in told if text]
+        return asked.sides, [nodes.paragraph("", minus(text)) for text in told if text]
 
 
 class ChangesDirective(_SidesDirective):
@@ -290,14 +307,9 @@ def _table(measured: list[Measurement]) -> nodes.container:
             for text in (f"{side.report}: {side.what}", side.quantity.where, side.claimed)
             if each is alike[0]
         ]
-        rows.append([*first, each.completion, nodes.strong("", str(each))])
+        rows.append([*first, each.completion, nodes.strong("", minus(str(each)))])
     head = ["setting", f"{measured[0].side.quantity.what} of", "claimed", "under", "measured"]
     return table(head, rows, classes=["sides"])
-
-
-def _missing(report: str, recipes: list[str], store: Path) -> nodes.paragraph:
-    names = ", ".join(dict.fromkeys(recipes))
-    return not_run(study(report), names, store)
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

@@ -9,16 +9,24 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
-from experiments.figures import THEMES, save
+from experiments.figures import NARROW, THEMES, WIDE, save
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matplotlib.figure import Figure
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
     from sphinx.util.typing import ExtensionMetadata
 
 
-def picture(env: BuildEnvironment, name: str, drawn: Figure, alt: str) -> nodes.figure:
+FORMS = {"": WIDE, "-narrow": NARROW}
+"""Width, in inches, of a picture that is drawn twice, by what its file's name ends with."""
+
+
+def picture(
+    env: BuildEnvironment, name: str, drawn: Figure | Callable[[float], Figure], alt: str
+) -> nodes.figure:
     """Keep a picture in every theme, and return it as a figure without caption.
 
     Parameters
@@ -27,21 +35,34 @@ def picture(env: BuildEnvironment, name: str, drawn: Figure, alt: str) -> nodes.
         The site's; its pictures lie under ``_generated/pictures`` of the sources.
     name : str
         File name without theme and extension.
-    drawn : matplotlib.figure.Figure
-        The picture.
+    drawn : matplotlib.figure.Figure or function
+        The picture, which phones show smaller; or what draws it in a width, in inches, so that
+        they show one that was drawn for them.
     alt : str
         What the picture shows, for readers who do not see it.
     """
     folder = env.srcdir / "_generated" / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
-    save(drawn, folder / name)
-    images = [
+    if not callable(drawn):
+        save(drawn, folder / name)
+        return nodes.figure("", *_images(name, alt), classes=["picture"])
+    images = []
+    for end, width in FORMS.items():
+        save(drawn(width), folder / f"{name}{end}")
+        images += _images(f"{name}{end}", alt, "for-narrow" if end else "for-wide")
+    return nodes.figure("", *images, classes=["picture"])
+
+
+def _images(name: str, alt: str, *classes: str) -> list[nodes.image]:
+    """Return a kept picture in every theme."""
+    return [
         nodes.image(
-            uri=f"/_generated/pictures/{name}-{theme}.svg", alt=alt, classes=[f"only-{theme}"]
+            uri=f"/_generated/pictures/{name}-{theme}.svg",
+            alt=alt,
+            classes=[f"only-{theme}", *classes],
         )
         for theme in THEMES
     ]
-    return nodes.figure("", *images, classes=["picture"])
 
 
 class PictureDirective(SphinxDirective):

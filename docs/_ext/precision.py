@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,10 @@ class DifferencesDirective(_PrecisionDirective):
             )
         )
         drawn = picture(
-            self.env, "precision-differences", precision_pictures.differences(found), alt
+            self.env,
+            "precision-differences",
+            partial(precision_pictures.differences, found),
+            alt,
         )
         runs = [run for each in found for run in each.runs]
         return [drawn, _table(found), *([provenance(runs)] if runs else [])]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from _ext.style import SHOWN_FROM, canvas, styled
 from experiments.equivalence import MARGIN
+from experiments.figures import WIDE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
 
 
 @styled
-def differences(palette: Palette, found: Sequence[Equivalence]) -> Figure:
+def differences(palette: Palette, found: Sequence[Equivalence], width: float = WIDE) -> Figure:
     """Draw a row for each recipe: small points for seeds, a bar: the interval; and the band.
 
     Filled circles are licensed, squares are not, or not yet.
     """
-    figure = canvas(1.0 + 0.5 * len(found))
+    figure = canvas(1.0 + 0.5 * len(found), width)
     axes = figure.subplots()
     band = 100 * MARGIN
     axes.axvspan(-band, band, color=palette.colors[2], alpha=0.15, linewidth=0)
@@ -47,7 +48,7 @@ def differences(palette: Palette, found: Sequence[Equivalence]) -> Figure:
     names = [f"{each.study.name},\n{each.recipe.name}" for each in found]
     axes.set_yticks(range(len(found)), names)
     axes.set(
-        xlabel="test accuracy, bfloat16 − float32 (percentage points)",
+        xlabel="test accuracy, bfloat16 − float32\n(percentage points)",
         ylim=(len(found) - 0.5, -0.5),
     )
     low, high = axes.get_xlim()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,7 +120,7 @@ class CurveDirective(_RaceDirective):
             for found in [summary(results, 6)]
         )
         return [
-            picture(self.env, "race-curve", race_pictures.curve(runs, TARGET), alt),
+            picture(self.env, "race-curve", partial(race_pictures.curve, runs, TARGET), alt),
             _lengths(runs, runs_of(self.store, "validation")),
         ]
 
@@ -150,7 +150,7 @@ class LadderDirective(_RaceDirective):
             for each in lost
         ]
         head = ["", "what is done instead", "accuracy (pp)", "training time", "seeds"]
-        drawn = picture(self.env, "race-ladder", race_pictures.ladder(lost), alt)
+        drawn = picture(self.env, "race-ladder", partial(race_pictures.ladder, lost), alt)
         return [drawn, table(head, rows)]
 
 
@@ -192,12 +192,12 @@ def _sentence(results: Sequence[Result], views: int) -> nodes.paragraph:
     found = summary(results, views)
     what = "one view of each test image" if views == 1 else f"{views} views of each test image"
     if found.interval is None:
-        return nodes.paragraph("", f"With {what}: {found.mean:.2%}, one seed.")
+        return nodes.paragraph("", f"With {what}: {_percent(found.mean)}, one seed.")
     where = "above" if found.above(TARGET) else "not above"
     return nodes.paragraph(
         "",
-        f"With {what}: {found.mean:.2%}, 95 % interval {found.interval.low:.2%} to "
-        f"{found.interval.high:.2%} over {found.seeds} seeds, {where} {TARGET:.2%}; "
+        f"With {what}: {_percent(found.mean)}, 95 % interval {_percent(found.interval.low)} to "
+        f"{_percent(found.interval.high)} over {found.seeds} seeds, {where} {_percent(TARGET)}; "
         f"median {found.median_seconds:.1f} s of training.",
     )
 
@@ -207,7 +207,7 @@ def _seeds(results: Sequence[Result]) -> nodes.container:
     rows: list[list[Cell]] = [
         [
             str(result.seed),
-            *(f"{result.accuracy[n]:.2%}" for n in VIEWS),
+            *(_percent(result.accuracy[n]) for n in VIEWS),
             f"{result.training_seconds:.1f}",
             f"{result.processor_seconds:.1f}",
         ]
@@ -228,12 +228,17 @@ def _lengths(runs: Runs, held_out: Runs) -> nodes.container:
                 name.replace("-", " "),
                 f"{results[0].settings.epochs:g}",
                 str(each[0].seeds),
-                *(f"{found.mean:.2%}" for found in each),
+                *(_percent(found.mean) for found in each),
                 f"{each[0].median_seconds:.1f}",
                 *(_held_out(held_out.get(name), n) for n in (fewest, most) if held_out),
             ]
         )
     return table(head, rows)
+
+
+def _percent(accuracy: float) -> str:
+    """Return an accuracy in percent, with two digits."""
+    return f"{100 * accuracy:.2f} %"
 
 
 def _views(views: int) -> str:

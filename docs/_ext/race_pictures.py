@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from _ext.style import SHOWN_FROM, canvas, styled
+from experiments.figures import WIDE
 from experiments.speed import LADDER, VIEWS, summary
 from experiments.statistics import mean_interval
 
@@ -80,9 +81,9 @@ def _slower(pairs: Sequence[tuple[Result, Result]]) -> float | None:
 
 
 @styled
-def ladder(palette: Palette, lost: Sequence[Loss]) -> Figure:
+def ladder(palette: Palette, lost: Sequence[Loss], width: float = WIDE) -> Figure:
     """Draw losses: a row an idea, small points for seeds, a bar: the interval."""
-    figure = canvas(0.9 + 0.38 * len(lost))
+    figure = canvas(0.9 + 0.38 * len(lost), width)
     axes = figure.subplots()
     for row, each in enumerate(lost):
         color = palette.colors[1 if each.seconds is None else 0]
@@ -98,16 +99,16 @@ def ladder(palette: Palette, lost: Sequence[Loss]) -> Figure:
         )
     axes.axvline(0, color=palette.ink, linewidth=0.8)
     axes.set_yticks(range(len(lost)), [each.label for each in lost])
-    axes.set(xlabel="test accuracy against the whole recipe (percentage points)")
+    axes.set(xlabel="test accuracy against\nthe whole recipe (percentage points)")
     axes.set_ylim(len(lost) - 0.5, -0.5)
     axes.grid(axis="x")
     return figure
 
 
 @styled
-def curve(palette: Palette, runs: Runs, target: float) -> Figure:
+def curve(palette: Palette, runs: Runs, target: float, width: float = WIDE) -> Figure:
     """Draw seconds against accuracy: with one view, and with six."""
-    figure = canvas(3.6)
+    figure = canvas(3.6, width)
     axes = figure.subplots()
     for views, color, marker, line in ((6, 0, "o", "-"), (1, 1, "s", "--")):
         each = [summary(results, views) for _, results in by_seconds(runs)]
@@ -129,7 +130,8 @@ def curve(palette: Palette, runs: Runs, target: float) -> Figure:
         xytext=(4, 3),
         textcoords="offset points",
     )
-    seconds = _apart([summary(results, 1).median_seconds for _, results in by_seconds(runs)])
+    medians = [summary(results, 1).median_seconds for _, results in by_seconds(runs)]
+    seconds = _apart(medians, 1 + 0.86 / width)
     axes.set_xscale("log")
     axes.set_xticks(seconds, [f"{value:.0f}" for value in seconds], minor=False)
     axes.set_xticks([], minor=True)
@@ -139,11 +141,11 @@ def curve(palette: Palette, runs: Runs, target: float) -> Figure:
     return figure
 
 
-def _apart(values: Sequence[float]) -> list[float]:
-    """Return the values, in rising order, that leave room for a number on a logarithmic axis."""
+def _apart(values: Sequence[float], factor: float) -> list[float]:
+    """Return the values, in rising order, that are a factor apart: on a logarithmic axis, room."""
     kept: list[float] = []
     for value in values:
-        if not kept or value > 1.12 * kept[-1]:
+        if not kept or value > factor * kept[-1]:
             kept.append(value)
     return kept
 

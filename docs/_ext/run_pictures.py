@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -35,12 +36,21 @@ class _PictureDirective(StudyDirective):
         """Whether roles were run, and not only the one that the others are compared with."""
         return any(role != self.options.get("reference") for role in runs)
 
+    def is_news(self, name: str) -> bool:
+        """Whether no other picture beside this one, in its section or tab, lacked the recipe."""
+        lacked: set[tuple[nodes.Element, str]]
+        lacked = self.env.temp_data.setdefault("convlaws:lacked", set())
+        known = (self.state.inliner.parent, name) in lacked
+        lacked.add((self.state.inliner.parent, name))
+        return not known
+
     def not_drawn(self, study: Study, every: Mapping[str, Sequence[Record]]) -> list[nodes.Node]:
         """Name the recipes without a record, and those that were lost in their first epoch."""
         shown: list[nodes.Node] = []
         absent = [name for name, records in every.items() if not records]
+        absent = [name for name in absent if self.is_news(name)]
         if missing := [name for name in absent if name not in study.on_request]:
-            shown.append(not_run(study, ", ".join(missing), self.store))
+            shown.append(not_run(self.env, study, ", ".join(missing), self.store))
         shown += self.on_request(study, absent)
         lost = [name for name, records in every.items() if records and not _trained(records)]
         if lost:
@@ -68,7 +78,7 @@ class CurvesDirective(_PictureDirective):
             alt = f"Curves of loss and accuracy under {study.completions[completion]}. " + " ".join(
                 _described(role, records) for role, records in runs.items()
             )
-            figure = picture(self.env, name, draw_curves(runs), alt)
+            figure = picture(self.env, name, partial(draw_curves, runs), alt)
             figure += nodes.caption("", f"{study.completions[completion]}: {_seeds(runs)}.")
             shown.append(figure)
         names = {f"{role}.{completion}": records for role, records in every.items()}
@@ -104,7 +114,7 @@ class FinalAccuraciesDirective(_PictureDirective):
             alt = "Test accuracies. " + " ".join(
                 _described(name, records, epoch) for name, records in runs.items()
             )
-            figure = picture(self.env, name, draw_final_accuracies(rows, epoch), alt)
+            figure = picture(self.env, name, partial(draw_final_accuracies, rows, epoch), alt)
             figure += nodes.caption("", _FINAL)
             shown.append(figure)
         return shown + self.not_drawn(study, every)
@@ -128,15 +138,15 @@ class ReportedFigureDirective(StudyDirective):
             and finding.measured is not None
         ]
         if not drawn:
-            return [not_run(study, "error bars need two seeds", self.store)]
+            return [not_run(self.env, study, "error bars need two seeds", self.store)]
         alt = "Reported against measured accuracies. " + " ".join(
             f"{finding.quantity}, {finding.completion}: reported {finding.expected}, "
             f"measured {formatted(measured, finding.unit)}."
             for finding, measured in drawn
         )
         name = f"reported-{study.name}"
-        figure = draw_measured_against_reported(findings, list(study.completions))
-        return [picture(self.env, name, figure, alt)]
+        draw = partial(draw_measured_against_reported, findings, list(study.completions))
+        return [picture(self.env, name, draw, alt)]
 
 
 _FINAL = "A small point is a seed, a large one their mean with the 95 % t-interval of the mean."

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from experiments.figures import style
+from experiments.figures import WIDE, style
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,9 +37,9 @@ def styled(draw: Callable[Concatenate[Palette, _Given], Figure]) -> Callable[_Gi
     return drawing
 
 
-def canvas(height: float) -> Figure:
-    """Return an empty figure as wide as the text, with room between rows; `height` in inches."""
-    return Figure(figsize=(7.2, height), layout=ConstrainedLayoutEngine(h_pad=0.12))
+def canvas(height: float, width: float = WIDE) -> Figure:
+    """Return an empty figure, by itself as wide as the text, with room between rows; in inches."""
+    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.12))
 
 
 def number(value: Any) -> str:

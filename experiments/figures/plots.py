@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from experiments.errors import InputError
-from experiments.figures.theme import Palette, style
+from experiments.figures.keys import key_below
+from experiments.figures.theme import WIDE, Palette, style
 from experiments.statistics import mean_interval
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ _SPIKE = 3
 """How many times the highest median loss over seeds a seed's may be, and still be on the scale."""
 
 
-def draw_curves(runs: Mapping[str, Sequence[Record]]) -> Figure:
+def draw_curves(runs: Mapping[str, Sequence[Record]], width: float = WIDE) -> Figure:
     """Draw loss and accuracy over the epochs: mean over seeds, and a band from least to greatest.
 
     Labels are told apart by colour and, on the test set's curves, by marker.
@@ -43,6 +45,8 @@ def draw_curves(runs: Mapping[str, Sequence[Record]]) -> Figure:
     ----------
     runs
         For each label the records of its seeds. Curves end where the first of them diverged.
+    width
+        In inches. Loss and accuracy stand side by side if they have room.
 
     Raises
     ------
@@ -51,8 +55,9 @@ def draw_curves(runs: Mapping[str, Sequence[Record]]) -> Figure:
     """
     with style() as palette:
         colors = _colors(runs, palette)
-        figure = Figure(figsize=(9, 3.8), layout="constrained")
-        loss, accuracy = figure.subplots(1, 2)
+        rows = 1 if width >= WIDE else 2
+        figure = Figure(figsize=(width, 2.9 * rows), layout="constrained")
+        loss, accuracy = figure.subplots(rows, 2 // rows)
         for (label, records), color, marker in zip(runs.items(), colors, _MARKERS, strict=False):
             if not records:
                 raise InputError(f"no records to draw for {label!r}")
@@ -74,12 +79,12 @@ def draw_curves(runs: Mapping[str, Sequence[Record]]) -> Figure:
             Line2D([], [], color=palette.ink, linestyle="-", label="test"),
             Line2D([], [], color=palette.ink, linestyle="--", label="train"),
         ]
-        figure.legend(handles=keys, loc="outside lower center", ncols=min(len(keys), 5))
+        key_below(figure, keys)
     return figure
 
 
 def draw_measured_against_reported(
-    findings: Sequence[Finding], completions: Sequence[str]
+    findings: Sequence[Finding], completions: Sequence[str], width: float = WIDE
 ) -> Figure:
     """Draw each reported accuracy against what was measured under each completion.
 
@@ -93,8 +98,11 @@ def draw_measured_against_reported(
         The findings of a study, as in :func:`experiments.verdicts.judge`.
     completions
         The completions of the study, in the order of their colours.
+    width
+        In inches.
     """
     rows: list[tuple[str, float, float]] = []
+    drawn: set[str] = set()
     with style() as palette:
         colors = _colors(completions, palette)
         figure = Figure(layout="constrained")
@@ -107,6 +115,7 @@ def draw_measured_against_reported(
             if row not in rows:
                 rows.append(row)
             index = completions.index(finding.completion)
+            drawn.add(finding.completion)
             place = rows.index(row) + _offset(index, len(completions))
             axes.errorbar(  # by itself, for a mean may lie outside of what ranks predict
                 50 * (interval.low + interval.high),
@@ -122,23 +131,28 @@ def draw_measured_against_reported(
             height = (index - 0.4, index + 0.4)
             axes.fill_betweenx(height, low, high, color=palette.ink, alpha=0.25, linewidth=0)
             axes.vlines(100 * reported, *height, color=palette.ink, linewidth=1.5)
-        axes.set_yticks(range(len(rows)), [what.replace(", ", "\n", 1) for what, *_ in rows])
+        names = [_in_lines(what, width) for what, *_ in rows]
+        axes.set_yticks(range(len(rows)), names)
         axes.set(xlabel="accuracy (%)", ylim=(len(rows) - 0.5, -0.5))
         axes.grid(axis="x")
         keys = [
             Line2D([], [], color=color, marker=marker, label=completion)
             for completion, color, marker in zip(completions, colors, _MARKERS, strict=False)
+            if completion in drawn
         ]
         label = "reported, and what is rounded to it"
         keys.append(Line2D([], [], color=palette.ink, marker="|", linestyle="", label=label))
         keys[-1].set(markersize=12, markeredgewidth=2)
-        figure.set_size_inches(9, 1.2 + 0.55 * len(rows))
-        figure.legend(handles=keys, loc="outside lower center", ncols=len(keys))
+        lines = max((name.count("\n") + 1 for name in names), default=1)
+        figure.set_size_inches(width, 0.7 + (0.25 + 0.17 * lines) * len(rows))
+        key_below(figure, keys)
     return figure
 
 
 def draw_final_accuracies(
-    runs: Mapping[str, Mapping[str, Sequence[Record]]], epoch: int | None = None
+    runs: Mapping[str, Mapping[str, Sequence[Record]]],
+    epoch: int | None = None,
+    width: float = WIDE,
 ) -> Figure:
     """Draw the test accuracy of each run: a small point each seed, the mean, its interval.
 
@@ -149,6 +163,8 @@ def draw_final_accuracies(
         diverged, or there are none, nothing is drawn.
     epoch
         After which epoch; by default the last of each run.
+    width
+        In inches.
 
     Raises
     ------
@@ -158,13 +174,15 @@ def draw_final_accuracies(
     completions = list(dict.fromkeys(name for each in runs.values() for name in each))
     with style() as palette:
         colors = _colors(completions, palette)
-        figure = Figure(figsize=(9, 1.2 + 0.4 * len(runs)), layout="constrained")
+        figure = Figure(figsize=(width, 0.7 + 0.4 * len(runs)), layout="constrained")
+        drawn = set()
         axes = figure.subplots()
         for row, each in enumerate(runs.values()):
             for name, records in each.items():
                 if not records or any(record.diverged for record in records):
                     continue
                 index = completions.index(name)
+                drawn.add(name)
                 place = row + _offset(index, len(completions))
                 last = -1 if epoch is None else epoch - 1
                 values = [100 * record.curves.test_accuracy[last] for record in records]
@@ -189,8 +207,10 @@ def draw_final_accuracies(
         keys = [
             Line2D([], [], color=color, marker=marker, label=name)
             for name, color, marker in zip(completions, colors, _MARKERS, strict=False)
+            if name in drawn
         ]
-        figure.legend(handles=keys, loc="outside lower center", ncols=max(len(keys), 1))
+        if keys:
+            key_below(figure, keys)
     return figure
 
 
@@ -235,6 +255,16 @@ def _curves(records: Sequence[Record], metric: Metric) -> Float[np.ndarray, "see
     curves = [getattr(record.curves, metric) for record in records]
     shortest = min(len(curve) for curve in curves)
     return np.array([curve[:shortest] for curve in curves], dtype=float)
+
+
+def _in_lines(quantity: str, width: float) -> str:
+    """Break what was measured into lines that leave a figure most of its width."""
+    letters = round(5 * width)
+    return "\n".join(
+        line
+        for part in quantity.split(", ", 1)
+        for line in textwrap.wrap(part, letters, break_on_hyphens=False)
+    )
 
 
 def _offset(index: int, count: int) -> float:

@@ -63,6 +63,12 @@ THEMES = {
 """The palette of each theme, by its name."""
 
 
+WIDE, NARROW = 7.2, 4.2
+"""Widths of figures, in inches: as wide as a page's text, and as narrow as a phone.
+
+A figure that is as wide as where it is shown has letters of the size that they have there.
+"""
+
 _DRAWN_IN = THEMES["light"]
 
 
