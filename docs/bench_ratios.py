@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from _ext.style import styled
@@ -79,7 +79,7 @@ def _draw_part(
     palette: Palette,
 ) -> None:
     shade = LogNorm(1, 100, clip=True)
-    look = {"ha": "center", "va": "center", "fontsize": "small"}
+    look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "small"}
     for column, (taps, samples) in enumerate(sizes):
         here = chosen(benches, taps=taps, samples=samples)
         for bench in here:

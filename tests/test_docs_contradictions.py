@@ -17,7 +17,7 @@ from _ext.questions import CHANGES, CONTRADICTIONS, Contradiction, Side
 from sphinx.testing.util import SphinxTestApp
 
 from experiments.catalog import study
-from experiments.figures import THEMES
+from experiments.figures import NARROW, THEMES, WIDE
 from experiments.records import Store
 from experiments.statements import Reported
 from theory.ledger import claims
@@ -140,6 +140,19 @@ def test_rows_of_one_report_and_completion_are_named_by_what_is_measured(store) 
     assert labels == [side.what for side in CHANGES["assignment-3"]]
     (axes,) = draw(measurements(LINEAR, store("nn4i-2023-a1", "adam"))).axes
     assert "nn4i-2023-a1, Adam:\n" in axes.get_yticklabels()[3].get_text()
+
+
+@pytest.mark.parametrize("width", [NARROW, WIDE])
+def test_what_is_written_beside_the_rows_stays_within_the_picture(store, width) -> None:
+    folder = store("nn4i-2023-a1", "adam", block_3x3=0.75, linear_large=0.25)
+    figure = draw(measurements(LINEAR, folder), width)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    for text in (axes.xaxis.label, *axes.get_yticklabels()):
+        box = text.get_window_extent()
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.width
+    assert axes.get_window_extent().width > 0.4 * figure.bbox.width
 
 
 def test_the_page_is_built_with_and_without_records(store, tmp_path) -> None:

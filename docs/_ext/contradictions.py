@@ -198,8 +198,9 @@ def draw(palette: Palette, measured: list[Measurement], width: float = WIDE) -> 
     if is_difference:
         axes.axvline(0, color=palette.ink, linewidth=0.8)
     axes.set_yticks(range(len(measured)), labels)
+    label = "difference of test accuracies (points)" if is_difference else "test accuracy (%)"
     axes.set(
-        xlabel="difference of test accuracies (points)" if is_difference else "test accuracy (%)",
+        xlabel=label if width >= WIDE else label.replace("test ", "test\n"),
         ylim=(len(measured) - 0.5, -0.5),
     )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

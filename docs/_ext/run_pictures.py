@@ -38,8 +38,8 @@ class _PictureDirective(StudyDirective):
 
     def is_news(self, name: str) -> bool:
         """Whether no other picture beside this one, in its section or tab, lacked the recipe."""
-        lacked: set[tuple[nodes.Element, str]]
         lacked = self.env.temp_data.setdefault("convlaws:lacked", set())
+        assert isinstance(lacked, set)
         known = (self.state.inliner.parent, name) in lacked
         lacked.add((self.state.inliner.parent, name))
         return not known

@@ -74,5 +74,6 @@ def not_run(env: BuildEnvironment, study: Study, what: str, store: Path) -> node
 
 def told_commands(env: BuildEnvironment) -> set[str]:
     """Return the studies whose command stands on the page that is being read."""
-    told: set[str] = env.temp_data.setdefault("convlaws:told-commands", set())
+    told = env.temp_data.setdefault("convlaws:told-commands", set())
+    assert isinstance(told, set)
     return told
