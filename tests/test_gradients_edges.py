@@ -62,9 +62,12 @@ def test_the_ffts_count_their_own_roundings(dtype):
     assert filter_gradient_bound(x, g, method="fft").item() == exactly(whole)
     long_x, long_g = (np.tile(each, (1, 300)) for each in (X, np.pad(G, [(0, 0), (0, 1)])))
     long_x, long_g = long_x.astype(dtype), long_g[:, :-7].astype(dtype)  # 8 taps
+    norms = math.sqrt(300) * 5 * np.linalg.norm(long_g.astype(np.float64))
+    roundings = fft_gradient_roundings((1, *long_x.shape), (1, *long_g.shape))
+    found = filter_gradient_bound(long_x, long_g, method="fft").item()
+    assert found == exactly(growth(roundings, dtype) * norms)
     roundings, meet = blocked_roundings((1, *long_x.shape), (1, *long_g.shape))
     assert meet == 2
-    norms = math.sqrt(300) * 5 * np.linalg.norm(long_g.astype(np.float64))
     expected = growth(roundings, dtype) * math.sqrt(2) * norms
     assert filter_gradient_bound(long_x, long_g, method="blocked-fft").item() == exactly(expected)
 
@@ -181,6 +184,14 @@ def test_narrow_integers_do_not_wrap():
     assert input_gradient(weight, slopes).tolist() == [[20_000, 40_000, 40_000, 20_000]]
 
 
+def test_the_input_gradient_is_in_the_wider_type_of_either_factor():
+    weight, slopes = np.full((1, 1, 1), 1 + 2.0**-40), np.ones((1, 2))
+    for one, other in [(weight, slopes.astype(np.float32)), (weight.astype(np.float32), slopes)]:
+        found = input_gradient(one, other)
+        assert found.dtype == np.float64
+        assert (found == float(one[0, 0, 0])).all()
+
+
 # Batches
 
 
@@ -205,6 +216,10 @@ def test_the_bias_gradient_of_a_batch_is_the_sum_of_those_of_its_examples(librar
 def test_a_batch_has_one_more_axis():
     with pytest.raises(ValueError, match=r"expected \(batch, filters, \*m\)"):
         bias_gradient(np.ones((2, 3)), batched=True)
+    with pytest.raises(
+        ValueError, match=r"expected \(filters, channels, \*k\) and \(filters, \*m\)"
+    ):
+        input_gradient(np.ones((3, 2, 2)), np.ones((2, 5)))
     with pytest.raises(ValueError, match=r"\(filters, channels, \*k\) and \(batch, filters, \*m\)"):
         input_gradient(np.ones((3, 2, 2)), np.ones((3, 5)), batched=True)
     with pytest.raises(ValueError, match="beyond int64"):
@@ -213,8 +228,11 @@ def test_a_batch_has_one_more_axis():
 
 def test_masked_factors_are_refused_by_name():
     masked = np.ma.array(np.ones((1, 4)), mask=[[True, False, False, False]])
-    with pytest.raises(TypeError, match=r"^the input is a masked array"):
-        filter_gradient(masked, np.ones((1, 2)))
+    for function in (filter_gradient, filter_gradient_bound):
+        with pytest.raises(TypeError, match=r"^the input is a masked array"):
+            function(masked, np.ones((1, 2)))
+        with pytest.raises(TypeError, match=r"^the output gradient is a masked array"):
+            function(np.ones((1, 5)), masked)
     with pytest.raises(TypeError, match=r"^the output gradient is a masked array"):
         bias_gradient(masked)
     assert bias_gradient([[1, 2]]).tolist() == [3]
