@@ -108,6 +108,10 @@ def dense_from_convolution(
 ) -> Shaped[np.ndarray, "outputs inputs"]:
     """Write a convolution layer (a cross-correlation) as the matrix of a fully connected layer.
 
+    Of a layer of torch, `theory.layer_matrix.layer_matrix` writes it, and knows dilation, groups,
+    the padding modes and an own stride and padding for each axis. This one takes bare kernels, of
+    any type.
+
     Parameters
     ----------
     weight : array of shape (filters, channels, *k)

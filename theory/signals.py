@@ -18,7 +18,8 @@ from numpy.typing import DTypeLike
 from theory.arrays import as_array
 from theory.counts import as_integer
 
-Boundary = Literal["circular", "zero"]
+Ends = Literal["circular", "zero"]
+"""What becomes of a signal at its ends when it is shifted."""
 
 
 def impulse(
@@ -65,7 +66,7 @@ def shift(
     x: Shaped[np.ndarray, "*shape"],
     by: int | Sequence[int],
     *,
-    boundary: Boundary = "circular",
+    boundary: Ends = "circular",
 ) -> Shaped[np.ndarray, "*shape"]:
     """Return the signal translated towards higher indices: ``shift(x, t)[i] == x[i - t]``.
 
@@ -94,8 +95,8 @@ def shift(
     x, offsets = as_array("signal", x), per_axis(by)
     if not 1 <= len(offsets) <= x.ndim:
         raise ValueError(f"{len(offsets)} offsets for a signal of {x.ndim} axes: one per axis")
-    if boundary not in get_args(Boundary):
-        raise ValueError(f"unknown boundary {boundary!r}; known: {', '.join(get_args(Boundary))}")
+    if boundary not in get_args(Ends):
+        raise ValueError(f"unknown boundary {boundary!r}; known: {', '.join(get_args(Ends))}")
     axes = range(x.ndim - len(offsets), x.ndim)
     shifted = np.roll(x, offsets, tuple(axes))
     if boundary == "zero":
