@@ -379,6 +379,19 @@ def test_the_module_and_the_generators_come_back_as_they_were() -> None:
     assert torch.is_grad_enabled()
 
 
+def test_the_default_type_comes_back_as_it_was() -> None:
+    def sets_it(x: torch.Tensor) -> torch.Tensor:
+        torch.set_default_dtype(torch.float64)
+        return x
+
+    before = torch.get_default_dtype()
+    try:
+        diagnose(sets_it, (4,))
+        assert torch.get_default_dtype() is before
+    finally:
+        torch.set_default_dtype(before)
+
+
 @pytest.mark.skipif(torch.cuda.is_initialized(), reason="a seed is queued until CUDA is in use")
 def test_a_seed_that_waits_for_cuda_still_waits() -> None:
     torch.manual_seed(123)

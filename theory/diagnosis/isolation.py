@@ -28,7 +28,8 @@ def isolated(seed: int) -> Iterator[None]:
 
     The generators are those of Python, NumPy, torch on the CPU and, once it is in use, CUDA. No
     other device is touched: ``torch.manual_seed`` would seed them all, and replace a seed that
-    waits for CUDA. Another thread that wants the same waits until this one is done.
+    waits for CUDA. Another thread that wants the same waits until this one is done. The default
+    type of torch, which an operator may set, is put back as well.
 
     Meanwhile float32 means float32: on a GPU torch may cut the factors of convolutions to TF32
     from the start, which no bound on the rounding of single precision allows.
@@ -36,6 +37,7 @@ def isolated(seed: int) -> Iterator[None]:
     with _ALONE:
         python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        dtype = torch.get_default_dtype()
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002  the operator may draw from the global generator
         torch.default_generator.manual_seed(seed)
@@ -46,6 +48,7 @@ def isolated(seed: int) -> Iterator[None]:
                 warnings.simplefilter("ignore")
                 yield
         finally:
+            torch.set_default_dtype(dtype)
             random.setstate(python)
             np.random.set_state(numpy)  # noqa: NPY002
             torch.set_rng_state(cpu)
