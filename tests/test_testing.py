@@ -363,6 +363,61 @@ def test_sides_of_no_equation_are_refused(arguments, constants, message) -> None
         sides(torch.relu, *arguments, **constants)
 
 
+def correlating(*taps: float) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return the cross-correlation with three taps, in the type of the signal."""
+    return lambda x: torch.conv1d(F.pad(x, (1, 1)), torch.tensor([[taps]]).to(x.dtype))
+
+
+def correlating_back(*taps: float) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return its adjoint."""
+    return lambda y: F.conv_transpose1d(y, torch.tensor([[taps]]).to(y.dtype))[..., 1:-1]
+
+
+FAINT: dict[str, tuple[Callable[..., None], Any, Any, tuple[int, ...], float]] = {
+    "a tap": (
+        assert_same_operator,
+        correlating(1.1, 3.13e-4, 0),
+        correlating(1.1, 0, 0),
+        (1, 512),
+        1,
+    ),
+    "a tap of the adjoint": (
+        assert_adjoint,
+        correlating(1.1, 1.03e-4, 0),
+        correlating_back(1.1, 0, 0),
+        (1, 256),
+        1,
+    ),
+    "a last digit": (
+        assert_same_operator,
+        lambda x: 1.25 * x,
+        lambda x: (1.25 + 2.0**-23) * x,
+        (4,),
+        2.0**-23,
+    ),
+    "f(0) alone": (
+        assert_same_operator,
+        lambda x: x + 1.25 * 2.0**-30,  # which is nothing beside 1
+        lambda x: x + (1.25 + 2.0**-23) * 2.0**-30,
+        (1,),
+        2.0**-23,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAINT)
+def test_what_the_bound_lets_pass_is_not_called_exhausted(name: str) -> None:
+    """Of 512 cells in single precision, it lets 0.05 % of the largest value pass."""
+    check, a, b, shape, size = FAINT[name]
+    options: dict[str, Any] = {"dtype": torch.float32, "batched": False}
+    check(a, b, shape, **options)
+    with pytest.raises(AssertionError, match="too faint to refute; give float64") as failure:
+        check(a, b, shape, certainty="exhausted", **options)
+    said = re.search(r"differences of up to (\S+) of a", str(failure.value))
+    assert said is not None
+    assert size / 2 <= float(said[1]) <= size
+
+
 def raising(x: torch.Tensor) -> torch.Tensor:
     if x.abs().max() > 100:
         raise RuntimeError("too large")
@@ -642,13 +697,13 @@ MUTANTS: dict[str, tuple[Any, str, Any, Callable[[], None]]] = {
     "the basis is not exhausted": (
         sameness,
         "_unlike_on_basis",
-        lambda a, b: None,
+        lambda a, b: (None, 0.0),
         _holds_and_differs,
     ),
     "the matrix is not compared": (
         adjointness._DotTest,
         "entry",
-        lambda self: None,
+        lambda self: (None, 0.0),
         _holds_and_differs,
     ),
     "only small inputs are compared": (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from theory.diagnosis.findings import Finding, words
+from theory.diagnosis.findings import Finding, but_for, words
 from theory.diagnosis.inputs import probes
 from theory.diagnosis.search import Trials
 from theory.signals import impulse, shift
@@ -183,12 +183,8 @@ class Shifts:
             return "proved", "one and the same function in every cell"
         if self.exhausts and self.faint:
             of = "a response, more than its transforms round" if self.spreads else "a value"
-            double = self.operator.dtype in (torch.float64, torch.complex128)
-            finer = "" if double else "; give float64"
-            return "sampled", (
-                f"impulse responses move, but for differences of up to {self.faint:.1g} of {of}: "
-                f"too faint to refute{finer}"
-            )
+            double = self.operator.dtype is torch.float64
+            return "sampled", f"impulse responses move{but_for(self.faint, of, double)}"
         if self.exhausts:
             return "exhausted", "f(0) and the response to every unit impulse move with the input"
         if self.by_basis:

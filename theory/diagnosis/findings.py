@@ -207,6 +207,22 @@ class Diagnosis:
         return notes
 
 
+def but_for(faint: float, of: str, double: bool) -> str:
+    """Return how a reason goes on where responses agree but for what the bound lets pass.
+
+    Parameters
+    ----------
+    faint : float
+        The largest of those differences, as a share.
+    of : str
+        What it is a share of.
+    double : bool
+        Whether the operator was called in double precision.
+    """
+    finer = "" if double else "; give float64"
+    return f", but for differences of up to {faint:.1g} of {of}: too faint to refute{finer}"
+
+
 def words(values: Sequence[int | None]) -> str:
     """Return some numbers as words, without brackets if there is one."""
     return _listed(values) if len(values) == 1 else f"({_listed(values)})"

@@ -30,7 +30,8 @@ exact: in the response to a unit impulse all other cells add exact zeros, and th
 the same few numbers round alike, wherever the impulse is. Only a Fourier transform lets every cell
 round in its own way, relative to the response's 2-norm: four in a row leave in each of two
 responses the rounding of ``8 (1 + log2 cells)`` operations [2]_, from which smaller differences
-are not told. An operator that rounds more is not called exhausted, which is sound.
+are not told. An operator that rounds more is not called exhausted, which is sound. Two operators
+may round one product in two ways, and their responses have to be equal to the last bit.
 
 .. [1] N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., SIAM, 2002, §3.1.
 .. [2] The same, §24.1.

@@ -3,7 +3,8 @@
 Small integers are tried first. What integer inputs give in integers is compared exactly; for the
 rest the bound of `theory.diagnosis.rounding` on each operator's output is carried through the two
 dot products. Two linear operators with real outputs are adjoint if one matrix is the transpose of
-the other: where both are proved to be of that kind, the basis exhausts the question.
+the other: where both are proved to be of that kind, the basis exhausts the question if the entries
+are equal.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from theory.diagnosis.isolation import isolated
 from theory.diagnosis.rounding import gamma
 from theory.diagnosis.search import BUDGET, Trials, advice_on_precision
 from theory.signals import impulse
-from theory.testing.agreement import Agreement, as_called
+from theory.testing.agreement import Agreement, as_called, on_basis, share
 from theory.testing.replaying import Counterexample, dot_products, inner
 
 _MATRIX_ENTRIES = 2**22
@@ -58,8 +59,9 @@ def adjointness(
     -------
     Agreement
         ``exhausted`` if both are proved linear, have real outputs, no more cells than the budget,
-        and their matrices are transposes; else ``sampled`` at most. Complex outputs of A are beyond
-        what A* is asked about, which is real y.
+        and their matrices are transposes entry by entry; else ``sampled`` at most: the reason says
+        how large the differences are that may be rounding. Complex outputs of A are beyond what A*
+        is asked about, which is real y.
 
     Raises
     ------
@@ -99,12 +101,12 @@ def adjointness(
         reason = "no x and y found with <A x, y> other than <x, A* y>"
         return Agreement(Finding(True, "sampled", reason))
     with isolated(seed):
-        pair = dots.entry()
+        pair, faint = dots.entry()
         advice = dots.advice(pair)
     if pair is not None:
         return _not_adjoint(op, adjoint, pair, (forward, backward), batched, advice)
-    reason = "the matrix of A* is the transpose of that of A"
-    return Agreement(Finding(True, "exhausted", reason))
+    what = "the matrix of A* is the transpose of that of A"
+    return on_basis(what, faint, "an entry", (forward, backward))
 
 
 def _not_adjoint(
@@ -170,11 +172,15 @@ class _DotTest:
                 return x, y
         return None
 
-    def entry(self) -> tuple[Array, Array] | None:
-        """Return the unit impulses of the first entry in which the two matrices differ."""
+    def entry(self) -> tuple[tuple[Array, Array] | None, float]:
+        """Return the unit impulses of the first entry in which the two matrices differ.
+
+        And how large a share of an entry differs that may be rounding.
+        """
         forward, backward = self._forward, self._backward
         cells, outputs = list(np.ndindex(forward.operator.shape)), backward.operator.shape
         matrix = np.stack([y.ravel() for y in forward.columns(cells)], axis=1)
+        faint = 0.0
         for row, cell in enumerate(np.ndindex(outputs)):
             back = backward(impulse(outputs, cell)).ravel().conj()
             bound = sum(
@@ -183,8 +189,10 @@ class _DotTest:
             )
             differing = np.flatnonzero(np.abs(matrix[row] - back) > bound)
             if differing.size:
-                return impulse(forward.operator.shape, cells[differing[0]]), impulse(outputs, cell)
-        return None
+                x = impulse(forward.operator.shape, cells[differing[0]])
+                return (x, impulse(outputs, cell)), faint
+            faint = max(faint, share(matrix[row], back))
+        return None, faint
 
     def advice(self, pair: tuple[Array, Array] | None) -> str:
         """Return what to say where weights, or values inside, that were rounded may be the reason.

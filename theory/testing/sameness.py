@@ -3,7 +3,7 @@
 Small integers are tried first. What integer inputs give in integers is compared exactly; for the
 rest the bound of `theory.diagnosis.rounding` on each operator's output is carried through the
 comparison. Two affine operators are the same if f(0) and the response to every unit impulse are:
-where both are proved to be of that kind, the basis exhausts the question.
+where both are proved to be of that kind, the basis exhausts the question if these are equal.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from theory.diagnosis.inside import examined
 from theory.diagnosis.isolation import isolated
 from theory.diagnosis.search import BUDGET, Trials, advice_on_precision
 from theory.signals import impulse
-from theory.testing.agreement import Agreement, as_called
+from theory.testing.agreement import Agreement, as_called, on_basis, share
 from theory.testing.replaying import Counterexample, outputs
 
 
@@ -49,7 +49,8 @@ def sameness(
     Returns
     -------
     Agreement
-        ``exhausted`` if both are proved affine and agree on a basis, else ``sampled`` at most.
+        ``exhausted`` if both are proved affine and equal on a basis, else ``sampled`` at most: the
+        reason says how large the differences are that may be rounding.
 
     Raises
     ------
@@ -77,12 +78,12 @@ def sameness(
     if not exhausts:
         return Agreement(Finding(True, "sampled", "no input found that tells them apart"))
     with isolated(seed):
-        x = _unlike_on_basis(left, right)
+        x, faint = _unlike_on_basis(left, right)
         advice = "" if x is None else _advice(left, right, x)
     if x is not None:
         return _told_apart(a, b, x, (one, other), batched, advice)
-    reason = "f(0) and the response to every unit impulse are the same"
-    return Agreement(Finding(True, "exhausted", reason))
+    what = "f(0) and the response to every unit impulse are the same"
+    return on_basis(what, faint, "a value", (one, other))
 
 
 def _told_apart(
@@ -120,13 +121,18 @@ def _advice(a: Trials, b: Trials, x: Array) -> str:
     return advice_on_precision(lambda: _difference(a, b, x), a, b)
 
 
-def _unlike_on_basis(a: Trials, b: Trials) -> Array | None:
-    """Return the first unit impulse that two affine operators answer differently."""
-    cells = list(np.ndindex(a.operator.shape))
+def _unlike_on_basis(a: Trials, b: Trials) -> tuple[Array | None, float]:
+    """Return the first unit impulse that two affine operators answer differently.
+
+    And how large a share of the values differs that may be rounding, there and at zero.
+    """
+    cells, zero = list(np.ndindex(a.operator.shape)), np.zeros(a.operator.shape)
+    faint = share(a(zero), b(zero))
     for cell, one, other in zip(cells, a.columns(cells), b.columns(cells), strict=True):
         if _excess(a, b, one, other, norm=1) > 1:
-            return impulse(a.operator.shape, cell)
-    return None
+            return impulse(a.operator.shape, cell), faint
+        faint = max(faint, share(one, other))
+    return None, faint
 
 
 def _difference(a: Trials, b: Trials, x: Array) -> float:
