@@ -212,6 +212,7 @@ class _Axis:
 
 
 _WORDS: dict[Level, Linearity] = {
+    Level.ZERO: "constant",
     Level.CONSTANT: "constant",
     Level.LINEAR: "linear",
     Level.AFFINE: "affine",

@@ -43,12 +43,22 @@ PRODUCT = _names("bmm dot matmul mm mul multiply mv outer vdot")
 PRODUCT_AND_SUM = _names("addbmm addcmul addmm addmv baddbmm")
 """The first argument, plus a product of the next two."""
 
-CONSTANT = _names(
+PLACING = frozenset(
+    {"accumulate", "alpha", "dim", "dim1", "dim2", "end", "index", "indices", "non_blocking"}
+    | {"offset", "start", "step"}
+)
+"""The arguments of those that say where a summand goes, or what it is multiplied by."""
+
+ZERO = _names(
     """
-    arange empty empty_like empty_permuted empty_strided eye full full_like new_empty
-    new_empty_strided new_full new_ones new_zeros ones ones_like scalar_tensor zeros zeros_like
+    empty empty_like empty_permuted empty_strided new_empty new_empty_strided new_zeros zeros
+    zeros_like
     """
 )
+"""Holds zeros; or memory as it was found, which is no part of a function and has to be overwritten.
+"""
+
+CONSTANT = ZERO | _names("arange eye full full_like new_full new_ones ones ones_like scalar_tensor")
 """Depends at most on the shape of what it is given."""
 
 NONLINEAR = _names(

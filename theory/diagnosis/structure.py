@@ -1,11 +1,14 @@
 """What the primitives of a graph prove: that it is linear, affine, pointwise.
 
-The graph is interpreted over the lattice constant < linear < affine < nonlinear < unknown, where
-`linear` is a linear function of the operator's input. A primitive that the tables do not name is
-`unknown`, unless all that it sees is constant; nothing is guessed from a name. So is all of a graph
-that holds a result whose shape depends on the input's values, whether or not the output depends on
-it: the operator may have branched on that shape, which leaves no other mark. The proof is of the
-traced program in exact arithmetic: rounding is not part of it.
+The graph is interpreted over the lattice zero < constant < linear < affine < nonlinear < unknown,
+where `linear` is a linear function of the operator's input. A primitive that the tables do not name
+is `unknown`, unless all that it sees is constant; nothing is guessed from a name. So is all of a
+graph that holds a result whose shape depends on the input's values, whether or not the output
+depends on it: the operator may have branched on that shape, which leaves no other mark.
+
+The proof is of the traced program in exact arithmetic: rounding is not part of it. What is called
+zero was given as zero, or is made of that alone: a zero that was only computed may be a sum that
+rounding has swallowed.
 """
 
 from __future__ import annotations
@@ -26,11 +29,17 @@ if TYPE_CHECKING:
 class Level(enum.IntEnum):
     """How a value depends on the operator's input."""
 
-    CONSTANT = 0
-    LINEAR = 1
-    AFFINE = 2
-    NONLINEAR = 3
-    UNKNOWN = 4
+    ZERO = 0
+    CONSTANT = 1
+    LINEAR = 2
+    AFFINE = 3
+    NONLINEAR = 4
+    UNKNOWN = 5
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it does not depend on it at all."""
+        return self <= Level.CONSTANT
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,16 @@ class Structure:
     coarsest: torch.dtype
 
     @property
+    def is_affine(self) -> bool:
+        """Whether it proves that the output is affine."""
+        return self.level <= Level.AFFINE
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether it proves that the output is linear, zero included."""
+        return self.level in (Level.ZERO, Level.LINEAR)
+
+    @property
     def transforms(self) -> bool:
         """Whether there is a Fourier transform among the primitives."""
         return any("fft" in name for name in self.primitives)
@@ -66,14 +85,13 @@ class Structure:
 def interpret(graph: torch.fx.Graph) -> Structure:
     """Interpret a graph over the lattice of levels."""
     levels: dict[torch.fx.Node, Level] = {}
-    culprit = ""
-    sizing = ""
+    culprit = sizing = ""
     names: list[str] = []
     for node in graph.nodes:
         if node.op == "placeholder":
             levels[node] = Level.LINEAR
         elif node.op == "get_attr":
-            levels[node] = Level.CONSTANT
+            levels[node] = Level.ZERO if _holds_zeros(node) else Level.CONSTANT
         elif node.op == "output":
             level = _join([levels[n] for n in node.all_input_nodes])
         elif node.target is builtin.getitem:
@@ -83,27 +101,37 @@ def interpret(graph: torch.fx.Graph) -> Structure:
             names.append(primitive_name(node))
             if _is_sized_by_values(node, levels):
                 sizing = sizing or primitive_name(node)
-        if node.op == "call_function" and levels[node] is not Level.CONSTANT:
+        if node.op == "call_function" and not levels[node].is_fixed:
             if _rounds(node, levels):
                 levels[node] = max(levels[node], Level.NONLINEAR)
             if levels[node] >= Level.NONLINEAR and not culprit:
                 culprit = primitive_name(node)
-    primitives_used, coarsest = tuple(dict.fromkeys(names)), _coarsest(levels)
     if sizing:
-        return Structure(Level.UNKNOWN, sizing, primitives_used, False, coarsest)
+        level, culprit = Level.UNKNOWN, sizing
     culprit = culprit if level >= Level.NONLINEAR else ""
-    return Structure(level, culprit, primitives_used, _is_pointwise(graph), coarsest)
+    primitives_used, pointwise = tuple(dict.fromkeys(names)), _is_pointwise(graph)
+    return Structure(level, culprit, primitives_used, pointwise, _coarsest(levels))
 
 
 def _level(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> Level:
     """Return the level of one primitive's result."""
-    name, args = primitive_name(node), node.args
+    name = primitive_name(node)
     seen = [levels[n] for n in node.all_input_nodes]
     if not _is_pure(node) or Level.UNKNOWN in seen:
         return Level.UNKNOWN
-    if name in primitives.CONSTANT or all(level is Level.CONSTANT for level in seen):
-        return Level.CONSTANT
-    if Level.NONLINEAR in seen or name in primitives.NONLINEAR:
+    if name in primitives.CONSTANT:
+        given = _arguments(node)
+        filled = given.get("fill_value", given.get("s", 1))
+        zero = name in primitives.ZERO or _argument_level(filled, levels) is Level.ZERO
+        return Level.ZERO if zero else Level.CONSTANT
+    level = _level_by_rule(node, levels)
+    return min(level, Level.CONSTANT) if all(each.is_fixed for each in seen) else level
+
+
+def _level_by_rule(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> Level:
+    """Return the level of what is made of the arguments, as if all of them were variable."""
+    name, args = primitive_name(node), node.args
+    if name in primitives.NONLINEAR or Level.NONLINEAR in map(levels.get, node.all_input_nodes):
         return Level.NONLINEAR
     if "reduce" in node.kwargs:
         return Level.UNKNOWN
@@ -116,63 +144,71 @@ def _level(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> Level:
     first, others = (args[0] if args else None), args[1:]
     rest = of(*others, *node.kwargs.values())
     if name in primitives.LINEAR_IN_FIRST:
-        return of(first) if rest is Level.CONSTANT else Level.NONLINEAR
+        return of(first) if rest.is_fixed else Level.NONLINEAR
     if name == "constant_pad_nd":
-        fill = args[2] if len(args) > 2 else 0
-        return of(first) if fill == 0 else _join([of(first), Level.CONSTANT])
+        return of(first, *args[2:3])
     if name == "_to_copy":
         return of(first)
     if name in primitives.AFFINE_COMBINATION:
-        return of(*_summands(args))
+        given = _arguments(node).items()
+        places = of(*(each for name, each in given if name in primitives.PLACING))
+        summands = of(*(each for name, each in given if name not in primitives.PLACING))
+        return summands if places.is_fixed else Level.NONLINEAR
     if name in primitives.PRODUCT:
         return _product(of(args[0]), of(args[1]))
     if name in primitives.PRODUCT_AND_SUM:
         return _join([of(args[0]), _product(of(args[1]), of(args[2]))])
     if name == "div" and "rounding_mode" not in node.kwargs:
-        return of(first) if rest is Level.CONSTANT else Level.NONLINEAR
+        return of(first) if rest.is_fixed else Level.NONLINEAR
     if name in {"lerp", "addcdiv"}:
-        return of(*args[:2]) if of(args[2]) is Level.CONSTANT else Level.NONLINEAR
+        return of(*args[:2]) if of(args[2]).is_fixed else Level.NONLINEAR
     if name in {"where", "masked_fill"}:
         mask, values = (args[0], args[1:]) if name == "where" else (args[1], (args[0], args[2]))
-        return of(*values) if of(mask) is Level.CONSTANT else Level.NONLINEAR
+        return of(*values) if of(mask).is_fixed else Level.NONLINEAR
     if name == "convolution":
-        product = _product(of(args[0]), of(args[1]))
-        return product if args[2] is None else _join([product, of(args[2])])
+        return _join([_product(of(args[0]), of(args[1])), of(args[2])])
     if name == "_native_batch_norm_legit_no_training":
-        return _join([of(first), Level.CONSTANT]) if rest is Level.CONSTANT else Level.NONLINEAR
+        bias, mean = args[2:4]
+        return of(first, bias, mean) if rest.is_fixed else Level.NONLINEAR
     return Level.UNKNOWN
 
 
 def _join(levels: Sequence[Level]) -> Level:
     """Return the level of a sum: a constant beside something linear makes it affine."""
-    highest = max(levels, default=Level.CONSTANT)
+    highest = max(levels, default=Level.ZERO)
     return Level.AFFINE if highest is Level.LINEAR and Level.CONSTANT in levels else highest
 
 
 def _product(left: Level, right: Level) -> Level:
-    if Level.CONSTANT in (left, right):
-        return max(left, right)
-    return Level.NONLINEAR
+    if left.is_fixed and right.is_fixed:
+        return min(left, right)
+    return max(left, right) if left.is_fixed or right.is_fixed else Level.NONLINEAR
 
 
 def _argument_level(argument: Any, levels: dict[torch.fx.Node, Level]) -> Level:
     if isinstance(argument, torch.fx.Node):
         return levels[argument]
-    if isinstance(argument, list | tuple) and argument:
-        return _join([_argument_level(each, levels) for each in argument])
-    return Level.CONSTANT
-
-
-def _summands(args: Sequence[Any]) -> list[Any]:
-    """Return the arrays among the arguments, and the scalar of ``x + 2``."""
-    arrays = [a for a in args if _holds_node(a)]
-    return arrays if isinstance(args[0], list | tuple) else [*arrays, *args[1:2]]
-
-
-def _holds_node(argument: Any) -> bool:
     if isinstance(argument, list | tuple):
-        return any(_holds_node(each) for each in argument)
-    return isinstance(argument, torch.fx.Node)
+        return _join([_argument_level(each, levels) for each in argument])
+    zero = argument is None or (isinstance(argument, int | float | complex) and not argument)
+    return Level.ZERO if zero else Level.CONSTANT
+
+
+def _arguments(node: torch.fx.Node) -> dict[str, Any]:
+    """Return the arguments that a primitive of torch's library is given, by their names."""
+    assert isinstance(node.target, torch._ops.OpOverload)
+    names = [each.name for each in node.target._schema.arguments]
+    return {**dict(zip(names, node.args, strict=False)), **node.kwargs}
+
+
+def _holds_zeros(node: torch.fx.Node) -> bool:
+    """Whether an array that was given with the graph is zero; not where its values are unknown."""
+    owner = node.graph.owning_module
+    value = None if owner is None else builtin.attrgetter(str(node.target))(owner)
+    try:
+        return isinstance(value, torch.Tensor) and not bool(value.any())
+    except RuntimeError:  # it has none, or holds them in a way that torch does not compare
+        return False
 
 
 def primitive_name(node: torch.fx.Node) -> str:
@@ -196,14 +232,14 @@ def _rounds(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> bool:
     made = node.args[0] if node.target is builtin.getitem else node
     assert isinstance(made, torch.fx.Node), "getitem takes from what another node returns"
     # Truth values and integers, as of a comparison before, are exact: nothing is finer.
-    given = [_dtype(each) for each in made.all_input_nodes if levels[each] is not Level.CONSTANT]
+    given = [_dtype(each) for each in made.all_input_nodes if not levels[each].is_fixed]
     finer = [each for each in given if each is not None and _is_real_or_complex(each)]
     return any(torch.finfo(dtype).eps > torch.finfo(each).eps for each in finer)
 
 
 def _coarsest(levels: dict[torch.fx.Node, Level]) -> torch.dtype:
     """Return the coarsest real type of what is not constant; integers are exact."""
-    types = [_dtype(node) for node, level in levels.items() if level is not Level.CONSTANT]
+    types = [_dtype(node) for node, level in levels.items() if not level.is_fixed]
     real = [each.to_real() for each in types if each is not None and _is_real_or_complex(each)]
     return max(real, key=lambda each: torch.finfo(each).eps, default=torch.float64)
 
@@ -234,7 +270,7 @@ def _is_sized_by_values(node: torch.fx.Node, levels: dict[torch.fx.Node, Level])
     if node.target is torch.ops.aten.index.Tensor:  # whole numbers pick as many cells as they are
         masks = {torch.bool, torch.uint8}
         seen = [n for n in seen[1:] if _dtype(n) is None or _dtype(n) in masks]
-    return any(levels[n] is not Level.CONSTANT for n in seen)
+    return any(not levels[n].is_fixed for n in seen)
 
 
 def _is_pointwise(graph: torch.fx.Graph) -> bool:
