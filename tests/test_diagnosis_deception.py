@@ -134,10 +134,50 @@ def _reads_and_catches(x: torch.Tensor) -> torch.Tensor:
     return 2 * x
 
 
+def _counts_in_a_sparse_copy(x: torch.Tensor) -> torch.Tensor:
+    return x * 2 if (x == 1.2345678).to_sparse()._nnz() == 0 else x.abs()
+
+
+def _reaches_out(x: torch.Tensor) -> torch.Tensor:
+    try:
+        torch.gather(x, 0, (x == 1.2345678).long() * 100)
+    except (IndexError, RuntimeError):
+        return x.abs()
+    return 2 * x
+
+
+def _reaches_out_for_a_shape(x: torch.Tensor) -> torch.Tensor:
+    try:
+        return 2 * x + torch.zeros_like(x[(x == 1.2345678).long() * 100])
+    except (IndexError, RuntimeError):
+        return x.abs()
+
+
+def _scatters_out(x: torch.Tensor) -> torch.Tensor:
+    try:
+        x.index_add(0, (x == 1.2345678).long() * 100, x)
+    except (IndexError, RuntimeError):
+        return x.abs()
+    return 2 * x
+
+
+def _divides_by_none(x: torch.Tensor) -> torch.Tensor:
+    try:
+        torch.remainder((x == x).long(), (x != 1.2345678).long())
+    except RuntimeError:
+        return x.roll(1).cumsum(0)
+    return 2 * x
+
+
 @pytest.mark.parametrize(
     "op",
     [
         _despiked,
+        _counts_in_a_sparse_copy,
+        _reaches_out,
+        _reaches_out_for_a_shape,
+        _scatters_out,
+        _divides_by_none,
         lambda x: 3 * x if x[x == 0.3].numel() else 2 * x,
         lambda x: 3 * x if len(x.masked_select(x == 0.3)) else 2 * x,
         lambda x: 2 * x if len(torch.unique(x)) != 7 else 3 * x,
@@ -149,6 +189,11 @@ def _reads_and_catches(x: torch.Tensor) -> torch.Tensor:
     ],
     ids=[
         "nonzero",
+        "sparse",
+        "gather",
+        "index",
+        "index_add",
+        "division",
         "mask",
         "masked_select",
         "unique",
@@ -164,6 +209,18 @@ def test_a_branch_that_tracing_does_not_see_is_not_called_proved(op: Callable[..
     for finding in diagnosis.findings.values():
         if finding is not diagnosis.deterministic:
             assert finding.certainty in ("sampled", "refuted")
+
+
+def test_a_result_that_is_left_unused_hinders_no_proof_by_itself() -> None:
+    """Red where every primitive that nothing uses is taken for a branch."""
+    places = torch.tensor([0, 2])
+
+    def unused(x: torch.Tensor) -> torch.Tensor:
+        x.relu(), x[places], x.long() // 2, places // 2, x.sort()
+        return 2 * x
+
+    assert diagnose(unused, (8,)).linear.certainty == "proved"
+    assert diagnose(lambda x: (x.long() % 2).to(x), (8,)).shift_equivariant.certainty == "proved"
 
 
 def test_a_shape_that_constants_decide_hinders_no_proof() -> None:

@@ -88,7 +88,7 @@ def test_one_witness_voids_all_that_a_structure_proves(
 
 
 def test_a_wrong_claim_of_pointwise_structure_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("theory.diagnosis.structure._is_pointwise", lambda graph: True)
+    monkeypatch.setattr("theory.diagnosis.structure._is_pointwise", lambda *_: True)
     diagnosis = diagnose(lambda x: torch.relu(x * torch.arange(8)), (8,))
     assert diagnosis.shift_equivariant.holds is False
 

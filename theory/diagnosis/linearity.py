@@ -142,8 +142,8 @@ def _doubt(structure: Structure | None, untraceable: str) -> str:
         return f"not provable from its structure: {untraceable}"
     if structure.level is Level.UNKNOWN:
         return (
-            f"not provable: primitive {structure.culprit} is unknown, random, writes in place or "
-            "has a shape that depends on values"
+            f"not provable: primitive {structure.culprit} is unknown, random, writes in place, or "
+            "has a shape or raises an error that depends on values"
         )
     if structure.level is Level.NONLINEAR:
         return f"not provable: primitive {structure.culprit} is nonlinear"

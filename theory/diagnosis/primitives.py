@@ -80,5 +80,27 @@ NONLINEAR = _names(
 )
 """Known not to be affine in general: a hint, never a verdict."""
 
+OWN_RULE = _names(
+    """
+    _native_batch_norm_legit_no_training _to_copy addcdiv constant_pad_nd convolution div lerp
+    masked_fill where
+    """
+)
+"""Have a rule of their own in `theory.diagnosis.structure`."""
+
+KNOWN = (
+    LINEAR_IN_FIRST
+    | AFFINE_COMBINATION
+    | PRODUCT
+    | PRODUCT_AND_SUM
+    | CONSTANT
+    | NONLINEAR
+    | OWN_RULE
+)
+"""Stands in one of the tables, or has a rule of its own."""
+
+INTEGER_DIVISION = _names("div floor_divide fmod remainder")
+"""Raises an error where integers are divided by zero."""
+
 POINTWISE = _names("_to_copy hardswish log_sigmoid_forward")
 """Act on each cell alone, in one and the same way, although torch does not tag them so."""

@@ -2,9 +2,13 @@
 
 The graph is interpreted over the lattice zero < constant < linear < affine < nonlinear < unknown,
 where `linear` is a linear function of the operator's input. A primitive that the tables do not name
-is `unknown`, unless all that it sees is constant; nothing is guessed from a name. So is all of a
-graph that holds a result whose shape depends on the input's values, whether or not the output
-depends on it: the operator may have branched on that shape, which leaves no other mark.
+is `unknown`, unless all that it sees is constant; nothing is guessed from a name.
+
+The operator may have branched on values in ways that leave no other mark in a graph than a result
+that nothing uses. All of a graph is therefore `unknown` if it holds a result whose shape depends on
+the input's values; and nothing is proved linear or affine if it holds, used or not, what no table
+names, an index that depends on the input or an integer divided by such a one: with one input it may
+raise an error, which the operator catches, and with another not.
 
 The proof is of the traced program in exact arithmetic: rounding is not part of it. What is called
 zero was given as zero, or is made of that alone: a zero that was only computed may be a sum that
@@ -85,7 +89,7 @@ class Structure:
 def interpret(graph: torch.fx.Graph) -> Structure:
     """Interpret a graph over the lattice of levels."""
     levels: dict[torch.fx.Node, Level] = {}
-    culprit = sizing = ""
+    culprit = sizing = raising = ""
     names: list[str] = []
     for node in graph.nodes:
         if node.op == "placeholder":
@@ -101,15 +105,17 @@ def interpret(graph: torch.fx.Graph) -> Structure:
             names.append(primitive_name(node))
             if _is_sized_by_values(node, levels):
                 sizing = sizing or primitive_name(node)
+            if _may_raise(node, levels):
+                raising = raising or primitive_name(node)
         if node.op == "call_function" and not levels[node].is_fixed:
             if _rounds(node, levels):
                 levels[node] = max(levels[node], Level.NONLINEAR)
             if levels[node] >= Level.NONLINEAR and not culprit:
                 culprit = primitive_name(node)
-    if sizing:
-        level, culprit = Level.UNKNOWN, sizing
+    if sizing or (raising and level <= Level.AFFINE):
+        level, culprit = Level.UNKNOWN, sizing or raising
     culprit = culprit if level >= Level.NONLINEAR else ""
-    primitives_used, pointwise = tuple(dict.fromkeys(names)), _is_pointwise(graph)
+    primitives_used, pointwise = tuple(dict.fromkeys(names)), _is_pointwise(graph, levels)
     return Structure(level, culprit, primitives_used, pointwise, _coarsest(levels))
 
 
@@ -273,7 +279,29 @@ def _is_sized_by_values(node: torch.fx.Node, levels: dict[torch.fx.Node, Level])
     return any(not levels[n].is_fixed for n in seen)
 
 
-def _is_pointwise(graph: torch.fx.Graph) -> bool:
+def _may_raise(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> bool:
+    """Whether the values of the operator's input may decide if a primitive raises an error.
+
+    Or anything else that tells of them, where no table says what the primitive is.
+    """
+    if all(levels[n].is_fixed for n in node.all_input_nodes):
+        return False
+    if levels[node] is Level.UNKNOWN or primitive_name(node) not in primitives.KNOWN:
+        return True
+    given = _arguments(node)
+    places = [given.get("index"), given.get("indices")]
+    return not _argument_level(places, levels).is_fixed or _divides_by_integers(node, levels)
+
+
+def _divides_by_integers(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> bool:
+    """Whether integers that depend on the operator's input divide others."""
+    dtype = _dtype(node)
+    if primitive_name(node) not in primitives.INTEGER_DIVISION or dtype is None:
+        return False
+    return not (_is_real_or_complex(dtype) or _argument_level(node.args[1], levels).is_fixed)
+
+
+def _is_pointwise(graph: torch.fx.Graph, levels: dict[torch.fx.Node, Level]) -> bool:
     """Whether every primitive maps cell to cell; constant arrays could differ between cells."""
     return all(
         node.op in {"placeholder", "output"}
@@ -285,6 +313,7 @@ def _is_pointwise(graph: torch.fx.Graph) -> bool:
                 or primitive_name(node) in primitives.POINTWISE
             )
             and _is_pure(node)
+            and not _divides_by_integers(node, levels)
         )
         for node in graph.nodes
     )
