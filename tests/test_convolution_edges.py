@@ -332,3 +332,31 @@ def test_what_an_array_would_hide_is_refused_by_name(operation):
     with pytest.raises(TypeError, match=r"^the weight is a Tensor that is no array of numbers"):
         correlate_channels(np.ones((1, 2)), torch.ones((1, 1, 1), requires_grad=True))
     assert operation(torch.ones(2), [1.0]).tolist() == [1, 1]
+
+
+def test_a_layer_pads_each_axis_as_it_is_told():
+    y = correlate_channels(np.ones((1, 2, 2)), np.ones((1, 1, 1, 1)), padding=(0, 1))
+    assert y.tolist() == [[[0, 1, 1, 0], [0, 1, 1, 0]]]
+
+
+def test_a_layer_and_a_bound_name_the_factor_that_is_masked_or_beyond_int64():
+    masked = np.ma.array([[1.0, 2.0]], mask=[[True, False]])
+    beyond = np.array([[2**64 - 1]], np.uint64)
+    with pytest.raises(TypeError, match=r"^the signal is a masked array"):
+        correlate_channels(masked, np.ones((1, 1, 1)))
+    with pytest.raises(TypeError, match=r"^the signal is a masked array"):
+        rounding_bound(masked, np.ones((1, 1)))
+    with pytest.raises(TypeError, match=r"^the kernel is a masked array"):
+        rounding_bound(np.ones((1, 1)), masked)
+    with pytest.raises(ValueError, match=r"^the signal holds integers beyond int64"):
+        correlate_channels(beyond, np.ones((1, 1, 1), int))
+    with pytest.raises(ValueError, match=r"^the weight holds integers beyond int64"):
+        correlate_channels(np.ones((1, 1), int), beyond[None])
+
+
+def test_valid_outputs_round_as_on_a_circle_as_long_as_the_signal():
+    x, h = np.tile(X, 11)[:32], X  # a circle of 32 cells, or of 34, rounded up to 36
+    whole, inside = (fft_roundings(x, h, valid=valid) for valid in (False, True))
+    assert whole != inside
+    bound = rounding_bound(x, h, mode="valid", method="fft")
+    assert bound == exactly(growth(inside, np.float64) * math.sqrt(259) * 5)
