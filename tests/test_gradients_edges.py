@@ -226,13 +226,17 @@ def test_a_batch_has_one_more_axis():
         bias_gradient(np.full((4, 1, 1), 2**61), batched=True)
 
 
-def test_masked_factors_are_refused_by_name():
+@pytest.mark.parametrize("function", [filter_gradient, filter_gradient_bound])
+def test_a_masked_factor_of_two_is_refused_by_name(function):
     masked = np.ma.array(np.ones((1, 4)), mask=[[True, False, False, False]])
-    for function in (filter_gradient, filter_gradient_bound):
-        with pytest.raises(TypeError, match=r"^the input is a masked array"):
-            function(masked, np.ones((1, 2)))
-        with pytest.raises(TypeError, match=r"^the output gradient is a masked array"):
-            function(np.ones((1, 5)), masked)
+    with pytest.raises(TypeError, match=r"^the input is a masked array"):
+        function(masked, np.ones((1, 2)))
+    with pytest.raises(TypeError, match=r"^the output gradient is a masked array"):
+        function(np.ones((1, 5)), masked)
+
+
+def test_a_masked_factor_is_refused_by_name_and_a_list_is_an_array():
+    masked = np.ma.array(np.ones((1, 4)), mask=[[True, False, False, False]])
     with pytest.raises(TypeError, match=r"^the output gradient is a masked array"):
         bias_gradient(masked)
     assert bias_gradient([[1, 2]]).tolist() == [3]
