@@ -84,7 +84,7 @@ LONGEST_CALL = {"smoke": 5.0, "default": 0.1, "full": 10.0}
 LARGEST_CALL = 4
 """GiB; a method is left out where one call would take more memory."""
 
-BUDGET = {"default": 0.06, "full": 1.0}
+BUDGET = {"default": 0.03, "full": 1.0}
 """Seconds for the rounds of one method, of which there are a few at least."""
 
 CLOCK = Replay()
