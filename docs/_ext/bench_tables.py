@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import bench_results
 from bench_results import chosen, times, values
 
-from _ext.tables import Cell, duration, table
+from _ext.tables import Cell, below, duration, table
 
 if TYPE_CHECKING:
     from bench_results import Results
@@ -18,6 +18,9 @@ TABLES = {
     "layer gradient": ("layer", "precision"),
 }
 """What tells the rows apart, question by question, as the benches call them."""
+
+_ABOVE = {"layer gradient"}
+"""Questions whose first fact is long, and stands above the rows that share it."""
 
 
 def times_by_case(results: Results, question: str) -> list[nodes.Node]:
@@ -30,23 +33,28 @@ def times_by_case(results: Results, question: str) -> list[nodes.Node]:
     ValueError
         If the results are older than the bench.
     """
-    case = TABLES[question]
+    case, above = TABLES[question], question in _ABOVE
     benches = bench_results.of(results, question, (*case, "method", "library", "algorithm"))
     methods = values(benches, "method")
+    heads = [*case[above:], *methods, "theory auto / fastest"]
     rows: list[list[Cell]] = []
+    last = None
     for row in dict.fromkeys(tuple(b["extra_info"][fact] for fact in case) for b in benches):
         measured = chosen(benches, **dict(zip(case, row, strict=True)))
         taken = {b["extra_info"]["method"]: b["stats"]["median"] for b in measured}
         own = chosen(measured, library="theory", algorithm="auto")
         ratios = [times(own[0], peer) for peer in measured if own and peer not in own]
+        if above and row[0] != last:
+            last = row[0]
+            rows.append([below(_said(last), len(heads))])
         rows.append(
             [
-                *map(_said, row),
+                *map(_said, row[above:]),
                 *(duration(taken[each]) if each in taken else "–" for each in methods),
                 f"{max(ratios):.2f}" if ratios else "–",
             ]
         )
-    return [table([*case, *methods, "theory auto / fastest"], rows)]
+    return [table(heads, rows)]
 
 
 def _said(fact: Any) -> str:
