@@ -9,7 +9,7 @@ statement is judged on the values of all seeds under one completion:
 ``reproduced`` or ``not_reproduced``
     The error bars leave no doubt.
 ``undecided``
-    They are too wide, or there are fewer than two seeds.
+    They are too wide, or there are fewer than `FEWEST_SEEDS`, though what they say is shown.
 ``not_run``
     There are no runs.
 
@@ -38,6 +38,9 @@ from experiments.statistics import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+FEWEST_SEEDS = 3
+"""Two that agree by chance have no error bars to speak of."""
 
 Verdict = Literal["reproduced", "not_reproduced", "undecided", "not_run"]
 
@@ -100,7 +103,12 @@ class Statement(ABC):
             every = lost == len(values) >= 2
             reason = f"the loss diverged for {lost} of {len(values)} seeds"
             return Judgement("not_reproduced" if every else "undecided", None, reason)
-        return self._decide(values, test_images)
+        judgement = self._decide(values, test_images)
+        few = len(values) < FEWEST_SEEDS and not self.quantity.seedless
+        if few and judgement.verdict != "undecided":
+            reason = f"{judgement.reason}, but {len(values)} seeds are too few for a verdict"
+            return Judgement("undecided", judgement.interval, reason)
+        return judgement
 
     @abstractmethod
     def _decide(self, values: Sequence[float], test_images: int) -> Judgement: ...
