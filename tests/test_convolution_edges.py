@@ -126,7 +126,8 @@ def test_halves_are_computed_in_float32_by_every_method(method):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"groups": 2.0}, TypeError, "2.0 given per axis: expected an integer"),
+        ({"groups": 2.0}, TypeError, "groups is 2.0, expected an integer"),
+        ({"groups": (2, 1)}, TypeError, r"groups is \(2, 1\), expected an integer"),
         ({"padding": 0.5}, TypeError, "0.5 given per axis: expected an integer"),
         (
             {"padding": (1, 1)},

@@ -24,6 +24,8 @@ def as_array(name: str, values: Any) -> Shaped[np.ndarray, "..."]:
         If some of it is masked, which an array could not tell, or NumPy makes no array of it: it is
         ragged, or a tensor that is sparse, without values, or known to autograd.
     """
+    if type(values) is np.ndarray:  # short signals would feel each step below
+        return values
     if np.ma.isMaskedArray(values):
         raise TypeError(f"{name} is a masked array: fill in what is masked, with its filled()")
     try:

@@ -27,6 +27,7 @@ from theory.convolution_plan import (
     rounded_type,
     widened,
 )
+from theory.counts import as_integer
 from theory.direct_convolution import require_within_int64, valid_shape, window_at
 from theory.fast_convolution import (
     complex_sum_roundings,
@@ -87,7 +88,7 @@ def convolve(
     >>> convolve(np.array([1, 2, 3]), np.array([1, -1]))
     array([ 1,  1,  1, -3])
     """
-    x, h = _array("signal", x), _array("kernel", h)
+    x, h = as_array("the signal", x), as_array("the kernel", h)
     return plan(x.shape, h.shape, x.dtype, h.dtype, mode, method).convolve(x, h)
 
 
@@ -131,7 +132,7 @@ def correlate(
     >>> correlate(np.array([1, 2, 3]), np.array([1, -1]), mode="valid")
     array([-1, -1])
     """
-    x, h = _array("signal", x), _array("kernel", h)
+    x, h = as_array("the signal", x), as_array("the kernel", h)
     return plan(x.shape, h.shape, x.dtype, h.dtype, mode, method).correlate(x, h)
 
 
@@ -169,7 +170,7 @@ def correlate_channels(
     TypeError
         If an array does not hold numbers, or padding or groups are no integers.
     """
-    x, weight = _array("signal", x), _array("weight", weight)
+    x, weight = as_array("the signal", x), as_array("the weight", weight)
     require_numbers("signal", x.dtype)
     require_numbers("weight", weight.dtype)
     if not weight.ndim == x.ndim + 1 >= 3 or 0 in (x.size, weight.size):
@@ -178,7 +179,7 @@ def correlate_channels(
             "and (filters, channels / groups, *k), with at least one cell"
         )
     filters, seen = weight.shape[:2]
-    (groups,) = per_axis(groups)
+    groups = as_integer("groups", groups)
     if groups < 1 or filters % groups or x.shape[0] != seen * groups:
         raise ValueError(
             f"{x.shape[0]} channels, {filters} filters that see {seen} channels each, and {groups} "
@@ -244,7 +245,7 @@ def rounding_bound(
     ----------
     N. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., section 3.1.
     """
-    x, h = _array("signal", x), _array("kernel", h)
+    x, h = as_array("the signal", x), as_array("the kernel", h)
     method = plan(x.shape, h.shape, x.dtype, h.dtype, mode, method).method
     dtype = rounded_type(x, h)
     together = 1.0
@@ -267,7 +268,3 @@ def rounding_bound(
     roundings += sum(conversion_roundings(factor, dtype) for factor in (x, h))
     growth = math.expm1(roundings * float(np.finfo(dtype).eps) / 2)
     return growth * together * (float(norm(x)) * float(norm(h)))
-
-
-def _array(name: str, factor: Any) -> np.ndarray:
-    return factor if type(factor) is np.ndarray else as_array(f"the {name}", factor)

@@ -334,9 +334,7 @@ def _flip(gradient: Array) -> Array:
 
 def _held(name: str, factor: Any) -> Any:
     """Return an array or a tensor as it is, and what else numbers come in as an array."""
-    if type(factor) is np.ndarray or isinstance(factor, torch.Tensor):
-        return factor
-    return as_array(f"the {name}", factor)
+    return factor if isinstance(factor, torch.Tensor) else as_array(f"the {name}", factor)
 
 
 def _real(name: str, factor: Any) -> Any:
