@@ -17,6 +17,7 @@ from theory import calibration, convolution_plan, fast_convolution, method_costs
 from theory.convolution import convolve, correlate, rounding_bound
 from theory.convolution_plan import plan
 from theory.direct_convolution import LONGEST_DOT, MOST_RUNS, UNROLLED_TAPS, by_sum, runs
+from theory.fast_gradients import by_blocked_fft
 from theory.gradient_plan import plan_gradient
 from theory.gradient_sums import by_taps
 from theory.method_choice import (
@@ -37,7 +38,7 @@ NOTHING = replace(
 )
 # Each makes one method dear, in a way that only a look at the right part can tell.
 SLOW_SUM = replace(NOTHING, call=1.0, tap=1.0, matrix=1.0)
-SLOW_BLOCKS = replace(SLOW_SUM, blocks=0.5)
+SLOW_BLOCKS = replace(SLOW_SUM, blocks=0.5, windows=0.5)
 SLOW_FFT = replace(SLOW_SUM, fft=0.5)
 
 
@@ -186,8 +187,8 @@ def test_a_layer_of_many_channels_is_summed_tap_by_tap(x, g, expected):
 def test_products_of_matrices_are_charged_by_their_parts(part, x, g, count):
     assert taps_parts(x, g)[part] == count
     dear = replace(NOTHING, **{part: 1.0})
-    assert fastest_filter_gradient(x, g, costs=replace(dear, fft=count - 0.5, blocks=1e9)) == "fft"
-    least = replace(dear, fft=count + 0.5, blocks=1e9)
+    assert fastest_filter_gradient(x, g, costs=replace(dear, fft=count - 0.5, windows=1e9)) == "fft"
+    least = replace(dear, fft=count + 0.5, windows=1e9)
     assert fastest_filter_gradient(x, g, costs=least) == "direct"
 
 
@@ -199,6 +200,15 @@ def test_products_of_spectra_are_charged_beyond_the_first():
     for fft, expected in [(less - 0.5, "fft"), (less + 0.5, "blocked-fft")]:
         assert fastest_filter_gradient(*layer, costs=replace(dear, fft=fft)) == expected
     assert fastest_filter_gradient(*one, costs=replace(dear, fft=0.5)) == "blocked-fft"
+
+
+def test_windows_of_a_gradient_have_a_price_of_their_own():
+    """Red where they are charged what blocks of a convolution cost before their first cell."""
+    x, g = (1, 1, 2**14), (1, 1, 2**14 - 255)
+    dear = replace(SLOW_SUM, fft=0.5)
+    assert fastest_filter_gradient(x, g, costs=replace(dear, windows=0.6)) == "fft"
+    assert fastest_filter_gradient(x, g, costs=replace(dear, blocks=0.6)) == "blocked-fft"
+    assert fastest_convolution((2**14,), (256,), costs=replace(dear, windows=0.6)) == "overlap-add"
 
 
 # Where the costs are kept
@@ -306,6 +316,8 @@ def test_a_calibration_solves_for_the_costs_that_a_machine_has(monkeypatch):
             return costs.of(taps_parts(n, k))
         if dtype is complex:  # 8 x 16 x 513 of either side
             return costs.spectral_product * 8 * 16 * 16 * 513
+        if method is by_blocked_fft:
+            return costs.windows
         cells = n[0] + k[0] - 1
         if n == (2,):
             return costs.fft if method is fast_convolution.by_fft else costs.blocks

@@ -19,7 +19,7 @@ from scipy.optimize import nnls
 from theory.convolution_plan import plan
 from theory.direct_convolution import by_sum
 from theory.fast_convolution import block_cells, by_fft, by_overlap_add
-from theory.fast_gradients import summed_products
+from theory.fast_gradients import by_blocked_fft, summed_products
 from theory.gradient_plan import plan_gradient
 from theory.gradient_sums import by_taps
 from theory.method_choice import fastest_filter_gradient, overlap_add_seconds, sum_parts, taps_parts
@@ -93,6 +93,7 @@ def measured() -> Costs:
         fft_cell=tuple(_per_cell_of_fft(cells, fft) for cells in KNOTS),
         blocks=blocks,
         block_cell=tuple(_per_cell_of_blocks(cells, blocks) for cells in KNOTS),
+        windows=_seconds(by_blocked_fft, (1, 1, 2), (1, 1, 2)),
         plane=1.0,
     )
     return replace(costs, plane=_plane(costs))

@@ -83,7 +83,7 @@ def fastest_filter_gradient(
     cells = block_cells(taps, n)
     blocks = math.prod(-(-b // (f - k + 1)) for b, f, k in zip(m, cells, taps, strict=True))
     spectra = blocks * math.prod(cells) / 2
-    blocked = costs.blocks + spectra * product
+    blocked = costs.windows + spectra * product
     blocked += (blocks * forward + inverse) / 2 * _block_seconds(cells, costs)
     if direct <= min(fft, blocked):
         return "direct"

@@ -54,6 +54,8 @@ class Costs:
     blocks, block_cell
         One convolution by blocks; and each cell of them all, for blocks of `KNOTS` cells, with the
         kernel's own as half of one: it is transformed once, theirs there and back.
+    windows
+        One gradient by blocks, which are windows of the signal.
     plane
         How many times as much a cell of blocks with several axes costs.
     """
@@ -73,6 +75,7 @@ class Costs:
     fft_cell: tuple[float, ...]
     blocks: float
     block_cell: tuple[float, ...]
+    windows: float
     plane: float
 
     def of(self, parts: Mapping[str, float]) -> float:
@@ -102,11 +105,12 @@ SHIPPED = Costs(
         *(1.3e-08, 1.3e-08, 1.2e-08, 1.2e-08, 1.3e-08, 1.4e-08, 1.5e-08, 1.8e-08),
         *(2.1e-08, 2.4e-08, 3.4e-08, 4.5e-08, 5.5e-08, 7.5e-08, 9.5e-08, 1.2e-07),
     ),
+    windows=2.7e-4,
     plane=2.4,
 )
 """Costs of one core with AVX-512, as `theory.calibration.calibrate` found them; those of a cell at
-every third of `KNOTS`, with straight lines between; ``plane`` and the products of matrices and of
-spectra are from another machine."""
+every third of `KNOTS`, with straight lines between; ``plane``, the products of matrices and of
+spectra, and how ``windows`` compare with ``blocks`` are from another machine."""
 
 
 @cache
