@@ -15,6 +15,7 @@ from jaxtyping import Num
 from torch import Tensor
 
 from theory.counts import as_count
+from theory.rates import require_rate
 from theory.signals import per_axis
 
 
@@ -154,8 +155,7 @@ def dropout(
     ValueError
         If the rate is negative, or not below 1.
     """
-    if not 0 <= rate < 1:
-        raise ValueError(f"rate is {rate}: give a probability from 0 to below 1")
+    require_rate(rate)
     kept = torch.rand(x.shape, generator=generator, device=x.device) >= rate
     return (x.double() if _integral(x) else x) * kept / (1 - rate)
 

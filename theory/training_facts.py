@@ -15,6 +15,7 @@ from jaxtyping import Int
 from sympy.matrices.exceptions import NonInvertibleMatrixError
 
 from theory.counts import as_count
+from theory.rates import require_rate
 
 
 def totals_behind(printed: Sequence[float], limit: int) -> Int[np.ndarray, " fits"]:
@@ -147,8 +148,7 @@ def dropout_penalty(rate: Fraction) -> Fraction:
     ValueError
         If the rate is negative, or not below 1.
     """
-    if not 0 <= rate < 1:
-        raise ValueError(f"rate is {rate}: give a probability from 0 to below 1")
+    require_rate(rate)
     return rate / (1 - rate)
 
 
