@@ -125,6 +125,10 @@ def test_a_fractional_offset_is_refused():
     ("call", "message"),
     [
         (lambda: per_axis([(1, 2), 3]), "given per axis: expected an integer for each"),
+        (lambda: per_axis([np.ones((2, 3)), np.ones((2, 4))]), "given per axis: expected an int"),
+        (lambda: per_axis((True, 2)), r"\(True, 2\) given per axis: expected an integer for each"),
+        (lambda: per_axis(np.array([True])), r"\[ True\]\) given per axis: expected an integer"),
+        (lambda: impulse(True), "True given per axis: expected an integer for each"),
         (lambda: impulse(2.0), "given per axis: expected an integer for each"),
         (lambda: impulse(2, dtype="U1"), "<U1 does not hold 0 and 1: give a dtype of numbers"),
         (lambda: impulse(2, dtype="M8[s]"), "does not hold 0 and 1"),

@@ -197,12 +197,15 @@ def per_axis(value: int | Sequence[int]) -> tuple[int, ...]:
     Raises
     ------
     TypeError
-        If something else than an integer is among it.
+        If something else than an integer is among it; True and False are none.
     """
     try:
-        return tuple(map(operator.index, np.atleast_1d(value)))
-    except (TypeError, ValueError) as error:  # ValueError: the sequence is ragged
-        raise TypeError(f"{value!r} given per axis: expected an integer for each") from error
+        given = np.array(value, dtype=object, ndmin=1)  # another type would make True a 1
+        if not any(isinstance(each, bool) for each in given):
+            return tuple(map(operator.index, given))
+    except (TypeError, ValueError):  # ValueError: the sequence is ragged
+        pass
+    raise TypeError(f"{value!r} given per axis: expected an integer for each")
 
 
 def cells_per_axis(shape: int | Sequence[int]) -> tuple[int, ...]:
