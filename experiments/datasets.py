@@ -21,6 +21,7 @@ from torch import Tensor
 from experiments import image_files
 from experiments.errors import InputError
 from experiments.image_files import CIFAR_FOLDER, DATA_VARIABLE, MNIST_FOLDER, DataError, Split
+from experiments.recipe import CLASSES, DatasetName
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +96,6 @@ def _mnist_pairs(root: Path | None) -> Dataset:
         "mnist-pairs",
         _pairs(mnist.train_images, mnist.train_labels),
         _pairs(mnist.test_images, mnist.test_labels),
-        classes=19,
     )
 
 
@@ -124,7 +124,7 @@ _LOADERS: dict[str, Callable[[Path | None], Dataset]] = {
 }
 
 
-def _dataset(name: str, train: Split, test: Split, classes: int = 10) -> Dataset:
+def _dataset(name: DatasetName, train: Split, test: Split) -> Dataset:
     train_images, train_labels, train_digest = _canonical(*train)
     test_images, test_labels, test_digest = _canonical(*test)
     fingerprint = hashlib.sha256(name.encode() + train_digest + test_digest).hexdigest()
@@ -134,7 +134,7 @@ def _dataset(name: str, train: Split, test: Split, classes: int = 10) -> Dataset
         train_labels,
         test_images,
         test_labels,
-        classes=classes,
+        classes=CLASSES[name],
         fingerprint=fingerprint,
     )
 

@@ -18,6 +18,9 @@ Precision = Literal["float32", "bfloat16"]
 Scaling = Literal["symmetric", "unit", "standard"]
 Initialisation = Literal["pytorch", "kaiming-uniform", "truncated-normal", "imagenet"]
 
+CLASSES: dict[DatasetName, int] = {"cifar10": 10, "mnist": 10, "mnist-pairs": 19, "digits": 10}
+"""How many classes each data set has. A network has a score for each."""
+
 _SCHEDULES = "constant, exponential-0.95, step-10-0.1, cosine"
 _EXPONENTIAL = re.compile(r"exponential-(0?\.\d+)")
 _STEP = re.compile(r"step-(\d+)-(0?\.\d+)")
@@ -205,6 +208,11 @@ class Recipe:
     def images_an_epoch(self, train_size: int) -> int:
         """Return how many images an epoch trains on, each counted as often as it is seen."""
         return train_size if self.steps is None else self.steps * self.batch
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are to tell apart: the outputs of the network."""
+        return CLASSES[self.dataset]
 
     @property
     def digest(self) -> str:

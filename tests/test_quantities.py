@@ -386,6 +386,14 @@ def test_a_run_that_is_lost_or_guesses_has_failed(make_record, fields, expected)
     assert failed("wide", 4).values(runs) == {0: expected}
 
 
+@pytest.mark.parametrize(("loss", "expected"), [(math.log(19), 1), (2.94, 0), (math.log(10), 0)])
+def test_of_more_classes_guessing_costs_more(make_record, loss, expected) -> None:
+    """The sums of two digits are 19: a network that knows them as well as ten has learnt."""
+    sums = Recipe("sums.sgd", "fc19", "mnist-pairs", Optimizer("sgd", 0.01), epochs=4)
+    runs = {"sums": {0: make_record(sums, 0, train_loss=loss)}}
+    assert failed("sums", 4).values(runs) == {0: expected}
+
+
 def test_a_run_has_failed_by_the_epoch_named(make_record) -> None:
     runs = {"wide": {0: make_record(WIDE, 0, train_loss=[2.4, 2.2, 2.4, 2.2])}}
     assert [failed("wide", epoch).values(runs)[0] for epoch in (1, 2, 3, 4)] == [1, 0, 1, 0]

@@ -84,13 +84,14 @@ def epochs_with_finite_loss(role: str) -> Quantity:
 def failed(role: str, epoch: int) -> Quantity:
     """Return 1 for a run that learnt nothing by an epoch, else 0.
 
-    Its training loss is then not finite, or no lower than ln 10, that of guessing ten classes:
-    where the steps are too large, the loss either overflows or stays with units that have died.
+    Its training loss is then not finite, or no lower than that of giving every class the same
+    probability, ln 10 for ten classes: where the steps are too large, the loss either overflows or
+    stays with units that have died.
     """
 
     def value(record: Record) -> float:
-        losses = record.curves.train_loss
-        return float(len(losses) < epoch or losses[epoch - 1] >= math.log(10))
+        losses, chance = record.curves.train_loss, math.log(record.recipe.classes)
+        return float(len(losses) < epoch or losses[epoch - 1] >= chance)
 
     return of_each_run(
         "runs that learnt nothing",
