@@ -3,7 +3,9 @@
 A run takes as long as the earlier runs of its own recipe did. For a recipe without records its role
 under the other completions stands in, step for step and evaluation for evaluation: the network and
 the data are the same, only the optimiser or the like is not. Where a role has never been run there
-is no estimate, and that is said, for networks differ in cost by orders of magnitude.
+is no estimate, and that is said, for networks differ in cost by orders of magnitude. Of either kind
+of records only those count that were made on the processor most like this one; where none is known
+to be of its model, that is said as well.
 
 A run that was stopped and has a checkpoint is missing, but only its epochs to come count.
 """
@@ -15,9 +17,10 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
 from experiments.records import ENGINE_VERSION, by_recipe
+from theory.processor import model, processor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from experiments.halfway import Halfway
     from experiments.heartbeat import Heartbeat
@@ -26,6 +29,12 @@ if TYPE_CHECKING:
     from experiments.study import Study
 
 Basis = Literal["recipe", "role"]
+
+_Processor = tuple[str, str]
+"""A processor's name and model."""
+
+_SAME = 2
+"""The likeness of a record whose processor is known to be of this one's model."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,9 @@ class RecipeStatus:
     basis
         Whose records the estimate comes from: the ``"recipe"``'s own, or those of its ``"role"``
         under other completions.
+    elsewhere
+        Whether these were made on other processors than this one, or do not tell its model. Never
+        on CUDA, where they are not told apart.
     """
 
     recipe: Recipe
@@ -59,6 +71,7 @@ class RecipeStatus:
     stopped: tuple[Halfway, ...]
     run_seconds: float | None
     basis: Basis | None
+    elsewhere: bool
 
     @property
     def remaining_runs(self) -> float:
@@ -103,6 +116,13 @@ class StudyStatus:
         """The recipes whose remaining time cannot be estimated."""
         return tuple(each.recipe.name for each in self.recipes if each.remaining_seconds is None)
 
+    @property
+    def elsewhere(self) -> tuple[str, ...]:
+        """The recipes whose remaining time is that of runs made elsewhere."""
+        return tuple(
+            each.recipe.name for each in self.recipes if each.elsewhere and each.remaining_seconds
+        )
+
 
 def status(
     study: Study,
@@ -142,6 +162,7 @@ def status(
             running[heartbeat.recipe].append(heartbeat)
     kept = [each for each in halfway if (each.run.study, each.run.device) == (study.name, device)]
     own = {name: list(by_seed.values()) for name, by_seed in done.items()}
+    this = processor(), model()
     result = []
     for recipe in study.recipes:
         begun = {*done[recipe.name], *(run.seed for run in running[recipe.name])}
@@ -151,7 +172,7 @@ def status(
         }
         asked_for = wanted if begun or stopped or recipe.name not in study.on_request else ()
         missing = tuple(seed for seed in asked_for if seed not in begun)
-        seconds, basis = _estimate(study, recipe, own)
+        seconds, basis, elsewhere = _estimate(study, recipe, own, this)
         result.append(
             RecipeStatus(
                 recipe=recipe,
@@ -161,24 +182,53 @@ def status(
                 stopped=tuple(stopped[seed] for seed in missing if seed in stopped),
                 run_seconds=seconds,
                 basis=basis,
+                elsewhere=elsewhere,
             )
         )
     return StudyStatus(study, tuple(result))
 
 
 def _estimate(
-    study: Study, recipe: Recipe, records: dict[str, list[Record]]
-) -> tuple[float | None, Basis | None]:
-    """Return the expected wall time of one run of a recipe, and whose records say so."""
-    if own := records[recipe.name]:
-        return fmean(float(record.provenance["wall_seconds"]) for record in own), "recipe"
+    study: Study, recipe: Recipe, records: dict[str, list[Record]], this: _Processor
+) -> tuple[float | None, Basis | None, bool]:
+    """Return the expected wall time of one run of a recipe, whose records say so, and if elsewhere.
+
+    Completions weigh alike, however many records each has.
+    """
+    likeness, own = _most_alike([records[recipe.name]], this)
+    if own:
+        seconds = fmean(float(record.provenance["wall_seconds"]) for record in own[0])
+        return seconds, "recipe", likeness < _SAME
     role, _, _ = recipe.name.rpartition(".")
-    expected = [
-        fmean(_stretched(record, recipe) for record in relatives)
-        for completion in study.completions
-        if (relatives := records[f"{role}.{completion}"])
-    ]
-    return (fmean(expected), "role") if expected else (None, None)
+    likeness, relatives = _most_alike(
+        [records[f"{role}.{completion}"] for completion in study.completions], this
+    )
+    if relatives:
+        expected = (fmean(_stretched(record, recipe) for record in each) for each in relatives)
+        return fmean(expected), "role", likeness < _SAME
+    return None, None, False
+
+
+def _most_alike(
+    groups: Sequence[Sequence[Record]], this: _Processor
+) -> tuple[int, list[list[Record]]]:
+    """Return the best likeness of all records, and of each group those of it, if there are any."""
+    best = max((_likeness(record, this) for group in groups for record in group), default=_SAME)
+    alike = ([record for record in group if _likeness(record, this) == best] for group in groups)
+    return best, [group for group in alike if group]
+
+
+def _likeness(record: Record, this: _Processor) -> int:
+    """Return what a record's processor has of this one: 1 for its name, `_SAME` for its model, too.
+
+    Only PyTorch knows the name of a card, and takes seconds to load: all count as the same.
+    """
+    if record.device == "cuda":
+        return _SAME
+    made = record.provenance
+    name, number = this
+    named = made["hardware"] == name
+    return named + (named and made.get("processor_model") == number)
 
 
 def _stretched(record: Record, recipe: Recipe) -> float:

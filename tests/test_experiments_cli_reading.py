@@ -21,6 +21,7 @@ from experiments.commands.progress import RateColumn, progress
 from experiments.halfway import Halfway, Identity
 from experiments.records import ENGINE_VERSION, Store
 from experiments.variants import variant
+from theory.processor import model, processor
 
 NNI, DIGITS = study("nni-2023-ex1"), study("digits")
 GAP = NNI.recipe("conv-gap", "adam")
@@ -110,6 +111,19 @@ def test_runs_side_by_side_are_done_sooner(convlaws, store, monkeypatch):
             _, out, _ = convlaws("status", NNI.name, "--seeds", 4, "--store", store)
     # Three runs are in progress; two of them are a fleet's, in one process.
     assert "20 h 00 min of runs are left, 10 h 00 min with 2 at once" in " ".join(out.split())
+
+
+def test_status_says_whose_times_are_of_another_processor(convlaws, tmp_path, make_record):
+    here = {"hardware": processor(), "processor_model": model()}
+    first, *others = DIGITS.recipes
+    for recipe, made in ((first, {}), *((each, here) for each in others)):
+        Store(tmp_path).write(make_record(recipe, 0, study="digits", provenance=made))
+    note = "the times of 1 recipe are those of other processors than this one"
+    arguments = ("status", "digits", "--store", tmp_path)
+    assert note in " ".join(convlaws(*arguments)[1].split())
+    (entry,) = json.loads(convlaws(*arguments, "--json")[1])
+    assert [each["elsewhere"] for each in entry["recipes"]] == [True, False, False, False]
+    assert "other processors" not in convlaws(*arguments, "--seeds", 1)[1]
 
 
 def test_a_finished_study_has_nothing_left(convlaws, tmp_path, make_record):

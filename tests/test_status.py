@@ -9,6 +9,7 @@ import time
 import pytest
 
 from experiments import heartbeat
+from experiments import status as status_module
 from experiments.catalog import study
 from experiments.halfway import Halfway, Identity
 from experiments.heartbeat import Heartbeat
@@ -105,6 +106,54 @@ def test_a_recipe_without_records_is_judged_by_its_role(run):
     records = [run(sgd, 0, 30.0), run(sgd, 1, 30.0), run(momentum, 0, 90.0), run(SLOW, 0, 6e3)]
     entry = of(status(STUDY, records, [], [0]), CHEAP)
     assert (entry.run_seconds, entry.basis) == (60.0, "role")
+
+
+@pytest.fixture
+def made(make_record, monkeypatch):
+    """Make records on a processor whose name and model are given; this one is an abacus of 1911."""
+    monkeypatch.setattr(status_module, "processor", lambda: "abacus")
+    monkeypatch.setattr(status_module, "model", lambda: "1911")
+
+    def make(recipe, seed, seconds, hardware="abacus", model=None, **fields):
+        where = {"hardware": hardware} | ({"processor_model": model} if model else {})
+        took = {"wall_seconds": seconds, "training_seconds": 0.9 * seconds}
+        return make_record(recipe, seed, study=STUDY.name, provenance=took | where, **fields)
+
+    return make
+
+
+def test_a_run_takes_as_long_as_on_the_processor_most_like_this_one(made):
+    """Processors of one name may be of several models, which old records do not tell."""
+    records = [
+        *(made(CHEAP, 0, 10.0, "slide rule", "1911"), made(CHEAP, 1, 30.0, "slide rule")),
+        *(made(CHEAP, 2, 50.0), made(CHEAP, 3, 70.0, model="1912")),
+        *(made(CHEAP, 4, 90.0, model="1911"), made(CHEAP, 5, 92.0, model="1911")),
+    ]
+    for count, seconds, elsewhere in ((6, 91.0, False), (4, 60.0, True), (2, 20.0, True)):
+        entry = of(status(STUDY, records[:count], [], range(7)), CHEAP)
+        assert (entry.run_seconds, entry.basis, entry.elsewhere) == (seconds, "recipe", elsewhere)
+
+
+def test_so_does_a_run_of_a_role(made):
+    sgd, momentum = (STUDY.recipe("conv-gap", name) for name in ("sgd", "sgd-momentum"))
+    records = [made(sgd, 0, 90.0, "slide rule"), made(momentum, 0, 30.0, "slide rule")]
+    entry = of(status(STUDY, records, [], [0]), CHEAP)
+    assert (entry.run_seconds, entry.basis, entry.elsewhere) == (60.0, "role", True)
+    entry = of(status(STUDY, [*records, made(sgd, 1, 7.0, model="1911")], [], [0]), CHEAP)
+    assert (entry.run_seconds, entry.basis, entry.elsewhere) == (7.0, "role", False)
+
+
+def test_only_times_that_are_left_are_said_to_be_from_elsewhere(made):
+    records = [made(CHEAP, 0, 10.0, "slide rule"), made(SLOW, 0, 10.0, model="1911")]
+    left = {STUDY.recipe("conv-gap", name).name for name in ("sgd", "sgd-momentum")}
+    assert set(status(STUDY, records, [], [0]).elsewhere) == left
+    assert set(status(STUDY, records, [], [0, 1]).elsewhere) == {CHEAP.name, *left}
+
+
+def test_cards_are_not_told_apart(made):
+    records = [made(CHEAP, 0, 10.0, "card", device="cuda"), made(CHEAP, 1, 30.0, device="cuda")]
+    entry = of(status(STUDY, records, [], range(3), "cuda"), CHEAP)
+    assert (entry.run_seconds, entry.elsewhere) == (20.0, False)
 
 
 def test_a_role_is_held_to_step_for_step_and_evaluation_for_evaluation(make_record):

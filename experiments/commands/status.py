@@ -29,8 +29,8 @@ def status(
     """Say what is done, in progress and missing, and how long the rest will take.
 
     The time is estimated from the wall times of the records: of the same recipe, or else of its
-    role under the other completions. Of a run that was stopped, the epochs before its checkpoint do
-    not count.
+    role under the other completions, on this processor if there are any. Of a run that was stopped,
+    the epochs before its checkpoint do not count.
     """
     records, running = Store(store), heartbeat.alive(Store(store))
     kept = halfway.halfway(Store(store))
@@ -43,7 +43,8 @@ def status(
         return
     for each in found:
         common.out.print(f"[bold]{each.study.name}[/bold]  {each.study.title}", _table(each))
-        common.out.print(_summary(each), *_ways(each), *_on_request(each), "", sep="\n")
+        notes = (*_elsewhere(each), *_ways(each), *_on_request(each))
+        common.out.print(_summary(each), *notes, "", sep="\n")
 
 
 def _data(found: StudyStatus) -> dict[str, Any]:
@@ -63,6 +64,7 @@ def _data(found: StudyStatus) -> dict[str, Any]:
                 "epochs": each.recipe.epochs,
                 "run_seconds": each.run_seconds,
                 "basis": each.basis,
+                "elsewhere": each.elsewhere,
                 "remaining_seconds": each.remaining_seconds,
             }
             for each in found.recipes
@@ -116,6 +118,16 @@ def _summary(found: StudyStatus) -> str:
     if found.unknown:
         line += f"; unknown for {len(found.unknown)} recipes, whose roles were never run"
     return line
+
+
+def _elsewhere(found: StudyStatus) -> list[str]:
+    """Say how many times are of runs on other processors."""
+    if not (count := len(found.elsewhere)):
+        return []
+    return [
+        f"the times of {count} recipe{'s' * (count > 1)} are those of other processors than this "
+        "one, or of one whose model the records do not tell"
+    ]
 
 
 def _ways(found: StudyStatus) -> list[str]:
