@@ -1,9 +1,9 @@
 """Checkpoints: a run that was interrupted goes on after an epoch that it had finished.
 
-A run that lasts longer than a minute keeps one file under ``.checkpoints`` of its store, with all
-that its remaining epochs depend on, and goes on from there to the very bits that it would have
-measured without a break. The order of images is not kept: it is drawn again, in no time. A note
-beside it says how far the run is (:mod:`experiments.halfway`).
+A run on the CPU that lasts longer than a minute keeps one file under ``.checkpoints`` of its store,
+with all that its remaining epochs depend on, and goes on from there to the very bits that it would
+have measured without a break. The order of images is not kept: it is drawn again, in no time. A
+note beside it says how far the run is (:mod:`experiments.halfway`).
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ import torch
 
 from experiments import halfway
 from experiments.halfway import Halfway, Identity
-from experiments.provenance import hardware
 from theory.atomic import write_whole
-from theory.processor import model
+from theory.processor import model, processor
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import nn
 
     from experiments.course import Course
     from experiments.records import Store
@@ -37,7 +36,7 @@ epoch in progress."""
 
 @dataclass
 class Progress:
-    """All that a run changes on its way.
+    """All that a run on the CPU changes on its way.
 
     Parameters
     ----------
@@ -45,8 +44,6 @@ class Progress:
         What is trained, by what, and what was measured.
     augmentation
         The generator that random changes of images come from.
-    device
-        ``"cpu"`` or ``"cuda"``, whose own random state dropout draws from.
     training_seconds, wall_seconds
         Time spent so far: on steps, and in all.
     resumed_after
@@ -57,7 +54,6 @@ class Progress:
     optimizer: torch.optim.Optimizer
     course: Course
     augmentation: torch.Generator
-    device: str
     training_seconds: float = 0.0
     wall_seconds: float = 0.0
     resumed_after: list[int] = field(default_factory=list)
@@ -68,14 +64,14 @@ class Progress:
         return len(self.course.curves.train_loss)
 
     def state(self) -> dict[str, Any]:
-        """Return it as tensors, numbers and text."""
+        """Return it, with PyTorch's random state, as tensors, numbers and text."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "curves": asdict(self.course.curves),
             "best": self.course.best,
             "augmentation": self.augmentation.get_state(),
-            "random": _random_state(self.device),
+            "random": torch.get_rng_state(),
             "training_seconds": self.training_seconds,
             "wall_seconds": self.wall_seconds,
             "resumed_after": self.resumed_after,
@@ -87,7 +83,7 @@ class Progress:
         self.optimizer.load_state_dict(state["optimizer"])
         self.course.load(state["curves"], state["best"])
         self.augmentation.set_state(state["augmentation"])
-        _set_random_state(self.device, state["random"])
+        torch.set_rng_state(state["random"])
         self.training_seconds = state["training_seconds"]
         self.wall_seconds = state["wall_seconds"]
         self.resumed_after = [*state["resumed_after"], self.epochs]
@@ -118,7 +114,7 @@ class Checkpoint:
     def resume(self, progress: Progress) -> None:
         """Bring a run that has not begun to where the checkpoint was made, if there is one."""
         try:
-            content = torch.load(self.file, map_location="cpu", weights_only=True)
+            content = torch.load(self.file, weights_only=True)
             made, state = content["made"], content["state"]
             same = made == self._way(progress)
         except Exception:  # what a damaged file raises is not told by torch.load
@@ -150,7 +146,7 @@ class Checkpoint:
         shapes = {name: [*value.shape] for name, value in progress.network.state_dict().items()}
         return {
             "key": self.key,
-            "hardware": hardware(progress.device),
+            "hardware": processor(),
             "model": model(),
             "threads": torch.get_num_threads(),
             "torch": str(torch.__version__),
@@ -161,14 +157,3 @@ class Checkpoint:
 def path(store: Store, key: str) -> Path:
     """Return where the run with this key keeps its checkpoint."""
     return store.root / halfway.FOLDER / f"{key}.pt"
-
-
-def _random_state(device: str) -> Tensor:
-    return torch.cuda.get_rng_state() if device == "cuda" else torch.get_rng_state()
-
-
-def _set_random_state(device: str, state: Tensor) -> None:
-    if device == "cuda":
-        torch.cuda.set_rng_state(state)
-    else:
-        torch.set_rng_state(state)

@@ -20,6 +20,7 @@ from experiments.checkpoint import Checkpoint, Progress
 from experiments.course import Course, Measured
 from experiments.datasets import Dataset
 from experiments.device import autocast, check_device, full_precision, reproducible, seeded
+from experiments.errors import InputError
 from experiments.provenance import provenance
 from experiments.recipe import Optimizer, Recipe
 from experiments.records import ENGINE_VERSION, Record, record_key
@@ -77,15 +78,18 @@ def train(
         where patience ends the run, and the way from its images to its inputs.
     checkpoint
         Where to go on if an earlier call was interrupted, and what to keep for a later one. It
-        changes nothing but times.
+        changes nothing but times. On the CPU alone.
 
     Raises
     ------
     ValueError
-        If the device is not available, or a name in the recipe is unknown.
+        If the device is not available, a checkpoint is given for another than the CPU, or a name in
+        the recipe is unknown.
     experiments.image_files.DataError
         If the data cannot be had.
     """
+    if checkpoint is not None and device != "cpu":
+        raise InputError("only a run on the CPU keeps a checkpoint: leave it out")
     check_device(device)
     data = datasets.load(recipe.dataset, data_root)
     with reproducible(threads):
@@ -155,7 +159,7 @@ def _train(
     order = orders(recipe, len(labels), random_stream(seed, "order"))
     random = random_stream(seed, "augmentation")
     course = Course(recipe)
-    progress = Progress(network, optimizer, course, random, device)
+    progress = Progress(network, optimizer, course, random)
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()

@@ -10,6 +10,7 @@ import torch
 
 from experiments import checkpoint
 from experiments.checkpoint import Checkpoint
+from experiments.errors import InputError
 from experiments.halfway import Halfway, Identity, halfway
 from experiments.provenance import hardware
 from experiments.recipe import Optimizer, Recipe
@@ -102,7 +103,7 @@ def _other_key(kept, monkeypatch):
 
 
 def _other_machine(kept, monkeypatch):
-    monkeypatch.setattr(checkpoint, "hardware", lambda device: "an abacus")
+    monkeypatch.setattr(checkpoint, "processor", lambda: "an abacus")
     return _train(PLAIN, kept)
 
 
@@ -144,6 +145,13 @@ def test_a_checkpoint_of_another_way_counts_for_nothing(go_on, tmp_path, monkeyp
     record, told = go_on(kept, monkeypatch)
     assert told == [1, 2, 3, 4]
     assert "resumed_after_epochs" not in record.provenance
+
+
+def test_a_run_on_another_device_is_refused_a_checkpoint(tmp_path):
+    """It would give other bits: a device has a random state of its own, which is not kept."""
+    kept = Checkpoint(tmp_path / "kept.pt", "key")
+    with pytest.raises(InputError, match="only a run on the CPU keeps a checkpoint: leave it out"):
+        train(PLAIN, 0, study="test", device="cuda", checkpoint=kept)
 
 
 def test_a_run_goes_on_where_none_can_be_written(tmp_path):
