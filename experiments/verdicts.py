@@ -13,8 +13,46 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from experiments.records import Record
-    from experiments.statements import Verdict
+    from experiments.statements import Statement, Verdict
     from experiments.study import Study
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way in which a claim may come out: its parts under one completion, in one reading.
+
+    A part without a reading belongs to all. ``reading`` is "" where no part has one.
+    """
+
+    completion: str
+    reading: str
+    parts: tuple[Finding, ...]
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """The conjunction of the parts; but a late reading reproduces nothing."""
+        verdict = _conjunction([part.verdict for part in self.parts])
+        if verdict == "reproduced" and any(part.late for part in self.parts):
+            return "undecided"
+        return verdict
+
+    @property
+    def deciding(self) -> list[Finding]:
+        """The parts that came out as the whole did."""
+        return [part for part in self.parts if part.verdict == self.verdict]
+
+    @property
+    def deciding_seeds(self) -> int | None:
+        """How many seeds the verdict rests on; None where it is open, or no seed changes it.
+
+        What reproduces is as strong as its weakest part, what refutes as its strongest.
+        """
+        counts = [len(part.seeds) for part in self.deciding if not part.seedless]
+        if self.verdict == "reproduced":
+            return min(counts, default=None)
+        if self.verdict == "not_reproduced" and len(counts) == len(self.deciding):
+            return max(counts)
+        return None
 
 
 @dataclass(frozen=True)
@@ -22,12 +60,8 @@ class ClaimVerdict:
     """A claim, its sentence, its verdict over completions and readings, and what is behind it.
 
     Only completions that apply to the claim count (:meth:`experiments.study.Study.completions_of`).
-
-    A late reading leaves the claim ``undecided`` where all of its parts hold. Else
-    it is
-    ``reproduced`` if in some reading under some completion every part is; ``not_reproduced`` if in
-    every reading under every completion some part is refuted; ``not_run`` if there are no runs for
-    any; else ``undecided``.
+    The claim is ``reproduced`` if it is so in some way (:class:`Way`), ``not_reproduced`` or
+    ``not_run`` if it is so in every way, else ``undecided``.
     """
 
     claim: str
@@ -35,34 +69,36 @@ class ClaimVerdict:
     findings: tuple[Finding, ...]
 
     @cached_property
-    def by_reading(self) -> dict[tuple[str, str], Verdict]:
-        """The verdict under each completion in each reading: the conjunction of the parts."""
+    def ways(self) -> tuple[Way, ...]:
+        """The claim under each completion in each reading."""
         completions = dict.fromkeys(finding.completion for finding in self.findings)
-        return {
-            (completion, reading): self._together(self._parts(completion, reading))
+        readings = dict.fromkeys(finding.reading for finding in self.findings if finding.reading)
+        return tuple(
+            Way(
+                completion,
+                reading,
+                tuple(
+                    finding
+                    for finding in self.findings
+                    if finding.completion == completion and finding.reading in ("", reading)
+                ),
+            )
             for completion in completions
-            for reading in self._readings
-        }
-
-    @staticmethod
-    def _together(parts: Sequence[Finding]) -> Verdict:
-        verdict = _conjunction([part.verdict for part in parts])
-        if verdict == "reproduced" and any(part.late for part in parts):
-            return "undecided"
-        return verdict
+            for reading in readings or ("",)
+        )
 
     @property
     def by_completion(self) -> dict[str, Verdict]:
         """The claim's verdict under each completion, whichever its reading."""
         verdicts: dict[str, list[Verdict]] = {}
-        for (completion, _), verdict in self.by_reading.items():
-            verdicts.setdefault(completion, []).append(verdict)
+        for way in self.ways:
+            verdicts.setdefault(way.completion, []).append(way.verdict)
         return {completion: _disjunction(each) for completion, each in verdicts.items()}
 
-    @property
+    @cached_property
     def verdict(self) -> Verdict:
         """The claim's verdict."""
-        return _disjunction(list(self.by_reading.values()))
+        return _disjunction([way.verdict for way in self.ways])
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -77,70 +113,49 @@ class ClaimVerdict:
         if self.verdict == "not_run":
             missing = dict.fromkeys(name for finding in self.findings for name in finding.missing)
             return f"no records of {', '.join(missing)}"
-        groups: dict[Verdict, dict[str, list[str]]] = {}
-        for (completion, reading), verdict in self.by_reading.items():
-            groups.setdefault(verdict, {}).setdefault(completion, []).append(reading)
-        if len(self.by_reading) == 1:
+        if len(self.ways) == 1:
             return "under the one completion that applies"
+        groups: dict[Verdict, list[Way]] = {}
+        for way in self.ways:
+            groups.setdefault(way.verdict, []).append(way)
         if len(groups) == 1:
-            return "under every completion" + " in every reading" * any(self._readings)
-        told = (
-            (verdict, ", ".join(self._named(*one) for one in each.items()))
-            for verdict, each in groups.items()
+            return "under every completion" + " in every reading" * bool(self.ways[0].reading)
+        return "; ".join(
+            f"{verdict.replace('_', ' ')} under {self._named(ways)}"
+            for verdict, ways in groups.items()
         )
-        return "; ".join(f"{verdict.replace('_', ' ')} under {names}" for verdict, names in told)
 
     @property
     def example(self) -> Finding:
         """One part that came out as the claim did: the first that seeds can change, if any does."""
-        parts = [
-            part
-            for way, verdict in self.by_reading.items()
-            if verdict == self.verdict
-            for part in self._parts(*way)
-            if part.verdict == self.verdict
-        ]
+        parts = [part for way in self._deciding for part in way.deciding]
         return next((part for part in parts if not part.seedless), (parts or self.findings)[0])
 
     @property
     def deciding_seeds(self) -> int | None:
         """How many seeds the verdict rests on; None where it is open, or no seed changes it.
 
-        Of what reproduces the claim, the way with most seeds counts, and of its parts the one with
-        fewest. Of what refutes it, every way counts, and of its parts the one with most, for one is
-        enough.
+        Of the ways that reproduce the claim the strongest counts; what refutes it needs every way,
+        and is as strong as the weakest.
         """
-        if self.verdict not in ("reproduced", "not_reproduced"):
-            return None
-        ways = [way for way, verdict in self.by_reading.items() if verdict == self.verdict]
-        seeds = [seeds for way in ways if (seeds := self._seeds(*way)) is not None]
+        seeds = [count for way in self._deciding if (count := way.deciding_seeds) is not None]
         return (max if self.verdict == "reproduced" else min)(seeds, default=None)
 
-    def _seeds(self, completion: str, reading: str) -> int | None:
-        """Return how many seeds decide under a completion in a reading; None if none is needed."""
-        parts = [part for part in self._parts(completion, reading) if part.verdict == self.verdict]
-        counts = [len(part.seeds) for part in parts if not part.seedless]
-        if self.verdict == "reproduced":
-            return min(counts, default=None)
-        return max(counts) if len(counts) == len(parts) else None
-
-    def _parts(self, completion: str, reading: str) -> list[Finding]:
-        return [
-            finding
-            for finding in self.findings
-            if finding.completion == completion and finding.reading in ("", reading)
-        ]
-
     @property
-    def _readings(self) -> list[str]:
-        named = dict.fromkeys(finding.reading for finding in self.findings if finding.reading)
-        return [*named] or [""]
+    def _deciding(self) -> list[Way]:
+        """The ways that came out as the claim did."""
+        return [way for way in self.ways if way.verdict == self.verdict]
 
-    def _named(self, completion: str, readings: Sequence[str]) -> str:
-        """Name a completion, and readings of it unless they are all there are."""
-        if len(readings) == len(self._readings):
-            return completion
-        return f"{completion} ({', '.join(readings)})"
+    def _named(self, ways: Sequence[Way]) -> str:
+        """Name ways by their completions, and by their readings unless they are all there are."""
+        completions: dict[str, list[str]] = {}
+        for way in ways:
+            completions.setdefault(way.completion, []).append(way.reading)
+        all_readings = len({way.reading for way in self.ways})
+        return ", ".join(
+            completion if len(readings) == all_readings else f"{completion} ({', '.join(readings)})"
+            for completion, readings in completions.items()
+        )
 
 
 def judge(study: Study, records: Iterable[Record]) -> tuple[ClaimVerdict, ...]:
@@ -152,16 +167,21 @@ def judge(study: Study, records: Iterable[Record]) -> tuple[ClaimVerdict, ...]:
         As :func:`select`.
     """
     by_name = by_recipe(records, study.recipes)
-    findings = []
-    for statement in study.statements:
-        for completion in study.completions_of(statement.claim):
-            runs = {role: by_name[f"{role}.{completion}"] for role in statement.quantity.reads}
-            findings.append(find(study, statement, completion, runs))
+
+    def found(statement: Statement, completion: str) -> Finding:
+        runs = {role: by_name[f"{role}.{completion}"] for role in statement.quantity.reads}
+        return find(study, statement, completion, runs)
+
     return tuple(
         ClaimVerdict(
             claim,
             study.sentence(claim),
-            tuple(finding for finding in findings if finding.claim == claim),
+            tuple(
+                found(statement, completion)
+                for statement in study.statements
+                if statement.claim == claim
+                for completion in study.completions_of(claim)
+            ),
         )
         for claim in study.claims
     )
