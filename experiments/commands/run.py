@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import signal
+from contextlib import contextmanager
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,20 +12,15 @@ import typer
 from experiments import catalog, lookup
 from experiments.advice import in_store
 from experiments.commands import common
-from experiments.commands.progress import progress
-from experiments.errors import InputError
+from experiments.commands.spread import ExecutorName, settle
 from experiments.interruption import sigterm_interrupts
 from experiments.records import DEFAULT_STORE, Store
 from experiments.variants import home, variant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from experiments import executors
-    from experiments.datasets import Dataset
-    from experiments.layout import Layout
     from experiments.recipe import Recipe
-    from experiments.runs import Run
     from experiments.study import Study
 
 
@@ -34,15 +29,6 @@ class Precision(StrEnum):
 
     float32 = "float32"
     bfloat16 = "bfloat16"
-
-
-class ExecutorName(StrEnum):
-    """How to spread runs."""
-
-    serial = "serial"
-    processes = "processes"
-    dask = "dask"
-    auto = "auto"
 
 
 def run(
@@ -115,8 +101,7 @@ def run(
     Records made on other data, with another precision or number of epochs than the catalogue says
     lie apart, in STORE/variants, and count for no verdict.
     """
-    from experiments import layout, sweep  # PyTorch takes seconds to import
-    from experiments.executors import available_cores, make_executor
+    from experiments import sweep  # PyTorch takes seconds to import
     from experiments.runs import check_stores, missing
 
     study = catalog.study(report)
@@ -129,26 +114,11 @@ def run(
         )
         for recipe in lookup.recipes(study, recipes or [])
     ]
-    by_layout = executor is ExecutorName.auto and device is common.Device.cpu
-    place: executors.ExecutorName = "serial"
-    if executor is ExecutorName.auto:
-        _leave_to_auto({"--workers": workers, "--threads": threads, "--fleet": fleet})
-    elif executor is ExecutorName.processes:
-        place = "processes"
-        workers = workers or (available_cores() if device is common.Device.cpu else 1)
-        threads = threads or max(1, available_cores() // workers)
-    elif executor is ExecutorName.dask:
-        place = "dask"
-        threads = threads or 1
-        if device is common.Device.cuda and fleet is None:
-            raise InputError(
-                "give --fleet N: how many runs are fastest together on the workers' GPUs is not "
-                "measured from here"
-            )
-    if place != "dask":
-        common.require_cores(threads)
+    spread = settle(
+        executor, device, workers=workers, scheduler=scheduler, threads=threads, fleet=fleet
+    )
     Store(store).check_folder()
-    with make_executor(place, workers, scheduler) as pool:
+    with spread.pool() as pool:
         runs = sweep.plan(
             study,
             range(seeds),
@@ -156,8 +126,8 @@ def run(
             recipes=chosen,
             device=device.value,
             data_root=data_root,
-            threads=threads,
-            here=executor is not ExecutorName.dask,
+            threads=spread.threads,
+            here=spread.here,
         )
         todo = missing(runs)
         check_stores(todo)
@@ -169,21 +139,8 @@ def run(
             + (f"{len(todo)} are missing" if todo else "nothing is missing"),
             soft_wrap=True,
         )
-        try:
-            with sigterm_interrupts():
-                layouts = _layouts(todo, data_root) if by_layout else None
-                with progress(todo, common.err):
-                    if layouts is None:
-                        sweep.sweep(todo, pool, fleet)
-                    else:
-                        layout.carry_out(layouts)
-        except KeyboardInterrupt as interrupt:
-            common.err.print(
-                "interrupted; finished runs and checkpoints are kept, "
-                "the same command goes on from there"
-            )
-            number = interrupt.args[0] if interrupt.args else signal.SIGINT
-            raise typer.Exit(128 + number) from None
+        with _interruptible():
+            spread.carry_out(todo, pool, data_root)
     if todo and not common.err.is_terminal:  # where the bars of progress say it
         common.err.print(f"{study.name}: {len(todo)} run{'s' * (len(todo) != 1)} done")
     if as_json:
@@ -192,44 +149,19 @@ def run(
         )
 
 
-def _leave_to_auto(settings: Mapping[str, int | None]) -> None:
-    """Refuse what the executor is to choose.
-
-    Raises
-    ------
-    InputError
-        If any of these has been chosen by hand.
-    """
-    given = [option for option, value in settings.items() if value is not None]
-    if given:
-        raise InputError(
-            f"--executor auto chooses {', '.join(settings)} itself; leave {' and '.join(given)} "
-            "out, or name an executor"
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the command with one line, and as a shell expects it."""
+    try:
+        with sigterm_interrupts():
+            yield
+    except KeyboardInterrupt as interrupt:
+        common.err.print(
+            "interrupted; finished runs and checkpoints are kept, "
+            "the same command goes on from there"
         )
-
-
-def _layouts(runs: Sequence[Run], data_root: Path | None) -> dict[Run, Layout]:
-    """Return the layout of each run, and say it; what is not known of this machine is measured."""
-    from experiments import datasets
-    from experiments.executors import available_cores
-    from experiments.layout import Kept, choose, timing
-
-    def data_of(recipe: Recipe) -> Dataset:
-        return datasets.load(recipe.dataset, data_root)
-
-    def say(line: str) -> None:
-        common.err.print(line, soft_wrap=True, markup=False, highlight=False)
-
-    if not runs:
-        return {}
-    cores = available_cores()
-    with common.err.status("measuring layouts") as status, timing(cores, data_of) as measure:
-
-        def measured(recipe: Recipe, layout: Layout) -> float:
-            status.update(f"measuring {recipe.network}, {layout}")
-            return measure(recipe, layout)
-
-        return choose(runs, cores, Kept(cores, say), measured, say)
+        number = interrupt.args[0] if interrupt.args else signal.SIGINT
+        raise typer.Exit(128 + number) from None
 
 
 def _announce(study: Study, recipes: Sequence[Recipe], store: Store) -> None:
