@@ -216,8 +216,8 @@ def _share_weights(patch):
 
 
 def _share_scale(patch):
-    stock = fleet_training.Stock
-    patch.setattr(fleet_training, "Stock", lambda a, b, x, d: stock(a, b, [x[0]] * len(x), d))
+    stock = feed.Stock
+    patch.setattr(feed, "Stock", lambda a, b, x, d: stock(a, b, [x[0]] * len(x), d))
 
 
 @pytest.mark.parametrize(("case", "plant"), FAULTS.values(), ids=FAULTS)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from experiments import datasets
 from experiments.device import reproducible
-from experiments.fleet.training import FleetRun, Member, architecture
+from experiments.fleet.members import Member, architecture
+from experiments.fleet.training import FleetRun
 from experiments.memory import give_back, too_small
 
 if TYPE_CHECKING:

@@ -115,6 +115,68 @@ def streams(
     return found
 
 
+class Feed:
+    """What the members of a fleet see, on the device: in training, in validation and in the test.
+
+    Parameters
+    ----------
+    recipe
+        Of which all members have their sight in common.
+    seeds
+        The seed of each member.
+    data
+        The data set.
+    device
+        Where its images lie.
+
+    Attributes
+    ----------
+    streams
+        The stream of each member; members of one seed have the same.
+
+    Raises
+    ------
+    ValueError
+        As :func:`streams`.
+    """
+
+    def __init__(self, recipe: Recipe, seeds: Sequence[int], data: Dataset, device: str) -> None:
+        self._recipe, self._data, self._device = recipe, data, device
+        self._images, self._labels = data.train_images.to(device), data.train_labels.to(device)
+        by_seed = streams(recipe, seeds, data, self._images)
+        self.streams = [by_seed[seed] for seed in seeds]
+        self._distinct = list(by_seed.values())
+        # Members of one seed see the same; where there is but one seed, it is made once.
+        self._seen = self.streams if len(by_seed) > 1 else self._distinct
+
+    def draw(self) -> Int64[Tensor, "t m v"]:
+        """Draw what the members see in the next epoch."""
+        drawn = {stream: stream.epoch() for stream in self._distinct}
+        return torch.stack([drawn[stream] for stream in self._seen])
+
+    def training(self, dtype: torch.dtype) -> tuple[Stock, Int64[Tensor, "t m v"]]:
+        """Return the images of training, and the views of those held out for validation."""
+        inputs = [stream.inputs for stream in self._seen]
+        stock = Stock(inputs[0].padded(self._images), self._labels, inputs, dtype)
+        held_out = torch.stack([stream.held_out for stream in self._seen])
+        return stock, stock.still(held_out.to(self._device))
+
+    def test(self, dtype: torch.dtype) -> tuple[Stock, Int64[Tensor, "t m v"]]:
+        """Return the images of the test, and the views of all: once, if members see them alike."""
+        inputs = [stream.inputs for stream in self._seen]
+        if all(each is inputs[0] for each in inputs) or self._recipe.scaling != "standard":
+            inputs = inputs[:1]
+        images = self._data.test_images.to(self._device)
+        labels = self._data.test_labels.to(self._device)
+        stock = Stock(images, labels, inputs, dtype)
+        numbers = torch.arange(len(labels), device=self._device).expand(len(inputs), -1)
+        return stock, stock.still(numbers)
+
+    def train_set(self, member: int) -> LabelledImages:
+        """Return the images that a member trains on, with their labels."""
+        return self.streams[member].chosen(self._images, self._labels)
+
+
 class Stock:
     """Images and labels on the device, from which batches are cut.
 

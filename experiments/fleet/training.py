@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,12 @@ import torch
 from experiments import datasets
 from experiments.course import Course
 from experiments.device import check_device, reproducible
-from experiments.errors import InputError
-from experiments.fleet.feed import Stock, streams
+from experiments.fleet.feed import Feed
+from experiments.fleet.members import check_alike
 from experiments.fleet.networks import Fleet
 from experiments.fleet.step import Evaluation, Replayed, Step, take_steps
 from experiments.fleet.update import UpdateRule
 from experiments.provenance import provenance
-from experiments.recipe import Optimizer, Recipe
 from experiments.training import Job, initialised, random_stream
 
 if TYPE_CHECKING:
@@ -30,31 +29,9 @@ if TYPE_CHECKING:
 
     from experiments.course import Measured
     from experiments.datasets import Dataset
+    from experiments.fleet.members import Member
     from experiments.records import Record
     from experiments.training import EpochCallback, TrainedCallback
-
-
-@dataclass(frozen=True)
-class Member:
-    """One run of a fleet: a recipe under a seed."""
-
-    recipe: Recipe
-    seed: int
-
-
-def architecture(recipe: Recipe) -> Recipe:
-    """Return what recipes must have in common to be trained in one fleet.
-
-    That is everything but their names, initialisation and patience, and the numbers of their
-    optimiser: learning rate, schedule, momentum and weight decay.
-    """
-    return replace(
-        recipe,
-        name="",
-        optimizer=Optimizer(recipe.optimizer.name, lr=1.0),
-        initialisation="pytorch",
-        patience=None,
-    )
 
 
 def train_fleet(
@@ -99,7 +76,7 @@ def train_fleet(
         If the data cannot be had.
     """
     check_device(device)
-    _check_alike(members)
+    check_alike(members)
     data = datasets.load(members[0].recipe.dataset, data_root)
     with reproducible(threads):
         run = FleetRun(members, data, device, data_root)
@@ -108,24 +85,6 @@ def train_fleet(
         if on_trained is not None:
             run.hand_on(on_trained)
         return records
-
-
-def _check_alike(members: Sequence[Member]) -> None:
-    if not members:
-        raise InputError("a fleet needs at least one member")
-    first = members[0].recipe
-    for recipe in (member.recipe for member in members):
-        one, other = architecture(first), architecture(recipe)
-        differing = [
-            field.name
-            for field in fields(Recipe)
-            if getattr(one, field.name) != getattr(other, field.name)
-        ]
-        if differing:
-            raise InputError(
-                f"recipes {first.name!r} and {recipe.name!r} differ in {', '.join(differing)} and "
-                "cannot be trained in one fleet; train them one by one"
-            )
 
 
 class FleetRun:
@@ -139,45 +98,25 @@ class FleetRun:
         if device == "cuda":
             torch.cuda.reset_peak_memory_stats()
         self._members, self._data, self._device = members, data, device
-        self._images, self._labels = data.train_images.to(device), data.train_labels.to(device)
         recipe = self._recipe = members[0].recipe  # for what all have in common
-        seeds = [member.seed for member in members]
-        by_seed = streams(recipe, seeds, data, self._images)
-        self._own = [by_seed[seed] for seed in seeds]
-        self._distinct = list(by_seed.values())
-        # Members of one seed see the same; where there is but one seed, it is made once.
-        self._seen = self._own if len(by_seed) > 1 else self._distinct
-
+        self._feed = Feed(recipe, [member.seed for member in members], data, device)
         self._networks = [
             initialised(member.recipe, member.seed, stream.inputs, data, data_root).to(device)
-            for member, stream in zip(members, self._own, strict=True)
+            for member, stream in zip(members, self._feed.streams, strict=True)
         ]
-        dropout = [random_stream(seed, "dropout", device) for seed in seeds]
+        dropout = [random_stream(member.seed, "dropout", device) for member in members]
         self._fleet = Fleet(self._networks, dropout)
         self._rule = UpdateRule(
             list(self._fleet.parameters()), [member.recipe.optimizer for member in members]
         )
         self._courses = [Course(member.recipe) for member in members]
-        self._lay_out(next(self._networks[0].parameters()).dtype)
-        self._step = Step(self._fleet, self._rule, self._train_stock, recipe)
-        self._take = Replayed(self._step, dropout) if device == "cuda" else self._step
-
-    def _lay_out(self, dtype: torch.dtype) -> None:
-        """Lay on the device what is trained on and tested on, and how it is seen in evaluation."""
-        data, device, recipe = self._data, self._device, self._recipe
+        dtype = next(self._networks[0].parameters()).dtype
+        train_stock, held_out = self._feed.training(dtype)
         evaluated = partial(Evaluation, self._fleet, recipe=recipe, replay=device == "cuda")
-        inputs = [stream.inputs for stream in self._seen]
-        self._train_stock = Stock(inputs[0].padded(self._images), self._labels, inputs, dtype)
-        held_out = torch.stack([stream.held_out for stream in self._seen])
-        held_out = self._train_stock.still(held_out.to(device))
-        self._validate = evaluated(self._train_stock, held_out)
-
-        if all(each is inputs[0] for each in inputs) or recipe.scaling != "standard":
-            inputs = inputs[:1]
-        images, labels = data.test_images.to(device), data.test_labels.to(device)
-        test_stock = Stock(images, labels, inputs, dtype)
-        numbers = torch.arange(len(labels), device=device).expand(len(inputs), -1)
-        self._test = evaluated(test_stock, test_stock.still(numbers))
+        self._validate = evaluated(train_stock, held_out)
+        self._test = evaluated(*self._feed.test(dtype))
+        self._step = Step(self._fleet, self._rule, train_stock, recipe)
+        self._take = Replayed(self._step, dropout) if device == "cuda" else self._step
 
     def train(self, on_epoch: EpochCallback | None) -> None:
         """Train until every member has finished."""
@@ -221,8 +160,7 @@ class FleetRun:
 
     def draw(self) -> Int64[Tensor, "t m v"]:
         """Draw what the members see in the next epoch."""
-        drawn = {stream: stream.epoch() for stream in self._distinct}
-        return torch.stack([drawn[stream] for stream in self._seen])
+        return self._feed.draw()
 
     def train_on(self, views: Int64[Tensor, "t m v"]) -> list[Measured]:
         """Train on these views, and return what each member measured meanwhile."""
@@ -238,14 +176,15 @@ class FleetRun:
 
     def _record(self, index: int, study: str) -> Record:
         """Restore the weights that a member kept, and return its record, without provenance."""
-        member, stream = self._members[index], self._own[index]
+        member, inputs = self._members[index], self._feed.streams[index].inputs
         job = Job(member.recipe, member.seed, study, self._device, self._data)
-        train_set = stream.chosen(self._images, self._labels)
-        return job.finish(self._networks[index], self._courses[index], train_set, stream.inputs)
+        train_set = self._feed.train_set(index)
+        return job.finish(self._networks[index], self._courses[index], train_set, inputs)
 
     def hand_on(self, on_trained: TrainedCallback) -> None:
         """Call with each member's network, with the weights that are kept."""
-        for network, course, stream in zip(self._networks, self._courses, self._own, strict=True):
+        trained = zip(self._networks, self._courses, self._feed.streams, strict=True)
+        for network, course, stream in trained:
             course.restore(network)
             on_trained(network.eval(), stream.inputs)
 
