@@ -1,0 +1,102 @@
+"""What cannot be audited is refused, with an error that says why and what to do."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tests.audit_modules import Counter, Fn
+from theory import audit
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 8, 8), (4, 3, 8, 8)])
+def test_a_batch_is_not_taken_for_an_input(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"for a batch: give the shape of one input, \(3, 8, 8\)"):
+        audit(nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU()), shape)
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "error", "words"),
+    [
+        (nn.ReLU, (8,), TypeError, "give an instance of torch.nn.Module"),
+        (functional.relu, (8,), TypeError, "give an instance of torch.nn.Module"),
+        (nn.ReLU(), (), ValueError, "give one input without batch"),
+        (nn.ReLU(), 8, ValueError, "give one input without batch"),
+        (nn.ReLU(), (3, 0, 8), ValueError, "all sizes at least 1"),
+        (nn.ReLU(), (1.5, 8), ValueError, "all sizes at least 1"),
+        (nn.ReLU(), (1, 2, 3, 4, 5), ValueError, "give one input without batch"),
+        (nn.Conv2d(3, 4, 3), (4, 8, 8), ValueError, "Conv2d fails on an input of shape (4, 8, 8)"),
+        (nn.LazyLinear(3), (8,), ValueError, "call it once first"),
+        (Fn(lambda x: x if x.sum() > 0 else -x), (8,), ValueError, "reads values of its input"),
+        (Fn(lambda x: x[x > 0]), (8,), ValueError, "reads values of its input"),
+        (Fn(lambda x: torch.tensor(x.tolist())), (8,), ValueError, "reads values of its input"),
+        (Fn(lambda x: None), (8,), ValueError, "returns no tensor"),
+    ],
+)
+def test_bad_input_is_named(module: Any, shape: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=re.escape(words)):
+        audit(module, shape)
+
+
+def _running_mean(x: Tensor, norm: nn.Module) -> Tensor:
+    norm.running_mean.mul_(0.9).add_(0.1 * x.mean((0, 2)))
+    return x - norm.running_mean[:, None]
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda x, norm: x * int(norm.num_batches_tracked), "reads values of its own parameters"),
+        (lambda x, norm: x * (2 * norm.weight[0]).item(), "reads values of its own parameters"),
+        (lambda x, norm: x * norm.weight.numpy().sum(), "reads values of its own parameters"),
+        (lambda x, norm: x if norm.bias[0] > 0 else -x, "reads values of its own parameters"),
+        (lambda x, norm: x[:, norm.weight > 0], "reads values of its own parameters"),
+        (lambda x, norm: x * (x.sum() + norm.weight[0]).item(), "reads values of its input"),
+        (lambda x, norm: x[:, norm.weight > x[0, 0, 0]], "reads values of its input"),
+        (_running_mean, "writes in place into a parameter or buffer what depends on its input"),
+    ],
+)
+def test_whose_values_are_read_or_written_is_said(function: Callable[..., Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words + ".*audit its parts"):
+        audit(Fn(function, nn.BatchNorm1d(3)), (3, 8))
+
+
+def test_what_is_written_in_place_from_constants_is_followed() -> None:
+    rows = audit(Counter(), (3, 8)).rows
+    assert [(row.kind, row.buffers, row.linearity) for row in rows[:1]] == [("add", 1, "constant")]
+
+
+def test_a_shape_that_does_not_fit_is_told_once_and_not_logged() -> None:
+    log, told = logging.getLogger("torch._subclasses.fake_tensor"), []
+    listener = logging.Handler()
+    listener.emit = told.append  # type: ignore[method-assign]
+    log.addHandler(listener)
+    try:
+        network = nn.Sequential(nn.Flatten(), nn.Linear(5, 3))
+        with pytest.raises(ValueError, match="fails on an input of shape"):
+            audit(network, (1, 2, 2))
+        assert told == []
+        log.error("what others log is let through")
+        assert len(told) == 1
+    finally:
+        log.removeHandler(listener)
+
+
+@pytest.mark.filterwarnings("ignore:.*jit:DeprecationWarning")
+def test_compiled_modules_are_sent_back() -> None:
+    layer = nn.Conv1d(1, 1, 3)
+    with pytest.raises(ValueError, match="OptimizedModule is compiled"):
+        audit(torch.compile(layer, backend="eager"), (1, 8))
+    for part, name in (
+        (torch.compile(nn.ReLU(), backend="eager"), r"1 \(OptimizedModule\)"),
+        (torch.jit.trace(nn.ReLU(), torch.ones(1)), r"1 \(TopLevelTracedModule\)"),
+    ):
+        with pytest.raises(ValueError, match=name + " is compiled, and hides its layers: audit"):
+            audit(nn.Sequential(layer, part), (1, 8))

@@ -1,0 +1,100 @@
+"""The audit of weights that are computed from parameters: each call and parameter has a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tests.audit_modules import Fn
+from theory import audit
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [
+        pytest.param(
+            nn.utils.weight_norm,
+            marks=pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning"),
+        ),
+        nn.utils.spectral_norm,
+        nn.utils.parametrizations.weight_norm,
+        nn.utils.parametrizations.spectral_norm,
+    ],
+)
+def test_a_computed_weight_belongs_to_its_layer(norm: Callable[[nn.Module], nn.Module]) -> None:
+    layer = norm(nn.Conv1d(2, 3, 3))
+    layer(torch.ones(1, 2, 8))
+    facts = audit(nn.Sequential(layer, nn.ReLU()), (2, 8))
+    assert [row.name for row in facts.rows] == ["0", "1"]
+    assert (
+        facts.rows[0].parameters == facts.parameters == sum(p.numel() for p in layer.parameters())
+    )
+    assert facts.rows[0].macs >= 3 * 6 * 2 * 3
+    assert (facts.rows[0].receptive_field, facts.rows[0].linearity) == ((3,), "affine")
+
+
+def _masked(x: Tensor, conv: nn.Module) -> Tensor:
+    return functional.conv2d(x, conv.weight * conv.mask, conv.bias, padding=1)
+
+
+def _masked_conv(inputs: int, outputs: int) -> nn.Module:
+    conv = nn.Conv2d(inputs, outputs, 3, padding=1)
+    conv.register_buffer("mask", torch.ones_like(conv.weight).triu())
+    return conv
+
+
+def _low_rank(x: Tensor, full: nn.Module, up: nn.Module, down: nn.Module) -> Tensor:
+    return functional.linear(x, full.weight + up.weight @ down.weight, full.bias)
+
+
+def _standardised(x: Tensor, conv: nn.Module) -> Tensor:
+    mean = conv.weight.mean((1, 2, 3), keepdim=True)
+    deviation = conv.weight - mean
+    scale = deviation.square().mean((1, 2, 3), keepdim=True).rsqrt()
+    return functional.conv2d(x, deviation * scale, conv.bias)
+
+
+def _with_token(x: Tensor, token: nn.Module, position: nn.Module) -> Tensor:
+    place = position(torch.arange(x.shape[1] + 1))
+    return torch.cat([token.weight[None].expand(len(x), -1, -1), x], 1) + place
+
+
+# Each with the calls that it has: their names, parameters and MACs.
+COMPUTED: dict[str, tuple[nn.Module, tuple[int, ...], list[tuple[str, int, int]]]] = {
+    "masked": (
+        nn.Sequential(Fn(_masked, _masked_conv(1, 4)), Fn(_masked, _masked_conv(4, 28))),
+        (1, 8, 8),
+        [("0.mul", 36, 0), ("0.conv2d", 4, 2304), ("1.mul", 1008, 0), ("1.conv2d", 28, 64512)],
+    ),
+    "low rank": (
+        Fn(_low_rank, nn.Linear(8, 8), *(nn.Linear(*n, bias=False) for n in ((2, 8), (8, 2)))),
+        (8,),
+        [("matmul", 32, 128), ("add", 64, 0), ("linear", 8, 64)],
+    ),
+    "standardised": (
+        Fn(_standardised, nn.Conv2d(2, 4, 3)),
+        (2, 8, 8),
+        [
+            *[("mean", 72, 0), ("sub", 0, 0), ("square", 0, 0), ("mean", 0, 0), ("rsqrt", 0, 0)],
+            *[("mul", 0, 0), ("conv2d", 4, 2592)],
+        ],
+    ),
+    "tokens": (
+        Fn(_with_token, nn.Embedding(1, 4), nn.Embedding(9, 4)),
+        (8, 4),
+        [("layers.1", 36, 0), ("getitem", 4, 0), ("cat", 0, 0), ("add", 0, 0)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_what_is_computed_from_parameters_has_rows(name: str) -> None:
+    module, shape, rows = COMPUTED[name]
+    facts = audit(module, shape)
+    assert [(row.name, row.parameters, row.macs) for row in facts.rows] == rows
+    for total in ("parameters", "buffers", "macs", "flops"):
+        assert sum(getattr(row, total) for row in facts.rows) == getattr(facts, total)

@@ -1,0 +1,95 @@
+"""The MACs and FLOPs of an audit, and the primitives that they are counted for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from tests.audit_modules import Fn, Net
+from theory import audit
+from theory.auditing import counting, propagation
+from theory.auditing.dependence import Dependence
+from theory.diagnosis.primitives import POINTWISE
+
+
+def test_macs_and_flops_are_counted_apart() -> None:
+    rows = audit(Net(), (3, 8, 8)).rows
+    cells = 64
+    assert rows[0].macs == 4 * cells * 27
+    assert rows[0].flops == 2 * rows[0].macs + 4 * cells  # one addition a bias
+    assert (rows[1].macs, rows[1].flops) == (0, 2 * 4 * cells)  # scale and offset
+    assert (rows[2].macs, rows[2].flops) == (0, 4 * cells)
+    assert rows[3].macs == 4 * cells * 18  # a filter sees half of the channels
+    assert (rows[6].macs, rows[6].flops) == (0, 4 * cells * 9)
+    assert (rows[7].macs, rows[7].flops) == (0, 0)  # concatenation only moves values
+    assert (rows[-1].macs, rows[-1].flops) == (40, 85)
+
+
+@pytest.mark.parametrize(
+    ("module", "flops"),
+    [
+        (Fn(lambda x: x.var(1)), 4 * 3 * 8),  # a sum; a subtraction, a square and a sum
+        (Fn(lambda x: x.std(1)), 4 * 3 * 8 + 8),
+        (Fn(lambda x: torch.std_mean(x, 1)), 4 * 3 * 8 + 8),
+        (Fn(lambda x: torch.linalg.vector_norm(x, dim=1)), 2 * 3 * 8 + 8),
+        (Fn(lambda x: x[:, torch.tensor([2, 0, 0])]), 0),
+        (Fn(lambda x: x.index_select(1, torch.tensor([2, 0, 0]))), 0),
+        (Fn(lambda x: x.as_strided((1, 2, 2), (8, 4, 2))), 0),
+        (Fn(lambda x, table: table(torch.arange(8)), nn.Embedding(8, 2)), 0),
+        # 6 outputs of 2 channels, each with 9 products and a bias; a norm for each of 2 filters
+        (
+            nn.utils.parametrizations.weight_norm(nn.Conv1d(3, 2, 3)),
+            2 * 6 * (2 * 9 + 1) + (2 + 1) * 18 + (1 + 1) * 2,
+        ),
+    ],
+)
+def test_flops_of_norms_and_of_values_that_are_looked_up(module: nn.Module, flops: int) -> None:
+    facts = audit(module, (3, 8))
+    assert facts.flops == flops
+    assert not any("unknown cost" in warning for warning in facts.warnings)
+
+
+@pytest.mark.parametrize("name", sorted(POINTWISE))
+def test_what_diagnose_calls_pointwise_has_a_field_and_a_cost(name: str) -> None:
+    primitive, graph, x = getattr(torch.ops.aten, name).default, torch.fx.Graph(), torch.ones(2, 3)
+    source = graph.placeholder("x")
+    node = graph.call_function(primitive, (source,))
+    source.meta["val"], node.meta["val"] = x, primitive(x)
+    found = propagation.follow(graph, 1)
+    before, after = found[source], found[node]
+    assert isinstance(before, Dependence)
+    assert isinstance(after, Dependence)
+    assert (after.dim, after.windows) == (before.dim, before.windows)
+    assert np.array_equal(after.reach, before.reach)
+    assert counting.cost(node).uncounted == ()
+
+
+@pytest.mark.parametrize(
+    ("module", "shape"),
+    [
+        (nn.Conv1d(4, 6, 3, stride=2, dilation=2, groups=2), (4, 20)),
+        (nn.Conv3d(2, 3, (1, 2, 3)), (2, 4, 5, 6)),
+        (nn.ConvTranspose2d(4, 6, 3, stride=2, groups=2, output_padding=1), (4, 5, 6)),
+        (nn.Linear(7, 3), (7,)),
+        (nn.Linear(7, 3, bias=False), (2, 5, 7)),
+        (nn.MultiheadAttention(8, 2, batch_first=True), None),
+        (nn.GRU(4, 3), (5, 4)),
+        (Fn(lambda x: x @ x.transpose(1, 2)), (4, 5)),
+        (Fn(lambda x: torch.einsum("nij,njk->nik", x, x)), (5, 5)),
+    ],
+)
+def test_macs_are_half_the_flops_of_torchs_own_counter(
+    module: nn.Module, shape: tuple[int, ...] | None
+) -> None:
+    if isinstance(module, nn.MultiheadAttention):
+        module, shape = Fn(lambda x, layer: layer(x, x, x)[0], module), (5, 8)
+    assert shape is not None
+    module.eval()
+    facts = audit(module, shape)
+    with FlopCounterMode(display=False) as counter:
+        module(torch.zeros(1, *shape))  # with gradients, so that no fused kernel hides its products
+    assert 2 * facts.macs == counter.get_total_flops()
+    assert facts.macs > 0

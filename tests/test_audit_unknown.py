@@ -1,0 +1,43 @@
+"""What the audit has no rule for is said to be unknown, and not guessed."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from tests.audit_modules import Fn
+from theory import audit
+
+
+def test_another_view_of_memory_is_unknown() -> None:
+    for view in ((1, 1, 4), (8, 8, 2), 0), ((1, 1, 4), (8, 8, 1), 4), ((1, 4, 2), (8, 2, 1), 0):
+        facts = audit(Fn(lambda x, view=view: x.as_strided(*view)), (1, 8))
+        assert facts.receptive_field == (None,)
+        assert "no rule for the primitive as_strided" in facts.warnings[0]
+
+
+def test_a_namesake_of_a_primitive_is_not_taken_for_it() -> None:
+    with torch.library._scoped_library("convlaws_test", "DEF") as library:
+        library.define("clone(Tensor x) -> Tensor")
+        library.impl("clone", lambda x: x.cumsum(-1), "CompositeExplicitAutograd")
+        (row,) = audit(Fn(lambda x: torch.ops.convlaws_test.clone(x)), (1, 8)).rows
+    assert row.receptive_field == (None,)
+
+
+def test_unknown_structure_is_said_and_not_guessed() -> None:
+    network = nn.Sequential(nn.Conv1d(1, 2, 3), Fn(lambda x: torch.fft.fft(x).real))
+    facts = audit(network, (1, 8))
+    assert facts.receptive_field == (None,)
+    assert facts.rows[0].receptive_field == (3,)
+    assert facts.rows[-1].receptive_field == facts.rows[-1].jump == facts.rows[-1].start == (None,)
+    assert facts.rows[-1].border == (None,)
+    told = " ".join(facts.warnings)
+    assert "receptive fields are unknown from 1.fft on" in told
+    assert "MACs and FLOPs leave out primitives of unknown cost: _fft_r2c" in told
+    assert "?" in str(facts)
+
+
+def test_a_pool_without_strides_of_its_own() -> None:
+    facts = audit(nn.FractionalMaxPool2d(2, output_size=3), (1, 8, 8))
+    assert facts.output_shape == (1, 3, 3)
+    assert facts.receptive_field == (None, None)

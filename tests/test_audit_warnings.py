@@ -1,0 +1,186 @@
+"""The warnings of an audit: what deserves a second look gets one, and sound layers get none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tests.audit_modules import Fn, Net
+from theory import audit
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        (nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)), "0.bias is redundant: 1 subtracts"),
+        (
+            nn.Sequential(nn.Conv2d(1, 1, 5), nn.Conv2d(1, 1, 5, padding=4)),
+            "larger than the input from 1 on: 9 x 9 cells of 8 x 8",
+        ),
+        (nn.Conv2d(1, 1, 1, stride=2), "the windows leave gaps in Conv2d"),
+        (nn.MaxPool2d(2), "the stride aliases in MaxPool2d"),
+        (
+            Fn(lambda x, used, unused: used(x), nn.Conv2d(1, 1, 3), nn.Conv2d(1, 2, 3)),
+            "does not use layers.1.weight, layers.1.bias: 20 parameters",
+        ),
+        (
+            Fn(lambda x, a, b: (a(x), b(x))[0], nn.Conv2d(1, 1, 3), nn.Conv2d(1, 2, 3)),
+            "does not use layers.1.weight, layers.1.bias: 20 parameters",
+        ),
+        (
+            Fn(lambda x: torch.cummax(x, 2)[0]),
+            "receptive fields are unknown from cummax on: no rule for the primitive cummax",
+        ),
+    ],
+)
+def test_a_warning_says_what_deserves_a_second_look(module: nn.Module, words: str) -> None:
+    assert any(words in warning for warning in audit(module, (1, 8, 8)).warnings)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.Sequential(nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4)),
+        nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.BatchNorm2d(4)),
+        nn.Sequential(nn.Conv2d(1, 1, 5), nn.ReLU(), nn.Conv2d(1, 1, 4)),
+        nn.AvgPool2d(2),
+        nn.AvgPool2d(4, stride=2),
+        nn.MaxPool2d(3, stride=1),
+        nn.MaxPool2d(8),
+        nn.Conv2d(1, 1, 3, stride=1),
+        Net(),
+    ],
+)
+def test_sound_layers_get_no_warning(module: nn.Module) -> None:
+    if isinstance(module, Net):
+        module.stem.bias = None
+        assert audit(module, (3, 16, 16)).warnings == ()
+    else:
+        assert audit(module, (1, 8, 8)).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "words"),
+    [
+        (nn.Conv2d(3, 4, 1, stride=2), (3, 1, 1), ""),  # there is one cell, and it is read
+        (nn.Conv1d(1, 1, 2, stride=3), (1, 2), ""),
+        (nn.Conv1d(1, 1, 2, stride=3), (1, 5), "gaps"),
+        (nn.Conv1d(1, 1, 2, stride=2, dilation=2), (1, 16), "gaps"),  # no odd cell
+        (nn.Conv1d(1, 1, 2, stride=3, dilation=2), (1, 16), "gaps"),
+        (nn.Conv1d(1, 1, 3, stride=2, dilation=3), (1, 17), "gaps"),  # near both ends only
+        (nn.Conv1d(1, 1, 1, stride=2, padding=1), (1, 8), "gaps"),  # no even cell
+        (nn.Conv2d(1, 1, (3, 1), stride=(1, 2)), (1, 8, 8), "gaps"),
+        (nn.AvgPool1d(2, stride=3), (1, 8), "gaps"),
+        (nn.Conv1d(1, 1, 3, stride=2), (1, 8), "end"),
+        (nn.Conv1d(1, 1, 3, stride=2), (1, 9), ""),
+        (nn.Conv1d(1, 1, 3, stride=2, padding=1), (1, 8), ""),
+        (nn.AvgPool2d(2), (1, 5, 4), "end"),
+        (nn.AvgPool2d(2, ceil_mode=True), (1, 5, 4), ""),
+        (nn.Conv1d(1, 1, 2, dilation=2), (1, 8), ""),
+    ],
+)
+def test_cells_are_called_unread_where_no_output_depends_on_them(
+    layer: nn.Module, shape: tuple[int, ...], words: str
+) -> None:
+    told = {
+        "gaps": "the windows leave gaps in",
+        "end": "the windows stop before the end in",
+    }
+    for parameter in layer.parameters():
+        nn.init.ones_(parameter)
+    x = torch.ones(1, *shape, requires_grad=True)
+    layer(x).sum().backward()
+    assert x.grad is not None
+    assert bool((x.grad == 0).any()) is bool(words)
+    warnings = " ".join(audit(layer, shape).warnings)
+    assert [key for key, value in told.items() if value in warnings] == ([words] if words else [])
+
+
+@pytest.mark.parametrize(
+    ("function", "redundant"),
+    [
+        (lambda x, conv, norm: norm(conv(x)), True),
+        (lambda x, conv, norm: norm(conv(x)) + norm(conv(2 * x)), True),
+        (lambda x, conv, norm: norm(conv(x)) + conv(x), False),
+        (lambda x, conv, norm: norm(conv(x)) + conv.bias[:, None], False),
+        (lambda x, conv, norm: norm(conv(x)) + norm(conv(x).relu()), False),
+        (lambda x, conv, norm: norm(conv(x)) - norm(x), False),  # one running mean for both
+    ],
+)
+def test_a_bias_is_redundant_only_if_no_use_of_it_is_seen(
+    function: Callable[..., Any], redundant: bool
+) -> None:
+    network = Fn(function, nn.Conv1d(3, 3, 3, padding=1), nn.BatchNorm1d(3))
+    warnings = " ".join(audit(network, (3, 8)).warnings)
+    assert ("layers.0.bias is redundant: layers.1 subtracts" in warnings) is redundant
+    # Batch normalisation settles it: the bias is left out, and the running mean without it.
+    x, (conv, norm) = torch.randn(4, 3, 8), network.layers
+    nn.init.constant_(conv.bias, 0.5)
+    norm.momentum = None  # the running mean is the mean of all calls
+    network(x)
+    given = network.eval()(x)
+    network.train()
+    norm.reset_running_stats()
+    nn.init.zeros_(conv.bias)
+    network(x)
+    assert torch.allclose(network.eval()(x), given, atol=1e-5) is redundant
+
+
+@pytest.mark.parametrize(
+    ("norm", "name"),
+    [
+        (nn.BatchNorm1d(3, track_running_stats=False), "layers.1"),
+        (lambda x: functional.batch_norm(x, None, None, training=True), "batch_norm"),
+    ],
+)
+def test_a_bias_is_redundant_before_a_norm_by_statistics_of_the_batch(
+    norm: Callable[[Tensor], Tensor], name: str
+) -> None:
+    layers = [each for each in (nn.Conv1d(3, 3, 1), norm) if isinstance(each, nn.Module)]
+    network = Fn(lambda x, conv, *norms: (norms or (norm,))[0](conv(x)), *layers)
+    (warning,) = audit(network, (3, 8)).warnings
+    assert warning.startswith(f"layers.0.bias is redundant: {name} subtracts the mean")
+    seen = Fn(lambda x, conv, *norms: (norms or (norm,))[0](conv(x)) + conv(x), *layers)
+    assert audit(seen, (3, 8)).warnings == ()
+    # Batch normalisation settles it. The mean of n values up to v is off by at most n u v, which is
+    # divided by no less than sqrt(eps); deviations and their mean square double it, twice over.
+    x = torch.randn(4, 3, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        given, conv = network.double()(x), network.layers[0]
+        bound = 4 * 32 * 2**-53 * conv(x).abs().max() / 1e-5**0.5
+        conv.bias.zero_()
+        assert (network(x) - given).abs().max() <= bound
+
+
+def test_sequences_of_one_step_are_told() -> None:
+    words = (
+        "layers.0 takes the first axis for the sequence (batch_first=False): with the batch axis"
+    )
+
+    def told(function: Callable[..., Any], layer: nn.Module) -> bool:
+        return any(words in each for each in audit(Fn(function, layer), (8, 4)).warnings)
+
+    def first(x: Tensor, layer: nn.Module) -> Tensor:
+        return layer(x)[0]
+
+    def turned(x: Tensor, layer: nn.Module) -> Tensor:
+        return layer(x.transpose(0, 1))[0].transpose(0, 1)
+
+    for kind in (nn.LSTM, nn.GRU, nn.RNN):
+        assert told(first, kind(4, 4))
+        assert not told(first, kind(4, 4, batch_first=True))
+        assert not told(turned, kind(4, 4))  # the module itself puts the sequence first
+    attention = nn.MultiheadAttention(4, 2)
+    assert told(lambda x, layer: layer(x, x, x)[0], attention)
+    assert told(lambda x, layer: layer(query=x, key=x, value=x)[0], attention)
+    encoder = nn.TransformerEncoderLayer(4, 2, 8)
+    (warning,) = (each for each in audit(encoder, (8, 4)).warnings if "sequence" in each)
+    assert warning == (
+        "self_attn takes the first axis for the sequence (batch_first=False): with the batch axis "
+        "in front, one input is 8 sequences of length 1; make the layer with batch_first=True"
+    )
