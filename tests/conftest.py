@@ -16,10 +16,11 @@ import torch
 import theory
 from experiments import __main__ as experiments_cli
 from experiments.records import ENGINE_VERSION, Curves, Record, record_key
+from tests.toy_study import recipe as toy_recipe
 from theory import __main__ as theory_cli
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import ModuleType
 
     from experiments.recipe import Recipe
@@ -169,6 +170,19 @@ def make_record() -> Callable[..., Record]:
         )
 
     return make
+
+
+@pytest.fixture
+def wide(make_record: Callable[..., Record]) -> Callable[..., list[Record]]:
+    """Make records of the wide toy network, one for each test accuracy after the last epoch."""
+
+    def records(accuracies: Iterable[float], **fields: Any) -> list[Record]:
+        return [
+            make_record(toy_recipe("wide", "slow"), seed, test_accuracy=float(accuracy), **fields)
+            for seed, accuracy in enumerate(accuracies)
+        ]
+
+    return records
 
 
 @pytest.fixture

@@ -1,0 +1,43 @@
+"""Statements of an exact number: every run must agree, and one may be enough."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from experiments.quantities import epochs_with_finite_loss, median_of, parameters
+from experiments.statements import Exactly
+from tests.toy_study import judged, recipe
+
+
+def test_one_run_is_enough(wide) -> None:
+    claim = Exactly("toy-count", parameters("wide"), 46590)
+    assert judged(claim, wide([0.5], parameters=46590)).verdict == "reproduced"
+    assert judged(claim, wide([0.5], parameters=46591)).verdict == "not_reproduced"
+
+
+def test_two_runs_are_not_enough_where_seeds_may_differ(wide) -> None:
+    claim = Exactly("toy-setup", epochs_with_finite_loss("wide"), 4)
+    assert judged(claim, wide([0.5])).verdict == "undecided"
+    (finding,) = judged(claim, wide([0.5, 0.5])).findings
+    assert finding.verdict == "undecided"
+    assert finding.reason == "4 in every run, but 2 seeds are too few for a verdict"
+    assert judged(claim, wide([0.5, 0.5, 0.5])).verdict == "reproduced"
+
+
+def test_every_run_must_agree(wide) -> None:
+    records = wide([0.5, 0.5])
+    records[1] = dataclasses.replace(records[1], parameters=99)
+    claim = judged(Exactly("toy-count", parameters("wide"), 100), records)
+    assert claim.verdict == "not_reproduced"
+    assert claim.findings[0].reason == "99 and not 100"
+
+
+def test_a_number_between_two_integers_is_neither(make_record) -> None:
+    """A median of two counts can be one."""
+    records = [
+        make_record(recipe(role, "slow"), 0, parameters=count)
+        for role, count in (("wide", 100), ("narrow", 101))
+    ]
+    between = Exactly("toy-count", median_of([parameters("wide"), parameters("narrow")]), 100)
+    (finding,) = judged(between, records).findings
+    assert (finding.verdict, finding.reason) == ("not_reproduced", "100.5 and not 100")

@@ -1,0 +1,201 @@
+"""A report's number against the prediction interval of the runs: every verdict can be reached."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from experiments.quantities import (
+    at_epoch,
+    difference,
+    final_train_accuracy,
+    parameters,
+    turning_point,
+)
+from experiments.statements import Reported, Within
+from experiments.statistics import prediction_interval, two_test_sets_sd
+from tests.toy_study import ACCURACY, SEEDS, SEVENTY, SPREAD, judged, recipe
+
+
+def test_a_number_within_reach_is_reproduced(wide) -> None:
+    claim = judged(SEVENTY, wide(0.705 + 0.005 * SPREAD))
+    (finding,) = claim.findings
+    assert claim.verdict == "reproduced"
+    assert finding.measured == pytest.approx(0.705)
+    assert finding.seeds == (0, 1, 2, 3)
+    assert finding.reported == 0.70
+    assert 0.70 in finding.interval
+    # Both error bars are stated, and the one that decides covers both.
+    assert finding.interval.half_width > finding.seed_interval.half_width
+    assert finding.interval.half_width > finding.test_set_interval.half_width
+
+
+def test_a_shifted_mean_is_not_reproduced(wide) -> None:
+    for shift in (-0.05, 0.05):
+        claim = judged(SEVENTY, wide(0.70 + shift + 0.005 * SPREAD))
+        assert claim.verdict == "not_reproduced"
+
+
+@pytest.mark.parametrize(("seeds", "verdict"), [(38, "reproduced"), (39, "not_reproduced")])
+def test_many_seeds_are_held_against_by_their_ranks(make_record, seeds, verdict) -> None:
+    """One run collapsed, so that a normal model reaches up to 76 %, where no run came near."""
+    accuracies = [0.5, *[0.69, 0.71] * 19][:seeds]
+    records = [
+        make_record(recipe("wide", "slow"), seed, final_train_accuracy=accuracy)
+        for seed, accuracy in enumerate(accuracies)
+    ]
+    claim = judged(Reported("toy-acc", final_train_accuracy("wide"), 0.74, resolution=0.1), records)
+    assert claim.verdict == verdict
+    (finding,) = claim.findings
+    assert finding.reason.endswith("(by ranks 1 and 39 of 39)") == (seeds == 39)
+
+
+def test_a_number_is_held_against_the_prediction_not_the_mean(wide) -> None:
+    # Outside the confidence interval of the mean, inside the prediction interval.
+    claim = judged(SEVENTY, wide(0.715 + 0.005 * SPREAD))
+    assert 0.70 not in claim.findings[0].seed_interval
+    assert claim.verdict == "reproduced"
+
+
+def test_what_is_measured_is_the_mean_and_no_median(wide) -> None:
+    (finding,) = judged(SEVENTY, wide([0.70, 0.70, 0.70, 0.74])).findings
+    assert finding.measured == pytest.approx(0.71)
+
+
+def test_another_test_set_is_as_large_as_this_one_and_as_hard_as_the_mean(wide) -> None:
+    values = [0.60, 0.50, 0.52, 0.54]
+    (finding,) = judged(SEVENTY, wide(values, test_size=100)).findings
+    expected = prediction_interval(values, noise_sd=two_test_sets_sd(0.54, 100), grid=0.01)
+    assert finding.interval.low == pytest.approx(expected.low, rel=1e-12)
+    assert finding.interval.high == pytest.approx(expected.high, rel=1e-12)
+
+
+def test_a_reported_epoch_is_known_to_an_epoch(make_record) -> None:
+    """Four runs that turn in one epoch do not fix a fifth to it."""
+    losses = [2.0, 1.5, 1.0, 1.2]
+    records = [make_record(recipe("wide", "slow"), seed, test_loss=losses) for seed in SEEDS]
+    statement = Reported("toy-turn", turning_point("wide", 4), 3, half_unit=0.5, resolution=2.0)
+    (finding,) = judged(statement, records).findings
+    expected = prediction_interval([3.0] * 4, grid=1.0)
+    assert expected.half_width > 0
+    assert finding.interval.half_width == pytest.approx(expected.half_width)
+
+
+def test_error_bars_that_reach_beyond_one_do_not_confirm_for_being_cut_there(wide) -> None:
+    (finding,) = judged(Reported("toy-acc", ACCURACY, 0.97), wide(0.97 + 0.0165 * SPREAD)).findings
+    assert finding.interval.half_width < 0.05
+    assert finding.verdict == "undecided"
+
+
+def test_agreement_with_anything_decides_nothing(wide) -> None:
+    claim = judged(SEVENTY, wide(0.70 + 0.02 * SPREAD))
+    assert claim.verdict == "undecided"
+    assert "but more than ± 5.0 pp is too wide to confirm" in claim.findings[0].reason
+
+
+def test_no_further_run_is_expected_below_no_accuracy_or_above_all(wide) -> None:
+    (finding,) = judged(SEVENTY, wide(0.5 + 0.3 * SPREAD)).findings
+    assert (finding.interval.low, finding.interval.high) == (0, 1)
+    # Wide are the error bars, not what is left of them: that alone could confirm the number.
+    near_all = Reported("toy-acc", ACCURACY, 0.99)
+    (finding,) = judged(near_all, wide(0.99 + 0.03 * SPREAD)).findings
+    assert finding.interval.high == 1
+    assert finding.interval.half_width < 0.1
+    assert finding.verdict == "undecided"
+    assert "to 100.0 %" in finding.reason
+
+
+def test_disagreement_counts_even_where_error_bars_are_wide(wide) -> None:
+    assert judged(SEVENTY, wide(0.40 + 0.02 * SPREAD)).verdict == "not_reproduced"
+
+
+def test_two_seeds_that_turn_in_one_epoch_decide_little(make_record) -> None:
+    turns = Within("toy-acc", turning_point("wide", 4), above=1.5, below=3.5)
+    curve = [3.0, 1.0, 2.0, 2.0]
+    for seeds, verdict in ((2, "undecided"), (4, "reproduced")):
+        records = [
+            make_record(recipe("wide", "slow"), seed, test_loss=curve) for seed in range(seeds)
+        ]
+        claim = judged(turns, records)
+        assert claim.verdict == verdict
+        assert claim.findings[0].seed_interval.half_width > 0
+
+
+def test_one_seed_decides_what_seeds_do_not_change(make_record) -> None:
+    fewer = difference(parameters("narrow"), parameters("wide"))
+    records = [
+        make_record(recipe(role, "slow"), 0, parameters=count)
+        for role, count in (("wide", 200), ("narrow", 100))
+    ]
+    assert judged(Within("toy-acc", fewer, below=0), records).verdict == "reproduced"
+    assert judged(Within("toy-acc", fewer, above=0), records).verdict == "not_reproduced"
+    assert judged(Within("toy-acc", fewer, above=-150, below=50), records).verdict == "reproduced"
+    # A change of the network between two seeds is no error of theirs, and decides nothing.
+    records += [
+        make_record(recipe(role, "slow"), 1, parameters=count)
+        for role, count in (("wide", 200), ("narrow", 300))
+    ]
+    (finding,) = judged(Within("toy-acc", fewer, below=0), records).findings
+    assert finding.verdict == "undecided"
+    assert (finding.interval.low, finding.interval.high) == (-100, 100)
+
+
+def test_one_seed_is_undecided(wide) -> None:
+    claim = judged(SEVENTY, wide([0.70]))
+    (finding,) = claim.findings
+    assert claim.verdict == "undecided"
+    assert finding.interval is None
+    assert finding.seed_interval is None
+    assert "need two" in finding.reason
+
+
+def test_rounding_belongs_to_the_number(make_record) -> None:
+    records = [
+        make_record(recipe("wide", "slow"), seed, final_train_accuracy=accuracy)
+        for seed, accuracy in enumerate(0.70 + 0.001 * SPREAD)
+    ]
+    edges = prediction_interval(list(0.70 + 0.001 * SPREAD))
+    quantity = final_train_accuracy("wide")
+    for beyond, verdict in ((0.0049, "reproduced"), (0.0051, "not_reproduced")):
+        for value in (edges.low - beyond, edges.high + beyond):
+            claim = judged(Reported("toy-acc", quantity, value), records)
+            assert claim.verdict == verdict
+            told = "before it was rounded, lies in" if verdict == "reproduced" else "lies outside"
+            assert told in claim.findings[0].reason
+
+
+def test_only_a_test_accuracy_has_noise_of_the_test_set(make_record) -> None:
+    records = [
+        make_record(recipe("wide", "slow"), seed, train_accuracy=0.7, test_accuracy=0.7)
+        for seed in SEEDS
+    ]
+    tested = judged(Reported("toy-acc", ACCURACY, 0.7), records).findings[0]
+    trained = judged(
+        Reported("toy-acc", at_epoch("train_accuracy", "wide", 4), 0.7), records
+    ).findings[0]
+    # sqrt(2 * 0.7 * 0.3 / 10000) * 1.96, and no spread over seeds but that of counting images.
+    counted = prediction_interval([0.7] * 4, grid=1e-4).half_width
+    assert tested.interval.half_width == pytest.approx(math.hypot(0.012702, counted), abs=1e-6)
+    assert trained.interval.half_width == pytest.approx(counted, rel=1e-9)
+    assert trained.test_set_interval is None
+
+
+def test_seeds_that_agree_confirm_a_number_to_the_grid_of_their_counts(make_record) -> None:
+    """Of 10,000 images: ± t sqrt(1 + 1/4) / 10000 / sqrt(12) = 0.000103."""
+    records = [make_record(recipe("wide", "slow"), seed, train_accuracy=0.5) for seed in SEEDS]
+    quantity = at_epoch("train_accuracy", "wide", 4)
+    for resolution, verdict in ((1.02e-4, "undecided"), (1.04e-4, "reproduced")):
+        claim = judged(Reported("toy-acc", quantity, 0.5, resolution=resolution), records)
+        assert claim.verdict == verdict
+        assert "before it was rounded" not in claim.findings[0].reason
+
+
+def test_the_wrong_epoch_is_seen(make_record) -> None:
+    records = [
+        make_record(recipe("wide", "slow"), seed, test_accuracy=[0.3, 0.5, 0.7, 0.8])
+        for seed in SEEDS
+    ]
+    third = Reported("toy-acc", at_epoch("test_accuracy", "wide", 3), 0.70)
+    assert judged(third, records).verdict == "reproduced"
+    assert judged(SEVENTY, records).verdict == "not_reproduced"

@@ -1,0 +1,159 @@
+"""Statements of bounds: differences are taken seed by seed, of runs that can be compared."""
+
+from __future__ import annotations
+
+import pytest
+
+from experiments.quantities import at_epoch, difference, seconds_an_epoch
+from experiments.statements import Within
+from tests.toy_study import ACCURACY, SEEDS, SPREAD, judged, recipe
+
+GAIN = difference(ACCURACY, at_epoch("test_accuracy", "narrow", 4))
+
+
+@pytest.fixture
+def pairs(make_record):
+    def records(gains, narrow_seeds=SEEDS):
+        # Seeds differ far more than the networks do: only pairs can tell.
+        base = dict(zip(SEEDS, 0.5 + 0.1 * SPREAD, strict=True))
+        return [
+            make_record(recipe("wide", "slow"), s, test_accuracy=float(base[s] + gain))
+            for s, gain in zip(SEEDS, gains, strict=True)
+        ] + [
+            make_record(recipe("narrow", "slow"), s, test_accuracy=float(base.get(s, 0.5)))
+            for s in narrow_seeds
+        ]
+
+    return records
+
+
+@pytest.mark.parametrize(
+    ("gain", "verdict"),
+    [(0.02, "reproduced"), (0.01, "undecided"), (-0.02, "not_reproduced")],
+)
+def test_better(pairs, gain, verdict) -> None:
+    claim = judged(Within("toy-gain", GAIN, above=0), pairs(gain + 0.01 * SPREAD))
+    assert claim.verdict == verdict
+    assert claim.findings[0].measured == pytest.approx(gain)
+
+
+@pytest.mark.parametrize("bound", ["above", "below"])
+def test_equal_counts_are_neither_better_nor_worse(pairs, bound) -> None:
+    """Each accuracy is known to an image of 10,000: so is the sign of their difference."""
+    sign = 1 if bound == "above" else -1
+    for gain, verdict in ((0.0, "undecided"), (5e-5, "undecided"), (1e-4, "reproduced")):
+        claim = judged(Within("toy-gain", GAIN, **{bound: 0}), pairs([sign * gain] * 4))
+        assert claim.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("gain", "verdict"),
+    [(0.0, "reproduced"), (0.02, "undecided"), (0.05, "not_reproduced")],
+)
+def test_similar(pairs, gain, verdict) -> None:
+    similar = Within("toy-gain", GAIN, above=-0.02, below=0.02)
+    assert judged(similar, pairs(gain + 0.01 * SPREAD)).verdict == verdict
+
+
+def test_not_much_better(pairs) -> None:
+    no_gain = Within("toy-gain", GAIN, below=0.02)
+    assert judged(no_gain, pairs(-0.3 + 0.01 * SPREAD)).verdict == "reproduced"
+    assert judged(no_gain, pairs(0.3 + 0.01 * SPREAD)).verdict == "not_reproduced"
+
+
+def test_unpaired_seeds_do_not_count(pairs) -> None:
+    better = Within("toy-gain", GAIN, above=0)
+    (half,) = judged(better, pairs([0.02] * 4, narrow_seeds=(2, 3, 4))).findings
+    assert half.seeds == (2, 3)
+    (none,) = judged(better, pairs([0.02] * 4, narrow_seeds=(7, 8, 9))).findings
+    assert none.seeds == ()
+    assert none.verdict == "undecided"
+    assert none.measured is None
+
+
+def test_bounds_must_make_sense() -> None:
+    for bounds in ({}, {"above": 1.0, "below": 0.0}, {"above": 0.5, "below": 0.5}):
+        with pytest.raises(ValueError, match="claim 'toy-gain': give a bound"):
+            Within("toy-gain", GAIN, **bounds)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "expected"),
+    [
+        ({"above": 0}, "> 0"),
+        ({"below": 0}, "< 0"),
+        ({"above": 0.02}, "> +2.0 pp"),
+        ({"below": -0.02}, "< -2.0 pp"),
+        ({"above": -0.02, "below": 0.03}, "-2.0 to +3.0 pp"),
+    ],
+)
+def test_bounds_are_told_on_the_side_where_they_are(pairs, bounds, expected) -> None:
+    statement = Within("toy-gain", GAIN, **bounds)
+    (finding,) = judged(statement, pairs(0.01 * SPREAD)).findings
+    assert finding.expected == expected
+    assert finding.next_run == ""  # what was bounded is a mean, and no further run
+
+
+@pytest.mark.parametrize("above", [0.4, 0.6])
+def test_two_seeds_that_agree_by_chance_leave_no_doubt_only_seemingly(wide, above) -> None:
+    """What they say is shown; red where it is told as a verdict, either way."""
+    statement = Within("toy-acc", ACCURACY, above=above)
+    (finding,) = judged(statement, wide([0.5, 0.5])).findings
+    assert (finding.verdict, len(finding.seeds)) == ("undecided", 2)
+    assert finding.interval is not None
+    assert judged(statement, wide([0.5, 0.5, 0.5])).verdict != "undecided"
+
+
+GAP = Within(
+    "toy-gap",
+    difference(ACCURACY, at_epoch("test_accuracy", "narrow", 4)),
+    above=0,
+)
+
+
+def test_devices_are_never_subtracted_from_each_other(make_record) -> None:
+    def run(role, seed, accuracy, device):
+        return make_record(recipe(role, "slow"), seed, test_accuracy=accuracy, device=device)
+
+    mixed = [
+        run(role, seed, accuracy, device)
+        for seed in SEEDS
+        for role, accuracy, device in (("wide", 0.8, "cuda"), ("narrow", 0.7, "cpu"))
+    ]
+    (finding,) = judged(GAP, mixed).findings
+    assert (finding.verdict, finding.seeds, finding.records) == ("undecided", (), ())
+
+    # With the narrow network on both, the wide one's device is the one that has pairs.
+    both = mixed + [run("narrow", seed, 0.6, "cuda") for seed in SEEDS]
+    (finding,) = judged(GAP, both).findings
+    assert finding.measured == pytest.approx(0.2)
+    assert all(".cuda." in name for name in finding.records)
+
+    # The CPU's pair comes first where there are two.
+    (finding,) = judged(GAP, [*both, run("wide", 0, 0.9, "cpu")]).findings
+    assert [".cpu." in name for name in finding.records] == [True, False, False, False] * 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"hardware": "B", "threads": 1},
+        {"hardware": "A", "threads": 2},
+        {"hardware": "A", "threads": 1, "fleet": 4},
+    ],
+)
+def test_times_of_unequal_machines_are_not_compared(make_record, other) -> None:
+    def run(role, seed, seconds, machine):
+        provenance = {"wall_seconds": 9.0, "training_seconds": seconds, **machine}
+        return make_record(recipe(role, "slow"), seed, provenance=provenance)
+
+    here = {"hardware": "A", "threads": 1}
+    faster = Within(
+        "toy-faster", difference(seconds_an_epoch("narrow"), seconds_an_epoch("wide")), below=0
+    )
+    records = [run("wide", seed, 8.0 + seed / 100, here) for seed in SEEDS]
+    assert judged(faster, records + [run("narrow", s, 4.0, here) for s in SEEDS]).verdict == (
+        "reproduced"
+    )
+    (finding,) = judged(faster, records + [run("narrow", s, 4.0, other) for s in SEEDS]).findings
+    assert (finding.verdict, finding.seeds) == ("undecided", ())
