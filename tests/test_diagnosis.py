@@ -1,4 +1,4 @@
-"""What `diagnose` takes and returns: options, kernels, offsets, printing, complaints."""
+"""What `diagnose` takes and returns: options, kernels, offsets, printing, warnings."""
 
 from __future__ import annotations
 
@@ -218,51 +218,6 @@ def test_results_are_frozen() -> None:
     diagnosis = diagnose(nn.ReLU(), (4,))
     with pytest.raises(dataclasses.FrozenInstanceError):
         diagnosis.period = (2,)  # type: ignore[misc]
-
-
-@pytest.mark.parametrize(
-    ("op", "shape", "options", "error", "match"),
-    [
-        (
-            nn.Conv2d(3, 4, 3),
-            (1, 8, 8),
-            {},
-            ValueError,
-            r"Conv2d takes no input of shape \(1, 8, 8\)",
-        ),
-        (nn.Conv2d(1, 1, 3, padding=1), (1, 8), {}, ValueError, "takes no input"),
-        (nn.Conv1d(1, 4, 3), (8,), {}, ValueError, "takes no input"),
-        (nn.LSTM(8, 4), (8,), {}, ValueError, "returns tuple"),
-        (lambda x: [x, x], (8,), {}, ValueError, "returns list: give a function that returns one"),
-        (lambda x: [[2 * x]], (8,), {}, ValueError, "returns list"),
-        (lambda x: [np.array(x)], (8,), {}, ValueError, "returns list"),
-        (nn.LazyLinear(3), (8,), {}, ValueError, "shape of weight yet: call it once first"),
-        (
-            nn.LazyBatchNorm1d(affine=False),
-            (2, 8),
-            {},
-            ValueError,
-            "shape of running_mean yet: call it once first",
-        ),
-        (nn.ReLU(), (0,), {}, ValueError, "all sizes at least 1"),
-        (nn.ReLU(), (1, 2, 3, 4, 5), {}, ValueError, "one input without batch"),
-        (nn.ReLU(), "8", {}, ValueError, "one input without batch"),
-        (nn.ReLU(), (8,), {"boundary": "open"}, ValueError, "boundary is 'open'"),
-        (nn.ReLU(), (8,), {"axes": (1,)}, ValueError, r"axes is \(1,\): give the axes of shape"),
-        (nn.ReLU(), (2, 8), {"axes": (1, -1)}, ValueError, "each once"),
-        (nn.ReLU(), (2, 8), {"axes": ()}, ValueError, "axes is"),
-        (nn.ReLU(), (8,), {"budget": 0}, ValueError, "budget is 0"),
-        (nn.ReLU(), (8,), {"seed": -1}, ValueError, "seed is -1"),
-        (lambda x: x[:, 0], (8,), {"batched": False}, ValueError, "takes no input"),
-        (nn.ReLU(), (8,), {"dtype": torch.int64}, ValueError, "give torch.float64"),
-        (3, (8,), {}, TypeError, "3 is not callable"),
-    ],
-)
-def test_bad_input(
-    op: Any, shape: Any, options: dict[str, Any], error: type[Exception], match: str
-) -> None:
-    with pytest.raises(error, match=match):
-        diagnose(op, shape, **options)
 
 
 def test_a_batch_axis_that_is_taken_for_the_sequence_is_told() -> None:

@@ -1,0 +1,187 @@
+"""Hidden state and randomness are found, and all that is the user's comes back as it was."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.operator_table import OPERATORS, conv
+from theory import diagnose
+from theory.diagnosis.isolation import isolated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class _Counter(nn.Module):
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.calls = 0
+        self.after = after
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return x if self.calls <= self.after else 2 * x
+
+
+class _LastInput(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("last", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x + self.last
+        self.last = x.sum()
+        return y
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        nn.Dropout(),
+        _Counter(after=1),
+        _Counter(after=100),
+        _LastInput(),
+        lambda x: x + torch.rand(8, dtype=x.dtype),
+        lambda x: x + random.random(),
+        lambda x: x + np.random.rand(),  # noqa: NPY002
+    ],
+    ids=["dropout", "counter", "late counter", "memory", "torch.rand", "random", "np.random"],
+)
+def test_randomness_and_hidden_state_are_found(op: Callable[..., Any]) -> None:
+    diagnosis = diagnose(op, (8,))
+    assert diagnosis.deterministic.holds is False
+    witness = diagnosis.deterministic.witness
+    assert witness is not None
+    left, right = witness.replay(op)
+    assert not np.array_equal(left, right)
+    assert np.array_equal(left, witness.left)
+    assert np.array_equal(witness.inputs[0], witness.inputs[-1])
+    assert diagnosis.linear.holds is None
+    assert diagnosis.lti.certainty == "undecided"
+    assert str(diagnosis)
+
+
+def _snapshot(module: nn.Module) -> dict[str, Any]:
+    return {
+        "state": {name: value.clone() for name, value in module.state_dict().items()},
+        "identity": [id(p) for p in (*module.parameters(), *module.buffers())],
+        "gradients": [None if p.grad is None else p.grad.clone() for p in module.parameters()],
+        "requires": [p.requires_grad for p in module.parameters()],
+        "dtypes": [p.dtype for p in module.parameters()],
+        "training": [m.training for m in module.modules()],
+        "hooks": [len(m._forward_hooks) for m in module.modules()],
+        "calls": getattr(module, "calls", None),
+    }
+
+
+def test_the_module_and_the_generators_come_back_as_they_were() -> None:
+    module = nn.Sequential(
+        nn.Conv1d(2, 2, 3, padding=1), nn.BatchNorm1d(2), nn.Dropout(), _Counter(after=5)
+    )
+    module[0].weight.requires_grad_(False)
+    module[0].register_forward_hook(lambda *_: None)
+    module[2].eval()
+    module(torch.randn(4, 2, 8)).sum().backward()
+    before = _snapshot(module)
+    random.seed(7)  # a state that no earlier diagnosis has left behind
+    np.random.seed(7)  # noqa: NPY002
+    torch.manual_seed(7)
+    generators = (torch.get_rng_state(), np.random.get_state(), random.getstate())  # noqa: NPY002
+    diagnosis = diagnose(module, (2, 8))
+    for finding in diagnosis.findings.values():
+        if finding.witness is not None:
+            finding.witness.replay(module)
+    after = _snapshot(module)
+    assert torch.equal(generators[0], torch.get_rng_state())
+    assert repr(generators[1]) == repr(np.random.get_state())  # noqa: NPY002
+    assert generators[2] == random.getstate()
+    for name in ("state", "gradients"):
+        old, new = before.pop(name), after.pop(name)
+        pairs = zip(old.values(), new.values()) if isinstance(old, dict) else zip(old, new)  # noqa: B905
+        assert all(torch.equal(a, b) if a is not None else b is None for a, b in pairs)
+    assert before == after
+    assert torch.is_grad_enabled()
+
+
+def test_the_default_type_comes_back_as_it_was() -> None:
+    def sets_it(x: torch.Tensor) -> torch.Tensor:
+        torch.set_default_dtype(torch.float64)
+        return x
+
+    before = torch.get_default_dtype()
+    try:
+        diagnose(sets_it, (4,))
+        assert torch.get_default_dtype() is before
+    finally:
+        torch.set_default_dtype(before)
+
+
+@pytest.mark.skipif(torch.cuda.is_initialized(), reason="a seed is queued until CUDA is in use")
+def test_a_seed_that_waits_for_cuda_still_waits() -> None:
+    torch.manual_seed(123)
+    before = torch.cuda._lazy_seed_tracker.get_calls()
+    found = diagnose(nn.ReLU(), (4,))
+    assert found.additive.witness is not None
+    found.additive.witness.replay(nn.ReLU())
+    assert torch.cuda._lazy_seed_tracker.get_calls() == before
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_generators_of_cuda_come_back_as_they_were() -> None:
+    torch.cuda.init()
+    before = torch.cuda.get_rng_state_all()
+    with isolated(0):
+        first = torch.rand(8, device="cuda")
+    assert all(map(torch.equal, before, torch.cuda.get_rng_state_all()))
+    with isolated(0):
+        assert torch.equal(torch.rand(8, device="cuda"), first)
+
+
+@pytest.mark.parametrize("name", ["ReLU", "FC", "max pooling", "batch norm, training", "numpy FFT"])
+def test_same_seed_same_diagnosis(name: str) -> None:
+    shape = OPERATORS[name].shapes[0]
+    op = OPERATORS[name].make(shape)
+    torch.manual_seed(1)
+    first = diagnose(op, shape, seed=3).to_dict()
+    torch.manual_seed(2)
+    assert diagnose(op, shape, seed=3).to_dict() == first
+
+
+def test_inputs_are_not_shared_with_an_operator_that_overwrites_them() -> None:
+    def doubled_in_place(x: torch.Tensor) -> torch.Tensor:
+        return x.mul_(2)
+
+    diagnosis = diagnose(doubled_in_place, (8,))
+    assert diagnosis.deterministic.holds
+    assert diagnosis.lti.holds
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_autograd_state_comes_back(enabled: bool) -> None:
+    x = torch.ones(2, 8, requires_grad=True)
+    layer = conv()
+    y = layer(x).sum()
+    with torch.set_grad_enabled(enabled):
+        diagnose(layer, (2, 8))
+        assert torch.is_grad_enabled() is enabled
+    y.backward()
+    assert x.grad is not None
+    assert layer.weight.grad is not None
+
+
+@pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.spectral_norm])
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+def test_a_module_that_keeps_a_computed_weight(norm: Callable[[nn.Module], nn.Module]) -> None:
+    """The weight is no leaf of autograd, and torch refuses to copy it."""
+    layer = norm(nn.Conv1d(2, 2, 3, padding=1, padding_mode="circular", bias=False))
+    layer(torch.ones(1, 2, 8))
+    before = layer.weight
+    assert diagnose(layer.eval(), (2, 8)).lti.certainty == "exhausted"
+    assert layer.weight is before
+    assert before.grad_fn is not None

@@ -1,0 +1,204 @@
+"""What a traced graph may leave out voids a proof, what it need not hold does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from torch import nn
+
+from theory import diagnose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _despiked(x: torch.Tensor) -> torch.Tensor:
+    if len(torch.nonzero(x == -9999.0)):
+        x = torch.where(x == -9999.0, 0.0, x)
+    return 2 * x
+
+
+def _asks_and_catches(x: torch.Tensor) -> torch.Tensor:
+    try:
+        if x.max() > 1e20:
+            return 3 * x
+    except RuntimeError:
+        pass
+    return 2 * x
+
+
+def _reads_and_catches(x: torch.Tensor) -> torch.Tensor:
+    try:
+        if x.numpy().max() > 1e20:
+            return 3 * x
+    except (RuntimeError, TypeError, AttributeError):
+        pass
+    return 2 * x
+
+
+def _counts_in_a_sparse_copy(x: torch.Tensor) -> torch.Tensor:
+    return x * 2 if (x == 1.2345678).to_sparse()._nnz() == 0 else x.abs()
+
+
+def _reaches_out(x: torch.Tensor) -> torch.Tensor:
+    try:
+        torch.gather(x, 0, (x == 1.2345678).long() * 100)
+    except (IndexError, RuntimeError):
+        return x.abs()
+    return 2 * x
+
+
+def _reaches_out_for_a_shape(x: torch.Tensor) -> torch.Tensor:
+    try:
+        return 2 * x + torch.zeros_like(x[(x == 1.2345678).long() * 100])
+    except (IndexError, RuntimeError):
+        return x.abs()
+
+
+def _scatters_out(x: torch.Tensor) -> torch.Tensor:
+    try:
+        x.index_add(0, (x == 1.2345678).long() * 100, x)
+    except (IndexError, RuntimeError):
+        return x.abs()
+    return 2 * x
+
+
+def _divides_by_none(x: torch.Tensor) -> torch.Tensor:
+    try:
+        torch.remainder((x == x).long(), (x != 1.2345678).long())
+    except RuntimeError:
+        return x.roll(1).cumsum(0)
+    return 2 * x
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        _despiked,
+        _counts_in_a_sparse_copy,
+        _reaches_out,
+        _reaches_out_for_a_shape,
+        _scatters_out,
+        _divides_by_none,
+        lambda x: 3 * x if x[x == 0.3].numel() else 2 * x,
+        lambda x: 3 * x if len(x.masked_select(x == 0.3)) else 2 * x,
+        lambda x: 2 * x if len(torch.unique(x)) != 7 else 3 * x,
+        _asks_and_catches,
+        _reads_and_catches,
+        lambda x: 3 * x if "0.1235" in repr(x) else 2 * x,
+        lambda x: 3 * x if "0.1235" in str(x[0]) else 2 * x,
+        lambda x: 3 * x if "0.1235" in f"{x.sum()}" else 2 * x,
+    ],
+    ids=[
+        "nonzero",
+        "sparse",
+        "gather",
+        "index",
+        "index_add",
+        "division",
+        "mask",
+        "masked_select",
+        "unique",
+        "swallowed",
+        "numpy, swallowed",
+        "repr",
+        "str",
+        "format",
+    ],
+)
+def test_a_branch_that_tracing_does_not_see_is_not_called_proved(op: Callable[..., Any]) -> None:
+    diagnosis = diagnose(op, (8,))
+    for finding in diagnosis.findings.values():
+        if finding is not diagnosis.deterministic:
+            assert finding.certainty in ("sampled", "refuted")
+
+
+def test_a_result_that_is_left_unused_hinders_no_proof_by_itself() -> None:
+    """Red where every primitive that nothing uses is taken for a branch."""
+    places = torch.tensor([0, 2])
+
+    def unused(x: torch.Tensor) -> torch.Tensor:
+        x.relu(), x[places], x.long() // 2, places // 2, x.sort()
+        return 2 * x
+
+    assert diagnose(unused, (8,)).linear.certainty == "proved"
+    assert diagnose(lambda x: (x.long() % 2).to(x), (8,)).shift_equivariant.certainty == "proved"
+
+
+def test_a_shape_that_constants_decide_hinders_no_proof() -> None:
+    mask = torch.arange(8) % 2 == 0
+    for op in (
+        lambda x: x[mask],
+        lambda x: x[torch.tensor([0, 2])],
+        lambda x: x * torch.nonzero(mask).sum(),
+    ):
+        assert diagnose(op, (8,)).linear.certainty == "proved"
+
+
+def test_the_text_of_a_constant_hinders_no_proof() -> None:
+    weight = torch.tensor([2.0])
+    op = lambda x: 2 * x if "2." in str(weight) else x  # noqa: E731
+    assert diagnose(op, (8,)).linear.certainty == "proved"
+
+
+def test_an_unknown_primitive_is_named() -> None:
+    diagnosis = diagnose(lambda x: torch.special.entr(x * 0) + x, (8,))
+    assert diagnosis.linear.certainty == "sampled"
+    assert "special_entr is unknown" in diagnosis.additive.reason
+
+
+class _Masked(nn.Conv1d):
+    """Multiplies its own weights by a mask whenever it runs, as pruned layers often do."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 1, 3, padding=1)
+        self.register_buffer("mask", torch.tensor([[[0.0, 1.0, 0.0]]]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.weight.data *= self.mask
+        return super().forward(x)
+
+
+def _raises_where_it_is_traced(x: torch.Tensor) -> torch.Tensor:
+    if type(x) is not torch.Tensor:
+        raise ValueError("no subclass of Tensor is welcome\n\nat all")
+    return 2 * x
+
+
+@pytest.mark.parametrize(
+    ("op", "reason"),
+    [
+        (_Masked(), "it takes .data of a parameter while it runs"),
+        (torch.compile(lambda x: 2 * x, backend="eager"), "it is compiled: give it uncompiled"),
+        (
+            _raises_where_it_is_traced,
+            "tracing raises ValueError: no subclass of Tensor is welcome",
+        ),
+    ],
+    ids=["data", "compiled", "another"],
+)
+def test_the_reason_says_why_there_is_no_graph(op: Callable[..., Any], reason: str) -> None:
+    found = diagnose(op, (1, 8))
+    assert found.affine.certainty == "sampled"
+    assert found.affine.holds
+    assert found.affine.reason.endswith(f"not provable from its structure: {reason}")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_scripted_function_is_called_as_it_is() -> None:
+    scripted = torch.jit.trace(lambda x: 2 * x, torch.ones(8))
+    assert diagnose(scripted, (8,)).lti.holds
+
+
+def _branches(x: torch.Tensor) -> torch.Tensor:
+    if bool(x.sum() > 1e30):
+        return 3 * x
+    return 2 * x
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_torchscript_that_has_no_graph_is_called_that() -> None:
+    reason = diagnose(torch.jit.script(_branches), (8,)).affine.reason
+    assert reason.endswith("its TorchScript cannot be traced: give it unscripted")
