@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 import pytest
 
 from experiments.executors import make_executor
+from tests.platforms import linux
 
 probe = importlib.import_module("benches.probe")
 workers_module = importlib.import_module("benches.workers")
@@ -27,8 +28,6 @@ A processor keeps up to max(32, twice their number) pages of a process's count t
 
 SIZE = max(2**26, 4 * MARGIN)
 """Bytes that a call of a test writes to."""
-
-linux = pytest.mark.skipif(sys.platform != "linux", reason="reads the process table of Linux")
 
 
 @pytest.fixture(scope="module")
