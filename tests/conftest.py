@@ -10,12 +10,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 
 import theory
 from experiments import __main__ as experiments_cli
 from experiments.records import ENGINE_VERSION, Curves, Record, record_key
+from tests.reported_study import STUDY as REPORTED
 from tests.toy_study import recipe as toy_recipe
 from theory import __main__ as theory_cli
 
@@ -183,6 +185,31 @@ def wide(make_record: Callable[..., Record]) -> Callable[..., list[Record]]:
         ]
 
     return records
+
+
+@pytest.fixture
+def noisy_records(make_record: Callable[..., Record]) -> list[Record]:
+    """Make three noisy runs of every recipe; those of linear-6 under Adam diverge for seed 1."""
+    generator = np.random.default_rng(11)
+
+    def curve(recipe: Recipe, level: float) -> list[float]:
+        return list(level + 0.05 * generator.standard_normal(recipe.epochs))
+
+    return [
+        make_record(
+            recipe,
+            seed,
+            study=REPORTED.name,
+            train_loss=curve(recipe, 1.0),
+            train_accuracy=curve(recipe, 0.6),
+            test_loss=curve(recipe, 1.2),
+            test_accuracy=curve(recipe, 0.5),
+            parameters=46590 if recipe.filters == 20 else 3172,
+            diverged_after=4 if recipe.name == "linear-6.adam" and seed == 1 else None,
+        )
+        for recipe in REPORTED.recipes
+        for seed in range(3)
+    ]
 
 
 @pytest.fixture
