@@ -213,24 +213,25 @@ def noisy_records(make_record: Callable[..., Record]) -> list[Record]:
 
 
 @pytest.fixture
-def build_page(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator[Callable[[str, str, Path], str]]:
-    """Build a site of one page with one extension over a store; return its HTML, or raise."""
+def build_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Build a site of one page with some extensions over a store; return its HTML, or raise."""
     pytest.importorskip("sphinx", reason="the docs extra is not installed")
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "docs"))
-    testing = importlib.import_module("sphinx.testing.util")
+    testing, errors = map(importlib.import_module, ("sphinx.testing.util", "sphinx.errors"))
     source = tmp_path / "source"
     source.mkdir()
     apps = []
 
-    def build(page: str, extension: str, store: Path) -> str:
+    def build(page: str, *extensions: str, store: Path = tmp_path) -> str:
+        settings = (
+            f"extensions = {['myst_parser', *extensions]}\nconvlaws_records = {str(store)!r}\n"
+        )
         (source / "index.md").write_text(page, "utf-8")
-        (source / "conf.py").write_text(f"extensions = ['myst_parser', '{extension}']", "utf-8")
-        options = {"convlaws_records": str(store)}
-        apps.append(testing.SphinxTestApp("html", srcdir=source, confoverrides=options))
+        (source / "conf.py").write_text(settings, "utf-8")
+        apps.append(testing.SphinxTestApp("html", srcdir=source))
         apps[-1].build()
-        assert apps[-1].warning.getvalue() == ""
+        if problems := apps[-1].warning.getvalue():
+            raise errors.ExtensionError(problems)
         html: str = (apps[-1].outdir / "index.html").read_text("utf-8")
         return html
 

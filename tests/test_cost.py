@@ -174,7 +174,7 @@ PAGE = "# Page\n\n```{cost-sum}\n```\n\n```{cost-recipes}\n```\n"
 
 
 def test_the_page_shows_the_same(build_page, store):
-    said = re.sub(r"<[^>]*>|\s+", " ", build_page(PAGE, "_ext.cost", store))
+    said = re.sub(r"<[^>]*>|\s+", " ", build_page(PAGE, "_ext.cost", store=store))
     said = re.sub(" +", " ", said)
     assert "report runs core-hours GPU-hours digits 3 2.0 0.5 all 3 2.0 0.5" in said
     assert "digits, on a card: recipe runs hours images/s" in said
@@ -182,4 +182,4 @@ def test_the_page_shows_the_same(build_page, store):
 
 
 def test_a_page_without_runs_says_so(build_page, tmp_path):
-    assert "Nothing was run so far." in build_page(PAGE, "_ext.cost", tmp_path / "empty")
+    assert "Nothing was run so far." in build_page(PAGE, "_ext.cost", store=tmp_path / "empty")

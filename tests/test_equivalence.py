@@ -8,7 +8,6 @@ import json
 import re
 import subprocess
 import sys
-from functools import partial
 
 import pytest
 from scipy import stats
@@ -359,7 +358,7 @@ PAGE = "# Page\n\n```{precision-differences}\n```\n\n```{precision-licences}\n``
 @pytest.fixture
 def page(build_page):
     """Build a site of one page that shows the study; return its HTML, or raise."""
-    return partial(build_page, PAGE, "_ext.precision")
+    return lambda store: build_page(PAGE, "_ext.precision", store=store)
 
 
 def text(html):
