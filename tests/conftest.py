@@ -16,6 +16,7 @@ import torch
 
 import theory
 from experiments import __main__ as experiments_cli
+from experiments.layout.cache import PLACE
 from experiments.records import ENGINE_VERSION, Curves, Record, record_key
 from tests.reported_study import STUDY as REPORTED
 from tests.toy_study import recipe as toy_recipe
@@ -185,6 +186,14 @@ def wide(make_record: Callable[..., Record]) -> Callable[..., list[Record]]:
         ]
 
     return records
+
+
+@pytest.fixture
+def rates_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Return where rates of layouts are kept, in a new folder."""
+    path = tmp_path / "cache" / "layouts.json"
+    monkeypatch.setenv(PLACE, str(path))
+    return path
 
 
 @pytest.fixture
