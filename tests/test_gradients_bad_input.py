@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from theory.gradients import bias_gradient, filter_gradient, input_gradient
+from theory.gradients import (
+    bias_gradient,
+    filter_gradient,
+    filter_gradient_bound,
+    input_gradient,
+)
 from theory.structured_matrices import derivative_matrix
 
 X = np.ones((1, 3))
@@ -39,6 +44,23 @@ T = torch.ones((1, 3))
         (lambda: filter_gradient(T, T, method="matrix"), TypeError, "another method for tensors"),
         (lambda: filter_gradient(T.int(), T), TypeError, "the input holds torch.int32 entries"),
         (lambda: filter_gradient(T, T.half()), TypeError, "output gradient holds torch.float16"),
+        (
+            lambda: filter_gradient(T.to("meta"), T),
+            TypeError,
+            "the input has no values, on the meta",
+        ),
+        (
+            lambda: filter_gradient(T, T.to("meta"), method="fft"),
+            TypeError,
+            "the output gradient has no values",
+        ),
+        (lambda: filter_gradient_bound(T.to("meta"), T), TypeError, "the input has no values"),
+        (
+            lambda: filter_gradient(T, T.to_sparse(), method="auto"),
+            TypeError,
+            r"the output gradient is a sparse tensor: make it dense, with its to_dense\(\)",
+        ),
+        (lambda: bias_gradient(T.to("meta")), TypeError, "the output gradient has no values"),
         (lambda: filter_gradient(T[:0], T), ValueError, r"the input has shape \(0, 3\)"),
         (
             lambda: filter_gradient(X[None], X[[0, 0]][:, None], batched=True),

@@ -38,6 +38,7 @@ from theory.fast_gradients import (
 from theory.gradient_plan import GradientPlan, Method, Operation, plan_gradient, require_real
 from theory.gradient_sums import by_matrix, by_sum
 from theory.single_precision import single_precision
+from theory.tensors import require_dense
 
 
 def filter_gradient(
@@ -88,8 +89,8 @@ def filter_gradient(
         If an FFT is given infinities or NaN, which it would spread over every tap; ``direct`` does
         not. It is a `ValueError`, as in `theory.convolution`.
     TypeError
-        If the entries are complex, an FFT is given dtype object, a tensor comes with an array or
-        does not hold float32 or float64, or ``matrix`` is given tensors.
+        If the entries are complex, an FFT is given dtype object, a tensor comes with an array, is
+        sparse, has no values or does not hold float32 or float64, or ``matrix`` is given tensors.
 
     References
     ----------
@@ -266,7 +267,8 @@ def bias_gradient(g: Shaped[Array, "..."], *, batched: bool = False) -> Shaped[A
     ValueError
         If g has no axis besides these, or no cell, or integers may leave int64.
     TypeError
-        If it is complex, or a tensor that does not hold float32 or float64.
+        If it is complex, or a tensor that is sparse, has no values or does not hold float32 or
+        float64.
     """
     g = _real("output gradient", g)
     if g.ndim < 2 + batched:
@@ -334,7 +336,10 @@ def _flip(gradient: Array) -> Array:
 
 def _held(name: str, factor: Any) -> Any:
     """Return an array or a tensor as it is, and what else numbers come in as an array."""
-    return factor if isinstance(factor, torch.Tensor) else as_array(f"the {name}", factor)
+    if isinstance(factor, torch.Tensor):
+        require_dense(f"the {name}", factor)
+        return factor
+    return as_array(f"the {name}", factor)
 
 
 def _real(name: str, factor: Any) -> Any:

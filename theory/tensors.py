@@ -1,9 +1,30 @@
-"""Tensors that a module holds: where there are no values to read, an error says why."""
+"""Tensors of a caller or a module: where there are no values to read, an error says why."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
+
+def require_dense(name: str, tensor: Tensor) -> None:
+    """Refuse a tensor of which not every value can be read.
+
+    Parameters
+    ----------
+    name : str
+        What the caller calls it.
+    tensor : tensor
+        What the caller gave.
+
+    Raises
+    ------
+    TypeError
+        If it is on the meta device, or sparse.
+    """
+    if tensor.is_meta:
+        raise TypeError(f"{name} has no values, on the meta device: make it elsewhere")
+    if tensor.layout != torch.strided:
+        raise TypeError(f"{name} is a sparse tensor: make it dense, with its to_dense()")
 
 
 def require_shape(owner: nn.Module, name: str, tensor: Tensor) -> None:
