@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import itertools
 import json
-import math
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -17,21 +15,11 @@ from typing import Any
 
 from experiments.errors import InputError
 from experiments.recipe import Optimizer, Recipe
+from experiments.record_checks import check
 from theory.atomic import write_whole
 
 ENGINE_VERSION = 1
 """Raised whenever the training engine would measure something else for the same recipe and seed."""
-
-_PROVENANCE: dict[str, tuple[type | tuple[type, ...], str]] = {
-    "wall_seconds": ((int, float), "a number"),
-    "training_seconds": ((int, float), "a number"),
-    "threads": (int, "an integer"),
-    "hardware": (str, "a name"),
-    "python": (str, "a version"),
-    "torch": (str, "a version"),
-    "numpy": (str, "a version"),
-}
-"""What every record says of how it was made: times, costs and pages are read from it."""
 
 _ROOM = 2**16
 """Bytes; no record takes more."""
@@ -133,10 +121,12 @@ class Record:
         Raises
         ------
         RecordError
-            If the text is not a complete record.
+            If the text is not a complete record, or holds what no run can have measured.
         """
         try:
             data = json.loads(text)
+            if not isinstance(data, dict):
+                raise ValueError(f"it holds a {type(data).__name__}, expected the fields of a run")
             recipe = data.pop("recipe")
             optimizer = Optimizer(**recipe.pop("optimizer"))
             curves = Curves(**data.pop("curves"))
@@ -147,31 +137,10 @@ class Record:
         return record
 
     def _check(self) -> None:
-        for name in ("seed", "parameters", "train_size", "test_size"):
-            if not isinstance(getattr(self, name), int):
-                raise ValueError(f"{name} is {getattr(self, name)!r}, expected an integer")
+        check(self)
         key = record_key(self.recipe, self.seed, self.dataset_fingerprint, self.device, self.engine)
         if self.key != key:
             raise ValueError("the key does not belong to this recipe, seed, data and device")
-        curves = dataclasses.asdict(self.curves)
-        if not self.recipe.validation:
-            del curves["validation_loss"], curves["validation_accuracy"]
-        lengths = {len(curve) for curve in curves.values()}
-        early = self.diverged or self.recipe.patience is not None
-        fewest = 0 if early else self.recipe.epochs
-        if len(lengths) != 1 or not fewest <= max(lengths) <= self.recipe.epochs:
-            raise ValueError(
-                f"the curves have {sorted(lengths)} epochs, expected {self.recipe.epochs}"
-            )
-        for value in itertools.chain(*curves.values()):
-            if not isinstance(value, float) or not math.isfinite(value):
-                raise ValueError(f"a curve holds {value!r}, expected a finite number")
-        for name, (kind, expected) in _PROVENANCE.items():
-            if name not in self.provenance:
-                raise ValueError(f"the provenance lacks {name}")
-            if not isinstance(self.provenance[name], kind):
-                value = self.provenance[name]
-                raise ValueError(f"{name} in the provenance is {value!r}, expected {expected}")
 
 
 def _place(study: str, recipe: Recipe, seed: int, device: str, key: str) -> Path:
