@@ -24,6 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     help=(
         "Regenerate the reports' results: run what is missing from the store of records, then hold "
         "what was measured against what was reported."

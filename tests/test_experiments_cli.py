@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import re
@@ -29,6 +30,17 @@ def test_help_teaches_every_command(convlaws):
     commands = "list run status report show compare race portrait figures export"
     for command in commands.split():
         assert f" {command} " in out
+
+
+def test_help_fills_its_lines(convlaws, monkeypatch):
+    """Red where the lines of a docstring are kept, which are longer than a terminal's."""
+    monkeypatch.setenv("COLUMNS", "80")
+    for command in ("run", "status", "cost", "portrait"):
+        _, out, _ = convlaws(command, "--help")
+        prose = [line.strip() for line in out.partition("╭")[0].splitlines()]
+        for line, after in itertools.pairwise(prose):
+            word = after.partition(" ")[0]
+            assert not (line and after) or len(line) + 1 + len(word) > 77, line
 
 
 def test_only_what_a_user_can_mend_loses_its_traceback(convlaws, monkeypatch):
@@ -307,7 +319,15 @@ def test_cuda_without_a_gpu_is_one_line(refused, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("run",), ("run", "digits", "--seeds", "0"), ("fly",), ("run", "digits", "--x")]
+    "arguments",
+    [
+        ("run",),
+        ("run", "digits", "--seeds", "0"),
+        ("fly",),
+        ("run", "digits", "--x"),
+        ("run", "digits", "--store", ""),  # what "$STORE" is where nobody has set it
+        ("run", "digits", "--data-root", ""),
+    ],
 )
 def test_a_wrong_call_is_explained(convlaws, arguments):
     code, _, err = convlaws(*arguments)

@@ -79,6 +79,8 @@ def test_a_portrait_that_cannot_be_taken_costs_no_training(refused, tmp_path, mo
     monkeypatch.setattr("experiments.runs.train", lambda *args, **kwargs: pytest.fail("trained"))
     error = refused("portrait", "digits", "linear", "--store", tmp_path)
     assert "does not compute the maps" in error
+    error = refused("portrait", "digits", "conv-fc", "--images", 451, "--store", tmp_path)
+    assert "--images 451: digits has 450 for tests; give no more" in error
 
 
 def test_a_portrait_that_cannot_be_kept_loses_no_record(refused, tmp_path, monkeypatch) -> None:

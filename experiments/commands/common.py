@@ -13,6 +13,7 @@ from rich.console import Console
 
 from experiments import catalog
 from experiments.errors import InputError
+from experiments.records import DEFAULT_STORE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,15 +31,36 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+def _folder(path: str) -> Path:
+    """Refuse what a variable that is not set leaves, and pathlib takes for the present folder."""
+    if not path:
+        raise typer.BadParameter("no folder is named: give . for the present one")
+    return Path(path)
+
+
 Report = Annotated[str, typer.Argument(help="A report of the catalogue, e.g. nni-2023-ex1.")]
 Reports = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[REPORT]...", help="Reports; all of them where none is named."),
+    typer.Argument(metavar="REPORT", help="Reports; all of them where none is named."),
 ]
-StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the records.")]
+StoreOption = Annotated[
+    Path,
+    typer.Option(
+        "--store",
+        metavar="DIR",
+        parser=_folder,
+        show_default="docs/results of the checkout" if DEFAULT_STORE.is_absolute() else "results",
+        help="Folder of the records.",
+    ),
+]
 DataRootOption = Annotated[
     Path | None,
-    typer.Option("--data-root", help="Data folder; else CONVLAWS_DATA, else a download."),
+    typer.Option(
+        "--data-root",
+        metavar="DIR",
+        parser=_folder,
+        help="Data folder; else CONVLAWS_DATA, else a download.",
+    ),
 ]
 SeedsOption = Annotated[int, typer.Option("--seeds", min=1, help="Seeds 0 to N-1.")]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where to train.")]

@@ -70,6 +70,8 @@ def portrait(
         common.require_cores(run.threads)
     path = portraits.place(run.record_path)
     data = datasets.load(run.recipe.dataset, run.data_root)
+    if images > (held := len(data.test_images)):
+        raise InputError(f"--images {images}: {data.name} has {held} for tests; give no more")
 
     taken: list[Portrait] = []
 

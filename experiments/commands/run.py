@@ -46,8 +46,8 @@ def run(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Another data set than the recipes': cifar10, mnist, or digits, which needs no "
-            "download.",
+            help="Another data set than the recipes': cifar10, mnist, mnist-pairs, or digits, "
+            "which needs no download.",
         ),
     ] = None,
     precision: Annotated[
