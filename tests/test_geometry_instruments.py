@@ -242,6 +242,28 @@ def test_a_window_that_cannot_be_is_refused(
         ReceptiveField(**numbers)
 
 
+@pytest.mark.parametrize(
+    "law",
+    [
+        lambda layer: output_size(5, layer),
+        lambda layer: geometry.pool_output_size(5, layer),
+        lambda layer: geometry.transposed_output_size(5, layer),
+        lambda layer: geometry.map_sizes(5, [Layer(1), layer]),
+        lambda layer: geometry.receptive_field([Layer(1), layer]),
+    ],
+)
+def test_a_number_is_no_layer(law: Callable[[Any], object]) -> None:
+    with pytest.raises(TypeError, match=r"^3 is given as a layer, expected a Layer: Layer\(kernel"):
+        law(3)
+
+
+def test_one_layer_is_no_sequence() -> None:
+    layer: Any = Layer(3)
+    for law in (geometry.receptive_field, lambda layers: geometry.map_sizes(5, layers)):
+        with pytest.raises(TypeError, match=r"^a single Layer is given, expected a sequence"):
+            law(layer)
+
+
 def test_no_output_lies_before_the_first() -> None:
     with pytest.raises(ValueError, match="output is -1, expected at least 0"):
         ReceptiveField().window(-1)

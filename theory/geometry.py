@@ -129,12 +129,18 @@ def receptive_field(layers: Iterable[Layer]) -> ReceptiveField:
         The layers in the order in which they are applied. Layers that act on each cell by itself
         (activations, biases, normalisation by fixed statistics) do not count.
 
+    Raises
+    ------
+    TypeError
+        If what is given are no layers.
+
     Examples
     --------
     >>> receptive_field([Layer(5), Layer(2, stride=2), Layer(5), Layer(2, stride=2)])
     ReceptiveField(size=16, jump=4, start=0)
     """
-    return reduce(ReceptiveField.then, (each.receptive_field for each in layers), ReceptiveField())
+    fields = (each.receptive_field for each in _sequence(layers))
+    return reduce(ReceptiveField.then, fields, ReceptiveField())
 
 
 def output_size(n: int, layer: Layer) -> int:
@@ -156,7 +162,7 @@ def output_size(n: int, layer: Layer) -> int:
     Raises
     ------
     TypeError
-        If `n` is not an integer.
+        If `n` is not an integer, or `layer` no `Layer`.
     ValueError
         If there is no input cell, or the window does not fit.
 
@@ -165,7 +171,7 @@ def output_size(n: int, layer: Layer) -> int:
     >>> output_size(32, Layer(5, stride=2, padding=2))
     16
     """
-    n = as_count("n", n)
+    n, layer = as_count("n", n), _single(layer)
     room = n + 2 * layer.padding - layer.extent
     if room < 0:
         raise ValueError(
@@ -196,11 +202,11 @@ def pool_output_size(n: int, layer: Layer, *, ceil_mode: bool = False) -> int:
     Raises
     ------
     TypeError
-        If `n` is not an integer.
+        If `n` is not an integer, or `layer` no `Layer`.
     ValueError
         If there is no input cell, no window fits, or the padding is more than half of the window.
     """
-    if 2 * layer.padding > layer.kernel:
+    if 2 * _single(layer).padding > layer.kernel:
         raise ValueError(
             f"padding {layer.padding} is more than half of a window of {layer.kernel} cells: "
             "pad less, or before the layer"
@@ -239,13 +245,13 @@ def transposed_output_size(n: int, layer: Layer, *, output_padding: int = 0) -> 
     Raises
     ------
     TypeError
-        If `n` or the output padding is not an integer.
+        If `n` or the output padding is not an integer, or `layer` no `Layer`.
     ValueError
         If there is no input cell, the output padding is negative or not below the stride, or
         nothing is left.
     """
     n, output_padding = as_count("n", n), as_integer("output_padding", output_padding)
-    if not 0 <= output_padding < layer.stride:
+    if not 0 <= output_padding < _single(layer).stride:
         raise ValueError(
             f"output_padding is {output_padding}, expected 0 to {layer.stride - 1}: the "
             "convolution takes no other size to the same output"
@@ -292,7 +298,19 @@ def map_sizes(n: int, layers: Iterable[Layer]) -> list[int]:
         As `output_size`.
     """
     sizes = []
-    for each in layers:
+    for each in _sequence(layers):
         n = output_size(n, each)
         sizes.append(n)
     return sizes
+
+
+def _sequence(layers: Iterable[Layer]) -> list[Layer]:
+    if isinstance(layers, Layer):
+        raise TypeError("a single Layer is given, expected a sequence: put it into a list")
+    return list(map(_single, layers))
+
+
+def _single(layer: Layer) -> Layer:
+    if not isinstance(layer, Layer):
+        raise TypeError(f"{layer!r} is given as a layer, expected a Layer: Layer(kernel, stride)")
+    return layer
