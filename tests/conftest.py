@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import re
 import signal
 import sys
@@ -247,3 +248,11 @@ def build_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Call
     yield build
     for app in apps:
         app.cleanup()
+
+
+@pytest.fixture
+def store_benches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[object], object]:
+    """Store the results of a run of benches where the pages of the site look for them."""
+    path = tmp_path / "bench.json"
+    monkeypatch.setattr("_ext.benches.STORED", path)
+    return lambda results: path.write_text(json.dumps(results), "utf-8")

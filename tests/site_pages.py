@@ -52,3 +52,8 @@ def record(recipe, seed, /, **changes):
 def text(html):
     """Return what a reader reads."""
     return re.sub(r"<[^>]*>", "", html)
+
+
+def words(html):
+    """Return what a reader reads, a space between any two words."""
+    return " ".join(re.sub(r"<[^>]*>", " ", html).split())

@@ -12,9 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
 
 import training_goals
 from _ext.goals import ladder_rows
-from bench_shares import draw_shares
 
-from tests.timed_benches import SHARES, bench, ladder, product, sources, step, together
+from tests.timed_benches import bench, ladder, product, sources, step, together
 
 
 def test_a_goal_that_is_reached_is_said_to_be():
@@ -140,14 +139,3 @@ def test_the_ladder_stands_beside_that_of_the_goals():
     last = ladder_rows({"benchmarks": [loop, rung, shares]})[-1]
     assert last[0] == "the last, were all free but convolutions and products"
     assert last[1:3] == ["4.5×", "–"]
-
-
-def test_the_bars_of_a_step_add_up_to_the_whole():
-    figure = draw_shares([step(), step(network="other")])
-    (axes,) = figure.axes
-    ends = {}
-    for bar in axes.patches:
-        row = round(bar.get_y() + bar.get_height() / 2)
-        ends[row] = max(ends.get(row, 0), bar.get_x() + bar.get_width())
-    assert ends == pytest.approx({0: 1.0, 1: 1.0})
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(SHARES)
