@@ -11,6 +11,7 @@ import pytest
 from experiments.catalog import study
 from experiments.cost import Machine, costs, hours
 from experiments.records import Store
+from tests.site_pages import words
 
 DIGITS = study("digits")
 RECIPE, OTHER = DIGITS.recipes[:2]
@@ -174,8 +175,7 @@ PAGE = "# Page\n\n```{cost-sum}\n```\n\n```{cost-recipes}\n```\n"
 
 
 def test_the_page_shows_the_same(build_page, store):
-    said = re.sub(r"<[^>]*>|\s+", " ", build_page(PAGE, "_ext.cost", store=store))
-    said = re.sub(" +", " ", said)
+    said = words(build_page(PAGE, "_ext.cost", store=store))
     assert "report runs core-hours GPU-hours digits 3 2.0 0.5 all 3 2.0 0.5" in said
     assert "digits, on a card: recipe runs hours images/s" in said
     assert f"{RECIPE.name} 2 2.00 {RECIPE.epochs * 500:,}" in said

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import sys
 from pathlib import Path
 
@@ -14,12 +13,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
 
 from _ext.contradictions import Measurement, conclusion, draw, measurements, sizes
 from _ext.questions import CHANGES, CONTRADICTIONS, Contradiction, Side
-from sphinx.testing.util import SphinxTestApp
 
 from experiments.catalog import study
 from experiments.figures import NARROW, THEMES, WIDE
 from experiments.records import Store
 from experiments.statements import Reported
+from tests.site_pages import text, words
 from theory.ledger import claims
 
 LINEAR = CONTRADICTIONS["linear"].sides
@@ -148,37 +147,26 @@ def test_what_is_written_beside_the_rows_stays_within_the_picture(store, width) 
     figure = draw(measurements(LINEAR, folder), width)
     figure.draw_without_rendering()
     (axes,) = figure.axes
-    for text in (axes.xaxis.label, *axes.get_yticklabels()):
-        box = text.get_window_extent()
+    for label in (axes.xaxis.label, *axes.get_yticklabels()):
+        box = label.get_window_extent()
         assert box.x0 >= 0
         assert box.x1 <= figure.bbox.width
     assert axes.get_window_extent().width > 0.4 * figure.bbox.width
 
 
-def test_the_page_is_built_with_and_without_records(store, tmp_path) -> None:
-    source = tmp_path / "source"
-    source.mkdir()
+def test_the_page_is_built_with_and_without_records(store, build_page) -> None:
     page = "# Page\n\n" + "".join(
         f"```{asked}\n```\n\n"
         for asked in ("{contradiction} linear", "{contradiction} depth", "{changes} assignment-3")
     )
-    (source / "index.md").write_text(page, "utf-8")
-    extensions = "extensions = ['myst_parser', '_ext.contradictions']"
-    (source / "conf.py").write_text(extensions, "utf-8")
     folder = store("nn4i-2023-a1", "adam", block_3x3=0.75, linear_large=0.25)
-    app = SphinxTestApp("html", srcdir=source, confoverrides={"convlaws_records": str(folder)})
-    try:
-        app.build()
-        assert app.warning.getvalue() == ""
-        html = (app.outdir / "index.html").read_text("utf-8")
-    finally:
-        app.cleanup()
+    html = build_page(page, "_ext.contradictions", store=folder)
     assert html.count("<img") == 2 * len(THEMES)  # drawn for wide and for narrow screens
+    said = words(html)
     assert "+50.0 pp" in html
-    text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html))
-    assert "assignment-3: ELU − ReLU elu at the lowest validation loss − task-2 at" in text
+    assert "assignment-3: ELU − ReLU elu at the lowest validation loss − task-2 at" in said
     assert "The question stays open." in html
-    assert "python -m experiments run mnist-2017" in re.sub(r"<[^>]*>", "", html)
+    assert "python -m experiments run mnist-2017" in text(html)
 
 
 def _concluded(*measured: tuple[str, str, tuple[float, ...]]) -> str:
