@@ -19,6 +19,8 @@ import theory
 from experiments import __main__ as experiments_cli
 from experiments.layout.cache import PLACE
 from experiments.records import ENGINE_VERSION, Curves, Record, record_key
+from experiments.variants import variant
+from tests.precision_pairs import RECIPE as PAIRED
 from tests.reported_study import STUDY as REPORTED
 from tests.toy_study import recipe as toy_recipe
 from theory import __main__ as theory_cli
@@ -187,6 +189,32 @@ def wide(make_record: Callable[..., Record]) -> Callable[..., list[Record]]:
         ]
 
     return records
+
+
+@pytest.fixture
+def runs_in(make_record: Callable[..., Record]) -> Callable[..., list[Record]]:
+    """Make the records of one recipe in one precision, a test accuracy a seed; None diverged."""
+
+    def make(
+        precision: str,
+        accuracies: Iterable[float | None],
+        *,
+        recipe: Recipe = PAIRED,
+        epochs_scale: float = 1,
+        seconds: float = 100.0,
+        **fields: Any,
+    ) -> list[Record]:
+        changed = variant(recipe, precision=precision, epochs_scale=epochs_scale)
+        made = {"wall_seconds": 200.0, "training_seconds": seconds} | fields.pop("provenance", {})
+        return [
+            make_record(
+                changed, seed, study="digits", provenance=made, test_accuracy=accuracy or 0.0,
+                diverged_after=2 if accuracy is None else None, **fields,
+            )
+            for seed, accuracy in enumerate(accuracies)
+        ]  # fmt: skip
+
+    return make
 
 
 @pytest.fixture
