@@ -60,7 +60,6 @@ def run(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "BUILD", tmp_path / "build")
     for room in module.COPIED:
         (tmp_path / room).mkdir()
-    (tmp_path / "tests" / "conftest.py").touch()
     (tmp_path / "theory" / "geometry.py").write_text("SIDES = 4\n")
     (tmp_path / "tests" / "test_geometry.py").write_text("import theory.geometry\n")
     return module
@@ -198,7 +197,7 @@ def test_settings_are_written_as_toml(run):
     assert {f"tool.{name}": entries for name, entries in read.items()} == settings
 
 
-def test_a_copy_is_kept_until_a_law_or_a_selected_test_changes(run, tmp_path):
+def test_a_copy_is_kept_until_a_law_a_selected_test_or_what_tests_share_changes(run, tmp_path):
     def continues(settings="") -> bool:
         run.prepare(place, ["tests/test_geometry.py"], settings)
         before = (place / "left").exists()
@@ -211,6 +210,8 @@ def test_a_copy_is_kept_until_a_law_or_a_selected_test_changes(run, tmp_path):
     (tmp_path / "tests" / "test_other.py").touch()
     assert continues()
     (tmp_path / "tests" / "test_geometry.py").write_text("import theory\n")
+    assert not continues()
+    (tmp_path / "tests" / "toy_layers.py").write_text("LAYERS = 2\n")
     assert not continues()
     (tmp_path / "theory" / "geometry.py").write_text("SIDES = 5\n")
     assert not continues()

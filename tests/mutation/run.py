@@ -125,10 +125,11 @@ def mutate(name: str, tests: list[str], tool: dict[str, Any]) -> Module:
 
 
 def prepare(place: Path, selected: list[str], settings: str) -> None:
-    """Copy the tree, unless an earlier run left a copy of the same laws and tests."""
-    laws = [path for path in (ROOT / "theory").glob("*.py") if not path.name.startswith("test_")]
+    """Copy the tree, unless an earlier run left a copy of the same laws, tests and helpers."""
+    modules = (path for room in ("theory", "tests") for path in (ROOT / room).glob("*.py"))
+    shared = [path for path in modules if not path.name.startswith("test_")]  # laws, and helpers
     state = hashlib.sha256(settings.encode())
-    for path in sorted({*laws, ROOT / "tests" / "conftest.py", *map(ROOT.joinpath, selected)}):
+    for path in sorted({*shared, *map(ROOT.joinpath, selected)}):
         state.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
     stamp = place / "state"
     if stamp.exists() and stamp.read_text() == state.hexdigest():
