@@ -1,4 +1,4 @@
-"""How many parameters are independent is exact, or refused where it has no answer."""
+"""Independent parameters are counted exactly, and what has no rank is refused."""
 
 from __future__ import annotations
 
@@ -41,6 +41,14 @@ class _Returning(nn.Module):
         return self.answer(self.scale, x)
 
 
+class _Sparse(nn.Module):
+    """A parameter with entries left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(2, dtype=torch.double).to_sparse())
+
+
 @pytest.mark.parametrize(
     ("module", "x", "error", "message"),
     [
@@ -54,6 +62,7 @@ class _Returning(nn.Module):
             ValueError,
             "Linear has no values in weight, on the meta device",
         ),
+        (_Sparse(), torch.ones(1, 2).double(), ValueError, "_Sparse has a sparse scale: make it"),
         (
             _Returning(lambda scale, x: (scale * x, x)),
             torch.ones(2).double(),
