@@ -43,7 +43,7 @@ def test_a_rank_takes_integers_of_any_type_and_size() -> None:
 @pytest.mark.parametrize("prime", [-7, 0, 1, 4, 2**31, 3037000507, 2**61 - 1])
 def test_a_rank_is_modulo_a_small_prime(prime: int) -> None:
     """3037000507 is the smallest prime whose square does not fit into int64."""
-    with pytest.raises(ValueError, match=f"prime is {prime}, expected"):
+    with pytest.raises(ValueError, match=f"prime is {prime}, expected a prime number below"):
         rank_modulo(np.eye(2, dtype=int), prime)
 
 

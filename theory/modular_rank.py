@@ -7,7 +7,7 @@ from jaxtyping import Num
 from sympy import isprime
 
 from theory.arrays import as_array
-from theory.counts import as_count
+from theory.counts import as_integer
 
 
 def rank_modulo(matrix: Num[np.ndarray, "m n"], prime: int = 2**31 - 1) -> int:
@@ -35,7 +35,7 @@ def rank_modulo(matrix: Num[np.ndarray, "m n"], prime: int = 2**31 - 1) -> int:
     >>> rank_modulo(np.array([[1, 2], [2, 4]]))
     1
     """
-    prime = as_count("prime", prime, 2)
+    prime = as_integer("prime", prime)
     if prime**2 >= 2**63 or not isprime(prime):
         raise ValueError(f"prime is {prime}, expected a prime number below 2**31.5")
     given = as_array("matrix", matrix)
