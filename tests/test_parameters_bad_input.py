@@ -26,6 +26,8 @@ def test_what_is_no_integer_counts_nothing(number: Any) -> None:
     """Red if a half of a channel is counted, or a truth value is one."""
     laws: list[tuple[str, Callable[[], object]]] = [
         ("inputs", lambda: conv_parameters(number, 4, 5)),
+        ("outputs", lambda: conv_parameters(3, number, 5)),
+        ("inputs", lambda: linear_parameters(number, 4)),
         ("outputs", lambda: linear_parameters(4, number)),
         ("kernel", lambda: conv_parameters(3, 4, number)),
         ("groups", lambda: conv_parameters(3, 3, 5, groups=number)),

@@ -15,6 +15,7 @@ def test_impulse_is_one_in_its_cell_only():
     assert impulse(3).tolist() == [1, 0, 0]
     assert impulse((2, 3), at=(1, 2)).tolist() == [[0, 0, 0], [0, 0, 1]]
     assert impulse(2, dtype=np.int64).dtype == np.int64
+    assert [type(sample) for sample in impulse(2, dtype=object)] == [int, int]
 
 
 @pytest.mark.parametrize(("by", "expected"), [(1, [3, 1, 2]), (-1, [2, 3, 1]), (4, [3, 1, 2])])
@@ -70,6 +71,7 @@ def test_random_samples_reach_9_unless_told_otherwise():
 
 def test_the_smallest_bounds_and_shapes_are_allowed():
     assert integer_signal((1, 3), seed=0, bound=0).tolist() == [[0, 0, 0]]
+    assert integer_signal(2, seed=0, bound=0, dtype=np.uint8).tolist() == [0, 0]
     assert set(rational_signal(100, seed=0, bound=1).tolist()) == {-1, 0, 1}
     assert impulse((2, 1)).tolist() == [[1], [0]]
 

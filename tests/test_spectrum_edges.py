@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -115,6 +116,28 @@ def test_the_bounds_on_a_norm_are_rounded_away_from_it(scale):
     assert lower**2 <= 3 * tap**2
     assert 3 * tap <= upper <= 3 * tap * (1 + Fraction(1, 10**14))
     assert lower**2 >= 3 * tap**2 * (1 - Fraction(1, 10**14))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "weight"), [(torch.float64, 1.0), (torch.complex128, math.sqrt(5))], ids=str
+)
+def test_the_bounds_on_a_norm_leave_room_for_the_operations_that_find_it(dtype, weight):
+    """A single gain of 1 is found exactly, and yet bounded as loosely as norms of its shape.
+
+    Beyond the error of ``4 * 5 * 3**2`` operations there are 8 units for the roundings of the
+    bounds themselves. Here these are three, at most a unit each, and the fourth is for what is of
+    second order. Red if operations are counted wrong, complex ones as real, or a bound is rounded
+    towards the norm.
+    """
+    layer = nn.Conv1d(5, 3, 1, bias=False, dtype=dtype)
+    nn.init.zeros_(layer.weight)
+    layer.weight.data[0, 0, 0] = 1
+    assert reshaped_norm(layer) == 1
+    unit = Fraction(1, 2**53)
+    error = Fraction(4 * 5 * 3**2 * weight * math.sqrt(3)) * unit
+    lower, upper = (Fraction(each) for each in norm_bounds(layer, 4))
+    for room in (1 - lower * (1 + error), upper * (1 - error) - 1):
+        assert (8 - 4) * unit <= room <= (8 + 4) * unit
 
 
 # Single precision
