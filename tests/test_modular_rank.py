@@ -30,6 +30,8 @@ def test_a_rank_takes_integers_of_any_type_and_size() -> None:
     assert rank_modulo(np.array([[1, 2**63], [1, 2]], np.uint64)) == 1  # 2**62 is 1
     assert rank_modulo(np.array([[2**70, 0], [0, 1]], dtype=object)) == 2
     assert rank_modulo(np.array([[2**70 + 1, 1], [2**70, 1]], dtype=object)) == 2
+    for dtype in (np.int64, np.uint64):  # float64 takes the rows for equal
+        assert rank_modulo(np.array([[2**53 + 1, 1], [2**53, 1]], dtype)) == 2
     assert rank_modulo(np.array([[1e300, 1], [0, 1]])) == 2
     assert rank_modulo(np.array([[127, 0], [0, -128]], np.int8)) == 2
     assert rank_modulo(np.array([[200, 0], [0, 100]], np.uint8)) == 2
