@@ -29,6 +29,13 @@ def test_a_parameter_that_is_shared_is_one_unknown() -> None:
     assert independent_parameters(nn.Sequential(layer, layer), torch.ones(1, 1).double()) == 1
 
 
+def test_a_line_is_known_from_two_points() -> None:
+    """Red if the parameters of one equation are taken for as many equations of one parameter."""
+    line = nn.Linear(1, 1).double()
+    points = torch.tensor([[1], [2], [3]], dtype=torch.double)
+    assert [independent_parameters(line, points[:n]) for n in (1, 2, 3)] == [1, 2, 2]
+
+
 class _Returning(nn.Module):
     """A parameter, and what is made of it and the examples."""
 
