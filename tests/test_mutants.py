@@ -1,6 +1,6 @@
 """The report of a mutation run: nothing survives without a reason, no reason outlives its mutant.
 
-The run itself takes half an hour (``make mutants``); here its parts are given what mutmut leaves.
+The run itself takes an hour (``make mutants``); here its parts are given what mutmut leaves.
 """
 
 from __future__ import annotations
