@@ -52,6 +52,31 @@ def test_flops_of_norms_and_of_values_that_are_looked_up(module: nn.Module, flop
     assert not any("unknown cost" in warning for warning in facts.warnings)
 
 
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.AdaptiveAvgPool2d(7), (1, 10, 10)),
+        (nn.AdaptiveAvgPool1d(3), (2, 8)),
+        (nn.AdaptiveAvgPool3d((2, 3, 4)), (1, 5, 6, 7)),
+        (nn.AdaptiveAvgPool2d((5, 3)), (1, 3, 7)),  # more cells come out than went in
+        (nn.AdaptiveAvgPool2d(1), (2, 5, 5)),
+        (nn.AdaptiveMaxPool1d(3), (1, 8)),
+        (nn.AdaptiveMaxPool2d((7, 2)), (2, 10, 9)),
+        (nn.AdaptiveMaxPool3d((2, 3, 4)), (1, 5, 6, 7)),
+        (nn.AvgPool1d(3, 2), (2, 9)),
+    ],
+)
+def test_a_pool_costs_an_operation_for_each_cell_that_its_windows_take_in(
+    layer: nn.Module, shape: tuple[int, ...]
+) -> None:
+    x = torch.zeros(1, *shape, dtype=torch.float64)
+    taken = 0
+    for cell in range(x.numel()):  # what is not 0 has taken in the one cell that is not
+        impulse = x.flatten().index_fill(0, torch.tensor(cell), 1).reshape(x.shape)
+        taken += int((layer(impulse) > 0).sum())
+    assert audit(layer, shape).flops == taken
+
+
 @pytest.mark.parametrize("name", sorted(POINTWISE))
 def test_what_diagnose_calls_pointwise_has_a_field_and_a_cost(name: str) -> None:
     primitive, graph, x = getattr(torch.ops.aten, name).default, torch.fx.Graph(), torch.ones(2, 3)

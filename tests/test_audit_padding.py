@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -56,3 +57,42 @@ def test_what_circular_padding_brings_from_the_other_end_is_a_border() -> None:
     (row,) = audit(layer, (1, 8, 8)).rows
     assert row.border == ((1, 1), (1, 1))
     assert diagnose(layer, (1, 8, 8), boundary="interior").border == (1, 1)
+
+
+def _measured_border(layer: nn.ConvTranspose1d, cells: int, outputs: int) -> tuple[int, int]:
+    """Return the border of a transposed convolution whose weights are 1, by its own outputs.
+
+    The cells beyond the ends are made: what is not 0 when they alone are 1 hangs over. The border
+    at an end is up to the last such cell before the first one whose whole window lies inside.
+    """
+    beyond = layer.kernel_size[0] * layer.dilation[0]
+    first = beyond * layer.stride[0]
+    mask = torch.ones(1, 1, cells + 2 * beyond)
+    mask[..., beyond:-beyond] = 0
+    with torch.no_grad():
+        hangs = (layer(mask)[0, 0, first : first + outputs] > 0).tolist()
+        sees = (layer(1 - mask)[0, 0, first : first + outputs] > 0).tolist()
+
+    def at_the_start(hangs: list[bool], sees: list[bool]) -> int:
+        inside = [o for o in range(outputs) if sees[o] and not hangs[o]]
+        return 1 + max((o for o in range(min(inside, default=outputs)) if hangs[o]), default=-1)
+
+    return at_the_start(hangs, sees), at_the_start(hangs[::-1], sees[::-1])
+
+
+def test_cells_that_see_nothing_do_not_end_the_border_of_a_transposed_convolution() -> None:
+    cells, layers, outputs = 6, [], []
+    grid = product(range(1, 5), range(1, 4), range(3), range(1, 3), range(3))
+    for kernel, stride, padding, dilation, more in grid:
+        size = (cells - 1) * stride - 2 * padding + dilation * (kernel - 1) + more + 1
+        if more < max(stride, dilation) and size > 1:
+            sizes = (kernel, stride, padding, more)
+            layers.append(nn.ConvTranspose1d(1, 1, *sizes, bias=False, dilation=dilation))
+            outputs.append(size)
+            nn.init.ones_(layers[-1].weight)
+    rows = audit(Fn(lambda x, *layers: [layer(x) for layer in layers], *layers), (1, cells)).rows
+    assert [row.output_shape for row in rows] == [(1, size) for size in outputs]
+    borders = [row.border[0] for row in rows]
+    measured = map(_measured_border, layers, [cells] * len(layers), outputs)
+    assert borders == list(measured)
+    assert {(0, 0), (1, 0), (4, 4)} <= set(borders)

@@ -148,13 +148,18 @@ def largest(reach: Reach) -> int:
 
 
 def border(reach: Reach, dim: int) -> tuple[int, int]:
-    """Return how many cells at either end of a dimension touch an edge, without a gap."""
-    others = tuple(d for d in range(reach.ndim - 1) if d != dim)
-    touched = reach[2].min(axis=others) < 0
-    inside = np.flatnonzero(~touched)
-    if len(inside) == 0:
-        return len(touched), len(touched)
-    return int(inside[0]), len(touched) - 1 - int(inside[-1])
+    """Return up to which cell at either end of a dimension cells touch an edge.
+
+    The border ends before the first cell that sees something and touches none. Cells that see
+    nothing, as between the taps of a dilated transposed convolution, may stand within it.
+    """
+    others = tuple(d + 1 for d in range(reach.ndim - 1) if d != dim)
+    first, _, touched = reach.min(axis=others)
+    inside = np.flatnonzero((first < _NEVER) & (touched == 0))
+    edges = np.flatnonzero(touched)
+    before = edges[edges < inside.min(initial=len(touched))]
+    after = edges[edges > inside.max(initial=-1)]
+    return int(before.max(initial=-1)) + 1, len(touched) - int(after.min(initial=len(touched)))
 
 
 def touching(reach: Reach, dim: int, cells: Bool[np.ndarray, " cells"]) -> Reach:
