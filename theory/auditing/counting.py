@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from theory.auditing import moving, sliding
 from theory.auditing.primitive import Primitive, shape_of
+from theory.auditing.windows import Taps
 from theory.diagnosis.primitives import CONSTANT
 
 if TYPE_CHECKING:
@@ -98,6 +99,15 @@ def _pool(call: Primitive) -> Cost:
     return Cost(flops=math.prod(call.shape) * cells)
 
 
+def _adaptive_pool(call: Primitive) -> Cost:
+    """Windows of neighbours may overlap, and then take in the same cells."""
+    cells = shape_of(call.node.all_input_nodes[0])
+    pooled = len(call["output_size"])
+    axes = zip(cells[-pooled:], call.shape[-pooled:], strict=True)
+    taken = (Taps.adaptive(n, outputs).reads(outputs) for n, outputs in axes)
+    return Cost(flops=math.prod(cells[:-pooled]) * math.prod(taken))
+
+
 def _normalisation(call: Primitive) -> Cost:
     """By fixed statistics: a scale and an offset. By those of the input: 6 operations more.
 
@@ -161,7 +171,7 @@ _RULES: dict[str, Callable[[Primitive], Cost]] = {
     "_weight_norm_interface": _weight_norm,
     "linalg_vector_norm": _norm,
     **{
-        name: _per_input if "adaptive" in name else _resizing if "upsample" in name else _pool
+        name: _adaptive_pool if "adaptive" in name else _resizing if "upsample" in name else _pool
         for name in sliding.RULES
         if "pool" in name or "upsample" in name
     },

@@ -64,6 +64,10 @@ class Taps:
         taps = self.offsets[position]
         return self.step * turn + min(taps), self.step * turn + max(taps)
 
+    def reads(self, outputs: int) -> int:
+        """Return how many cells whole periods of output cells read, each as often as it is read."""
+        return sum(map(len, self.offsets)) * outputs // len(self.offsets)
+
     @classmethod
     def of(cls, layer: Layer) -> Taps:
         """Return the taps of a convolution or pooling layer."""
