@@ -171,6 +171,9 @@ def test_the_table_fits_its_width_and_json_and_html_say_the_same() -> None:
         (nn.AdaptiveMaxPool1d(2), (2, 8), 4),
         (Fn(Tensor.half), (2, 8), 1),
         (Fn(lambda x: functional.scaled_dot_product_attention(x, x, x)), (2, 8), 8),
+        (Fn(lambda x, layer: layer(x, x, x)[0], nn.MultiheadAttention(2, 1)), (2, 2), 2),
+        (nn.LSTM(2, 4, batch_first=True), (3, 2), 2),
+        (nn.GRU(2, 4, batch_first=True), (3, 2), 2),
     ],
 )
 def test_nonlinear_calls_are_called_nonlinear(
@@ -179,6 +182,33 @@ def test_nonlinear_calls_are_called_nonlinear(
     (row,) = audit(module, shape).rows
     assert row.linearity == "nonlinear"
     assert row.receptive_field == (field,)
+
+
+def _attention(x: Tensor, *, causal: bool = False) -> Tensor:
+    return functional.scaled_dot_product_attention(x, x, x, is_causal=causal)
+
+
+@pytest.mark.parametrize(
+    ("module", "shape"),
+    [
+        (Fn(_attention), (4, 8)),
+        (Fn(_attention), (2, 4, 8)),
+        (Fn(lambda x: _attention(x, causal=True)), (2, 4, 8)),
+        (nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), (4, 8)),
+        (
+            nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2),
+            (4, 8),
+        ),
+    ],
+)
+def test_attention_is_known_in_whichever_way_it_is_called(
+    module: nn.Module, shape: tuple[int, ...]
+) -> None:
+    facts = audit(module, shape)
+    attention = [row for row in facts.rows if "attention" in row.kind.lower()]
+    assert {row.linearity for row in attention} == {"nonlinear"}
+    assert {row.receptive_field for row in attention} == {shape[-2:] if len(shape) > 2 else (8,)}
+    assert not any("unknown" in warning for warning in facts.warnings)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.audit_modules import Fn, Net
@@ -50,6 +54,53 @@ def test_flops_of_norms_and_of_values_that_are_looked_up(module: nn.Module, flop
     facts = audit(module, (3, 8))
     assert facts.flops == flops
     assert not any("unknown cost" in warning for warning in facts.warnings)
+
+
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}])
+def test_an_lstm_has_the_products_of_its_four_gates(options: dict[str, Any]) -> None:
+    """As a GRU has those of three."""
+    lstm, gru = (kind(8, 16, batch_first=True, **options) for kind in (nn.LSTM, nn.GRU))
+    facts = audit(lstm, (5, 8))
+    assert 3 * facts.macs == 4 * audit(gru, (5, 8)).macs
+    weights = sum(w.numel() for name, w in lstm.named_parameters() if "weight" in name)
+    assert facts.macs == 5 * weights  # each step multiplies by each weight once
+    assert facts.warnings == ()
+
+
+def test_attention_costs_its_two_products_whatever_computes_it() -> None:
+    def forced(x: Tensor) -> Tensor:
+        with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+            return functional.scaled_dot_product_attention(x, x, x)
+
+    products = 2 * 4 * 4 * 8  # of each of 2 heads, 4 queries with 4 keys, over 8 features
+    for function in (forced, lambda x: functional.scaled_dot_product_attention(x, x, x)):
+        assert audit(Fn(function), (2, 4, 8)).macs == 2 * products
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "attention_math_for_mps",
+        "cudnn_attention",
+        "efficient_attention",
+        "flash_attention",
+        "flash_attention_for_cpu",
+        "fused_attention_overrideable",
+    ],
+)
+def test_every_kernel_of_attention_has_a_field_and_a_cost(kind: str) -> None:
+    graph = torch.fx.Graph()
+    packet = getattr(torch.ops.aten, f"_scaled_dot_product_{kind}")
+    x = graph.placeholder("x")
+    x.meta["val"] = torch.empty(1, 2, 4, 8, device="meta")
+    between = [None, False] if kind in {"cudnn_attention", "efficient_attention"} else []
+    node = graph.call_function(packet.default, (x, x, x, *between))
+    node.meta["val"] = (x.meta["val"], torch.empty(1, 2, 4, device="meta"))
+    seen = propagation.follow(graph, 2)[node]
+    assert isinstance(seen, Dependence)
+    assert seen.dim is None
+    assert {tuple(cell) for cell in seen.reach.reshape(3, -1).T.tolist()} == {(0, -3, 0)}
+    assert counting.cost(node).macs == 2 * (2 * 4 * 4 * 8)
 
 
 @pytest.mark.parametrize(

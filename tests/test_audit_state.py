@@ -31,6 +31,13 @@ def _state(module: nn.Module) -> dict[str, Any]:
         "numpy": np.random.get_state()[1].tolist(),  # noqa: NPY002
         "python": random.getstate(),
         "grad": torch.is_grad_enabled(),
+        "kernels": [
+            torch.backends.mkldnn.enabled,
+            torch.backends.cuda.flash_sdp_enabled(),
+            torch.backends.cuda.mem_efficient_sdp_enabled(),
+            torch.backends.cuda.cudnn_sdp_enabled(),
+            torch.backends.cuda.math_sdp_enabled(),
+        ],
     }
 
 

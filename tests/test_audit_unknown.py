@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from tests.audit_modules import Fn
 from theory import audit
@@ -35,6 +39,25 @@ def test_unknown_structure_is_said_and_not_guessed() -> None:
     assert "receptive fields are unknown from 1.fft on" in told
     assert "MACs and FLOPs leave out primitives of unknown cost: _fft_r2c" in told
     assert "?" in str(facts)
+
+
+@pytest.mark.parametrize(
+    ("function", "primitive"),
+    [
+        (lambda x: torch.special.bessel_j0(x), "special_bessel_j0"),  # its field is known
+        (lambda x: functional.dropout(x), "bernoulli"),
+        (lambda x: torch.cummax(x, -1)[0], "cummax"),  # so is not its field
+    ],
+)
+def test_the_primitive_by_which_a_linearity_is_unknown_is_named(
+    function: Callable[[Tensor], Tensor], primitive: str
+) -> None:
+    facts = audit(nn.Sequential(Fn(function), nn.Conv1d(1, 1, 3), Fn(function)), (1, 8))
+    unknown = [row.name for row in facts.rows if row.linearity == "unknown"]
+    assert len(unknown) == 2
+    told = [warning for warning in facts.warnings if warning.startswith("linearity")]
+    names = ", ".join(unknown)
+    assert told == [f"linearity is unknown in {names}: no rule for the primitive {primitive}"]
 
 
 def test_a_pool_without_strides_of_its_own() -> None:

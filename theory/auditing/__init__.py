@@ -13,12 +13,14 @@ from theory.auditing.advice import warnings
 from theory.auditing.calls import Call
 from theory.auditing.counting import Cost, cost
 from theory.auditing.dependence import Dependence, Unknown
+from theory.auditing.network import listed
+from theory.auditing.primitive import Primitive
 from theory.auditing.propagation import Seen, follow
 from theory.auditing.recording import Recording, record
 from theory.auditing.report import Audit, Linearity, Row
 from theory.auditing.windows import Windows
 from theory.diagnosis.shapes import checked_shape
-from theory.diagnosis.structure import Level, interpret
+from theory.diagnosis.structure import Level, Structure, interpret
 
 __all__ = ["Audit", "Row", "audit"]
 
@@ -92,7 +94,8 @@ class _Facts:
     def audit(self) -> Audit:
         """Return everything."""
         calls = [call for call in self.recording.calls if self._matters(call)]
-        rows = tuple(self._row(call) for call in calls)
+        structures = [self._structure(call) for call in calls]
+        rows = tuple(map(self._row, calls, structures))
         costs = [cost(node) for node in self.recording.graph.nodes]
         total = sum(costs, Cost())
         (end,) = (node for node in self.recording.graph.nodes if node.op == "output")
@@ -100,7 +103,11 @@ class _Facts:
         if not outputs:
             raise ValueError(f"{type(self.module).__name__} returns no tensor")
         fields = [[_Axis(seen[node]).size for node in outputs] for seen in self.seen]
-        gaps = [*self._unknown_fields(calls, outputs), *_uncounted(total)]
+        gaps = [
+            *self._unknown_fields(calls, outputs),
+            *_unknown_linearities(calls, structures),
+            *_uncounted(total),
+        ]
         advice = warnings(self.module, self.recording, rows, self.spatial)
         return Audit(
             module=type(self.module).__name__,
@@ -138,7 +145,7 @@ class _Facts:
         works = any(n in self.recording.state or cost(n) != Cost() for n in call.nodes)
         return bool(call.outputs) and (sees or works)
 
-    def _row(self, call: Call) -> Row:
+    def _row(self, call: Call, structure: Structure | None) -> Row:
         parameters, buffers = self._first_used(call)
         total = sum((cost(node) for node in call.nodes), Cost())
         axes = [_Axis(seen[call.outputs[0]]) for seen in self.seen]
@@ -154,7 +161,7 @@ class _Facts:
             jump=tuple(axis.jump for axis in axes),
             start=tuple(axis.start for axis in axes),
             border=tuple(axis.border for axis in axes),
-            linearity=self._linearity(call),
+            linearity="constant" if structure is None else _WORDS[structure.level],
         )
 
     def _first_used(self, call: Call) -> tuple[int, int]:
@@ -167,10 +174,10 @@ class _Facts:
             sum(self.buffers[name].numel() for name in new & self.buffers.keys()),
         )
 
-    def _linearity(self, call: Call) -> Linearity:
-        """Return what a call is as a function of what it takes from other calls."""
+    def _structure(self, call: Call) -> Structure | None:
+        """Return what a call is as a function of what it takes from others, None if of nothing."""
         if all(self.seen[0][node] is None for node in call.outputs):
-            return "constant"
+            return None
         graph = torch.fx.Graph()
         copies: dict[torch.fx.Node, torch.fx.Node] = {}
         taken = [each for node in call.nodes for each in node.all_input_nodes] + [*call.outputs]
@@ -181,9 +188,23 @@ class _Facts:
                 copies[node] = graph.create_node(kind, node.name)
                 copies[node].meta = dict(node.meta)
         for node in call.nodes:
+            if node.op == "call_function" and not Primitive(node).results:
+                continue  # it only notes or checks
             copies[node] = graph.node_copy(node, copies.__getitem__)
         graph.output(tuple(copies[node] for node in call.outputs))
-        return _WORDS[interpret(graph).level]
+        return interpret(graph)
+
+
+def _unknown_linearities(
+    calls: Sequence[Call], structures: Sequence[Structure | None]
+) -> Iterator[str]:
+    """Say of which calls it is unknown what they are, for each primitive without a rule."""
+    names: dict[str, list[str]] = {}
+    for call, structure in zip(calls, structures, strict=True):
+        if structure is not None and structure.level is Level.UNKNOWN:
+            names.setdefault(structure.culprit, []).append(call.name)
+    for primitive, of in names.items():
+        yield f"linearity is unknown in {listed(of)}: no rule for the primitive {primitive}"
 
 
 def _uncounted(total: Cost) -> Iterator[str]:

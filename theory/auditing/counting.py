@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from theory.auditing import moving, sliding
+from theory.auditing import gathering, moving, sliding
 from theory.auditing.primitive import Primitive, shape_of
 from theory.auditing.windows import Taps
 from theory.diagnosis.primitives import CONSTANT
@@ -160,6 +160,8 @@ _FREE = {
     "index",
     "index_select",
     "linspace",
+    "tril",
+    "triu",
 } | {name for name in sliding.RULES if "_pad" in name}
 
 _RULES: dict[str, Callable[[Primitive], Cost]] = {
@@ -167,7 +169,7 @@ _RULES: dict[str, Callable[[Primitive], Cost]] = {
     **dict.fromkeys(["addmm", "addmv", "baddbmm", "bmm", "dot", "mm", "mv"], _product),
     **dict.fromkeys(["std", "std_mean", "var", "var_mean"], _deviation),
     "_prelu_kernel": _per_output,
-    "_scaled_dot_product_flash_attention_for_cpu": _attention,
+    **dict.fromkeys(gathering.ATTENTION, _attention),
     "_weight_norm_interface": _weight_norm,
     "linalg_vector_norm": _norm,
     **{

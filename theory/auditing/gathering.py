@@ -99,6 +99,19 @@ def _attention(call: Primitive, sources: Sources) -> Dependence:
     )
 
 
+ATTENTION = frozenset(
+    f"_scaled_dot_product_{kind}"
+    for kind in (
+        "attention_math_for_mps",
+        "cudnn_attention",
+        "efficient_attention",
+        "flash_attention",
+        "flash_attention_for_cpu",
+        "fused_attention_overrideable",
+    )
+)
+"""The kernels of attention, which a module may choose itself."""
+
 RULES: dict[str, Rule] = {
     **dict.fromkeys(
         [
@@ -136,6 +149,6 @@ RULES: dict[str, Rule] = {
     "native_layer_norm": _layer_norm,
     "native_group_norm": _group_norm,
     **dict.fromkeys(["addmm", "baddbmm", "bmm", "dot", "mm", "mv", "addmv"], _product),
-    "_scaled_dot_product_flash_attention_for_cpu": _attention,
+    **dict.fromkeys(ATTENTION, _attention),
 }
 """The rules by primitive."""
