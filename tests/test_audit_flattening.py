@@ -56,7 +56,6 @@ def test_a_flatten_that_is_undone_leaves_the_law(name: str) -> None:
     "between",
     [
         lambda x: x.flatten(2).view(1, 4, 7, 6),
-        lambda x: x.flatten(2).roll(3, 2).view(x.shape),
         lambda x: (x.flatten(2) + x.transpose(2, 3).flatten(2)).view(x.shape),
         lambda x: functional.pad(x.flatten(2)[:, :, 2:], (0, 2)).view(x.shape),
         lambda x: functional.avg_pool1d(x.flatten(2), 3, 1, 1).view(x.shape),
@@ -65,6 +64,13 @@ def test_a_flatten_that_is_undone_leaves_the_law(name: str) -> None:
 def test_cells_that_come_back_elsewhere_follow_no_law(between: Callable[[Tensor], Tensor]) -> None:
     row = audit(Fn(between), (4, 6, 7)).rows[-1]
     assert (row.jump[1], row.start[1], row.border[1]) == (None, None, None)
+
+
+def test_a_roll_of_a_flat_map_rolls_its_columns_and_joins_rows() -> None:
+    """What leaves a row at its end comes back at the start of the next one."""
+    row = audit(Fn(lambda x: x.flatten(2).roll(3, 2).view(x.shape)), (4, 6, 7)).rows[-1]
+    assert (row.receptive_field, row.jump, row.start) == ((2, 1), (1, 1), (-1, -3))
+    assert row.border == ((1, 0), (3, 0))
 
 
 def test_cells_in_a_row_have_no_border_and_no_jump() -> None:

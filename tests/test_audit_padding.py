@@ -59,6 +59,41 @@ def test_what_circular_padding_brings_from_the_other_end_is_a_border() -> None:
     assert diagnose(layer, (1, 8, 8), boundary="interior").border == (1, 1)
 
 
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_roll_has_the_law_of_the_same_slices_side_by_side(steps: int) -> None:
+    def blurred(x: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        return (left + 2 * x + right) / 4
+
+    def rolled(x: Tensor) -> Tensor:
+        return blurred(x, x.roll(-steps, -1), torch.roll(x, steps, -1))
+
+    def sliced(x: Tensor) -> Tensor:
+        left = torch.cat([x[..., steps:], x[..., :steps]], -1)
+        return blurred(x, left, torch.cat([x[..., -steps:], x[..., :-steps]], -1))
+
+    for channels in (1, 3):
+        for before in (nn.Identity(), nn.Conv1d(channels, channels, 3, padding=1)):
+            rows = [
+                audit(nn.Sequential(before, Fn(function)), (channels, 64)).rows[-1]
+                for function in (rolled, sliced)
+            ]
+            facts = [(row.receptive_field, row.jump, row.start, row.border) for row in rows]
+            assert facts[0] == facts[1]
+            padded = isinstance(before, nn.Conv1d)
+            size, edge = 2 * steps + 1 + 2 * padded, steps + padded
+            assert facts[0] == ((size,), (1,), (-edge,), ((edge, edge),))
+
+
+def test_what_a_roll_brings_from_the_other_end_is_a_border_along_its_own_axes() -> None:
+    def border(function: Callable[[Tensor], Tensor]) -> Any:
+        return audit(Fn(function), (2, 8, 9)).rows[-1].border
+
+    assert border(lambda x: x.roll((2, -1), (2, 3))) == ((2, 0), (0, 1))
+    assert border(lambda x: x.roll(5, 2)) == ((0, 3), (0, 0))
+    assert border(lambda x: x.roll(1, 1)) == ((0, 0), (0, 0))  # channels have no edge
+    assert border(lambda x: x.roll(8, 2)) == ((0, 0), (0, 0))
+
+
 def _measured_border(layer: nn.ConvTranspose1d, cells: int, outputs: int) -> tuple[int, int]:
     """Return the border of a transposed convolution whose weights are 1, by its own outputs.
 

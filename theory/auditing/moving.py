@@ -45,16 +45,25 @@ def _move(call: Primitive, sources: Sources) -> Dependence | list[Dependence]:
 
     seen = [Dependence(each) for each in reaching.moved(move, [source.reach], [shape])]
     if source.dim is not None and source.windows is not None:
-        laws = _laws(move, shape, source.dim, source.windows)
+        laws, off = _laws(move, shape, source.dim, source.windows)
         if not laws and call.shape == shape:
             laws = [(source.dim, source.windows)]
+            off = [np.zeros(shape[source.dim], dtype=bool)]
         if laws:
-            seen = [each.along(*law).tight() for each, law in zip(seen, laws, strict=True)]
+            seen = [
+                _with_edges(each.along(*law), others).tight()
+                for each, law, others in zip(seen, laws, off, strict=True)
+            ]
     return seen if isinstance(call.node.meta["val"], tuple | list) else seen[0]
 
 
-def _laws(move: Move, shape: tuple[int, ...], dim: int, windows: Windows | Scattered) -> list[Law]:
+def _laws(
+    move: Move, shape: tuple[int, ...], dim: int, windows: Windows | Scattered
+) -> tuple[list[Law], list[Bool[np.ndarray, " cells"]]]:
     """Return for each result the dimension along which the windows now move, and their law.
+
+    Beside it is returned which cells along that dimension come from elsewhere than the law says, as
+    those that a roll brings from the other end do.
 
     A single cell varies along nothing. The move is asked where two would go, if it takes two; none
     is returned if it does not.
@@ -65,15 +74,17 @@ def _laws(move: Move, shape: tuple[int, ...], dim: int, windows: Windows | Scatt
     try:
         origins = _origins(move, shape, dim, places)
     except RuntimeError:
-        return []
+        return [], []
     found: list[Law] = []
+    off, cells = [], int(places.max()) + 1
     for origin in origins:
-        at, law = _law(origin, int(places.max()) + 1)
+        at, law = _law(origin, cells)
         if law is not None:
             found.append((at, windows.through(law)))
         else:
             found.append((at, None if at is None else Scattered(windows, origin.ravel())))
-    return found
+        off.append(_off(origin, law, cells))
+    return found, off
 
 
 def _law(origin: Int[np.ndarray, "..."], cells: int) -> tuple[int | None, Taps | None]:
@@ -91,6 +102,17 @@ def _law(origin: Int[np.ndarray, "..."], cells: int) -> tuple[int | None, Taps |
             if law is not None:
                 return d, law
     return None, None
+
+
+def _off(
+    origin: Int[np.ndarray, "..."], law: Taps | None, cells: int
+) -> Bool[np.ndarray, " outputs"]:
+    """Return which cells come from elsewhere than the law of a single dimension says."""
+    places = origin.ravel()
+    if law is None or places.size > max(origin.shape):
+        return np.zeros(places.size, dtype=bool)
+    found: Bool[np.ndarray, " outputs"] = law.table(cells, places.size)[:, 0] != places
+    return found
 
 
 def _origins(
@@ -188,11 +210,11 @@ def _inner_law(
 
 
 def _with_edges(seen: Dependence, others: Bool[np.ndarray, " cells"]) -> Dependence:
-    """Let the cells that other sources put where the law has its windows touch the edge.
+    """Let the cells that were put where the law has other windows touch the edge.
 
-    Circular padding takes them from the other end, padding by hand from a constant.
+    Circular padding and a roll take them from the other end, padding by hand from a constant.
     """
-    if seen.dim is None or not isinstance(seen.windows, Windows):
+    if seen.dim is None or not isinstance(seen.windows, Windows) or not others.any():
         return seen
     bounds = reaching.inside(seen.reach, seen.dim)  # of one cell if all see the same
     edges = [
