@@ -64,6 +64,18 @@ def test_sound_layers_get_no_warning(module: nn.Module) -> None:
         assert audit(module, (1, 8, 8)).warnings == ()
 
 
+PADDINGS = ("zeros", "reflect", "replicate", "circular")
+
+
+def _strided(kernel: int, stride: int = 1, **options: Any) -> nn.Conv1d:
+    return nn.Conv1d(1, 1, kernel, stride, **options)
+
+
+def _padded(mode: str, pads: tuple[int, int], *layers: nn.Module) -> nn.Module:
+    mode = "constant" if mode == "zeros" else mode
+    return nn.Sequential(Fn(lambda x: functional.pad(x, pads, mode=mode)), *layers)
+
+
 @pytest.mark.parametrize(
     ("layer", "shape", "words"),
     [
@@ -82,6 +94,56 @@ def test_sound_layers_get_no_warning(module: nn.Module) -> None:
         (nn.AvgPool2d(2), (1, 5, 4), "end"),
         (nn.AvgPool2d(2, ceil_mode=True), (1, 5, 4), ""),
         (nn.Conv1d(1, 1, 2, dilation=2), (1, 8), ""),
+        # What is padding may go unread, wherever it comes from.
+        *((_strided(3, 2, padding=1, padding_mode=mode), (1, 16), "") for mode in PADDINGS),
+        *((_padded(mode, (1, 1), _strided(3, 2)), (1, 16), "") for mode in PADDINGS),
+        (nn.Sequential(nn.ReflectionPad1d(1), nn.AvgPool1d(3, 2)), (1, 16), ""),
+        (nn.Sequential(nn.ZeroPad2d(1), nn.AvgPool2d(3, 2)), (1, 6, 8), ""),
+        (nn.Sequential(nn.CircularPad2d(1), nn.Conv2d(1, 1, 3, 2)), (1, 6, 8), ""),
+        (_padded("reflect", (1, 1), _strided(3), _strided(1, 2)), (1, 8), ""),  # a blur before it
+        (
+            nn.Sequential(_padded("circular", (1, 1)), _padded("constant", (2, 0)), _strided(3, 2)),
+            (1, 9),
+            "",
+        ),
+        (
+            Fn(lambda x, c: c(torch.cat([x[..., -1:], x, x[..., :1]], -1)), _strided(3, 2)),
+            (1, 8),
+            "",
+        ),
+        (_padded("constant", (0, 1), _strided(3, 2)), (1, 9), ""),  # none of the padding is read
+        # What is not is still told of, as long as none of its copies is read either.
+        (_padded("constant", (1, 2), _strided(4, 4)), (1, 8), "end"),
+        (_padded("reflect", (1, 2), _strided(4, 4)), (1, 8), "end"),
+        (_padded("replicate", (1, 0), _strided(3, 3)), (1, 7), "end"),
+        (_padded("replicate", (1, 1), _strided(3, 3)), (1, 7), ""),
+        (_padded("circular", (1, 2), _strided(4, 4)), (1, 8), ""),  # the last cell is the first
+        (_padded("circular", (0, 1), _strided(4, 4)), (1, 10), "end"),
+        *(
+            (_padded(mode, (1, 1), _strided(1, 2)), (1, 8), "gaps")
+            for mode in ("constant", "replicate")
+        ),
+        *((_padded(mode, (1, 1), _strided(2, 3)), (1, 16), "gaps") for mode in PADDINGS),
+        (_padded("constant", (-1, -1), _strided(3, 2)), (1, 8), "end"),  # cropped
+        (
+            Fn(
+                lambda x, c: c(
+                    functional.pad(torch.cat([x, x.relu()], 1), (1, 1), mode="circular")
+                ),
+                nn.Conv1d(2, 1, 3, 2),
+            ),
+            (1, 8),
+            "",
+        ),
+        (Fn(lambda x, c: c(torch.cat([x, x.relu()], 1)), nn.Conv1d(2, 1, 3, 2)), (1, 8), "end"),
+        (
+            Fn(
+                lambda x, c: c(functional.pad(x, (1, 1)).transpose(2, 3)),
+                nn.Conv2d(1, 1, 3, (2, 1)),
+            ),
+            (1, 5, 8),
+            "",
+        ),
     ],
 )
 def test_cells_are_called_unread_where_no_output_depends_on_them(
@@ -99,6 +161,12 @@ def test_cells_are_called_unread_where_no_output_depends_on_them(
     assert bool((x.grad == 0).any()) is bool(words)
     warnings = " ".join(audit(layer, shape).warnings)
     assert [key for key, value in told.items() if value in warnings] == ([words] if words else [])
+
+
+def test_padding_that_a_max_pool_does_not_reach_is_not_told() -> None:
+    for pad in (nn.ZeroPad2d(1), nn.ReflectionPad2d(1), nn.CircularPad2d(1)):
+        (warning,) = audit(nn.Sequential(pad, nn.MaxPool2d(3, 2)), (1, 16, 16)).warnings
+        assert warning.startswith("the stride aliases in 1:")
 
 
 @pytest.mark.parametrize(

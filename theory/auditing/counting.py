@@ -150,8 +150,8 @@ def _resizing(call: Primitive) -> Cost:
 _FREE = {
     *CONSTANT,
     *moving.RULES,
+    *sliding.PADDINGS,
     "_to_copy",
-    "constant_pad_nd",
     "copy",
     "detach",
     "embedding",
@@ -162,7 +162,7 @@ _FREE = {
     "linspace",
     "tril",
     "triu",
-} | {name for name in sliding.RULES if "_pad" in name}
+}
 
 _RULES: dict[str, Callable[[Primitive], Cost]] = {
     "convolution": _convolution,

@@ -40,9 +40,10 @@ class Network:
         self.parameters = dict(module.named_parameters())
         self._values = {**self.parameters, **dict(module.named_buffers())}
         self.names = {node: call.name for call in recording.calls for node in call.nodes}
+        self.varying = _of_input(self.graph)
         self.calls = [
             Primitive(node)
-            for node in _of_input(self.graph)
+            for node in self.varying
             if node in self.names and node.op == "call_function"
         ]
 
@@ -86,13 +87,13 @@ class Network:
                 yield Filter(call, x, self.name(call.node), weight, values)
 
 
-def _of_input(graph: torch.fx.Graph) -> list[torch.fx.Node]:
+def _of_input(graph: torch.fx.Graph) -> dict[torch.fx.Node, None]:
     """Return the nodes that depend on the input; others compute weights, and filter nothing."""
     found: dict[torch.fx.Node, None] = {}
     for node in graph.nodes:
         if node.op == "placeholder" or any(each in found for each in node.all_input_nodes):
             found[node] = None
-    return list(found)
+    return found
 
 
 def listed(names: Iterable[str]) -> str:

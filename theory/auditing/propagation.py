@@ -6,6 +6,8 @@ meet, both are the hull. What comes after a primitive without a rule is unknown,
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 
 from theory.auditing import gathering, moving, sliding
@@ -14,6 +16,9 @@ from theory.auditing.dependence import Dependence, Rule, Unknown, pointwise
 from theory.auditing.primitive import Primitive, shape_of
 from theory.auditing.windows import Windows
 from theory.diagnosis.primitives import CONSTANT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _RULES: dict[str, Rule] = {**sliding.RULES, **gathering.RULES, **moving.RULES}
 
@@ -42,10 +47,26 @@ def follow(graph: torch.fx.Graph, axis: int) -> dict[torch.fx.Node, Seen]:
     return found
 
 
+def onward(found: dict[torch.fx.Node, Seen], nodes: Iterable[torch.fx.Node]) -> Seen:
+    """Return what the last of some nodes sees, given what others do; of all others that is nothing.
+
+    Parameters
+    ----------
+    found : dict from torch.fx.Node to Seen
+        What is known; the nodes are added.
+    nodes : iterable of torch.fx.Node
+        Calls of primitives in the order in which they run.
+    """
+    last: Seen = None
+    for node in nodes:
+        last = found[node] = _seen(Primitive(node), found)
+    return last
+
+
 def _seen(call: Primitive, found: dict[torch.fx.Node, Seen]) -> Seen:
     if not call.results:
         return None
-    inputs = {node: found[node] for node in call.node.all_input_nodes}
+    inputs = {node: found.get(node) for node in call.node.all_input_nodes}
     if 0 in call.shape and isinstance(call.node.meta["val"], torch.Tensor):
         # What has no cells has none to follow. It stays a map of the input: its call has a row.
         depends = any(each is not None for each in inputs.values())

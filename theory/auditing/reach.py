@@ -147,6 +147,11 @@ def largest(reach: Reach) -> int:
     return int(np.where(first < _NEVER, -last - first + 1, 0).max())
 
 
+def first(reach: Reach) -> Int[np.ndarray, "*tensor"]:
+    """Return the first input cell that each cell sees, -1 where it sees none."""
+    return np.where(reach[0] < _NEVER, reach[0], -1)
+
+
 def border(reach: Reach, dim: int) -> tuple[int, int]:
     """Return up to which cell at either end of a dimension cells touch an edge.
 

@@ -186,6 +186,12 @@ def _filled(
     return np.where((places >= 0) & (places < cells), places, -1)
 
 
+PADDINGS = frozenset(
+    {"constant_pad_nd"}
+    | {f"{kind}_pad{axes}d" for kind in ("reflection", "replication") for axes in (1, 2, 3)}
+)
+"""The primitives that pad."""
+
 RULES: dict[str, Rule] = {
     "convolution": _convolution,
     **dict.fromkeys(
@@ -223,17 +229,6 @@ RULES: dict[str, Rule] = {
         ],
         _resizing,
     ),
-    **dict.fromkeys(
-        [
-            "constant_pad_nd",
-            "reflection_pad1d",
-            "reflection_pad2d",
-            "reflection_pad3d",
-            "replication_pad1d",
-            "replication_pad2d",
-            "replication_pad3d",
-        ],
-        _padding,
-    ),
+    **dict.fromkeys(PADDINGS, _padding),
 }
 """The rules by primitive."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from theory.auditing.copies import copied
 from theory.auditing.network import listed
 from theory.auditing.primitive import Primitive, shape_of
 from theory.auditing.sliding import window_layers
@@ -21,7 +22,7 @@ from theory.auditing.windows import Taps
 from theory.geometry import Layer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
     from jaxtyping import Bool, Float, Int
     from torch import Tensor
@@ -49,10 +50,11 @@ def _skipped_cells(network: Network, chains: Sequence[list[_Window]]) -> Iterato
     gaps, ends = [], []
     for chain in chains:
         strided = chain[0]
-        read = [_read(chain, axis) for axis in range(-len(strided.layers), 0)]
-        if any(len(cells) <= cells.max(initial=-1) - cells.min(initial=0) for cells, _ in read):
+        axes = range(-len(strided.layers), 0)
+        skipped = [_skipped(chain, axis, network.varying) for axis in axes]
+        if any(between for between, _ in skipped):
             gaps.append(network.name(strided.call.node))
-        elif any(len(cells) < n for cells, n in read):
+        elif any(beside for _, beside in skipped):
             ends.append(network.name(strided.call.node))
     if gaps:
         yield f"the windows leave gaps in {listed(gaps)}: the cells in them are never read"
@@ -60,15 +62,29 @@ def _skipped_cells(network: Network, chains: Sequence[list[_Window]]) -> Iterato
         yield f"the windows stop before the end in {listed(ends)}: the last cells are never read"
 
 
-def _read(chain: Sequence[_Window], axis: int) -> tuple[Int[np.ndarray, " read"], int]:
-    """Return which cells of its input a chain reads along one axis, and how many there are."""
+def _skipped(
+    chain: Sequence[_Window], axis: int, varying: Container[torch.fx.Node]
+) -> tuple[bool, bool]:
+    """Return whether a chain leaves out cells between those that it reads, and beside them.
+
+    Padding is no loss, nor is a copy of what it reads elsewhere.
+    """
+    read = _read(chain, axis)
+    copies = copied(chain[-1].call.node.all_input_nodes[0], axis, varying)
+    lost = np.flatnonzero(~(np.isin(copies, copies[read]) | (copies < 0)).all(1))
+    between = (lost > read.min(initial=len(copies))) & (lost < read.max(initial=-1))
+    return bool(between.any()), bool((~between).any())
+
+
+def _read(chain: Sequence[_Window], axis: int) -> Int[np.ndarray, " read"]:
+    """Return which cells of its input a chain reads along one axis."""
     outputs = chain[0].call.shape[axis]
     cells = np.arange(outputs)
     for window in chain:
         inputs = shape_of(window.call.node.all_input_nodes[0])[axis]
         cells = np.unique(Taps.of(window.layers[axis]).table(inputs, outputs)[cells])
         cells, outputs = cells[cells >= 0], inputs
-    return cells, outputs
+    return cells
 
 
 def _aliasing(network: Network, chains: Sequence[list[_Window]]) -> Iterator[str]:
