@@ -44,6 +44,10 @@ class Call:
     outputs: tuple[torch.fx.Node, ...]
 
 
+_SELECTING = {torch.Tensor.__getitem__, torch.Tensor.masked_select, torch.masked_select}
+"""Functions that read the values of their second argument alone: those that say which cells."""
+
+
 @dataclass
 class _Frame:
     """A module that is being called."""
@@ -67,15 +71,15 @@ class Recorder(TorchFunctionMode):
     ----------
     calls : list of Call
         The calls in the order in which they ended.
-    failed_on_state : bool
-        Whether the last call that raised was given the module's own tensors and no others.
+    failed_on : tuple of torch.fx.Node
+        What gave the last call that raised its values; none where they are the module's own.
     """
 
     def __init__(self, module: nn.Module, names: dict[int, str]) -> None:
         super().__init__()
         self._names = names
         self.calls: list[Call] = []
-        self.failed_on_state = False
+        self.failed_on: tuple[torch.fx.Node, ...] = ()
         self._frames: list[_Frame] = []
         for path, each in module.named_modules():
             each.register_forward_pre_hook(self._entering(path), prepend=True)
@@ -94,10 +98,7 @@ class Recorder(TorchFunctionMode):
         try:
             result = func(*args, **(kwargs or {}))
         except Exception:
-            read = args[1:] if func is torch.Tensor.__getitem__ else args
-            self.failed_on_state = not any(
-                isinstance(_unwrapped(t), FunctionalTensor) for t in tree_leaves(read)
-            )
+            self.failed_on = _nodes_of(args[1:] if func in _SELECTING else args)
             raise
         if any(frame.is_layer for frame in self._frames):
             return result

@@ -21,6 +21,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from theory.auditing.calls import Call, Recorder, named_tensors
+from theory.auditing.readings import refusal
 from theory.diagnosis.errors import told
 from theory.diagnosis.isolation import computed, isolated
 from theory.diagnosis.sequences import single_steps
@@ -132,13 +133,7 @@ def _recorded(module: nn.Module, size: tuple[int, ...], *, batched: bool) -> Rec
             traced = make_fx(functional, tracing_mode="fake")(x)
     except Exception as error:
         if any(words in told(error) for words in _READS):
-            raise _UnreadableError(
-                "reads values of its own parameters or buffers, and an audit runs without values "
-                f"({told(error)}): keep them as numbers, or audit its parts"
-                if recorder.failed_on_state
-                else "reads values of its input, so that what it calls may differ from input to "
-                f"input and no one audit holds ({told(error)}): audit its parts"
-            ) from error
+            raise _UnreadableError(refusal(recorder.failed_on, told(error))) from error
         if "mutating a non-functional tensor" in str(error):
             raise _UnreadableError(
                 "writes in place into a parameter or buffer what depends on its input, which an "

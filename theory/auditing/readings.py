@@ -1,0 +1,65 @@
+"""Whose values a module reads while it runs: an audit has none, and says why it fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from theory.auditing.primitive import Primitive
+from theory.diagnosis.primitives import CONSTANT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def refusal(nodes: Iterable[torch.fx.Node], reason: str) -> str:
+    """Return why there is no audit of what reads some values, to complete "the module ...".
+
+    Parameters
+    ----------
+    nodes : iterable of torch.fx.Node
+        What gives the values; none where they are the module's own.
+    reason : str
+        How torch refused to read them.
+    """
+    origins = _origins(nodes)
+    if any(node.op == "placeholder" for node in origins):
+        return (
+            "reads values of its input, so that what it calls may differ from input to input and "
+            f"no one audit holds ({reason}): audit its parts"
+        )
+    if any(_draws(node) for node in origins):
+        return (
+            "reads random numbers that it draws, so that what it calls may differ from call to "
+            f"call and no one audit holds ({reason}): audit its parts"
+        )
+    own = not origins or any(node.op == "get_attr" for node in origins)
+    whose = "its own parameters or buffers" if own else "tensors that it makes"
+    return (
+        f"reads values of {whose}, and an audit runs without values ({reason}): keep them as "
+        "numbers, or audit its parts"
+    )
+
+
+def _origins(nodes: Iterable[torch.fx.Node]) -> set[torch.fx.Node]:
+    """Return the nodes whose values some nodes depend on, these included."""
+    found: set[torch.fx.Node] = set()
+    waiting = [*nodes]
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found.add(node)
+            if not _is_of_shape_alone(node):
+                waiting.extend(node.all_input_nodes)
+    return found
+
+
+def _is_of_shape_alone(node: torch.fx.Node) -> bool:
+    """Whether a node takes no values of the tensors that it is given."""
+    name = Primitive(node).name if node.op == "call_function" else ""
+    return name in CONSTANT or name.endswith("_like")
+
+
+def _draws(node: torch.fx.Node) -> bool:
+    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
