@@ -45,6 +45,48 @@ def test_bad_input_is_named(module: Any, shape: Any, error: type[Exception], wor
         audit(module, shape)
 
 
+class TwoInputs(nn.Module):
+    """A module that does not take one tensor alone."""
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the sum."""
+        return x + y
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "words"),
+    [
+        (TwoInputs(), (1, 8), "passes one tensor: wrap it in a module that takes one and makes"),
+        (nn.Conv1d(1, 1, 3, dtype=torch.cfloat), (1, 8), "takes complex numbers"),
+        (nn.Conv2d(1, 2, 3, dtype=torch.cdouble), (1, 8, 8), "takes complex numbers"),
+        (nn.Embedding(9, 4), (8,), "takes integers"),
+        (nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(32, 2)), (8,), "takes integers"),
+        (nn.Embedding(9, 4).double(), (1, 2, 3), "takes integers"),
+    ],
+)
+def test_what_takes_no_tensor_of_real_numbers_is_told_to_be_wrapped(
+    module: nn.Module, shape: tuple[int, ...], words: str
+) -> None:
+    with pytest.raises(ValueError, match="fails on an input of shape") as refusal:
+        audit(module, shape)
+    assert words in str(refusal.value)
+    assert "wrap it in a module that" in str(refusal.value)
+
+
+def test_no_wrapping_is_advised_where_it_is_of_no_use() -> None:
+    in_c = nn.Module()
+    in_c.forward = torch.nonzero_static  # whose signature cannot be read
+    for module in (
+        nn.Conv2d(3, 4, 3),
+        nn.Conv2d(3, 4, 3, dtype=torch.cfloat),
+        Fn(lambda x: 1 / 0),
+        in_c,
+    ):
+        with pytest.raises(ValueError, match="fails on an input of shape") as refusal:
+            audit(module, (4, 8, 8))
+        assert "wrap" not in str(refusal.value)
+
+
 def _running_mean(x: Tensor, norm: nn.Module) -> Tensor:
     norm.running_mean.mul_(0.9).add_(0.1 * x.mean((0, 2)))
     return x - norm.running_mean[:, None]

@@ -192,3 +192,45 @@ def test_windows_that_take_turns_have_the_mean_jump(
 ) -> None:
     row = audit(SPECIAL[name](), (1, 8, 8)).rows[-1].to_dict()
     assert (row["receptive_field"][0], row["jump"][0], row["start"][0]) == (size, jump, start)
+
+
+def test_complex_numbers_see_what_real_ones_do() -> None:
+    for depth in (1, 2, 3):
+        found = []
+        for dtype in (torch.float32, torch.complex64):
+            layers = [
+                nn.Conv1d(1, 2, 3, stride=2, padding=1, dtype=dtype),
+                nn.Linear(8, 5, dtype=dtype),
+                nn.Conv1d(2, 1, 3, dtype=dtype),
+            ]
+            made = Fn(lambda x, dtype=dtype: x.to(dtype))
+            facts = audit(nn.Sequential(made, *layers[:depth], Fn(torch.abs)), (1, 16))
+            row = facts.rows[-1]
+            found.append((row.output_shape, row.receptive_field, row.jump, row.start, row.border))
+            assert not any("unknown" in each for each in facts.warnings)
+        assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        lambda x: torch.view_as_real(torch.complex(x, x)),
+        lambda x: torch.view_as_complex(torch.stack([x, x], -1)),
+        lambda x: functional.embedding(x.long(), torch.ones(9, 4)),
+    ],
+)
+def test_the_parts_of_a_number_and_the_row_of_an_index_see_their_own_cell(
+    cells: Callable[[Tensor], Tensor],
+) -> None:
+    def network(x: Tensor, before: nn.Module) -> Tensor:
+        return cells(before(x))
+
+    facts = audit(Fn(network, nn.Conv1d(1, 1, 3, stride=2, padding=1)), (1, 16))
+    assert facts.rows[-1].receptive_field == (3,)
+    assert (facts.rows[-1].jump, facts.rows[-1].border) == ((2,), ((1, 0),))
+    assert not any("cost" in warning for warning in facts.warnings)
+
+
+def test_a_table_that_depends_on_the_input_is_seen_as_a_whole() -> None:
+    function = Fn(lambda x: functional.embedding(torch.arange(2), x[0].T))
+    assert audit(function, (3, 8)).receptive_field == (8,)

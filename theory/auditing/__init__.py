@@ -31,10 +31,11 @@ def audit(module: nn.Module, shape: Sequence[int]) -> Audit:
     Parameters
     ----------
     module : torch.nn.Module
-        Any module of one tensor. A copy without values is run, in evaluation mode: dropout does
-        nothing, and batch normalisation uses its running statistics. The module stays as it is.
-        Hooks run with the copy, since they may change what a layer gives. What they keep outside of
-        the module are then tensors without values, which no later computation takes.
+        Any module of one tensor of real floating-point numbers. A copy without values is run, in
+        evaluation mode: dropout does nothing, and batch normalisation uses its running statistics.
+        The module stays as it is. Hooks run with the copy, since they may change what a layer
+        gives. What they keep outside of the module are then tensors without values, which no later
+        computation takes.
     shape : sequence of int
         Shape of one input without batch: ``(n,)``, ``(c, n)``, ``(c, h, w)`` or ``(c, d, h, w)``.
         All axes but the channel c are spatial. The module gets a batch of one if it takes batches.

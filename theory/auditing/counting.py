@@ -152,6 +152,7 @@ _FREE = {
     *moving.RULES,
     *sliding.PADDINGS,
     "_to_copy",
+    "complex",
     "copy",
     "detach",
     "embedding",
@@ -162,6 +163,8 @@ _FREE = {
     "linspace",
     "tril",
     "triu",
+    "view_as_complex",
+    "view_as_real",
 }
 
 _RULES: dict[str, Callable[[Primitive], Cost]] = {

@@ -85,6 +85,27 @@ def _product(call: Primitive, sources: Sources) -> Dependence:
     return Dependence(reaching.hull(each.reach for each in seen))
 
 
+def _lookup(call: Primitive, sources: Sources) -> Dependence:
+    """Each index becomes the row of a table, along a new last dimension."""
+    if set(sources) != {call["indices"]}:
+        return everything(call, sources)
+    return _parts(call, sources)
+
+
+def _parts(call: Primitive, sources: Sources) -> Dependence:
+    """Each number becomes several, along a new last dimension."""
+    _, source = only(sources)
+    return Dependence(source.reach[..., None]).along(source.dim, source.windows)
+
+
+def _joined_parts(call: Primitive, sources: Sources) -> Dependence:
+    """Each row along the last dimension becomes one number."""
+    node, source = only(sources)
+    last = len(shape_of(node)) - 1
+    whole = Dependence(reaching.reduced(source.reach, [last], keepdim=False))
+    return whole if source.dim == last else whole.along(source.dim, source.windows)
+
+
 def _attention(call: Primitive, sources: Sources) -> Dependence:
     """Each query sees all keys and all values."""
     contracted = {"query": [-1], "key": [-2, -1], "value": [-2]}
@@ -146,9 +167,13 @@ RULES: dict[str, Rule] = {
         ["_native_batch_norm_legit", "_native_batch_norm_legit_functional", "native_batch_norm"],
         _batch_norm,
     ),
+    "complex": pointwise,
+    "embedding": _lookup,
     "native_layer_norm": _layer_norm,
     "native_group_norm": _group_norm,
     **dict.fromkeys(["addmm", "baddbmm", "bmm", "dot", "mm", "mv", "addmv"], _product),
+    "view_as_complex": _joined_parts,
+    "view_as_real": _parts,
     **dict.fromkeys(ATTENTION, _attention),
 }
 """The rules by primitive."""

@@ -60,11 +60,16 @@ class Network:
         return [user for node in self.state if self.reads(node, name) for user in node.users]
 
     def value(self, node: object) -> Tensor | None:
-        """Return the values of a parameter or buffer, None if the node is none or it has none."""
+        """Return the values of a parameter or buffer, None if the node is none or it has none.
+
+        None is returned of complex numbers as well: what is said of values is about their order.
+        """
         if not isinstance(node, torch.fx.Node):
             return None
         tensor = self._values.get(self.state.get(node, ""))
-        return None if tensor is None or tensor.is_meta else tensor.detach()
+        if tensor is None or tensor.is_meta or tensor.is_complex():
+            return None
+        return tensor.detach()
 
     def filters(self) -> Iterator[Filter]:
         """Yield the layers whose weights are parameters with values, one filter a row."""

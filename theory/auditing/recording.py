@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -93,7 +94,36 @@ def record(module: nn.Module, shape: tuple[int, ...]) -> Recording:
         except Exception as error:
             refusals.setdefault(told(error), f"as {size}")
     tried = "; ".join(f"{given}: {why}" for why, given in refusals.items())
-    raise ValueError(f"{type(module).__name__} fails on an input of shape {shape}, given {tried}")
+    raise ValueError(
+        f"{type(module).__name__} fails on an input of shape {shape}, given {tried}"
+        f"{_wrapping(module, shape)}"
+    )
+
+
+def _wrapping(module: nn.Module, shape: tuple[int, ...]) -> str:
+    """Return how to wrap a module that takes something else than one tensor of real numbers.
+
+    Empty is returned where that is not why it fails.
+    """
+    try:
+        inspect.signature(module.forward).bind(torch.empty(0))
+    except TypeError:
+        return "; an audit passes one tensor: wrap it in a module that takes one and makes the rest"
+    except ValueError:
+        pass  # it is written in C, and does not tell
+    complex_types = [each.dtype for each in named_tensors(module).values() if each.is_complex()]
+    for dtype, takes, makes in (
+        *((each, "complex numbers", "complex") for each in complex_types[:1]),
+        (torch.int64, "integers", "an integer, as x.long()"),
+    ):
+        for size in ((1, *shape), shape):
+            with contextlib.suppress(Exception), isolated(seed=0):
+                _recorded(module, size, batched=size != shape, dtype=dtype)
+                return (
+                    f"; it takes {takes}, and an audit passes real floating-point numbers: wrap it "
+                    f"in a module that makes its input {makes}"
+                )
+    return ""
 
 
 def _require_no_batch(module: nn.Module, shape: tuple[int, ...]) -> None:
@@ -115,12 +145,14 @@ class _UnreadableError(Exception):
     """No other way of passing the input would help; the message completes "the module ..."."""
 
 
-def _recorded(module: nn.Module, size: tuple[int, ...], *, batched: bool) -> Recording:
+def _recorded(
+    module: nn.Module, size: tuple[int, ...], *, batched: bool, dtype: torch.dtype | None = None
+) -> Recording:
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     names, twin = _without_values(module, fake)
-    dtype, device = _precision(module)
+    precision, device = _precision(module)
     with fake:
-        x = torch.empty(size, dtype=dtype, device=device)
+        x = torch.empty(size, dtype=dtype or precision, device=device)
     recorder = Recorder(twin, names)
 
     def run(x: Tensor) -> Any:
