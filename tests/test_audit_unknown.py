@@ -60,6 +60,14 @@ def test_the_primitive_by_which_a_linearity_is_unknown_is_named(
     assert told == [f"linearity is unknown in {names}: no rule for the primitive {primitive}"]
 
 
+def test_a_primitive_with_a_rule_is_not_the_one_that_is_named() -> None:
+    """Attention multiplies, and takes a softmax, before it draws what it drops."""
+    attention = Fn(lambda x: functional.scaled_dot_product_attention(x, x, x, dropout_p=0.5))
+    told = audit(attention, (2, 4, 8)).warnings
+    name = "scaled_dot_product_attention"
+    assert f"linearity is unknown in {name}: no rule for the primitive bernoulli" in told
+
+
 def test_a_pool_without_strides_of_its_own() -> None:
     facts = audit(nn.FractionalMaxPool2d(2, output_size=3), (1, 8, 8))
     assert facts.output_shape == (1, 3, 3)

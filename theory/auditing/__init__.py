@@ -20,7 +20,7 @@ from theory.auditing.recording import Recording, record
 from theory.auditing.report import Audit, Linearity, Row
 from theory.auditing.windows import Windows
 from theory.diagnosis.shapes import checked_shape
-from theory.diagnosis.structure import Level, Structure, interpret
+from theory.diagnosis.structure import Level, interpret
 
 __all__ = ["Audit", "Row", "audit"]
 
@@ -95,8 +95,8 @@ class _Facts:
     def audit(self) -> Audit:
         """Return everything."""
         calls = [call for call in self.recording.calls if self._matters(call)]
-        structures = [self._structure(call) for call in calls]
-        rows = tuple(map(self._row, calls, structures))
+        found = [self._linearity(call) for call in calls]
+        rows = tuple(self._row(call, what) for call, (what, _) in zip(calls, found, strict=True))
         costs = [cost(node) for node in self.recording.graph.nodes]
         total = sum(costs, Cost())
         (end,) = (node for node in self.recording.graph.nodes if node.op == "output")
@@ -106,7 +106,7 @@ class _Facts:
         fields = [[_Axis(seen[node]).size for node in outputs] for seen in self.seen]
         gaps = [
             *self._unknown_fields(calls, outputs),
-            *_unknown_linearities(calls, structures),
+            *_unknown_linearities(calls, [unknown for _, unknown in found]),
             *_uncounted(total),
         ]
         advice = warnings(self.module, self.recording, rows, self.spatial)
@@ -146,7 +146,7 @@ class _Facts:
         works = any(n in self.recording.state or cost(n) != Cost() for n in call.nodes)
         return bool(call.outputs) and (sees or works)
 
-    def _row(self, call: Call, structure: Structure | None) -> Row:
+    def _row(self, call: Call, linearity: Linearity) -> Row:
         parameters, buffers = self._first_used(call)
         total = sum((cost(node) for node in call.nodes), Cost())
         axes = [_Axis(seen[call.outputs[0]]) for seen in self.seen]
@@ -162,7 +162,7 @@ class _Facts:
             jump=tuple(axis.jump for axis in axes),
             start=tuple(axis.start for axis in axes),
             border=tuple(axis.border for axis in axes),
-            linearity="constant" if structure is None else _WORDS[structure.level],
+            linearity=linearity,
         )
 
     def _first_used(self, call: Call) -> tuple[int, int]:
@@ -175,10 +175,13 @@ class _Facts:
             sum(self.buffers[name].numel() for name in new & self.buffers.keys()),
         )
 
-    def _structure(self, call: Call) -> Structure | None:
-        """Return what a call is as a function of what it takes from others, None if of nothing."""
+    def _linearity(self, call: Call) -> tuple[Linearity, str]:
+        """Return what a call is as a function of what it takes from other calls.
+
+        Beside it is returned by which primitive it is unknown; empty if it is not.
+        """
         if all(self.seen[0][node] is None for node in call.outputs):
-            return None
+            return "constant", ""
         graph = torch.fx.Graph()
         copies: dict[torch.fx.Node, torch.fx.Node] = {}
         taken = [each for node in call.nodes for each in node.all_input_nodes] + [*call.outputs]
@@ -193,17 +196,30 @@ class _Facts:
                 continue  # it only notes or checks
             copies[node] = graph.node_copy(node, copies.__getitem__)
         graph.output(tuple(copies[node] for node in call.outputs))
-        return interpret(graph)
+        level = interpret(graph).level
+        return _WORDS[level], _first_unknown(graph) if level is Level.UNKNOWN else ""
 
 
-def _unknown_linearities(
-    calls: Sequence[Call], structures: Sequence[Structure | None]
-) -> Iterator[str]:
+def _first_unknown(graph: torch.fx.Graph) -> str:
+    """Return the first primitive of an unknown graph with which it is unknown."""
+    part = torch.fx.Graph()
+    copies: dict[torch.fx.Node, torch.fx.Node] = {}
+    for node in graph.nodes:
+        copies[node] = part.node_copy(node, copies.__getitem__)
+        if node.op == "call_function":
+            end = part.output(copies[node])
+            if interpret(part).level is Level.UNKNOWN:
+                return Primitive(node).name
+            part.erase_node(end)
+    return interpret(graph).culprit
+
+
+def _unknown_linearities(calls: Sequence[Call], primitives: Sequence[str]) -> Iterator[str]:
     """Say of which calls it is unknown what they are, for each primitive without a rule."""
     names: dict[str, list[str]] = {}
-    for call, structure in zip(calls, structures, strict=True):
-        if structure is not None and structure.level is Level.UNKNOWN:
-            names.setdefault(structure.culprit, []).append(call.name)
+    for call, primitive in zip(calls, primitives, strict=True):
+        if primitive:
+            names.setdefault(primitive, []).append(call.name)
     for primitive, of in names.items():
         yield f"linearity is unknown in {listed(of)}: no rule for the primitive {primitive}"
 
