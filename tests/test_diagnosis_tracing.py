@@ -149,6 +149,24 @@ def test_an_unknown_primitive_is_named() -> None:
     assert "special_entr is unknown" in diagnosis.additive.reason
 
 
+@pytest.mark.parametrize(
+    ("op", "blamed"),
+    [
+        (lambda x: torch.relu(0 * x) + torch.special.entr(0 * x) + x, "special_entr is unknown"),
+        (lambda x: torch.special.entr(0 * x) + torch.relu(0 * x) + x, "special_entr is unknown"),
+        (lambda x: (torch.special.entr(x), x + torch.relu(0 * x))[1], "relu is nonlinear"),
+        (lambda x: (torch.relu(x), x + torch.special.entr(0 * x))[1], "special_entr is unknown"),
+        (lambda x: x + 0 * torch.relu(x).sort().values.abs(), "relu is nonlinear"),
+    ],
+    ids=["unknown last", "unknown first", "unknown, unused", "nonlinear, unused", "two"],
+)
+def test_the_primitive_is_named_that_made_the_output_what_it_is(
+    op: Callable[..., Any], blamed: str
+) -> None:
+    """Red where the first one is named of which nothing is known or known to be linear."""
+    assert f"primitive {blamed}" in diagnose(op, (8,)).additive.reason
+
+
 class _Masked(nn.Conv1d):
     """Multiplies its own weights by a mask whenever it runs, as pruned layers often do."""
 

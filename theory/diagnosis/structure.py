@@ -55,7 +55,8 @@ class Structure:
     level : Level
         How the output depends on the input.
     culprit : str
-        The first primitive that made it nonlinear or unknown; empty if none did.
+        The primitive that made the output nonlinear or unknown, and the first of them if there are
+        several; empty if none did.
     primitives : tuple of str
         Names of the primitives, each once, in order of appearance.
     pointwise : bool
@@ -89,7 +90,8 @@ class Structure:
 def interpret(graph: torch.fx.Graph) -> Structure:
     """Interpret a graph over the lattice of levels."""
     levels: dict[torch.fx.Node, Level] = {}
-    culprit = sizing = raising = ""
+    culprits: dict[torch.fx.Node, str] = {}
+    sizing = raising = ""
     names: list[str] = []
     for node in graph.nodes:
         if node.op == "placeholder":
@@ -97,7 +99,7 @@ def interpret(graph: torch.fx.Graph) -> Structure:
         elif node.op == "get_attr":
             levels[node] = Level.ZERO if _holds_zeros(node) else Level.CONSTANT
         elif node.op == "output":
-            level = _join([levels[n] for n in node.all_input_nodes])
+            level = levels[node] = _join([levels[n] for n in node.all_input_nodes])
         elif node.target is builtin.getitem:
             levels[node] = levels[node.args[0]]
         else:
@@ -107,16 +109,25 @@ def interpret(graph: torch.fx.Graph) -> Structure:
                 sizing = sizing or primitive_name(node)
             if _may_raise(node, levels):
                 raising = raising or primitive_name(node)
-        if node.op == "call_function" and not levels[node].is_fixed:
-            if _rounds(node, levels):
-                levels[node] = max(levels[node], Level.NONLINEAR)
-            if levels[node] >= Level.NONLINEAR and not culprit:
-                culprit = primitive_name(node)
+        depends = node.op == "call_function" and not levels[node].is_fixed
+        if depends and _rounds(node, levels):
+            levels[node] = max(levels[node], Level.NONLINEAR)
+        culprits[node] = _culprit(node, levels, culprits)
+    culprit = culprits[node]  # the last node is the output
     if sizing or (raising and level <= Level.AFFINE):
         level, culprit = Level.UNKNOWN, sizing or raising
-    culprit = culprit if level >= Level.NONLINEAR else ""
     primitives_used, pointwise = tuple(dict.fromkeys(names)), _is_pointwise(graph, levels)
     return Structure(level, culprit, primitives_used, pointwise, _coarsest(levels))
+
+
+def _culprit(
+    node: torch.fx.Node, levels: dict[torch.fx.Node, Level], culprits: dict[torch.fx.Node, str]
+) -> str:
+    """Return which primitive brought a value to its level; empty if that is affine or less."""
+    if levels[node] < Level.NONLINEAR:
+        return ""
+    before = (culprits[n] for n in node.all_input_nodes if levels[n] is levels[node])
+    return next(before, primitive_name(node))
 
 
 def _level(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> Level:
