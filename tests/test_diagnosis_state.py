@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from tests.operator_table import OPERATORS, conv
 from theory import diagnose
 from theory.diagnosis.isolation import isolated
+from theory.testing import assert_linear
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +67,62 @@ def test_randomness_and_hidden_state_are_found(op: Callable[..., Any]) -> None:
     assert diagnosis.linear.holds is None
     assert diagnosis.lti.certainty == "undecided"
     assert str(diagnosis)
+
+
+@pytest.mark.parametrize(
+    ("op", "primitive"),
+    [
+        (nn.Dropout(1e-7), "bernoulli"),
+        (lambda x: x * (torch.rand(8) > 1e-9), "rand"),
+        (lambda x: torch.bernoulli(torch.sigmoid(0 * x - 1000)) + x, "bernoulli"),
+        (lambda x: x + 0 * torch.rand(8), "rand"),
+    ],
+    ids=["dropout", "drop path", "never", "times zero"],
+)
+def test_random_numbers_in_the_graph_leave_it_undecided(
+    op: Callable[..., Any], primitive: str
+) -> None:
+    """Whether they ever change the output is not seen: nothing that needs a function is said."""
+    diagnosis = diagnose(op, (8,))
+    assert diagnosis.deterministic.holds is None
+    assert diagnosis.deterministic.certainty == "undecided"
+    assert diagnosis.deterministic.reason == (
+        f"its graph draws random numbers ({primitive}), though 72 inputs give the same outputs "
+        "when repeated"
+    )
+    for name in ("linear", "affine", "homogeneous", "additive", "shift_equivariant", "lti"):
+        assert diagnosis.findings[name].holds is None
+        assert f"draws random numbers ({primitive})" in diagnosis.findings[name].reason
+    assert (diagnosis.period_certainty, diagnosis.kernel) == ("undecided", None)
+    with pytest.raises(AssertionError, match=f"decided: deterministic.*random .*{primitive}"):
+        assert_linear(op, (8,))
+
+
+def test_where_the_graph_draws_a_difference_is_searched_for_longer() -> None:
+    """72 inputs asked twice do not show that one value of 1250 is dropped, 512 more calls do."""
+    layer = nn.Dropout(8e-4)
+    finding = diagnose(layer, (8,)).deterministic
+    assert finding.certainty == "refuted"
+    assert finding.witness is not None
+    assert not np.array_equal(*finding.witness.replay(layer))
+
+
+@pytest.mark.parametrize(
+    ("op", "shape"),
+    [
+        (nn.Dropout().eval(), (8,)),
+        (nn.Dropout(0.0), (8,)),
+        (nn.RReLU().eval(), (8,)),
+        (lambda x: F.scaled_dot_product_attention(x[None], x[None], x[None])[0], (1, 4, 3)),
+        (lambda x: (torch.rand(3), 2 * x)[1], (8,)),
+    ],
+    ids=["evaluation", "never", "leaky", "attention without dropout", "unused"],
+)
+def test_what_draws_no_number_that_matters_is_sampled(
+    op: Callable[..., Any], shape: tuple[int, ...]
+) -> None:
+    """Red where what could draw, but is switched off or feeds nothing, is taken for random."""
+    assert diagnose(op, shape).deterministic.certainty == "sampled"
 
 
 def _snapshot(module: nn.Module) -> dict[str, Any]:

@@ -153,6 +153,9 @@ def _diagnose(operator: Operator, boundary: Boundary, seed: int, budget: int) ->
     deterministic = repetition.judge()
     if deterministic.holds:
         inside = look_inside(operator, np.random.default_rng(seed))
+        if inside.draws:
+            deterministic = repetition.judge_drawing(inside.draws)
+    if deterministic.holds:
         structure = inside.structure
         trials = Trials(operator, budget, inside.held)
         rng = np.random.default_rng(seed)
@@ -204,8 +207,10 @@ def _lti(operator: Operator, linear: Finding, equivariance: Equivariance) -> Fin
 
 
 def _no_function(operator: Operator, boundary: Boundary, deterministic: Finding) -> Diagnosis:
-    """Return the diagnosis of what is not a function of its input: nothing else can be asked."""
-    unknown = Finding(None, "undecided", "the same input gives different outputs")
+    """Return the diagnosis of what may be no function of its input: nothing else can be asked."""
+    differ = "the same input gives different outputs"
+    why = differ if deterministic.holds is False else f"deterministic? {deterministic.reason}"
+    unknown = Finding(None, "undecided", why)
     nothing = (None,) * len(operator.axes)
     return Diagnosis(
         operator=operator.name,

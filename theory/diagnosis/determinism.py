@@ -30,14 +30,33 @@ class Repetition:
         """Ask for every response once more, and find out whether any has changed."""
         for x, first in zip(self._inputs, self._first, strict=True):
             if not np.array_equal(_response(self._operator, x), first, equal_nan=True):
-                return Finding(
-                    False,
-                    "refuted",
-                    "the same input gives different outputs (randomness or hidden state)",
-                    self._witness(np.ones_like(x)) or self._witness(x),
-                )
-        calls = len(self._inputs)
-        return Finding(True, "sampled", f"{calls} inputs give the same outputs when repeated")
+                return self._refuted(self._witness(np.ones_like(x)) or self._witness(x))
+        return Finding(True, "sampled", self._alike())
+
+    def judge_drawing(self, primitive: str) -> Finding:
+        """Search further where its graph shows that the output is made of random numbers.
+
+        If nothing is found, it may still be that they change the output too seldom to be seen, as
+        well as never, where they are multiplied by 0 for one: neither is more than a guess.
+
+        Parameters
+        ----------
+        primitive : str
+            What draws them.
+        """
+        witness = self._witness(np.ones_like(self._inputs[0]))
+        if witness is not None:
+            return self._refuted(witness)
+        why = f"its graph draws random numbers ({primitive}), though {self._alike()}"
+        return Finding(None, "undecided", why)
+
+    @staticmethod
+    def _refuted(witness: Witness | None) -> Finding:
+        why = "the same input gives different outputs (randomness or hidden state)"
+        return Finding(False, "refuted", why, witness)
+
+    def _alike(self) -> str:
+        return f"{len(self._inputs)} inputs give the same outputs when repeated"
 
     def _witness(self, x: Array) -> Witness | None:
         """Return a short sequence of calls, found by search, whose last output is not its first."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from theory.diagnosis.inputs import probes
+from theory.diagnosis.randomness import drawn
 from theory.diagnosis.search import Trials
 from theory.diagnosis.structure import Structure, interpret
 from theory.diagnosis.tracing import UntraceableError, largest_at_zero, trace
@@ -29,12 +30,15 @@ class Inside:
         What it proves; None where there is no graph.
     held : float, optional
         The largest magnitude inside at zero; None where there is no graph.
+    draws : str
+        The primitive that draws random numbers which its output is made of; empty if there is none.
     untraceable : str
         Why there is no graph; empty where there is one.
     """
 
     structure: Structure | None
     held: float | None
+    draws: str
     untraceable: str
 
 
@@ -52,10 +56,11 @@ def look_inside(operator: Operator, rng: np.random.Generator) -> Inside:
     try:
         graph = trace(operator, inputs)
     except UntraceableError as why:
-        return Inside(None, None, str(why))
+        return Inside(None, None, "", str(why))
     structure = interpret(graph)
     operator.computes_in(structure.coarsest)
-    return Inside(structure, largest_at_zero(graph, operator.wrap(inputs[0])), "")
+    held = largest_at_zero(graph, operator.wrap(inputs[0]))
+    return Inside(structure, held, drawn(graph), "")
 
 
 def examined(operator: Operator, budget: int, seed: int) -> Trials:
