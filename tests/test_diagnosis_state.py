@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from tests.operator_table import OPERATORS, conv
 from theory import diagnose
 from theory.diagnosis.isolation import isolated
 from theory.testing import assert_linear
+from theory.testing.replaying import Counterexample
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +69,50 @@ def test_randomness_and_hidden_state_are_found(op: Callable[..., Any]) -> None:
     assert diagnosis.linear.holds is None
     assert diagnosis.lti.certainty == "undecided"
     assert str(diagnosis)
+
+
+class _FirstInput(nn.Module):
+    """Adds the first input that it ever got, as a scale is settled by the first call."""
+
+    first: torch.Tensor | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.first is None:
+            self.first = x.clone()
+        return x + self.first
+
+
+def test_what_was_called_first_is_a_witness_beside_a_fresh_copy() -> None:
+    """No sequence of calls that begins with x answers x in two ways."""
+    layer = _FirstInput()
+    diagnosis = diagnose(layer, (8,))
+    witness = diagnosis.deterministic.witness
+    assert witness is not None
+    before, x = witness.inputs
+    assert np.array_equal(witness.left, 2 * x)
+    assert np.array_equal(witness.right, x + before)
+    assert not np.array_equal(before, x)
+    left, right = witness.replay(layer)
+    assert np.array_equal(left, witness.left)
+    assert np.array_equal(right, witness.right)
+    said = "f(x) of a fresh copy = 2 but f(x) = 1 at 0, call 2 after a call with y = 0"
+    assert str(witness).endswith(said)
+    assert "deterministic fails" in str(diagnosis)
+    pasted: dict[str, Any] = {"op": layer}
+    counterexample = str(Counterexample.of(witness))
+    exec(counterexample, pasted)
+    assert np.array_equal(pasted["left"], left)
+    assert np.array_equal(pasted["right"], right)
+    assert "f(y) of a fresh copy = 2.0 but f(y) = 1.0" in counterexample
+
+
+def test_a_difference_that_was_seen_once_is_shown_as_it_was_seen() -> None:
+    calls = itertools.count()
+    diagnosis = diagnose(lambda x: x + (next(calls) == 100), (8,))
+    witness = diagnosis.deterministic.witness
+    assert witness is not None
+    assert diagnosis.deterministic.reason.endswith("that was tried since shows it again")
+    assert np.array_equal(witness.right, witness.left + 1)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,6 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
 from theory.diagnosis.calling import Array
-from theory.diagnosis.equations import Equation
 from theory.diagnosis.findings import Diagnosis
 from theory.diagnosis.witnesses import Witness
 
@@ -168,7 +167,7 @@ def _kernel_panels(diagnosis: Diagnosis) -> list[_Panel]:
 
 def _witness_panels(witness: Witness) -> list[_Panel]:
     """Return the inputs and both sides."""
-    left, right = Equation(witness.property).formulas()
+    left, right = witness.formulas()
     if witness.property == "shift_equivariant" and witness.output_shift is None:
         right = "f(x)"
     inputs = {"x": witness.inputs[0]}
@@ -176,6 +175,8 @@ def _witness_panels(witness: Witness) -> list[_Panel]:
         inputs["y"] = witness.inputs[1]
     elif witness.boundary == "interior":
         inputs["shift x"] = witness.inputs[1]
+    elif witness.property == "deterministic":
+        inputs = {"x": witness.inputs[-1]}
     if witness.scalar is not None:
         inputs = {f"x, c = {witness.scalar:g}": witness.inputs[0]}
     elif witness.shift is not None and "shift x" not in inputs:

@@ -15,6 +15,9 @@ from theory.diagnosis.witnesses import Witness
 if TYPE_CHECKING:
     from theory.diagnosis.calling import Array, Operator
 
+_ONCE = ", seen once: no sequence of calls that was tried since shows it again"
+"""What to add where the witness is what was seen, and its replay may show nothing."""
+
 
 class Repetition:
     """Responses of the operator as it was given, to be asked for again later."""
@@ -29,8 +32,12 @@ class Repetition:
     def judge(self) -> Finding:
         """Ask for every response once more, and find out whether any has changed."""
         for x, first in zip(self._inputs, self._first, strict=True):
-            if not np.array_equal(_response(self._operator, x), first, equal_nan=True):
-                return self._refuted(self._witness(np.ones_like(x)) or self._witness(x))
+            again = _response(self._operator, x)
+            if not np.array_equal(again, first, equal_nan=True):
+                witness = self._witness(np.ones_like(x)) or self._witness(x)
+                if witness is None:
+                    return _refuted(self._witness_of((x, x), first, again), _ONCE)
+                return _refuted(witness)
         return Finding(True, "sampled", self._alike())
 
     def judge_drawing(self, primitive: str) -> Finding:
@@ -46,38 +53,51 @@ class Repetition:
         """
         witness = self._witness(np.ones_like(self._inputs[0]))
         if witness is not None:
-            return self._refuted(witness)
+            return _refuted(witness)
         why = f"its graph draws random numbers ({primitive}), though {self._alike()}"
         return Finding(None, "undecided", why)
-
-    @staticmethod
-    def _refuted(witness: Witness | None) -> Finding:
-        why = "the same input gives different outputs (randomness or hidden state)"
-        return Finding(False, "refuted", why, witness)
 
     def _alike(self) -> str:
         return f"{len(self._inputs)} inputs give the same outputs when repeated"
 
     def _witness(self, x: Array) -> Witness | None:
-        """Return a short sequence of calls, found by search, whose last output is not its first."""
+        """Return a short sequence of calls, found by search, whose last output is not its first.
+
+        Or, where what was called before matters and not how often, not that of a fresh copy.
+        """
         x = x.astype(self._operator.array_type)
-        others = [y.astype(x.dtype) for y in self._inputs]
-        for inputs in [(x, x), (x,) * 8, *((x, y, x) for y in others), (x,) * 512]:
-            self._operator.reset()
-            with isolated(seed=0):
-                outputs = [_response(self._operator, each) for each in inputs]
+        others = [y for each in self._inputs if not np.array_equal(y := each.astype(x.dtype), x)]
+        (alone,) = self._outputs((x,))
+        for inputs in [
+            (x, x),
+            (x,) * 8,
+            *((x, y, x) for y in others),
+            *((y, x) for y in reversed(others)),
+            (x,) * 512,
+        ]:
+            outputs = self._outputs(inputs)
+            left = outputs[0] if inputs[0] is x else alone
             for calls in range(2, len(inputs) + 1):
-                left, right = outputs[0], outputs[calls - 1]
+                right = outputs[calls - 1]
                 finite = np.isfinite(left).all() and np.isfinite(right).all()
                 if inputs[calls - 1] is x and finite and not np.array_equal(left, right):
-                    return Witness(
-                        "deterministic",
-                        inputs[:calls],
-                        left,
-                        right,
-                        batched=self._operator.batched,
-                    )
+                    return self._witness_of(inputs[:calls], left, right)
         return None
+
+    def _outputs(self, inputs: tuple[Array, ...]) -> list[Array]:
+        """Return the outputs of calls in a row, in the state in which the operator was given."""
+        self._operator.reset()
+        with isolated(seed=0):
+            return [_response(self._operator, each) for each in inputs]
+
+    def _witness_of(self, inputs: tuple[Array, ...], left: Array, right: Array) -> Witness:
+        batched = self._operator.batched
+        return Witness("deterministic", inputs, left, right, batched=batched)
+
+
+def _refuted(witness: Witness, but: str = "") -> Finding:
+    why = f"the same input gives different outputs (randomness or hidden state){but}"
+    return Finding(False, "refuted", why, witness)
 
 
 def _response(operator: Operator, x: Array) -> Array:

@@ -23,8 +23,9 @@ class Witness:
     property : str
         Which property, one of those of `theory.diagnosis.equations.Equation`.
     inputs : tuple of array
-        x, or x and y, without batch axis; for ``deterministic`` the inputs of successive calls; for
-        a shift with the boundary ``interior`` x and the shifted x.
+        x, or x and y, without batch axis; for ``deterministic`` the inputs of successive calls, the
+        last of which is compared with the first, or with a fresh copy if that got another input;
+        for a shift with the boundary ``interior`` x and the shifted x.
     scalar, shift, output_shift, boundary : optional
         The constants of the equation. A shift whose `output_shift` is None corresponds to no whole
         number of output cells: then `right` is f(x), of which `left` is no shift at all.
@@ -79,17 +80,23 @@ class Witness:
         return f"{', '.join(given)}: {self._difference()}"
 
     def _calls(self) -> str:
-        x, *others = self.inputs[:-1]
-        between = [y for y in others if not np.array_equal(x, y)]
-        after = f" after a call with y = {_sparse(between[0])}" if between else ""
+        x = self.inputs[-1]
+        others = [y for y in self.inputs if not np.array_equal(x, y)]
+        after = f" after a call with y = {_sparse(others[0])}" if others else ""
         return f"x = {_sparse(x)}: {self._difference()}, call {len(self.inputs)}{after}"
 
     def equation(self) -> Equation:
         """Return the equation that fails."""
         return Equation(self.property, self.scalar, self.shift, self.output_shift, self.boundary)
 
+    def formulas(self, x: str = "x") -> tuple[str, str]:
+        """Return the two sides as formulas; `x` is how the last input is called."""
+        if self.equation().begins_afresh(self.inputs):
+            return f"f({x}) of a fresh copy", f"f({x})"
+        return self.equation().formulas()
+
     def _difference(self) -> str:
-        left, right = self.equation().formulas()
+        left, right = self.formulas()
         if self.property == "shift_equivariant" and self.output_shift is None:
             return f"f(shift x) = {_sparse(self.left)} is no shift of f(x) = {_sparse(self.right)}"
         cell = np.unravel_index(np.argmax(np.abs(self.left - self.right)), self.left.shape)

@@ -157,8 +157,7 @@ class Counterexample:
         options: dict[str, Any] = {k: v for k, v in constants.items() if v is not None}
         if witness.boundary != "circular":
             options["boundary"] = witness.boundary
-        equation = Equation(witness.property)
-        formulas = equation.formulas()
+        formulas = witness.formulas("y")  # the last input of two, where it is named
         if witness.property == "shift_equivariant" and witness.output_shift is None:
             formulas = (formulas[0], "f(x)")  # of which the left side is no shift at all
         return cls(
