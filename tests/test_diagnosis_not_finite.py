@@ -13,6 +13,7 @@ from torch import nn
 
 from tests.operator_table import assert_replays
 from theory import diagnose
+from theory.testing import assert_shift_equivariant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,3 +107,24 @@ def test_what_is_never_finite_follows_no_shifts() -> None:
         found = diagnose(layer, (1, 8), boundary=boundary)
         assert found.shift_equivariant.holds is None
         assert "no output that was tried has a finite value" in found.shift_equivariant.reason
+        assert (found.period, found.border) == ((None,), (None,))
+        assert found.period_certainty == "undecided"
+        lines = dict(line.split() for line in str(found).splitlines() if len(line.split()) == 2)
+        assert lines["period"] == lines.get("border", "?") == "?"
+
+
+def _pools_without_negatives(x: np.ndarray) -> np.ndarray:
+    if x.min() < 0:
+        raise RuntimeError("no negatives")
+    return x.reshape(4, 2).max(1)
+
+
+def test_inputs_without_an_output_leave_the_period_undecided() -> None:
+    """Red where the same errors leave shifts by one cell undecided, and not those by two."""
+    found = diagnose(_pools_without_negatives, (8,))
+    assert found.shift_equivariant.holds is False
+    assert found.shift_equivariant.reason.startswith("a shift by 1 is no whole shift")
+    assert "the period is not known: on an input" in found.shift_equivariant.reason
+    assert (found.period, found.period_certainty) == ((None,), "undecided")
+    with pytest.raises(AssertionError, match=r"could not be decided.*no negatives"):
+        assert_shift_equivariant(_pools_without_negatives, (8,), period=2)

@@ -200,11 +200,10 @@ class Circle:
         if witness is None:
             return ""
         if witness.output_shift is None and self._shifts.output_sizes is not None:
-            sizes = f"{words(self._shifts.sizes)} cells in, {words(self._shifts.output_sizes)} out"
-            why = f"a shift by 1 is no whole shift of the output ({sizes})"
+            why = self._shifts.no_whole_shift()
         else:
             why = "f(shift x) = shift f(x) fails"
-        if all(p is None for p in period):
+        if all(p is None for p in period) and not self._trials.unanswered:
             why = f"{why}; no shift but the full turn is followed"
         return why
 

@@ -155,9 +155,12 @@ class Shifts:
         """
         certainty, reason = self._certainty()
         along = period, rate, border, certainty
-        if witness is None and (unanswered := self.trials.unanswered):
-            why = f"no witness, but {unanswered}"
-            return Equivariance(Finding(None, "undecided", why), *along)
+        unanswered = self.trials.unanswered
+        if unanswered:  # and which shifts are followed is as unknown as whether all are
+            nothing = (None,) * len(self.axes)
+            along = nothing, nothing, nothing, "undecided"
+        if witness is None and unanswered:
+            return Equivariance(Finding(None, "undecided", f"no witness, but {unanswered}"), *along)
         if witness is None and self.movable and all(p == 1 for p in period):
             return Equivariance(Finding(True, certainty, f"{reason}{how_far}"), *along)
         invariance = self._invariance()
@@ -166,7 +169,9 @@ class Shifts:
             why = f"{why}{self.untried}"
             return Equivariance(Finding(None, "undecided", why), *along)
         if witness is None:
-            why_not = "the output has no cells that a shift moves"
+            why_not = self._never_moves()
+        elif unanswered:
+            why_not = f"{why_not}; the period is not known: {unanswered}"
         elif any(p is not None for p in period):
             why_not = f"{why_not}; period {words(period)} ({certainty})"
         why_not = f"{why_not}{self.untried}"
@@ -175,6 +180,20 @@ class Shifts:
             why_not = f"{why_not}; shift-invariant ({invariance}): {stays}"
         refuted = Finding(False, "refuted", f"{why_not}{advice}", witness)
         return Equivariance(refuted, *along, invariance)
+
+    def _never_moves(self) -> str:
+        """Return why an output that stays while the input moves follows no shift."""
+        if not self.movable or self.output_sizes is None:
+            return "the output has no cells that a shift moves"
+        if any(m % n for n, m in zip(self.sizes, self.output_sizes, strict=True)):
+            return self.no_whole_shift()
+        return "the output is no shift of itself"
+
+    def no_whole_shift(self) -> str:
+        """Return that the numbers of cells forbid a shift by one cell to be followed."""
+        sizes_out = self.output_sizes or ()
+        sizes = f"{words(self.sizes)} cells in, {words(sizes_out)} out"
+        return f"a shift by 1 is no whole shift of the output ({sizes})"
 
     def _certainty(self) -> tuple[Certainty, str]:
         if self.untried:

@@ -96,7 +96,8 @@ class Diagnosis:
         on the circle; in the interior those that depend on what is beyond the ends, and no more.
     period_certainty : str
         How the period is known: ``proved``, ``exhausted`` or ``sampled``; ``undecided`` where no
-        shift could be tried, or the budget ended before one was found that is followed.
+        shift could be tried, the budget ended before one was found that is followed, or an input
+        has no output.
     shift_invariance : str, optional
         How it is known, ``exhausted`` or ``sampled``, that the output stays while the input moves
         round the circle; None where that is not so or not known, and where shifts by one cell are
@@ -192,9 +193,10 @@ class Diagnosis:
 
     def _notes(self) -> dict[str, str]:
         """Return what the table of findings leaves out: period, kernel, witnesses and so on."""
-        notes = {"period": _listed(self.period)}
+        no = "?" if self.period_certainty == "undecided" else "none"
+        notes = {"period": _listed(self.period, no)}
         if self.boundary == "interior":
-            notes["border"] = _listed(self.border)
+            notes["border"] = _listed(self.border, no)
         if self.kernel is not None:
             notes["kernel"] = f"shape {self.kernel.shape}, {_brief(self.kernel)}"
         if self.offset is not None and self.offset.any():
@@ -228,8 +230,8 @@ def words(values: Sequence[int | None]) -> str:
     return _listed(values) if len(values) == 1 else f"({_listed(values)})"
 
 
-def _listed(values: Sequence[int | None]) -> str:
-    return ", ".join("none" if v is None else str(v) for v in values)
+def _listed(values: Sequence[int | None], no: str = "none") -> str:
+    return ", ".join(no if v is None else str(v) for v in values)
 
 
 def _brief(values: Array) -> str:

@@ -132,6 +132,8 @@ def both(findings: dict[str, Finding]) -> Finding:
 
 
 def _proof(structure: Structure) -> str:
+    if structure.level is Level.CONSTANT:
+        return "its output is constant"
     used = ", ".join(structure.primitives[:6]) + (", ..." if len(structure.primitives) > 6 else "")
     names = f" ({used})" if used else ""
     return f"every primitive is {'linear' if structure.is_linear else 'affine'}{names}"

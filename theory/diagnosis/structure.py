@@ -99,7 +99,7 @@ def interpret(graph: torch.fx.Graph) -> Structure:
         elif node.op == "get_attr":
             levels[node] = Level.ZERO if _holds_zeros(node) else Level.CONSTANT
         elif node.op == "output":
-            level = levels[node] = _join([levels[n] for n in node.all_input_nodes])
+            level = levels[node] = _argument_level(node.args, levels)
         elif node.target is builtin.getitem:
             levels[node] = levels[node.args[0]]
         else:
