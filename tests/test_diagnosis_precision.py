@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
+import scipy.signal
 import torch
 from torch import nn
 
@@ -19,6 +20,7 @@ from theory.testing import (
     assert_shift_equivariant,
     sides,
 )
+from theory.testing.adjointness import adjointness
 from theory.testing.sameness import sameness
 
 ADVICE = (
@@ -155,6 +157,66 @@ def test_a_large_violation_is_not_excused() -> None:
     assert ADVICE not in str(diagnose(lambda x: np.clip(x, 0, None), (8,)))
 
 
+_SECTIONS = scipy.signal.butter(2, 0.3, output="sos")
+
+
+def _recursive(x: np.ndarray) -> np.ndarray:
+    """Filter in double precision; what comes in at one end fades to 1e-9 at the other one."""
+    return scipy.signal.sosfilt(_SECTIONS, x)
+
+
+def test_a_clear_violation_is_preferred_to_a_faint_one() -> None:
+    """Red where the first impulse, whose response has faded when it meets the end, is shown."""
+    shift = diagnose(_recursive, (32,)).shift_equivariant
+    assert ADVICE not in shift.reason
+    assert shift.witness is not None
+    assert np.abs(shift.witness.left - shift.witness.right).max() > 1e-5  # and not 2.4e-9
+    assert diagnose(_recursive, (32,), dtype=torch.float32).shift_equivariant.holds is False
+
+
+def _clear_along_the_last_axis(x: np.ndarray) -> np.ndarray:
+    """Mirrors along the last of two axes; along the first, single precision alone speaks."""
+    return x[:, ::-1] * (1 + 1e-9 * np.arange(4)[:, None])
+
+
+def test_so_is_a_clear_violation_along_another_axis() -> None:
+    for boundary in get_args(Boundary):
+        found = diagnose(_clear_along_the_last_axis, (4, 4), axes=(0, 1), boundary=boundary)
+        assert found.period[0] is None
+        assert found.shift_equivariant.holds is False
+        assert ADVICE not in found.shift_equivariant.reason
+
+
+def test_a_clear_violation_stays_clear_when_it_is_made_small() -> None:
+    """One cell is off by 1e-9, another one by 1: red where the first is left of both."""
+    weights = np.ones(8)
+    weights[0], weights[5] = 1 + 1e-9, 2
+    found = diagnose(lambda x: np.abs(x) * weights, (8,)).shift_equivariant
+    assert ADVICE not in found.reason
+    assert found.witness is not None
+    assert np.abs(found.witness.left - found.witness.right).max() >= 1
+
+
+def test_what_fades_from_the_ends_is_not_taken_for_rounding() -> None:
+    """In single precision it has faded after 15 cells: advice to ask in that would mislead."""
+    shift = diagnose(_recursive, (64,), boundary="interior").shift_equivariant
+    assert shift.holds is False
+    assert ADVICE not in shift.reason
+    assert shift.reason.endswith("; faint in the middle: longer inputs may leave a border")
+    assert diagnose(_recursive, (256,), boundary="interior").lti.holds
+
+
+def _faintly_bent(x: np.ndarray) -> np.ndarray:
+    return x + 1e-9 * np.sin(x) + np.where(x > 1e5, x, 0)
+
+
+def test_a_clear_violation_of_linearity_is_preferred_as_well() -> None:
+    found = diagnose(_faintly_bent, (8,))
+    for name in ("additive", "homogeneous", "linear", "affine"):
+        assert found.findings[name].holds is False
+        assert ADVICE not in found.findings[name].reason
+
+
 def test_weights_that_were_fused_in_single_precision_differ_by_its_rounding() -> None:
     torch.manual_seed(0)
     conv, norm = nn.Conv2d(3, 4, 3).eval(), nn.BatchNorm2d(4).eval()
@@ -167,3 +229,14 @@ def test_weights_that_were_fused_in_single_precision_differ_by_its_rounding() ->
     assert_same_operator(*pair, (3, 6, 6), dtype=torch.float32)
     other = nn.Conv2d(3, 4, 3)
     assert "rounding" not in sameness(pair[0], other, (3, 6, 6)).finding.reason
+
+
+def test_what_two_operators_do_differently_is_shown_where_it_is_clear() -> None:
+    weights = np.ones(8)
+    weights[0], weights[5] = 1 + 1e-9, 2
+    told_apart = sameness(lambda x: x * weights, lambda x: x * 1.0, (8,))
+    transposed = adjointness(lambda x: x * weights, lambda y: y * 1.0, (8,))
+    for agreement in (told_apart, transposed):
+        assert ADVICE not in agreement.finding.reason
+        assert agreement.counterexample is not None
+        assert np.abs(agreement.counterexample.left - agreement.counterexample.right).max() >= 1

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from theory.diagnosis.equations import Equation
-from theory.diagnosis.findings import words
-from theory.diagnosis.search import CLEAR
+from theory.diagnosis.findings import SINGLE, words
+from theory.diagnosis.search import CLEAR, clearest
 from theory.signals import impulse
 from theory.signals import shift as shifted
 
@@ -62,14 +62,10 @@ class Circle:
         return shifts.judged(period, rate, border, witness, why_not, how_far, advice)
 
     def _periods(self, by_basis: bool) -> tuple[tuple[int | None, ...], Witness | None]:
-        """Return the period along each axis, and the first witness against the shift by 1."""
-        period: list[int | None] = []
-        witness: Witness | None = None
-        for axis, n, m in self._each_axis():
-            smallest, against = self._period(axis, n, m, by_basis)
-            period.append(smallest)
-            witness = witness or against
-        return tuple(period), witness
+        """Return the period along each axis, and the clearest witness against the shift by 1."""
+        axes = [self._period(axis, n, m, by_basis) for axis, n, m in self._each_axis()]
+        witnesses = (against for _, against in axes if against is not None)
+        return tuple(smallest for smallest, _ in axes), clearest(witnesses, self._is_clear)
 
     def _each_axis(self) -> Iterator[tuple[int, int, int]]:
         """Yield each shifted axis with the input's and the output's cells."""
@@ -87,10 +83,14 @@ class Circle:
         witness = self._no_shift_at_all(axis, m) if m % n else None
         for k in (k for k in range(1, n) if n % k == 0 and k * m % n == 0):
             equation = self._equation(axis, k, k * m // n)
-            against = self._violation(equation, axis, k, n, by_basis)
-            if against is None:
+            violations = self._violations(equation, axis, k, n, by_basis)
+            if witness is None:
+                witness = self._witness(equation, violations)
+                followed = witness is None
+            else:
+                followed = next(violations, None) is None
+            if followed:
                 return k, witness
-            witness = witness or self._witness(equation, against)
         return None, witness
 
     def _equation(self, axis: int, by: int, output_by: int | None) -> Equation:
@@ -99,18 +99,17 @@ class Circle:
             "shift_equivariant", shift=self._operator.along(axis, by), output_shift=output
         )
 
-    def _violation(
+    def _violations(
         self, equation: Equation, axis: int, k: int, n: int, by_basis: bool
-    ) -> Array | None:
-        """Return the first input whose response does not follow the shift by k."""
+    ) -> Iterator[tuple[Array]]:
+        """Yield the inputs whose response does not follow the shift by k."""
         for x in self._inputs:
             if self._trials.excess(equation, (x,)) > self._threshold:
-                return x
+                yield (x,)
         if by_basis:
             for x in self._basis_along(axis, k, n):
                 if self._trials.excess(equation, (x,)) > 1:
-                    return x
-        return None
+                    yield (x,)
 
     def _basis_along(self, axis: int, k: int, n: int) -> Iterator[Array]:
         """Yield zero and every unit impulse, each followed by its shift by k."""
@@ -166,9 +165,19 @@ class Circle:
         self._shifts.note(response, expected, norm=2)
         return self._trials.distance(response, expected, norm=2) <= 1
 
-    def _witness(self, equation: Equation, x: Array) -> Witness:
+    def _witness(self, equation: Equation, violations: Iterator[tuple[Array]]) -> Witness | None:
+        """Return the witness that the clearest of some violations is made into."""
         size = functools.partial(self._trials.excess, equation)
-        return self._trials.witness(equation, self._trials.shrink((x,), size))
+        found = clearest(violations, lambda inputs: self._trials.is_clear(inputs, size))
+        if found is None:
+            return None
+        return self._trials.witness(equation, self._trials.shrink(found, size))
+
+    def _is_clear(self, witness: Witness) -> bool:
+        if witness.output_shift is None:  # the sizes forbid the shift, whatever is rounded
+            return True
+        size = functools.partial(self._trials.excess, witness.equation())
+        return self._trials.is_clear(witness.inputs, size)
 
     def _no_shift_at_all(self, axis: int, m: int) -> Witness | None:
         """Return a witness x for which f(shift x) is no shift of f(x), by whatever offset."""
@@ -191,10 +200,7 @@ class Circle:
         return None
 
     def _advice(self, witness: Witness | None) -> str:
-        if witness is None:
-            return ""
-        size = functools.partial(self._trials.excess, witness.equation())
-        return self._trials.advice(witness.inputs, size)
+        return "" if witness is None or self._is_clear(witness) else SINGLE
 
     def _why_not(self, period: Sequence[int | None], witness: Witness | None) -> str:
         if witness is None:

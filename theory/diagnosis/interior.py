@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from theory.diagnosis.equations import Equation
-from theory.diagnosis.findings import words
+from theory.diagnosis.findings import SINGLE, words
 from theory.diagnosis.search import CLEAR
 
 if TYPE_CHECKING:
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 _DENSE_INPUTS = 12
 """Random inputs without zeros: the ones that show how wide a border is."""
+
+
+_FADES = "; faint in the middle: longer inputs may leave a border"
+"""What to add where only what comes from the ends, and fades, speaks against every shift."""
 
 
 @dataclass(frozen=True)
@@ -224,29 +228,73 @@ class Interior:
         ]
 
     def _witness(self, period: Sequence[int | None]) -> tuple[Witness | None, str]:
-        """Return an input whose response is moved into no shift of itself, and advice on it."""
+        """Return the clearest input whose response is moved into no shift of itself, and advice."""
+        faint: tuple[Witness, str] | None = None
         for axis, smallest in zip(self._operator.axes, period, strict=True):
-            m = self._operator.output_shape[axis]
-            if smallest == 1 or m == 1:
+            if smallest == 1 or self._operator.output_shape[axis] == 1:
                 continue
-            size = functools.partial(self._distance_from_shifts, axis, m)
-            for signal in self._signals(axis, 1):
-                if size((signal,)) > 1:
-                    (smaller,) = self._trials.shrink((signal,), size)
-                    by = self._operator.along(axis, 1)
-                    equation = Equation("shift_equivariant", shift=by, boundary="interior")
-                    witness = self._trials.witness(equation, _windows(smaller, axis, 1))
-                    return witness, self._trials.advice((smaller,), size)
-        return None, ""
+            violation = self._violation(axis)
+            if violation is None:
+                continue
+            (signal,), advice = violation
+            by = self._operator.along(axis, 1)
+            equation = Equation("shift_equivariant", shift=by, boundary="interior")
+            found = self._trials.witness(equation, _windows(signal, axis, 1)), advice
+            if not advice:
+                return found
+            faint = faint or found
+        return faint or (None, "")
 
-    def _distance_from_shifts(self, axis: int, m: int, signal: tuple[Array]) -> float:
+    def _violation(self, axis: int) -> tuple[tuple[Array, ...], str] | None:
+        """Return a small signal whose response no shift along an axis follows, and advice on it.
+
+        What is faint in the middle of the output may be rounded in single precision, or fade on its
+        way from the ends. The first is said only of a signal whose response is moved by no more
+        than that at the ends, either.
+        """
+        size = functools.partial(self._distance_from_shifts, axis)
+        whole = functools.partial(self._distance_of_all_cells, axis)
+        faint: list[tuple[Array]] = []
+        for signal in self._signals(axis, 1):
+            if size((signal,)) > 1:
+                if self._trials.is_clear((signal,), size):
+                    return self._trials.shrink((signal,), size), ""
+                faint.append((signal,))
+        if not faint:
+            return None
+        rounded = next((each for each in faint if not self._trials.is_clear(each, whole)), None)
+        if rounded is None:
+            return self._trials.shrink(faint[0], size), _FADES
+
+        def rounding(inputs: tuple[Array, ...]) -> float:
+            return math.nan if self._trials.is_clear(inputs, whole) else size(inputs)
+
+        return self._trials.shrink(rounded, rounding), SINGLE
+
+    def _distance_from_shifts(self, axis: int, signal: tuple[Array, ...]) -> float:
         """Return by how many rounding bounds f(moved) is no shift of f(x), far from the ends."""
+        m = self._operator.output_shape[axis]
+        compared = [(to, (m - 2 * max(to, 1)) // 2) for to in range(m // 2 + 1)]
+        return self._distance(axis, signal, compared)
+
+    def _distance_of_all_cells(self, axis: int, signal: tuple[Array, ...]) -> float:
+        """Return the same at the ends as well, for shifts in proportion."""
+        rate = self._operator.output_shape[axis] / self._operator.shape[axis]
+        return self._distance(axis, signal, [(math.floor(rate), 0), (math.ceil(rate), 0)])
+
+    def _distance(
+        self, axis: int, signal: tuple[Array, ...], compared: Sequence[tuple[int, int]]
+    ) -> float:
+        """Return the least number of bounds by which f(moved) is not f(x) moved, but for a border.
+
+        Each pair to compare is how far it is moved, and the border.
+        """
         x, moved = _windows(signal[0], axis, 1)
         norm = float(np.abs(x).sum() + np.abs(moved).sum())
         before, after = self._trials(x), self._trials(moved)
+        m = after.shape[axis]
         distances = []
-        for to in range(m // 2 + 1):
-            border = (m - 2 * max(to, 1)) // 2
+        for to, border in compared:
             left = _cells(after, axis, border + to, m - border)
             right = _cells(before, axis, border, m - border - to)
             distances.append(self._trials.distance(left, right, norm))

@@ -17,7 +17,7 @@ import numpy as np
 from theory.diagnosis.equations import Equation
 from theory.diagnosis.findings import SINGLE, Finding
 from theory.diagnosis.inputs import pairs, probes
-from theory.diagnosis.search import CLEAR, SCALARS, Trials
+from theory.diagnosis.search import CLEAR, SCALARS, Trials, clearest
 from theory.diagnosis.structure import Level, Structure
 
 if TYPE_CHECKING:
@@ -156,12 +156,19 @@ def _refute(
     trials: Trials, prop: Property, threshold: float, rng: np.random.Generator
 ) -> tuple[Witness | None, str]:
     """Search for a violation of at least `threshold` rounding bounds, shrink it, and advise."""
-    for equation, inputs in _attempts(prop, trials.operator, rng):
-        if trials.excess(equation, inputs) > threshold:
-            size = functools.partial(trials.excess, equation)
-            shrunk = trials.shrink(inputs, size)
-            return trials.witness(equation, shrunk), trials.advice(shrunk, size)
-    return None, ""
+    found = clearest(
+        (
+            (functools.partial(trials.excess, equation), equation, inputs)
+            for equation, inputs in _attempts(prop, trials.operator, rng)
+            if trials.excess(equation, inputs) > threshold
+        ),
+        lambda violation: trials.is_clear(violation[2], violation[0]),
+    )
+    if found is None:
+        return None, ""
+    size, equation, inputs = found
+    shrunk = trials.shrink(inputs, size)
+    return trials.witness(equation, shrunk), trials.advice(shrunk, size)
 
 
 def _attempts(

@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -25,8 +25,9 @@ from theory.diagnosis.witnesses import Witness
 from theory.signals import impulse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+T = TypeVar("T")
 
 BUDGET = 2**14
 """How many inputs any one question may try, unless told otherwise."""
@@ -245,15 +246,29 @@ class Trials:
         )
         return compare(left, right, twice * norm, twice * len(inputs))
 
-    def advice(self, inputs: tuple[Array, ...], size: Callable[[tuple[Array, ...]], float]) -> str:
-        """Return what to say where a violation may be what single precision inside rounds.
+    def is_clear(
+        self, inputs: tuple[Array, ...], size: Callable[[tuple[Array, ...]], float]
+    ) -> bool:
+        """Whether a violation is certainly none of what single precision inside rounds.
+
+        Which precision that is shows in a graph; without one, the size of the violation tells.
 
         Parameters
         ----------
         inputs, size
             As in `shrink`.
         """
-        return "" if self._shown else advice_on_precision(lambda: size(inputs), self)
+        return self._shown or exceeds_single_precision(lambda: size(inputs), self)
+
+    def advice(self, inputs: tuple[Array, ...], size: Callable[[tuple[Array, ...]], float]) -> str:
+        """Return what to say where the clearest violation may be what single precision rounds.
+
+        Parameters
+        ----------
+        inputs, size
+            As in `shrink`.
+        """
+        return "" if self.is_clear(inputs, size) else SINGLE
 
     @contextlib.contextmanager
     def rounded_in_single(self) -> Iterator[None]:
@@ -273,7 +288,10 @@ class Trials:
         return Witness(inputs=inputs, left=left, right=right, batched=batched, **vars(equation))
 
     def shrink(
-        self, inputs: tuple[Array, ...], size: Callable[[tuple[Array, ...]], float]
+        self,
+        inputs: tuple[Array, ...],
+        size: Callable[[tuple[Array, ...]], float],
+        clear: Callable[[tuple[Array, ...]], bool] | None = None,
     ) -> tuple[Array, ...]:
         """Make a violation small: fewer cells, then smaller magnitudes.
 
@@ -283,24 +301,30 @@ class Trials:
             Inputs with a violation.
         size : callable
             Size of the violation, in rounding bounds; NaN where there is none to speak of.
+        clear : callable, optional
+            Whether a violation is none of what single precision rounds; `is_clear` if left out.
 
         Returns
         -------
         tuple of array
-            Inputs whose violation is still clear. Unless the budget ran out, no cell of theirs can
-            be zeroed.
+            Inputs whose violation is still beyond doubt, and still clear if it was. Unless the
+            budget ran out, no cell of theirs can be zeroed.
         """
         floor = min(size(inputs), CLEAR)
+        clear = clear or (lambda some: self.is_clear(some, size))
+        stays_clear = clear(inputs)
         questions = itertools.count()
 
         def accept(candidate: tuple[Array, ...]) -> bool:
-            return next(questions) < self.budget and size(candidate) >= floor
+            if next(questions) >= self.budget or not size(candidate) >= floor:
+                return False
+            return not stays_clear or clear(candidate)
 
         return shrunk(inputs, accept)
 
 
-def advice_on_precision(size: Callable[[], float], *trials: Trials) -> str:
-    """Return what to say where a violation may be no more than what single precision rounds.
+def exceeds_single_precision(size: Callable[[], float], *trials: Trials) -> bool:
+    """Return whether a violation is more than what single precision rounds.
 
     Parameters
     ----------
@@ -312,7 +336,20 @@ def advice_on_precision(size: Callable[[], float], *trials: Trials) -> str:
     with contextlib.ExitStack() as rounded:
         for each in trials:
             rounded.enter_context(each.rounded_in_single())
-        return SINGLE if size() <= 1 else ""
+        return size() > 1
+
+
+def clearest(violations: Iterable[T], clear: Callable[[T], bool]) -> T | None:
+    """Return the first violation that is clear; the first of all if none is, if there is any.
+
+    One that is of the size of single-precision rounding says little, whatever the others are.
+    """
+    first: T | None = None
+    for each in violations:
+        if clear(each):
+            return each
+        first = each if first is None else first
+    return first
 
 
 def _described(x: Array) -> str:

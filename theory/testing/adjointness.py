@@ -19,12 +19,12 @@ import torch
 
 from theory.diagnosis import diagnose
 from theory.diagnosis.calling import Array, Operator
-from theory.diagnosis.findings import Finding
+from theory.diagnosis.findings import SINGLE, Finding
 from theory.diagnosis.inputs import probes
 from theory.diagnosis.inside import examined
 from theory.diagnosis.isolation import isolated
 from theory.diagnosis.rounding import gamma
-from theory.diagnosis.search import BUDGET, Trials, advice_on_precision
+from theory.diagnosis.search import BUDGET, Trials, clearest, exceeds_single_precision
 from theory.signals import impulse
 from theory.testing.agreement import Agreement, as_called, on_basis, share
 from theory.testing.replaying import Counterexample, dot_products, inner
@@ -164,13 +164,21 @@ class _DotTest:
         )
 
     def search(self, rng: np.random.Generator) -> tuple[Array, Array] | None:
-        """Return a small x and y for which the two sides differ."""
-        for x, y in self._pairs(rng):
-            if self._excess(x, y) > 1:
-                (x,) = self._forward.shrink((x,), functools.partial(self._excess_of_x, y))
-                (y,) = self._backward.shrink((y,), functools.partial(self._excess_of_y, x))
-                return x, y
-        return None
+        """Return a small x and y for which the two sides differ, clearly if there are such."""
+        differing = ((x, y) for x, y in self._pairs(rng) if self._excess(x, y) > 1)
+        found = clearest(differing, lambda pair: self._is_clear(*pair))
+        if found is None:
+            return None
+        x, y = found
+        size = functools.partial(self._excess_of_x, y)
+        (x,) = self._forward.shrink((x,), size, lambda some: self._is_clear(some[0], y))
+        size = functools.partial(self._excess_of_y, x)
+        (y,) = self._backward.shrink((y,), size, lambda some: self._is_clear(x, some[0]))
+        return x, y
+
+    def _is_clear(self, x: Array, y: Array) -> bool:
+        """Whether the two sides differ by more than what single precision rounds."""
+        return exceeds_single_precision(lambda: self._excess(x, y), *self.trials)
 
     def entry(self) -> tuple[tuple[Array, Array] | None, float]:
         """Return the unit impulses of the first entry in which the two matrices differ.
@@ -202,9 +210,7 @@ class _DotTest:
         pair : tuple of array, optional
             An x and y for which the two sides differ, if there is one.
         """
-        if pair is None:
-            return ""
-        return advice_on_precision(lambda: self._excess(*pair), *self.trials)
+        return "" if pair is None or self._is_clear(*pair) else SINGLE
 
     def _pairs(self, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
         forward, backward = self._forward.operator, self._backward.operator

@@ -17,11 +17,11 @@ import torch
 
 from theory.diagnosis import diagnose
 from theory.diagnosis.calling import Array, Operator
-from theory.diagnosis.findings import Finding
+from theory.diagnosis.findings import SINGLE, Finding
 from theory.diagnosis.inputs import probes
 from theory.diagnosis.inside import examined
 from theory.diagnosis.isolation import isolated
-from theory.diagnosis.search import BUDGET, Trials, advice_on_precision
+from theory.diagnosis.search import BUDGET, Trials, clearest, exceeds_single_precision
 from theory.signals import impulse
 from theory.testing.agreement import Agreement, as_called, on_basis, share
 from theory.testing.replaying import Counterexample, outputs
@@ -109,16 +109,23 @@ def _told_apart(
 
 
 def _unlike(a: Trials, b: Trials, rng: np.random.Generator) -> Array | None:
-    """Return a small input on which two operators differ."""
-    for x in probes(a.operator.shape, rng, min(a.operator.significand, b.operator.significand)):
-        if _difference(a, b, x) > 1:
-            return a.shrink((x,), lambda inputs: _difference(a, b, inputs[0]))[0]
-    return None
+    """Return a small input on which two operators differ, clearly if there is such a one."""
+
+    def size(inputs: tuple[Array, ...]) -> float:
+        return _difference(a, b, inputs[0])
+
+    def clear(inputs: tuple[Array, ...]) -> bool:
+        return exceeds_single_precision(lambda: size(inputs), a, b)
+
+    inputs = probes(a.operator.shape, rng, min(a.operator.significand, b.operator.significand))
+    found = clearest(((x,) for x in inputs if size((x,)) > 1), clear)
+    return None if found is None else a.shrink(found, size, clear)[0]
 
 
 def _advice(a: Trials, b: Trials, x: Array) -> str:
     """Return what to say where weights, or values inside, that were rounded may be the reason."""
-    return advice_on_precision(lambda: _difference(a, b, x), a, b)
+    clear = exceeds_single_precision(lambda: _difference(a, b, x), a, b)
+    return "" if clear else SINGLE
 
 
 def _unlike_on_basis(a: Trials, b: Trials) -> tuple[Array | None, float]:
