@@ -185,6 +185,12 @@ def _raises_where_it_is_traced(x: torch.Tensor) -> torch.Tensor:
     return 2 * x
 
 
+def _asserts_where_it_is_traced(x: torch.Tensor) -> torch.Tensor:
+    if type(x) is not torch.Tensor:
+        raise AssertionError("plain tensors alone")
+    return 2 * x
+
+
 @pytest.mark.parametrize(
     ("op", "reason"),
     [
@@ -194,8 +200,13 @@ def _raises_where_it_is_traced(x: torch.Tensor) -> torch.Tensor:
             _raises_where_it_is_traced,
             "tracing raises ValueError: no subclass of Tensor is welcome",
         ),
+        (
+            lambda x: torch.linalg.solve(2 * torch.eye(8, dtype=x.dtype), x, left=False),
+            "torch cannot record a graph of it (AssertionError in its tracer)",
+        ),
+        (_asserts_where_it_is_traced, "tracing raises AssertionError: plain tensors alone"),
     ],
-    ids=["data", "compiled", "another"],
+    ids=["data", "compiled", "another", "torch's own", "an assertion"],
 )
 def test_the_reason_says_why_there_is_no_graph(op: Callable[..., Any], reason: str) -> None:
     found = diagnose(op, (1, 8))

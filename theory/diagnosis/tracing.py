@@ -10,6 +10,7 @@ only if it computes what the operator computes.
 from __future__ import annotations
 
 import contextlib
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -169,4 +170,12 @@ def _why(error: Exception) -> str:
         return "its TorchScript cannot be traced: give it unscripted"
     if "aten.detach" in message and "Parameter" in message:
         return "it takes .data of a parameter while it runs"
+    if isinstance(error, AssertionError) and _raised_by_torch(error):
+        return f"torch cannot record a graph of it ({type(error).__name__} in its tracer)"
     return f"tracing raises {told(error)}"
+
+
+def _raised_by_torch(error: Exception) -> bool:
+    """Whether the line that raised an error is torch's own, and says nothing to others."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return [frame.f_globals.get("__name__", "") for frame, _ in frames][-1].startswith("torch.")
