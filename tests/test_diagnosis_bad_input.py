@@ -10,6 +10,15 @@ import torch
 from torch import nn
 
 from theory import diagnose
+from theory.testing import assert_same_operator
+
+
+class _OfTwo(nn.Module):
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return x + y
+
+
+_HALF = torch.ones(1, 1, 3, dtype=torch.half)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +57,26 @@ from theory import diagnose
         (lambda x: x[:, 0], (8,), {"batched": False}, ValueError, "takes no input"),
         (nn.ReLU(), (8,), {"dtype": torch.int64}, ValueError, "give torch.float64"),
         (3, (8,), {}, TypeError, "3 is not callable"),
+        (nn.ReLU(), (8,), {"budget": "x"}, ValueError, "budget is 'x': give the number"),
+        (nn.ReLU(), (8,), {"seed": "a"}, ValueError, "seed is 'a': give a whole number"),
+        (nn.ReLU, (8,), {}, TypeError, r"ReLU is a class: give an instance, ReLU\(...\)"),
+        (nn.Conv1d(1, 1, 3, device="meta"), (1, 8), {}, ValueError, "no values in weight, .* meta"),
+        (lambda x, y: x + y, (8,), {}, ValueError, "'y'; give a function of one array that calls"),
+        (_OfTwo(), (8,), {}, ValueError, "'y'; give a function of one array that calls"),
+        (
+            nn.Linear(8, 8, dtype=torch.cfloat),
+            (8,),
+            {},
+            ValueError,
+            r"its weights are not: give a function that .*lambda x: op\(x.to\(torch.complex64\)\)",
+        ),
+        (
+            lambda x: torch.conv1d(x, _HALF),
+            (1, 8),
+            {},
+            ValueError,
+            r"give a function that converts them, such as lambda x: op\(x.half\(\)\)",
+        ),
     ],
 )
 def test_bad_input(
@@ -73,3 +102,20 @@ def test_a_batch_is_not_taken_for_an_input(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"for a batch: give the shape of one input, \(3, 8, 8\)"):
         diagnose(layer, shape)
     assert diagnose(layer, shape, batched=False).linear.holds is False  # for it has a bias
+
+
+def test_advice_is_given_where_it_helps_alone() -> None:
+    with pytest.raises(ValueError, match="takes no input") as refused:
+        diagnose(nn.Conv1d(2, 1, 3), (1, 8))
+    assert "give a function" not in str(refused.value)
+
+
+def test_the_advice_helps() -> None:
+    layer = nn.Linear(8, 8, dtype=torch.cfloat)
+    assert diagnose(lambda x: layer(x.to(torch.complex64)), (8,)).affine.holds
+    assert diagnose(lambda x: torch.conv1d(x.half(), _HALF), (1, 8)).deterministic.holds
+
+
+def test_two_operators_are_compared_from_a_seed_that_is_one() -> None:
+    with pytest.raises(ValueError, match="seed is 'a'"):
+        assert_same_operator(torch.abs, torch.abs, (8,), seed="a")  # type: ignore[arg-type]

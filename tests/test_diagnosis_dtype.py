@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
@@ -100,3 +101,48 @@ def test_a_module_for_single_precision_alone() -> None:
     assert found.dtype == "float32"
     assert "float32" in str(found)
     assert diagnose(_SingleOnly(), (1, 8), boundary="interior").border == (1,)
+
+
+class _HalfInside(nn.Module):
+    """Converts its input to the type that its weights were made for, and the output back."""
+
+    def __init__(self, reads: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular", bias=False).half()
+        self.reads = reads
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.reads and bool(x.isnan().any()):
+            return x
+        return self.conv(x.half()).type_as(x)
+
+
+@pytest.mark.parametrize("reads", [False, True], ids=["graph", "no graph"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_a_module_of_half_precision_is_asked_in_its_own(dtype: torch.dtype, reads: bool) -> None:
+    """Red where the rounding of 16 bits is held against it: that is all it has against it."""
+    layer = _HalfInside(reads)
+    found = diagnose(layer, (1, 8), dtype=dtype)
+    assert found.dtype == str(dtype).removeprefix("torch.")
+    assert found.warnings == (
+        "it takes neither double nor single precision: asked in its own types, float16",
+    )
+    assert found.linear.holds is None  # it overflows
+    assert "not finite" in found.linear.reason
+    assert found.shift_equivariant.holds
+    assert layer.conv.weight.dtype is torch.half
+
+
+def test_a_module_of_half_precision_that_is_nonlinear_is_refuted() -> None:
+    layer = nn.Sequential(_HalfInside(reads=False), nn.ReLU())
+    witness = diagnose(layer, (1, 8)).additive.witness
+    assert witness is not None
+    left, right = witness.replay(layer)
+    assert np.array_equal(left, witness.left)
+    assert np.array_equal(right, witness.right)
+
+
+def test_what_takes_double_or_single_precision_is_not_warned_about() -> None:
+    for layer in (nn.Conv1d(1, 1, 3).half(), _SingleOnly()):
+        assert diagnose(layer, (1, 8)).warnings == ()

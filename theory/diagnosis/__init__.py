@@ -22,7 +22,7 @@ from theory.diagnosis.interior import Interior
 from theory.diagnosis.isolation import isolated
 from theory.diagnosis.kernel import circular_kernel, interior_kernel
 from theory.diagnosis.linearity import both, judge_linearity
-from theory.diagnosis.search import BUDGET, Trials
+from theory.diagnosis.search import BUDGET, Trials, check_search
 from theory.diagnosis.sequences import single_steps, told_of
 from theory.diagnosis.witnesses import Witness
 
@@ -65,7 +65,8 @@ def diagnose(
         with a batch of one if they take batches, functions with the bare array if they take that.
     dtype : torch.float64 or torch.float32
         Precision of the inputs and of the copied module. What refuses double precision is diagnosed
-        in single precision, without TF32 or the like, whatever torch is told that it may do.
+        in single precision, without TF32 or the like, whatever torch is told that it may do; a
+        module that refuses both, as one that converts its input to 16 bits does, in its own types.
     seed : int
         Fixes the random inputs and the global generators during the diagnosis.
     budget : int
@@ -78,15 +79,16 @@ def diagnose(
     -------
     Diagnosis
         The findings, period and border per axis, the kernel and the offset; and a warning where a
-        layer takes the batch axis, found out and not told, for the sequence.
+        layer takes the batch axis, found out and not told, for the sequence, or a module had to be
+        asked in its own types.
 
     Raises
     ------
     TypeError
-        If `op` is not callable.
+        If `op` is not callable, or a class of modules instead of one.
     ValueError
-        If `op` takes no input of this shape, is a lazy module that was never called, or cannot be
-        copied; or an option is unknown.
+        If `op` takes no input of this shape, is a lazy module that was never called or one without
+        values, or cannot be copied; or an option is none of those that it may be.
 
     Examples
     --------
@@ -108,19 +110,30 @@ def diagnose(
     if boundary not in get_args(Boundary):
         known = " or ".join(map(repr, get_args(Boundary)))
         raise ValueError(f"boundary is {boundary!r}: give {known}")
-    if budget < 1:
-        raise ValueError(f"budget is {budget}: give the number of inputs to try, at least 1")
-    if seed < 0:
-        raise ValueError(f"seed is {seed}: give a number that is not negative")
+    check_search(budget, seed)
     with isolated(seed):
         operator = Operator(op, shape, dtype, axes=axes, batched=batched)
         with _threads_for(operator):
             diagnosis = _diagnose(operator, boundary, seed, budget)
-            warnings = _warnings(operator) if batched is None else ()
+            warnings = _warnings(operator, batched)
             return dataclasses.replace(diagnosis, warnings=warnings)
 
 
-def _warnings(operator: Operator) -> tuple[str, ...]:
+def _warnings(operator: Operator, batched: bool | None) -> tuple[str, ...]:
+    """Say what may not be the question that was meant."""
+    about_batches = _about_batches(operator) if batched is None else ()
+    return (*about_batches, *_about_types(operator))
+
+
+def _about_types(operator: Operator) -> tuple[str, ...]:
+    """Say where no copy in one precision takes an input."""
+    if not operator.own_types:
+        return ()
+    types = " and ".join(str(each).removeprefix("torch.") for each in operator.own_types)
+    return (f"it takes neither double nor single precision: asked in its own types, {types}",)
+
+
+def _about_batches(operator: Operator) -> tuple[str, ...]:
     """Say where the batch axis that was added is taken for the sequence."""
     module = operator.underlying
     if not operator.batched or not isinstance(module, torch.nn.Module):

@@ -3,7 +3,8 @@
 The ways of passing an input are tried in a fixed order; the first that works is kept. A module is
 called with a batch of one if it takes a batch of two as well, else with the bare tensor. Any other
 callable is called with the bare tensor, then the bare numpy array, then as a module is. What takes
-no double precision in any of these ways is tried in single precision.
+no double precision in any of these ways is tried in single precision, and a module that does not
+take that either, because it converts its input to the type of its own weights, as it is.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from jaxtyping import Num
 from theory.diagnosis.errors import OperatorError, told
 from theory.diagnosis.isolation import isolated, private_copy
 from theory.diagnosis.outputs import to_array
+from theory.diagnosis.remedies import remedy, tensors
 from theory.diagnosis.shapes import checked_axes, checked_shape
 
 Array = Num[np.ndarray, "..."]
@@ -83,14 +85,17 @@ class Operator:
         The precision that it is called in.
     output_shape : tuple of int
         Shape of one output without batch.
+    own_types : tuple of torch.dtype
+        The types of a module's tensors where no copy in one precision takes an input, so that it is
+        asked as it is; else empty.
     unit_roundoff, smallest : float
         Unit roundoff and smallest positive number of the coarsest type known to be computed in:
-        those of input and output, and of `computes_in`.
+        those of input and output, `own_types` and those of `computes_in`.
 
     Raises
     ------
     TypeError
-        If `op` is not callable.
+        If `op` is not callable, or a class of modules instead of one.
     ValueError
         If shape, dtype or axes are none of the above, or `op` takes no input of that shape.
     """
@@ -106,6 +111,8 @@ class Operator:
     ) -> None:
         if not callable(op):
             raise TypeError(f"{op!r} is not callable: give a module or a function of one array")
+        if isinstance(op, type) and any("__call__" in vars(base) for base in op.__mro__):
+            raise TypeError(f"{op.__name__} is a class: give an instance, {op.__name__}(...)")
         self.name = _name(op)
         self.shape = checked_shape(shape)
         self.axes = checked_axes(axes, self.shape)
@@ -114,25 +121,38 @@ class Operator:
         self._device = _device(op)
         if isinstance(op, torch.jit.ScriptFunction):
             op = _called(op)
-        try:
-            self._settle(op, dtype, batched)
-        except ValueError as refusal:
-            if dtype is torch.float32:
-                raise
-            try:
-                self._settle(op, torch.float32, batched)
-            except ValueError:
-                raise refusal from None
+        self._settle_somehow(op, dtype, batched)
         self.reset()
 
-    def _settle(self, op: Callable[..., Any], dtype: torch.dtype, batched: bool | None) -> None:
-        """Find out how the operator is called in one precision."""
+    def _settle_somehow(
+        self, op: Callable[..., Any], dtype: torch.dtype, batched: bool | None
+    ) -> None:
+        """Find the first precision that it takes: the one asked for, single, its own types."""
+        refusal: ValueError | None = None
+        attempts = [(dtype, False), (torch.float32, False)]
+        if any(each.is_floating_point() for each in tensors(op)):
+            attempts.append((dtype, True))
+        for precision, as_it_is in dict.fromkeys(attempts):
+            try:
+                self._settle(op, precision, batched, as_it_is)
+            except ValueError as error:
+                refusal = refusal or error
+            else:
+                return
+        assert refusal is not None
+        raise refusal
+
+    def _settle(
+        self, op: Callable[..., Any], dtype: torch.dtype, batched: bool | None, as_it_is: bool
+    ) -> None:
+        """Find out how the operator is called in one precision, or as it is."""
         self.dtype = dtype
-        self._pristine = private_copy(op, self.name, dtype)
-        is_module = isinstance(op, torch.nn.Module)
-        self._convention, self.output_shape, output_type = self._probe(is_module, batched)
+        self._pristine = private_copy(op, self.name, None if as_it_is else dtype)
+        self._convention, self.output_shape, output_type = self._probe(op, batched)
         self.unit_roundoff = self.smallest = 0.0
-        for each in (dtype, output_type):
+        types = {each.dtype for each in tensors(op) if each.is_floating_point()}
+        self.own_types = tuple(sorted(types, key=str)) if as_it_is else ()
+        for each in (dtype, output_type, *self.own_types):
             if each.is_floating_point:
                 self.computes_in(each)
 
@@ -255,9 +275,10 @@ class Operator:
         return y[0], dtype
 
     def _probe(
-        self, is_module: bool, batched: bool | None
+        self, op: Callable[..., Any], batched: bool | None
     ) -> tuple[_Convention, tuple[int, ...], torch.dtype]:
         """Find the first way of calling that works on zeros, ones or a ramp."""
+        is_module = isinstance(op, torch.nn.Module)
         order = [_BATCH, _BARE] if is_module else [_BARE, _BARE_NUMPY, _BATCH, _BATCH_NUMPY]
         order = [way for way in order if batched is None or way.batched is batched]
         zeros = np.zeros(self.shape)
@@ -279,7 +300,9 @@ class Operator:
         for way, why in refusals.items():
             ways.setdefault(why, []).append(way)
         tried = "; ".join(f"{' or '.join(names)}: {why}" for why, names in ways.items())
-        raise ValueError(f"{self.name} takes no input of shape {self.shape}, given as {tried}")
+        raise ValueError(
+            f"{self.name} takes no input of shape {self.shape}, given as {tried}{remedy(op, ways)}"
+        )
 
     def _require_no_batch(self, convention: _Convention) -> None:
         """Refuse a shape whose first axis the module takes for a batch, of any size."""
@@ -303,8 +326,8 @@ def operator_on(op: Callable[..., Any], x: Array, batched: bool | None) -> Opera
 
 
 def _device(op: Callable[..., Any]) -> torch.device:
-    tensors = [*op.parameters(), *op.buffers()] if isinstance(op, torch.nn.Module) else []
-    return tensors[0].device if tensors else torch.device("cpu")
+    held = tensors(op)
+    return held[0].device if held else torch.device("cpu")
 
 
 def _name(op: object) -> str:

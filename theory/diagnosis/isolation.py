@@ -56,8 +56,19 @@ def isolated(seed: int) -> Iterator[None]:
                 torch.cuda.set_rng_state_all(cuda)
 
 
-def private_copy(op: Callable[..., Any], name: str, dtype: torch.dtype) -> Callable[..., Any]:
-    """Return a copy of an operator, its tensors in a precision, that shares nothing with it.
+def private_copy(
+    op: Callable[..., Any], name: str, dtype: torch.dtype | None
+) -> Callable[..., Any]:
+    """Return a copy of an operator that shares nothing with it.
+
+    Parameters
+    ----------
+    op : callable
+        The operator.
+    name : str
+        What errors call it.
+    dtype : torch.dtype, optional
+        The precision of a module's tensors; None leaves each in its own.
 
     Raises
     ------
@@ -65,12 +76,16 @@ def private_copy(op: Callable[..., Any], name: str, dtype: torch.dtype) -> Calla
         If it cannot be copied, or not be held in that precision.
     """
     if isinstance(op, torch.nn.Module):
-        tensors = itertools.chain(op.named_parameters(), op.named_buffers())
-        lazy = [name for name, value in tensors if torch.nn.parameter.is_lazy(value)]
-        if lazy:
-            raise ValueError(
-                f"{name} has not decided the shape of {lazy[0]} yet: call it once first"
-            )
+        for path, value in itertools.chain(op.named_parameters(), op.named_buffers()):
+            if torch.nn.parameter.is_lazy(value):
+                raise ValueError(
+                    f"{name} has not decided the shape of {path} yet: call it once first"
+                )
+            if value.is_meta:
+                raise ValueError(
+                    f"{name} has no values in {path}, which is on the device meta: give it some, "
+                    "by to_empty and load_state_dict for one"
+                )
     try:
         private = copy.deepcopy(op, {id(each): each.detach().clone() for each in computed(op)})
     except Exception as error:
@@ -78,7 +93,7 @@ def private_copy(op: Callable[..., Any], name: str, dtype: torch.dtype) -> Calla
             f"{name} cannot be copied ({told(error)}), and would not come back as it was: "
             "give a function that calls it"
         ) from error
-    if not isinstance(private, torch.nn.Module):
+    if not isinstance(private, torch.nn.Module) or dtype is None:
         return private
     try:
         if any(each.is_complex() for each in (*private.parameters(), *private.buffers())):

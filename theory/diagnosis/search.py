@@ -56,6 +56,14 @@ _CACHED_VALUES = 2**16
 """Output values of one batch: more would leave the processor's cache, and are slower."""
 
 
+def check_search(budget: int, seed: int) -> None:
+    """Raise a ValueError unless a search can be made within a budget and from a seed."""
+    if not isinstance(budget, int | np.integer) or budget < 1:
+        raise ValueError(f"budget is {budget!r}: give the number of inputs to try, at least 1")
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed is {seed!r}: give a whole number that is not negative")
+
+
 class Trials:
     """The operator under trial: remembers responses, and the first input that has none.
 

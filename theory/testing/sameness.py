@@ -21,7 +21,7 @@ from theory.diagnosis.findings import SINGLE, Finding
 from theory.diagnosis.inputs import probes
 from theory.diagnosis.inside import examined
 from theory.diagnosis.isolation import isolated
-from theory.diagnosis.search import BUDGET, Trials, clearest, exceeds_single_precision
+from theory.diagnosis.search import BUDGET, Trials, check_search, clearest, exceeds_single_precision
 from theory.signals import impulse
 from theory.testing.agreement import Agreement, as_called, on_basis, share
 from theory.testing.replaying import Counterexample, outputs
@@ -57,8 +57,9 @@ def sameness(
     TypeError
         If one of them is not callable.
     ValueError
-        If one of them takes no input of this shape.
+        If one of them takes no input of this shape, or budget or seed is no such number.
     """
+    check_search(budget, seed)
     options: dict[str, Any] = {"batched": batched, "dtype": dtype, "seed": seed, "budget": budget}
     with isolated(seed):
         one, other = (Operator(op, shape, dtype, batched=batched) for op in (a, b))
