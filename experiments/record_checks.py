@@ -80,10 +80,8 @@ def _check_provenance(made: Mapping[str, Any]) -> None:
     for name, (kind, expected) in _MADE.items():
         if name not in made:
             raise ValueError(f"the provenance lacks {name}")
-        value = made[name]
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise ValueError(f"{name} in the provenance is {value!r}, expected {expected}")
-        if name in _LEAST and not value >= _LEAST[name]:
-            raise ValueError(
-                f"{name} in the provenance is {value}, expected at least {_LEAST[name]}"
-            )
+        if not isinstance(made[name], kind) or isinstance(made[name], bool):
+            raise ValueError(f"{name} in the provenance is {made[name]!r}, expected {expected}")
+    for name, least in _LEAST.items():
+        if not made[name] >= least:  # what is no number is not
+            raise ValueError(f"{name} in the provenance is {made[name]}, expected at least {least}")
