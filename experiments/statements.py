@@ -9,7 +9,8 @@ statement is judged on the values of all seeds under one completion:
 ``reproduced`` or ``not_reproduced``
     The error bars leave no doubt.
 ``undecided``
-    They are too wide, or there are fewer than `FEWEST_SEEDS`, though what they say is shown.
+    They are too wide, or there are fewer than `FEWEST_SEEDS`, though what they say is shown; or
+    fewer than `FEWEST_EQUAL` that have no spread.
 ``not_run``
     There are no runs.
 
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 
 FEWEST_SEEDS = 3
 """Two that agree by chance have no error bars to speak of."""
+
+FEWEST_EQUAL = 5
+"""Seeds without any spread tell of no more than how often runs are like them: with five, at 95 %,
+that most are, for ``0.05 ** (1 / 5) > 1 / 2``; with four that is not so yet."""
 
 Verdict = Literal["reproduced", "not_reproduced", "undecided", "not_run"]
 
@@ -208,8 +213,9 @@ class Within(Statement):
     """The mean over seeds lies strictly between two bounds.
 
     Decided by the t-interval of the mean, on the test set at hand; where seeds change nothing, by
-    the value. Of a difference paired by seed, ``above=0`` says that the first is larger, two bounds
-    say that they are similar.
+    the value. Seeds that agree to the last digit, as runs do that all end at their lowest loss, are
+    no draws from a normal distribution: they take `FEWEST_EQUAL`. Of a difference paired by seed,
+    ``above=0`` says that the first is larger, two bounds say that they are similar.
 
     Parameters
     ----------
@@ -247,12 +253,18 @@ class Within(Statement):
         return self._format(value) if value else "0"
 
     def _decide(self, values: Sequence[float], test_images: int) -> Judgement:
-        interval = mean_interval(values, grid=self.quantity.grid_of(test_images))
+        grid = self.quantity.grid_of(test_images)
+        interval = mean_interval(values, grid=grid)
         if self.quantity.seedless and values:
             interval = Interval(min(values), max(values))
         if interval is None:
             return _too_few_seeds(len(values))
         place = f"{self._range(interval)}, where the mean over seeds lies"
+        alike = len(set(values)) == 1 and not (grid or self.quantity.seedless)
+        if alike and FEWEST_SEEDS <= len(values) < FEWEST_EQUAL:
+            each = f"{self._format(values[0])} with each of {len(values)} seeds"
+            reason = f"{each}: without any spread a verdict takes {FEWEST_EQUAL}"
+            return Judgement("undecided", interval, reason)
         if self.above < interval.low and interval.high < self.below:
             return Judgement("reproduced", interval, f"{place}, is {self.expected}")
         if interval.high <= self.above or self.below <= interval.low:

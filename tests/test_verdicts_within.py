@@ -104,6 +104,21 @@ def test_two_seeds_that_agree_by_chance_leave_no_doubt_only_seemingly(wide, abov
     assert judged(statement, wide([0.5, 0.5, 0.5])).verdict != "undecided"
 
 
+@pytest.mark.parametrize(("below", "told"), [(1.5, "reproduced"), (1.0, "not_reproduced")])
+def test_seeds_without_any_spread_are_no_normal_draws(make_record, below, told) -> None:
+    """Red where three runs that all end at their lowest loss refute that any rises at the end."""
+    statement = Within("toy-loss", at_epoch("test_loss", "wide", 4), below=below)
+    for seeds in range(3, 7):
+        records = [make_record(recipe("wide", "slow"), seed) for seed in range(seeds)]
+        (finding,) = judged(statement, records).findings
+        assert finding.verdict == ("undecided" if seeds < 5 else told)
+        if seeds < 5:
+            reason = f"1.000 with each of {seeds} seeds: without any spread a verdict takes 5"
+            assert finding.reason == reason
+    nearly = [make_record(recipe("wide", "slow"), s, test_loss=1 - s * 1e-9) for s in range(3)]
+    assert judged(Within("toy-loss", statement.quantity, below=1.5), nearly).verdict == "reproduced"
+
+
 GAP = Within(
     "toy-gap",
     difference(ACCURACY, at_epoch("test_accuracy", "narrow", 4)),
