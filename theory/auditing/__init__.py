@@ -196,22 +196,9 @@ class _Facts:
                 continue  # it only notes or checks
             copies[node] = graph.node_copy(node, copies.__getitem__)
         graph.output(tuple(copies[node] for node in call.outputs))
-        level = interpret(graph).level
-        return _WORDS[level], _first_unknown(graph) if level is Level.UNKNOWN else ""
-
-
-def _first_unknown(graph: torch.fx.Graph) -> str:
-    """Return the first primitive of an unknown graph with which it is unknown."""
-    part = torch.fx.Graph()
-    copies: dict[torch.fx.Node, torch.fx.Node] = {}
-    for node in graph.nodes:
-        copies[node] = part.node_copy(node, copies.__getitem__)
-        if node.op == "call_function":
-            end = part.output(copies[node])
-            if interpret(part).level is Level.UNKNOWN:
-                return Primitive(node).name
-            part.erase_node(end)
-    return interpret(graph).culprit
+        structure = interpret(graph)
+        unknown = structure.culprit if structure.level is Level.UNKNOWN else ""
+        return _WORDS[structure.level], unknown
 
 
 def _unknown_linearities(calls: Sequence[Call], primitives: Sequence[str]) -> Iterator[str]:
