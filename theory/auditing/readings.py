@@ -8,6 +8,7 @@ import torch
 
 from theory.auditing.primitive import Primitive
 from theory.diagnosis.primitives import CONSTANT
+from theory.diagnosis.randomness import draws
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +30,7 @@ def refusal(nodes: Iterable[torch.fx.Node], reason: str) -> str:
             "reads values of its input, so that what it calls may differ from input to input and "
             f"no one audit holds ({reason}): audit its parts"
         )
-    if any(_draws(node) for node in origins):
+    if any(draws(node) for node in origins):
         return (
             "reads random numbers that it draws, so that what it calls may differ from call to "
             f"call and no one audit holds ({reason}): audit its parts"
@@ -59,7 +60,3 @@ def _is_of_shape_alone(node: torch.fx.Node) -> bool:
     """Whether a node takes no values of the tensors that it is given."""
     name = Primitive(node).name if node.op == "call_function" else ""
     return name in CONSTANT or name.endswith("_like")
-
-
-def _draws(node: torch.fx.Node) -> bool:
-    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())

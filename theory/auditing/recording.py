@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import inspect
 import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from theory.auditing.calls import Call, Recorder, named_tensors
 from theory.auditing.readings import refusal
 from theory.diagnosis.errors import told
 from theory.diagnosis.isolation import computed, isolated
+from theory.diagnosis.remedies import takes_one
 from theory.diagnosis.sequences import single_steps
 
 if TYPE_CHECKING:
@@ -105,12 +105,8 @@ def _wrapping(module: nn.Module, shape: tuple[int, ...]) -> str:
 
     Empty is returned where that is not why it fails.
     """
-    try:
-        inspect.signature(module.forward).bind(torch.empty(0))
-    except TypeError:
+    if not takes_one(module):
         return "; an audit passes one tensor: wrap it in a module that takes one and makes the rest"
-    except ValueError:
-        pass  # it is written in C, and does not tell
     complex_types = [each.dtype for each in named_tensors(module).values() if each.is_complex()]
     for dtype, takes, makes in (
         *((each, "complex numbers", "complex") for each in complex_types[:1]),

@@ -17,6 +17,7 @@ import torch
 
 from theory.diagnosis.errors import told
 from theory.single_precision import single_precision
+from theory.tensors import require_shape
 
 _ALONE = threading.RLock()
 """Held by the thread that is isolated: generators and filters are those of the whole process."""
@@ -77,10 +78,7 @@ def private_copy(
     """
     if isinstance(op, torch.nn.Module):
         for path, value in itertools.chain(op.named_parameters(), op.named_buffers()):
-            if torch.nn.parameter.is_lazy(value):
-                raise ValueError(
-                    f"{name} has not decided the shape of {path} yet: call it once first"
-                )
+            require_shape(op, path, value)
             if value.is_meta:
                 raise ValueError(
                     f"{name} has no values in {path}, which is on the device meta: give it some, "

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from theory.diagnosis.structure import primitive_name
+from theory.diagnosis.structure import arguments, primitive_name
 
 _CHANCES = ("p", "dropout", "dropout_p")
 """The arguments that say how likely it is that a value is drawn; with 0 none is."""
@@ -32,19 +32,19 @@ def drawn(graph: torch.fx.Graph) -> str:
     sources: dict[torch.fx.Node, str] = {}
     for node in graph.nodes:
         before = next((sources[n] for n in node.all_input_nodes if sources[n]), "")
-        sources[node] = before or (primitive_name(node) if _draws(node) else "")
+        sources[node] = before or (primitive_name(node) if draws(node) else "")
     return sources[node]  # the last node is the output
 
 
-def _draws(node: torch.fx.Node) -> bool:
+def draws(node: torch.fx.Node) -> bool:
+    """Whether a node draws random numbers."""
     target = node.target
     if not isinstance(target, torch._ops.OpOverload):
         return False
     if torch.Tag.nondeterministic_seeded not in target.tags:
         return False
-    arguments = target._schema.arguments
-    given = {each.name: each.default_value for each in arguments if each.has_default_value()}
-    given.update(zip((each.name for each in arguments), node.args, strict=False))
-    given.update(node.kwargs)
+    known = target._schema.arguments
+    defaults = {each.name: each.default_value for each in known if each.has_default_value()}
+    given = {**defaults, **arguments(node)}
     likely = all(given[name] != 0 for name in _CHANCES if name in given)
     return likely and not any(given[name] is False for name in _SWITCHES if name in given)

@@ -24,7 +24,7 @@ def remedy(op: Callable[..., Any], refusals: Iterable[str]) -> str:
     refusals : iterable of str
         What it raised, in each way that it was called.
     """
-    if not _takes_one(op):
+    if not takes_one(op):
         return "; give a function of one array that calls it with all that it needs"
     if not any(_OF_TYPES.search(each) for each in refusals):
         return ""
@@ -46,8 +46,8 @@ def tensors(op: Callable[..., Any]) -> list[torch.Tensor]:
     return list(itertools.chain(op.parameters(), op.buffers()))
 
 
-def _takes_one(op: Callable[..., Any]) -> bool:
-    """Whether it can be called with one argument, as far as it tells."""
+def takes_one(op: Callable[..., Any]) -> bool:
+    """Whether an operator can be called with one argument, as far as it tells."""
     try:
         signature = inspect.signature(op.forward if isinstance(op, torch.nn.Module) else op)
     except (TypeError, ValueError):  # it does not tell

@@ -137,7 +137,7 @@ def _level(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> Level:
     if not _is_pure(node) or Level.UNKNOWN in seen:
         return Level.UNKNOWN
     if name in primitives.CONSTANT:
-        given = _arguments(node)
+        given = arguments(node)
         filled = given.get("fill_value", given.get("s", 1))
         zero = name in primitives.ZERO or _argument_level(filled, levels) is Level.ZERO
         return Level.ZERO if zero else Level.CONSTANT
@@ -167,7 +167,7 @@ def _level_by_rule(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> L
     if name == "_to_copy":
         return of(first)
     if name in primitives.AFFINE_COMBINATION:
-        given = _arguments(node).items()
+        given = arguments(node).items()
         places = of(*(each for name, each in given if name in primitives.PLACING))
         summands = of(*(each for name, each in given if name not in primitives.PLACING))
         return summands if places.is_fixed else Level.NONLINEAR
@@ -211,7 +211,7 @@ def _argument_level(argument: Any, levels: dict[torch.fx.Node, Level]) -> Level:
     return Level.ZERO if zero else Level.CONSTANT
 
 
-def _arguments(node: torch.fx.Node) -> dict[str, Any]:
+def arguments(node: torch.fx.Node) -> dict[str, Any]:
     """Return the arguments that a primitive of torch's library is given, by their names."""
     assert isinstance(node.target, torch._ops.OpOverload)
     names = [each.name for each in node.target._schema.arguments]
@@ -299,7 +299,7 @@ def _may_raise(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> bool:
         return False
     if levels[node] is Level.UNKNOWN or primitive_name(node) not in primitives.KNOWN:
         return True
-    given = _arguments(node)
+    given = arguments(node)
     places = [given.get("index"), given.get("indices")]
     return not _argument_level(places, levels).is_fixed or _divides_by_integers(node, levels)
 
