@@ -23,12 +23,14 @@ from theory.diagnosis import (
     interior,
     linearity,
     primitives,
+    responses,
     rounding,
     search,
     structure,
 )
 from theory.diagnosis.calling import Operator
 from theory.diagnosis.isolation import isolated
+from theory.diagnosis.windows import least_border, two_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,7 +148,7 @@ def test_a_batch_that_is_treated_differently_is_noticed(monkeypatch: pytest.Monk
         return np.stack(list(trials.columns(cells)))
 
     assert np.array_equal(matrix(), np.roll(np.eye(8), 1, axis=1))
-    monkeypatch.setattr(search.Trials, "_add_up", lambda *arguments: True)
+    monkeypatch.setattr(responses.Responses, "_add_up", lambda *arguments: True)
     assert np.array_equal(matrix(), np.eye(8)[::-1])
 
 
@@ -155,35 +157,32 @@ def _no_border(differs: np.ndarray, by: int) -> int | None:
 
 
 def _half_border(differs: np.ndarray, by: int) -> int | None:
-    border = interior_border(differs, by)
+    border = least_border(differs, by)
     return None if border is None else border // 2
 
 
 def _wide_border(differs: np.ndarray, by: int) -> int | None:
-    border = interior_border(differs, by)
+    border = least_border(differs, by)
     return None if border is None else border + 1
 
 
 def _same_windows(signal: np.ndarray, axis: int, by: int) -> tuple[np.ndarray, np.ndarray]:
-    x, _ = interior_windows(signal, axis, by)
+    x, _ = two_windows(signal, axis, by)
     return x, x
-
-
-interior_border, interior_windows = interior._border, interior._windows
 
 
 @pytest.mark.parametrize(
     ("where", "what", "fault", "row"),
     [
-        (interior, "_border", _no_border, "zero-padded conv"),
-        (interior, "_border", _half_border, "zero-padded conv"),
-        (interior, "_border", _wide_border, "unpadded conv"),
-        (interior, "_windows", _same_windows, "max pooling"),
+        (interior, "least_border", _no_border, "zero-padded conv"),
+        (interior, "least_border", _half_border, "zero-padded conv"),
+        (interior, "least_border", _wide_border, "unpadded conv"),
+        (interior, "two_windows", _same_windows, "max pooling"),
         (equations, "shifted", lambda x, by: x, "window"),
         (rounding.Rounding, "bound", lambda *_, **__: np.inf, "softplus"),
         (rounding.Rounding, "excess", lambda *_, **__: 0.0, "ReLU"),
-        (linearity, "SCALARS", (1.0,), "ReLU"),
-        (structure, "_is_pure", lambda node: False, "negation"),
+        (linearity, "_SCALARS", (1.0,), "ReLU"),
+        (structure, "is_pure", lambda node: False, "negation"),
     ],
 )
 def test_the_table_of_operators_catches_faults_in_the_instruments(
@@ -218,7 +217,7 @@ def test_a_wrong_row_is_refused(
 
 def test_inputs_are_forgotten_as_well_as_responses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Red if what is remembered is measured by the one number that a sum returns."""
-    monkeypatch.setattr(search, "_REMEMBERED_VALUES", 2**14)
+    monkeypatch.setattr(responses, "_REMEMBERED_VALUES", 2**14)
     trials = search.Trials(Operator(torch.sum, (1024,)), budget=1024)
     tracemalloc.start()
     try:

@@ -17,6 +17,7 @@ from theory.diagnosis.equivariance import Shifts
 from theory.diagnosis.interior import Interior
 from theory.diagnosis.isolation import isolated
 from theory.diagnosis.search import BUDGET, Trials
+from theory.diagnosis.windows import two_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,7 @@ def _by_trying_everything(search: Interior, axis: int, start: int = 1) -> Any:
     for by in range(start, n // 2 + 1):
         differs = {to: np.zeros(m, dtype=bool) for to in range(1, m // 2 + 1)}
         for signal in search._signals(axis, by):
-            x, moved = interior._windows(signal, axis, by)
+            x, moved = two_windows(signal, axis, by)
             for to in list(differs):
                 differs[to] |= search._differs(x, moved, axis, to)
                 if _border(differs[to], to) is None:

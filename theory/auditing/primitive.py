@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_leaves
 
+from theory.diagnosis.nodes import primitive_name
 from theory.diagnosis.primitives import POINTWISE
-from theory.diagnosis.structure import primitive_name
 
 
 class Primitive:

@@ -1,10 +1,9 @@
 """One way to call any operator: an array without batch axis in, an array out, no trace left behind.
 
-The ways of passing an input are tried in a fixed order; the first that works is kept. A module is
-called with a batch of one if it takes a batch of two as well, else with the bare tensor. Any other
-callable is called with the bare tensor, then the bare numpy array, then as a module is. What takes
-no double precision in any of these ways is tried in single precision, and a module that does not
-take that either, because it converts its input to the type of its own weights, as it is.
+The ways of passing an input (`theory.diagnosis.conventions`) are tried in a fixed order; the first
+that works is kept. What takes no double precision in any of them is tried in single precision, and
+a module that does not take that either, because it converts its input to the type of its own
+weights, as it is.
 """
 
 from __future__ import annotations
@@ -12,13 +11,13 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Num
 
+from theory.diagnosis.conventions import Convention, conventions
 from theory.diagnosis.errors import OperatorError, told
 from theory.diagnosis.isolation import isolated, private_copy
 from theory.diagnosis.outputs import to_array
@@ -27,32 +26,10 @@ from theory.diagnosis.shapes import checked_axes, checked_shape
 
 Array = Num[np.ndarray, "..."]
 
-
 _NUMPY_TYPES: dict[torch.dtype, type[np.float32] | type[np.float64]] = {
     torch.float32: np.float32,
     torch.float64: np.float64,
 }
-
-
-@dataclass(frozen=True)
-class _Convention:
-    """How an input is wrapped before the call."""
-
-    name: str
-    array: type[np.ndarray] | type[torch.Tensor]
-    batched: bool
-
-
-_BARE = _Convention("a bare tensor", torch.Tensor, batched=False)
-
-
-_BATCH = _Convention("a batch of tensors", torch.Tensor, batched=True)
-
-
-_BARE_NUMPY = _Convention("a bare numpy array", np.ndarray, batched=False)
-
-
-_BATCH_NUMPY = _Convention("a batch of numpy arrays", np.ndarray, batched=True)
 
 
 class Operator:
@@ -254,7 +231,7 @@ class Operator:
         """A fresh copy of the callable itself, for tracing."""
         return copy.deepcopy(self._pristine)
 
-    def _wrapped(self, convention: _Convention, x: Array, copies: int = 1) -> Any:
+    def _wrapped(self, convention: Convention, x: Array, copies: int = 1) -> Any:
         batch = np.stack([x] * copies) if convention.batched else np.array(x)
         batch = batch.astype(self.array_type)
         if convention.array is np.ndarray:
@@ -264,9 +241,7 @@ class Operator:
     def _tensor(self, values: Array) -> torch.Tensor:
         return torch.from_numpy(values).to(self._device)
 
-    def _call(
-        self, convention: _Convention, x: Array, copies: int = 1
-    ) -> tuple[Array, torch.dtype]:
+    def _call(self, convention: Convention, x: Array, copies: int = 1) -> tuple[Array, torch.dtype]:
         y, dtype = to_array(self._op(self._wrapped(convention, x, copies)))
         if not convention.batched:
             return y, dtype
@@ -276,14 +251,12 @@ class Operator:
 
     def _probe(
         self, op: Callable[..., Any], batched: bool | None
-    ) -> tuple[_Convention, tuple[int, ...], torch.dtype]:
+    ) -> tuple[Convention, tuple[int, ...], torch.dtype]:
         """Find the first way of calling that works on zeros, ones or a ramp."""
         is_module = isinstance(op, torch.nn.Module)
-        order = [_BATCH, _BARE] if is_module else [_BARE, _BARE_NUMPY, _BATCH, _BATCH_NUMPY]
-        order = [way for way in order if batched is None or way.batched is batched]
         zeros = np.zeros(self.shape)
         refusals: dict[str, str] = {}
-        for convention in order:
+        for convention in conventions(batched, is_module=is_module):
             for x in (zeros, zeros + 1, np.arange(1.0, zeros.size + 1).reshape(self.shape)):
                 self.reset()
                 try:
@@ -304,7 +277,7 @@ class Operator:
             f"{self.name} takes no input of shape {self.shape}, given as {tried}{remedy(op, ways)}"
         )
 
-    def _require_no_batch(self, convention: _Convention) -> None:
+    def _require_no_batch(self, convention: Convention) -> None:
         """Refuse a shape whose first axis the module takes for a batch, of any size."""
         first, *rest = self.shape
         try:

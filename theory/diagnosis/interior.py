@@ -22,6 +22,7 @@ import numpy as np
 from theory.diagnosis.equations import Equation
 from theory.diagnosis.findings import SINGLE, words
 from theory.diagnosis.search import CLEAR
+from theory.diagnosis.windows import cells_along, least_border, moved_cell, two_windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -102,14 +103,16 @@ class Interior:
             differs: dict[int, Array] = {}
             for signal in self._signals(axis, by):
                 self._tried[axis] += 1
-                x, moved = _windows(signal, axis, by)
+                x, moved = two_windows(signal, axis, by)
                 left = left[~self._ruled_out(x, moved, axis)[left - 1]]
                 for to in left.tolist():
                     differs[to] = differs.get(to, False) | self._differs(x, moved, axis, to)
-                left = np.array([to for to in left if _border(differs[to], to) is not None], int)
+                left = np.array(
+                    [to for to in left if least_border(differs[to], to) is not None], int
+                )
                 if not left.size:
                     break
-            borders = ((to, _border(differs[to], to)) for to in left.tolist())
+            borders = ((to, least_border(differs[to], to)) for to in left.tolist())
             steps = [_Step(by, to, border) for to, border in borders if border is not None]
             if steps:
                 return min(steps, key=lambda step: (step.border, abs(step.output_by * n - by * m)))
@@ -139,7 +142,10 @@ class Interior:
             return np.zeros(half, dtype=bool)
         norm = float(np.abs(x).sum() + np.abs(moved).sum())
         bound = self._trials.rounding.bound(before, after, norm, responses=2)
-        middle, should_be = _cells(after, axis, half, half + 1), _cells(before, axis, 0, half)
+        middle, should_be = (
+            cells_along(after, axis, half, half + 1),
+            cells_along(before, axis, 0, half),
+        )
         beyond = np.abs(middle - should_be) > self._threshold * bound
         others = tuple(a for a in range(-after.ndim, 0) if a != axis)
         ruled_out: Array = beyond.any(axis=others)[::-1]  # a shift by 1 compares with the last
@@ -153,7 +159,7 @@ class Interior:
     def _unlike(self, before: Array, after: Array, axis: int, to: int, norm: float) -> Array:
         """Return at which cells along an axis one response is not the other one moved."""
         m = after.shape[axis]
-        left, right = _cells(after, axis, to, m), _cells(before, axis, 0, m - to)
+        left, right = cells_along(after, axis, to, m), cells_along(before, axis, 0, m - to)
         unlike = np.zeros(m, dtype=bool)
         failed = self._trials.failed(before) or self._trials.failed(after)
         if not failed and not (left == right).all():
@@ -170,7 +176,7 @@ class Interior:
         """Return the same for responses to unit impulses, and note what the bound lets pass."""
         unlike = self._unlike(before, after, axis, to, norm)
         m = after.shape[axis]
-        left, right = _cells(after, axis, to, m), _cells(before, axis, 0, m - to)
+        left, right = cells_along(after, axis, to, m), cells_along(before, axis, 0, m - to)
         alike = ~unlike[to:].reshape(-1, *(1,) * (-axis - 1))
         self._shifts.note(left, right, norm, alike)
         return unlike
@@ -212,14 +218,14 @@ class Interior:
         for cell, response in zip(cells, trials.columns(cells), strict=True):
             responses[cell] = response
             for at, (axis, step) in known.items():
-                before = responses.get(_moved(cell, axis, -step.by), zero)
+                before = responses.get(moved_cell(cell, axis, -step.by), zero)
                 differs[at] |= self._unlike_on_basis(before, response, axis, step.output_by)
                 if cell[axis] + step.by >= operator.shape[axis]:  # lost when the input is shifted
                     differs[at] |= self._unlike_on_basis(response, zero, axis, step.output_by)
             if len(responses) > reach:
                 del responses[next(iter(responses))]
         return [
-            _border(differs[at], known[at][1].output_by)
+            least_border(differs[at], known[at][1].output_by)
             if at in known
             else None
             if step is None
@@ -239,7 +245,7 @@ class Interior:
             (signal,), advice = violation
             by = self._operator.along(axis, 1)
             equation = Equation("shift_equivariant", shift=by, boundary="interior")
-            found = self._trials.witness(equation, _windows(signal, axis, 1)), advice
+            found = self._trials.witness(equation, two_windows(signal, axis, 1)), advice
             if not advice:
                 return found
             faint = faint or found
@@ -289,44 +295,13 @@ class Interior:
 
         Each pair to compare is how far it is moved, and the border.
         """
-        x, moved = _windows(signal[0], axis, 1)
+        x, moved = two_windows(signal[0], axis, 1)
         norm = float(np.abs(x).sum() + np.abs(moved).sum())
         before, after = self._trials(x), self._trials(moved)
         m = after.shape[axis]
         distances = []
         for to, border in compared:
-            left = _cells(after, axis, border + to, m - border)
-            right = _cells(before, axis, border, m - border - to)
+            left = cells_along(after, axis, border + to, m - border)
+            right = cells_along(before, axis, border, m - border - to)
             distances.append(self._trials.distance(left, right, norm))
         return min(distances)
-
-
-def _windows(signal: Array, axis: int, by: int) -> tuple[Array, Array]:
-    """Return the input in a longer signal, and the input moved by some cells."""
-    size = signal.shape[axis] - by
-    return _cells(signal, axis, by, by + size), _cells(signal, axis, 0, size)
-
-
-def _moved(cell: tuple[int, ...], axis: int, by: int) -> tuple[int, ...]:
-    """Return the cell some way along an axis; not necessarily one of the signal's."""
-    axis += len(cell)
-    return (*cell[:axis], cell[axis] + by, *cell[axis + 1 :])
-
-
-def _cells(values: Array, axis: int, start: int, stop: int) -> Array:
-    """Return some cells along one axis, counted from the end."""
-    where = [slice(None)] * values.ndim
-    where[axis] = slice(start, stop)
-    return values[tuple(where)]
-
-
-def _border(differs: Array, by: int) -> int | None:
-    """Return the fewest cells to leave out at either end; None if too few are left to compare.
-
-    Cells i and i - by are compared; a border leaves the pair out if it holds one of them. At least
-    as many pairs as cells in the shift have to remain: what repeats itself could agree by chance.
-    """
-    m = len(differs)
-    cells = np.flatnonzero(differs)
-    border = int(np.minimum(m - cells, cells - by + 1).max(initial=0))
-    return border if m - 2 * border >= 2 * by else None

@@ -17,7 +17,7 @@ import numpy as np
 from theory.diagnosis.equations import Equation
 from theory.diagnosis.findings import SINGLE, Finding
 from theory.diagnosis.inputs import pairs, probes
-from theory.diagnosis.search import CLEAR, SCALARS, Trials, clearest
+from theory.diagnosis.search import CLEAR, Trials, clearest
 from theory.diagnosis.structure import Level, Structure
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from theory.diagnosis.equations import Property
     from theory.diagnosis.findings import Certainty
     from theory.diagnosis.witnesses import Witness
+
+_SCALARS = (-1.0, 2.0, 0.5, -3.0, 2.0**20)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +178,7 @@ def _attempts(
 ) -> Iterator[tuple[Equation, tuple[Array, ...]]]:
     if prop == "homogeneous":
         for x in probes(operator.shape, rng, operator.significand):
-            for c in SCALARS:
+            for c in _SCALARS:
                 yield Equation(prop, scalar=c), (x,)
     else:
         for pair in pairs(operator.shape, rng, operator.significand):

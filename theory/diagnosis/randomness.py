@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from theory.diagnosis.structure import arguments, primitive_name
+from theory.diagnosis.nodes import arguments, primitive_name
 
 _CHANCES = ("p", "dropout", "dropout_p")
 """The arguments that say how likely it is that a value is drawn; with 0 none is."""

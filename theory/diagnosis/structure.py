@@ -25,6 +25,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from theory.diagnosis import primitives
+from theory.diagnosis.nodes import (
+    arguments,
+    holds_zeros,
+    is_pure,
+    is_real_or_complex,
+    primitive_name,
+    value_type,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +105,7 @@ def interpret(graph: torch.fx.Graph) -> Structure:
         if node.op == "placeholder":
             levels[node] = Level.LINEAR
         elif node.op == "get_attr":
-            levels[node] = Level.ZERO if _holds_zeros(node) else Level.CONSTANT
+            levels[node] = Level.ZERO if holds_zeros(node) else Level.CONSTANT
         elif node.op == "output":
             level = levels[node] = _argument_level(node.args, levels)
         elif node.target is builtin.getitem:
@@ -134,7 +142,7 @@ def _level(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> Level:
     """Return the level of one primitive's result."""
     name = primitive_name(node)
     seen = [levels[n] for n in node.all_input_nodes]
-    if not _is_pure(node) or Level.UNKNOWN in seen:
+    if not is_pure(node) or Level.UNKNOWN in seen:
         return Level.UNKNOWN
     if name in primitives.CONSTANT:
         given = arguments(node)
@@ -211,71 +219,26 @@ def _argument_level(argument: Any, levels: dict[torch.fx.Node, Level]) -> Level:
     return Level.ZERO if zero else Level.CONSTANT
 
 
-def arguments(node: torch.fx.Node) -> dict[str, Any]:
-    """Return the arguments that a primitive of torch's library is given, by their names."""
-    assert isinstance(node.target, torch._ops.OpOverload)
-    names = [each.name for each in node.target._schema.arguments]
-    return {**dict(zip(names, node.args, strict=False)), **node.kwargs}
-
-
-def _holds_zeros(node: torch.fx.Node) -> bool:
-    """Whether an array that was given with the graph is zero; not where its values are unknown."""
-    owner = node.graph.owning_module
-    value = None if owner is None else builtin.attrgetter(str(node.target))(owner)
-    try:
-        return isinstance(value, torch.Tensor) and not bool(value.any())
-    except RuntimeError:  # it has none, or holds them in a way that torch does not compare
-        return False
-
-
-def primitive_name(node: torch.fx.Node) -> str:
-    """Return the name of a primitive of ATen without its overload: aten.add.Tensor is add.
-
-    Those of other libraries keep theirs in full: they may have the names of ATen's.
-    """
-    target = node.target
-    if isinstance(target, torch._ops.OpOverload) and target.namespace == "aten":
-        return target.overloadpacket.__name__
-    return str(target)
-
-
 def _rounds(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> bool:
     """Whether a result has less precision than what it is made of, as integers have."""
-    dtype = _dtype(node)
+    dtype = value_type(node)
     if dtype is None:
         return False
-    if not _is_real_or_complex(dtype):
+    if not is_real_or_complex(dtype):
         return True
     made = node.args[0] if node.target is builtin.getitem else node
     assert isinstance(made, torch.fx.Node), "getitem takes from what another node returns"
     # Truth values and integers, as of a comparison before, are exact: nothing is finer.
-    given = [_dtype(each) for each in made.all_input_nodes if not levels[each].is_fixed]
-    finer = [each for each in given if each is not None and _is_real_or_complex(each)]
+    given = [value_type(each) for each in made.all_input_nodes if not levels[each].is_fixed]
+    finer = [each for each in given if each is not None and is_real_or_complex(each)]
     return any(torch.finfo(dtype).eps > torch.finfo(each).eps for each in finer)
 
 
 def _coarsest(levels: dict[torch.fx.Node, Level]) -> torch.dtype:
     """Return the coarsest real type of what is not constant; integers are exact."""
-    types = [_dtype(node) for node, level in levels.items() if not level.is_fixed]
-    real = [each.to_real() for each in types if each is not None and _is_real_or_complex(each)]
+    types = [value_type(node) for node, level in levels.items() if not level.is_fixed]
+    real = [each.to_real() for each in types if each is not None and is_real_or_complex(each)]
     return max(real, key=lambda each: torch.finfo(each).eps, default=torch.float64)
-
-
-def _dtype(node: torch.fx.Node) -> torch.dtype | None:
-    """Return the type of a node's tensor, None if it has several or is not known."""
-    return node.meta["tensor_meta"].dtype if "tensor_meta" in node.meta else None
-
-
-def _is_real_or_complex(dtype: torch.dtype) -> bool:
-    return dtype.is_floating_point or dtype.is_complex
-
-
-def _is_pure(node: torch.fx.Node) -> bool:
-    """Whether a primitive draws no random numbers and writes into nothing."""
-    target = node.target
-    if not isinstance(target, torch._ops.OpOverload):
-        return False
-    return not target._schema.is_mutable and torch.Tag.nondeterministic_seeded not in target.tags
 
 
 def _is_sized_by_values(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> bool:
@@ -286,7 +249,7 @@ def _is_sized_by_values(node: torch.fx.Node, levels: dict[torch.fx.Node, Level])
     seen = node.all_input_nodes
     if node.target is torch.ops.aten.index.Tensor:  # whole numbers pick as many cells as they are
         masks = {torch.bool, torch.uint8}
-        seen = [n for n in seen[1:] if _dtype(n) is None or _dtype(n) in masks]
+        seen = [n for n in seen[1:] if value_type(n) is None or value_type(n) in masks]
     return any(not levels[n].is_fixed for n in seen)
 
 
@@ -306,10 +269,10 @@ def _may_raise(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> bool:
 
 def _divides_by_integers(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> bool:
     """Whether integers that depend on the operator's input divide others."""
-    dtype = _dtype(node)
+    dtype = value_type(node)
     if primitive_name(node) not in primitives.INTEGER_DIVISION or dtype is None:
         return False
-    return not (_is_real_or_complex(dtype) or _argument_level(node.args[1], levels).is_fixed)
+    return not (is_real_or_complex(dtype) or _argument_level(node.args[1], levels).is_fixed)
 
 
 def _is_pointwise(graph: torch.fx.Graph, levels: dict[torch.fx.Node, Level]) -> bool:
@@ -323,7 +286,7 @@ def _is_pointwise(graph: torch.fx.Graph, levels: dict[torch.fx.Node, Level]) -> 
                 torch.Tag.pointwise in node.target.tags
                 or primitive_name(node) in primitives.POINTWISE
             )
-            and _is_pure(node)
+            and is_pure(node)
             and not _divides_by_integers(node, levels)
         )
         for node in graph.nodes
