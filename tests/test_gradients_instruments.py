@@ -259,7 +259,7 @@ def test_a_wrong_gradient_fails_the_exact_gradcheck(monkeypatch):
     [
         stays,
         partial(training.test_history_goes_on_moving_a_filter_that_has_died, "momentum"),
-        training.test_weight_decay_revives_a_dead_filter_exactly_if_it_spares_a_positive_bias,
+        training.test_weight_decay_of_a_dead_filter_revives_it_exactly_if_a_positive_bias_is_spared,
         training.test_an_earlier_layer_that_learns_from_others_may_revive_the_filter,
     ],
 )

@@ -80,19 +80,17 @@ def test_a_torch_layer_sums_the_cross_correlations_of_its_channels(
     assert np.array_equal(by_torch, by_sum)
 
 
-@settles("tp1-cnn-q1-depth-one", verdict="holds", certainty="exhausted")
-def test_one_filter_adds_its_channels_into_one_map() -> None:
-    # Three channels of 3 x 3 cells under kernels of 2 x 2. Both sides are linear in the signal and
-    # in the weight: equality on all pairs of impulses is equality.
-    signals = np.eye(3 * 3 * 3).reshape(-1, 3, 3, 3)
-    weights = np.eye(3 * 2 * 2).reshape(-1, 3, 2, 2)
+@settles("tp1-cnn-q1-depth-one", verdict="holds", certainty="sampled")
+@pytest.mark.parametrize(("channels", "kernel", "cells"), [(1, 2, 3), (2, 1, 2), (3, 2, 3)])
+def test_one_filter_adds_its_channels_into_one_map(channels: int, kernel: int, cells: int) -> None:
+    """Both sides are linear in signal and weight: equality on all pairs of impulses is equality."""
+    signals = np.eye(channels * cells**2).reshape(-1, channels, cells, cells)
+    weights = np.eye(channels * kernel**2).reshape(-1, channels, kernel, kernel)
     by_torch = functional.conv2d(torch.from_numpy(signals), torch.from_numpy(weights)).numpy()
     for (s, signal), (w, weight) in itertools.product(enumerate(signals), enumerate(weights)):
-        maps = [
-            correlate(c, kernel, mode="valid") for c, kernel in zip(signal, weight, strict=True)
-        ]
+        maps = [correlate(c, w_c, mode="valid") for c, w_c in zip(signal, weight, strict=True)]
         one_map = np.sum(maps, axis=0)
-        assert one_map.shape == (2, 2)
+        assert one_map.shape == (cells - kernel + 1,) * 2
         assert np.array_equal(one_map, by_torch[s, w])
 
 

@@ -137,7 +137,7 @@ def test_history_goes_on_moving_a_filter_that_has_died(history: str) -> None:
 
 
 @settles("mnist-2017-t2-gd-nothing", verdict="holds_if", certainty="proved")
-def test_weight_decay_revives_a_dead_filter_exactly_if_it_spares_a_positive_bias() -> None:
+def test_weight_decay_of_a_dead_filter_revives_it_exactly_if_a_positive_bias_is_spared() -> None:
     """Decay multiplies what it acts on by some c between 0 and 1, which falls towards 0.
 
     A response is s + b, with s = (f * I)(x). Decayed alike, all responses keep their sign. If only

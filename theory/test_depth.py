@@ -11,6 +11,7 @@ single network, whose gradient is usually smaller.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -51,8 +52,11 @@ def rectified(weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return plain(weights, x).relu()
 
 
-def mean_squared_gradient(layer: Layer, depth: int) -> float:
-    """Average the squared gradient of a random readout over all networks of weights 1 and -1."""
+def squared_gradients(layer: Layer, depth: int) -> torch.Tensor:
+    """Return the squared gradient of a readout for all networks and readouts of weights 1 and -1.
+
+    It is divided by 2, for the readout itself has that squared length.
+    """
     choices = torch.cartesian_prod(*[torch.arange(16)] * depth, torch.arange(4)).view(-1, depth + 1)
     x = torch.tensor([1.0, 3.0]).double().repeat(len(choices), 1).requires_grad_()
     y = x
@@ -61,16 +65,22 @@ def mean_squared_gradient(layer: Layer, depth: int) -> float:
     readout = torch.tensor(list(product((-1, 1), repeat=2))).double()[choices[:, depth]]
     (readout * y).sum().backward()
     assert x.grad is not None
-    return x.grad.square().sum(1).mean().item() / 2  # the readout itself has squared length 2
+    return x.grad.square().sum(1) / 2
+
+
+def mean_squared_gradient(layer: Layer, depth: int) -> float:
+    """Average the squared gradient of a random readout over all networks of weights 1 and -1."""
+    return squared_gradients(layer, depth).mean().item()
 
 
 @settles(
     "nn4i-2023-a1-q1-skip-explanation",
     verdict="holds_if",
     certainty="proved",
-    condition="The layers shrink the gradient (a gain of its mean square below 1: 1/6 for each "
-    "convolution with ReLU, initialised by torch's default, but 1 by He's rule, with which depth "
-    "alone lets nothing vanish), and the skips are identities around branches that do not cancel "
+    condition="The layers shrink the gradient, as they do where the gain of its mean square is "
+    "below 1: it is 1/6 for each convolution with ReLU, initialised by torch's default. By He's "
+    "rule it is 1, and the mean over networks does not vanish, though the gradient of more and "
+    "more single networks may. And the skips are identities around branches that do not cancel "
     "them, as independent branches of mean zero do not on average.",
 )
 @pytest.mark.parametrize("depth", [1, 2, 3])
@@ -103,6 +113,21 @@ def test_a_skip_adds_one_to_the_gain_of_a_layer(depth: int) -> None:
     assert mean_squared_gradient(skip, depth) == 3**depth
     assert mean_squared_gradient(lambda W, x: plain(W / 2, x), depth) == 2.0**-depth
     assert mean_squared_gradient(lambda W, x: skip(W / 2, x), depth) == 1.5**depth
+
+
+@settles("nn4i-2023-a1-q1-skip-explanation", verdict="holds_if", certainty="exhausted")
+def test_behind_a_mean_that_stays_more_and_more_gradients_are_lost() -> None:
+    """Signs over the root of 2 have the gain 1: the mean stays, and few large gradients make it.
+
+    Two signs that are equal in size cancel in every other layer's sum: of all networks with two
+    units a quarter has the gradient 0 after one layer, more than half after four.
+    """
+    lost = []
+    for depth in range(1, 5):
+        squares = squared_gradients(plain, depth)
+        assert squares.mean().item() == 2**depth
+        lost.append(Fraction(int((squares == 0).sum()), len(squares)))
+    assert lost == [Fraction(1, 4), Fraction(5, 16), Fraction(29, 64), Fraction(133, 256)]
 
 
 @settles("nn4i-2023-a1-q1-skip-explanation", verdict="holds_if", certainty="proved")

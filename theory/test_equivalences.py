@@ -37,7 +37,7 @@ from theory.equivalences import (
 from theory.ledger import settles
 from theory.parameters import conv_parameters, linear_parameters
 from theory.signals import integer_signal
-from theory.solver import holds_always
+from theory.solver import follows, holds_always
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,6 +120,8 @@ def test_only_the_central_pixel_sees_each_pixel_through_a_weight_of_its_own() ->
     """Along an axis, output o sees pixel i through tap i + p - o: all n taps exactly if o = p.
 
     With p zeros on both sides there are 2 p + 1 outputs, whatever n is, and p is the central one.
+    At stride s it is output p / s, if s divides p: that is the central one as well; if not, no
+    central output sees all.
     """
     n, before, after, out = z3.Ints("n before after out")
     size = n + before + after - n + 1
@@ -132,6 +134,17 @@ def test_only_the_central_pixel_sees_each_pixel_through_a_weight_of_its_own() ->
     assert not holds_always(z3.Implies(possible, whole == central))
     same = z3.And(before + after == n - 1, n % 2 == 0)
     assert holds_always(z3.Implies(z3.And(possible, same), z3.Not(central)))
+
+    p, stride, last_out, rest = z3.Ints("p stride last_out rest")
+    floored = z3.And(2 * p == stride * last_out + rest, rest >= 0, rest < stride)
+    strided = z3.And(n >= 1, p >= 0, stride >= 1, out >= 0, out <= last_out, floored)
+    first, last = p - stride * out, n - 1 + p - stride * out
+    whole = z3.And(first >= 0, last <= n - 1)
+    central = 2 * out == last_out
+    assert follows(whole == (stride * out == p), strided)
+    assert follows(central, strided, whole)  # whole: the stride divides the padding
+    multiple = z3.Int("multiple")
+    assert follows(last_out == 2 * multiple, strided, p == stride * multiple)
 
 
 @settles("tp1-cnn-q5-fc-as-conv", verdict="holds_if", certainty="exhausted")

@@ -22,15 +22,16 @@ from theory.ledger import settles
     "assignment-3-4b-first-filters",
     verdict="undecided",
     condition="The maps are lost. It is true of kernels of both kinds: those whose weights sum to "
-    "0 are blind to flat areas and show edges, of one direction if each row or each column sums to "
-    "0; those with another sum show shape and background. Had all filters one kind, it would be "
-    "false.",
+    "0 in each channel are blind to flat areas of any colour and show edges, upright or lying ones "
+    "alone if in addition each row or each column, but not both, sums to 0; those with another sum "
+    "show shape and background. Had all filters one kind, it would be false.",
 )
 def test_the_sum_of_a_kernel_decides_between_detail_and_background() -> None:
     """Cross-correlation of flat areas and of a step with an edge kernel and with a mean, exactly.
 
     A flat area of value v gives v times the sum of the weights. The edge kernel answers an upright
-    step and not a lying one, its transpose the other way round.
+    step and not a lying one, its transpose the other way round; where rows and columns sum to 0,
+    neither is seen. Weights that cancel between two channels show a flat area of one colour.
     """
     edge = torch.tensor([[-1.0, 0, 1]] * 3)
     mean = torch.ones(3, 3)
@@ -47,6 +48,13 @@ def test_the_sum_of_a_kernel_decides_between_detail_and_background() -> None:
         assert shown(image, kernel.T).abs().max() == 0
         assert 0 < int((shown(image, kernel) != 0).sum()) < 36  # at the step only
         assert (shown(image, mean) != 0).sum() > (shown(image, kernel) != 0).sum()
+
+    both = torch.tensor([[1.0, -1], [-1, 1]])
+    assert shown(upright, both).abs().max() == shown(upright.T, both).abs().max() == 0
+    red_against_green = functional.conv2d(
+        torch.stack([flat, 0 * flat])[None], torch.stack([mean, -mean])[None]
+    )
+    assert (red_against_green == 5 * mean.sum()).all()
 
 
 class _Block(nn.Module):

@@ -186,7 +186,8 @@ TARGETS = _exact([[1, 0], [0, 2]])
     verdict="holds_if",
     certainty="proved",
     condition="Training starts from the weights permuted in the same way and sees the same "
-    "examples in the same order; from other initial weights it may end with other weights.",
+    "examples in the same order, with dropout masks, if there are any, that are permuted too; from "
+    "other initial weights it may end with other weights.",
 )
 @settles("nn4i-2023-a1-t2-order-matters", verdict="refuted", certainty="refuted")
 @pytest.mark.parametrize("order", PERMUTATIONS, ids=str)
@@ -245,16 +246,17 @@ def test_from_unpermuted_weights_training_may_end_elsewhere() -> None:
 
 @settles(
     "nn4i-2023-a1-t2-adjacent-updates",
-    verdict="refuted",
-    certainty="refuted",
-    correction="Read as 'adjacency makes their updates alike': every step updates all weights "
-    "together, the weight from input j to output o by a multiple of g_o x_j; which inputs are "
-    "adjacent in the vector does not enter.",
+    verdict="undecided",
+    condition="As it stands it is true, but of any two elements: every step updates all weights "
+    "together. Read as 'adjacency makes their updates alike', it is false: the weight from input j "
+    "to output o is updated by a multiple of g_o x_j, and which inputs are adjacent in the vector "
+    "does not enter.",
 )
 def test_a_weight_is_updated_by_its_own_input_and_output_error() -> None:
     """The derivative of any loss by w[o, j] is its derivative by output o, times x[j].
 
-    The witness: of the input (1, 0, 0, 1), the ends are updated alike and the neighbours 0, 1 not.
+    A step on the input (1, 2, 3, 5) updates all weights. The witness against the second reading: of
+    the input (1, 0, 0, 1), the ends are updated alike and the neighbours 0 and 1 are not.
     """
     W, x = sympy.Matrix(2, 4, sympy.symbols("w:8")), sympy.Matrix(sympy.symbols("x:4"))
     loss, y = sympy.Function("loss"), sympy.symbols("y:2")
@@ -267,6 +269,8 @@ def test_a_weight_is_updated_by_its_own_input_and_output_error() -> None:
             chained = sum(sympy.diff(loss(*y), each) * d for each, d in zip(y, slopes, strict=True))
             assert sympy.expand(chained - error * x[j]) == 0
 
+    stepped, _ = _train(WEIGHTS, INPUTS, TARGETS, steps=1)
+    assert (stepped != WEIGHTS).all()
     stepped, _ = _train(WEIGHTS, _exact([[1, 0, 0, 1]]), TARGETS, steps=1)
     update = stepped - WEIGHTS
     assert (update[:, 0] == update[:, 3]).all()

@@ -24,7 +24,7 @@ from torch import nn
 from theory.geometry import Layer, map_sizes, receptive_field
 from theory.ledger import settles
 from theory.parameters import conv_parameters, linear_parameters
-from theory.solver import holds_always
+from theory.solver import follows, holds_always
 
 CONV, POOL = Layer(3), Layer(2, stride=2)
 
@@ -208,7 +208,10 @@ def test_each_layer_more_relates_pixels_further_apart() -> None:
     """A layer adds (extent - 1) x jump >= 1 cells; each depth solves what no shallower one can.
 
     The exclusive or of the two ends of the field, by a network of that depth, with a read-out that
-    only adds. One depth less sees no such pair at once, so its scores would be additive.
+    only adds: the first pixel reaches the first tap of the last window through the first taps of
+    all layers and no other way, the last pixel its last tap through the last ones, so that at
+    any depth the two channels are ReLU of the difference of the ends and of its negative. One
+    depth less sees no such pair at once, so its scores would be additive.
     """
     size, jump, extent = z3.Ints("size jump extent")
     grows = size + (extent - 1) * jump > size
@@ -228,16 +231,19 @@ def test_each_layer_more_relates_pixels_further_apart() -> None:
     "nn4i-2023-a1-q1-pool-after-several",
     verdict="holds_if",
     certainty="proved",
-    condition="The number of poolings stays and convolution layers are added, each with a ReLU, "
-    "padded to keep the size, and with no fewer channels than it is given (through one channel, "
-    "two scores cannot vary independently on one pixel). With as many convolutions as before, "
-    "fewer poolings make the field smaller: four 3x3 convolutions see 46 cells a side with a 2x2 "
-    "pooling after each, 16 with one after every second.",
+    condition="The number of poolings stays and the convolution layers that are added have kernels "
+    "of more than one cell (1x1 ones enlarge no field), come behind a ReLU and have one each, are "
+    "padded to keep the size and have no fewer channels than they are given (through one channel, "
+    "two scores cannot vary independently on one pixel); and the field counts until it covers the "
+    "image. With as many convolutions as before, fewer poolings make the field smaller: four 3x3 "
+    "convolutions see 46 cells a side with a 2x2 pooling after each, 16 with one after every "
+    "second.",
 )
 def test_more_convolutions_before_each_pooling_see_more_but_fewer_poolings_see_less() -> None:
     """L blocks of b convolutions and a halving see 1 + (b (k - 1) + 1)(2^L - 1) cells.
 
-    That grows with b at equal L, and shrinks at equal b L: each pooling left out halves the jump.
+    That grows with b at equal L, unless k is 1, and shrinks at equal b L: each pooling left out
+    halves the jump.
     Depth: five halvings fit into 32 pixels, with b L convolutions that keep the size.
     """
     size, jump, k, b = sympy.symbols("size jump k b")
@@ -254,6 +260,7 @@ def test_more_convolutions_before_each_pooling_see_more_but_fewer_poolings_see_l
         assert field(kernel, blocks, convolutions + 1) > field(kernel, blocks, convolutions)
         assert field(kernel, 2 * blocks, convolutions) > field(kernel, blocks, 2 * convolutions)
     assert (field(3, 4, 1), field(3, 2, 2)) == (46, 16)
+    assert {field(1, 2, convolutions) for convolutions in range(1, 6)} == {4}
     for convolutions in range(1, 4):
         assert map_sizes(32, [*[Layer(3, padding=1)] * convolutions, POOL] * 5)[-1] == 1
 
@@ -293,26 +300,47 @@ def test_a_network_with_a_convolution_more_before_the_pooling_can_be_the_one_wit
     assert solves(exclusive_or([CONV, CONV, POOL, CONV]), 10 - 1)
 
 
+@settles("nn4i-2023-a1-q1-pool-after-several", verdict="holds_if", certainty="proved")
+def test_in_front_of_the_first_relu_a_convolution_more_may_lose_a_function() -> None:
+    """On one signed pixel two channels and a ReLU make |x|, which none makes of relu(a x + c).
+
+    If a is 0, that is constant. Else it is 0 at three places at least, where |x| is not the same:
+    it takes no value more than twice.
+    """
+    short = nn.Sequential(*modules([Layer(1)], channels=2))
+    clear(short)
+    short[0].weight[:] = torch.tensor([[[1.0]], [[-1.0]]])
+    x = torch.tensor([[[-3.0]], [[0.0]], [[2.0]]], dtype=torch.float64)
+    assert short(x).sum(1).flatten().tolist() == [3, 0, 2]
+
+    a, c, *places = z3.Reals("a c x y z")
+    off = [a * place + c == -number for number, place in enumerate(places, start=1)]
+    first, second, third = (z3.Abs(place) for place in places)
+    assert follows(z3.Not(z3.And(first == second, second == third)), *off)
+
+
 @settles(
     "tp1-cnn-q3-pool-dimension",
     verdict="holds_if",
     certainty="sampled",
     condition="The window k, stride s and padding p of the pooling satisfy "
-    "2p < (k - 1) + (s - 1)(n - 1) on n cells (unpadded: k > 1), and a 'higher-level' correlation "
-    "is one of pixels further apart, for kernels of more than one cell after it. It comes from "
-    "window and stride, not from there being fewer cells: cropping brings none, and a padded "
-    "pooling of stride 1 brings some without lowering anything.",
+    "2p < (k - 1) + (s - 1)(n - 1) on n cells (unpadded, on several cells: k > 1 or s > 1), and a "
+    "'higher-level' correlation is one of pixels further apart, for kernels of more than one cell "
+    "after it that a nonlinearity follows. It comes from window and stride, not from there being "
+    "fewer cells: cropping brings none, and a padded pooling of stride 1 brings some without "
+    "lowering anything.",
 )
 def test_pooling_in_between_relates_more_distant_pixels() -> None:
     """Two convolutions of 3 relate pixels up to 4 apart; with a 2x2 pooling in between, up to 7.
 
-    Cropping to the same number of cells leaves it at 4; a pooling of 3 by stride 1 gives 6.
+    Cropping to the same number of cells leaves it at 4; a pooling of 3 by stride 1 gives 6. If no
+    ReLU follows the second convolution, an average pooling leaves it at the 2 of the first.
     """
     assert solves(exclusive_or([CONV, CONV]), 4)
     assert solves(exclusive_or([CONV, POOL, CONV]), 7)
 
-    def network(middle: nn.Module) -> nn.Sequential:
-        return added_up([*modules([CONV], 1), middle, *modules([CONV], 1)], cells=14)
+    def network(middle: nn.Module, after: int = 2) -> nn.Sequential:
+        return added_up([*modules([CONV], 1), middle, *modules([CONV], 1)[:after]], cells=14)
 
     middles = {
         "none": nn.Identity(),
@@ -324,6 +352,8 @@ def test_pooling_in_between_relates_more_distant_pixels() -> None:
     assert cells == {"none": 12, "crop": 6, "pool": 6, "padded pool": 12}
     reach = {name: max(related(network(each), 14, draws=60)) for name, each in middles.items()}
     assert reach == {"none": 4, "crop": 4, "pool": 7, "padded pool": 6}
+    assert max(related(network(nn.AvgPool1d(2)), 14, draws=60)) == 7
+    assert max(related(network(nn.AvgPool1d(2), after=1), 14, draws=60)) == 2
 
 
 @settles(

@@ -126,13 +126,14 @@ def test_three_blocks_of_three_are_nine_padded_convolutions() -> None:
 
 @settles("tp1-cnn-q3-pool-dimension", verdict="holds_if", certainty="proved")
 def test_when_pooling_lowers_the_number_of_cells() -> None:
-    """Exactly if 2p < (k - 1) + (s - 1)(n - 1), undilated: always, unpadded, with k > 1.
+    """Exactly if 2p < (k - 1) + (s - 1)(n - 1), undilated: unpadded with k > 1 or s > 1, if n > 1.
 
     A pooling of window 3 and stride 1, padded by 1, keeps the size; window 2 padded by 1 adds one.
     """
     lowers = q + 1 < n
     assert follows(lowers == (2 * p < (k - 1) + (s - 1) * (n - 1)), fits)
     assert follows(lowers, fits, p == 0, k > 1)
+    assert follows(lowers == z3.Or(k > 1, s > 1), fits, p == 0, n > 1)
 
     sizes = {side: nn.MaxPool1d(side, 1, 1)(torch.zeros(1, 5)).shape[-1] for side in (2, 3)}
     assert sizes == {2: 6, 3: 5}

@@ -10,11 +10,11 @@ operator                      linear  affine  period
 ============================  ======  ======  ===========================
 ReLU                          no      no      1
 bias, one number              no      yes     1
-bias, a map                   no      yes     none
+bias, a map                   no      yes     none in general
 strided pooling, fixed pixel  yes     yes     the stride
 max pooling                   no      no      the stride
 average pooling               yes     yes     the stride
-fully connected               yes     yes     none (1 if it is circulant)
+fully connected               yes     yes     none in general
 ============================  ======  ======  ===========================
 
 What passing does not prove: signals are circular and a stride divides their length, so nothing is

@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from theory.geometry import Layer, ReceptiveField, map_sizes, output_size, receptive_field
 from theory.ledger import settles
-from theory.solver import holds_always
+from theory.solver import follows, holds_always, maximum
 
 reproducible = settings(derandomize=True, deadline=None, max_examples=150)
 layers = st.builds(
@@ -242,9 +242,9 @@ def test_two_layers_see_2k_minus_1_exactly_with_first_stride_1_and_no_dilation()
     certainty="proved",
     condition="It is read as sufficient, and padding counts as seen: then the field is k x k and "
     "(2k - 1)^2 by stride 1 alone, whatever the padding. Of the pixels of the picture, with the "
-    "p >= k - 1 that equally many passes need, unless it is 1 or 2 wide or at most k - p, p "
-    "outputs at each border see fewer. Nor is it needed: without padding every output sees k x k, "
-    "at any stride, and for (2k - 1)^2 only the first layer's stride matters.",
+    "p >= k - 1 that equally many passes need, unless it is at most k - p wide, p outputs at "
+    "each border see fewer. Nor is it needed: without padding every output sees k x k, at any "
+    "stride, and for (2k - 1)^2 only the first layer's stride matters.",
 )
 def test_stride_1_gives_the_receptive_field_and_equal_passes_have_no_part_in_it() -> None:
     """With padding seen, k and 2k - 1 hold for all paddings p and q of the two layers.
@@ -272,8 +272,7 @@ def test_stride_1_gives_the_receptive_field_and_equal_passes_have_no_part_in_it(
         if kernel <= cells + 2 * padding:
             seen = dependence([layer], cells)
             equal = len(set(_passes(seen, cells))) == 1
-            small = cells <= 2 or cells + padding <= kernel
-            assert equal == (padding >= kernel - 1 or small)
+            assert equal == (padding >= kernel - 1 or cells + padding <= kernel)
             if padding == 0:
                 assert {len(each) for each in seen} == {kernel}
 
@@ -283,7 +282,20 @@ def test_stride_1_gives_the_receptive_field_and_equal_passes_have_no_part_in_it(
     uncut = z3.And(i + p - (k - 1) >= 0, i + p <= last_output)
     everywhere = z3.Implies(z3.And(k >= 1, p >= k - 1, i >= 0, i < n), uncut)
     assert holds_always(everywhere)
-    assert holds_always(z3.Implies(z3.And(i == 0, uncut), p >= k - 1))
+
+    def passes(pixel: z3.ArithRef | int) -> z3.ArithRef:
+        last = z3.If(pixel + p <= last_output, pixel + p, last_output)
+        return last - maximum(pixel + p - k + 1, 0) + 1
+
+    fits = z3.And(n >= 1, k >= 1, p >= 0, last_output >= 0)
+    alike = z3.And(n >= 2, passes(0) == passes(1))
+    assert follows(z3.Or(p >= k - 1, n + p <= k), fits, alike)
+    assert follows(passes(i) == last_output + 1, fits, n + p <= k, i >= 0, i < n)
+
+    # Output o sees the whole kernel's width of pixels exactly if p <= o <= n + p - k.
+    o = z3.Int("o")
+    whole = z3.And(o - p >= 0, o - p + k <= n)
+    assert follows(whole == z3.And(o >= p, last_output - o >= p), fits, o >= 0, o <= last_output)
 
 
 @pytest.mark.parametrize("kernel", [1, 2, 3, 5])

@@ -233,10 +233,10 @@ def _dropped_loss(w: sympy.Matrix, x: sympy.Matrix, y: sympy.Expr, p: sympy.Expr
     "tp1-cnn-q31-dropout-interpretation",
     verdict="undecided",
     condition="Read as 'what is learned is held back', it is true of a linear unit, where dropout "
-    "is a penalty on each weight, and the best weights shrink taken together, though a single one "
-    "may grow. Read as 'something learned is "
-    "erased', it is false: a mask lasts one step, changes no weight, and at test all are used. As "
-    "a picture of human learning it is an opinion.",
+    "is a penalty on each weight, and the best weights, each times the size of its input, shrink "
+    "taken together, though a single one may grow. Read as 'something learned is erased', it is "
+    "false: a mask lasts one step, changes no weight, and at test all are used. As a picture of "
+    "human learning it is an opinion.",
 )
 def test_dropout_penalises_the_weights_of_a_linear_unit() -> None:
     """Averaged over all masks the loss gains p/(1-p) times the sum of (w x)^2, for any w, x, y.
@@ -263,6 +263,8 @@ def test_the_best_weights_shrink_together_and_one_may_grow() -> None:
     """What is best under loss plus penalty has no larger penalty than what is best by loss alone.
 
     Two inputs that go together share the work: the second of the weights 1 and 0 becomes positive.
+    If it is a tenth of the first in size, it becomes larger than 1, and so does the sum of squares
+    of the weights: what shrinks is that of the products, at a half to 2/3.
     """
     loss, penalised, before, after, strength = z3.Reals("loss penalised before after strength")
     best = z3.And(
@@ -278,6 +280,16 @@ def test_the_best_weights_shrink_together_and_one_may_grow() -> None:
     assert sympy.limit(weights[1], c, 0) == 0
     assert sympy.simplify(weights[1]).is_positive
     assert sympy.simplify(1 - weights.dot(weights)).subs(c, 1) > 0
+
+    w, tenth = sympy.Matrix(sympy.symbols("w:2")), sympy.Rational(1, 10)
+    pairs = [(1, 1)] * 3 + [(1, -1)] + [(-1, -1)] * 3 + [(-1, 1)]  # correlated by a half
+    half = sympy.Rational(1, 2)
+    examples = [sympy.Matrix([a, b * tenth]) for a, b in pairs]
+    dropped = sum(_dropped_loss(w, x, x[0], half) for x in examples)
+    (best,) = sympy.solve([sympy.diff(dropped, each) for each in w], list(w), dict=True)
+    first, second = best[w[0]], best[w[1]]
+    assert (first, second) == (sympy.Rational(7, 15), sympy.Rational(4, 3))
+    assert first**2 + second**2 > 1 > first**2 + (second * tenth) ** 2
 
 
 @settles("tp1-cnn-q31-dropout-interpretation", verdict="undecided")
@@ -304,7 +316,9 @@ def test_dropout_erases_nothing() -> None:
     certainty="proved",
     condition="The rate is each unit's probability, the ratio only on average. A high rate "
     "underfits where few units carry a feature: of m that carry the same one, rate p leaves the "
-    "share m / (m + p/(1 - p)) of the best fit, which is near 1 once m is large against p/(1 - p).",
+    "share m / (m + p/(1 - p)) of the best fit, which is near 1 once m is large against p/(1 - p). "
+    "A small rate leaves the overfitting that there is without dropout: of a linear fit to "
+    "independent features, the share 1 - p of the gap between new and training error.",
 )
 def test_a_rate_shrinks_the_fit_unless_many_units_carry_the_same_feature() -> None:
     """The best common weight v of m copies of x: the loss is convex and symmetric in the copies.
@@ -326,6 +340,33 @@ def test_a_rate_shrinks_the_fit_unless_many_units_carry_the_same_feature() -> No
     loss = _dropped_loss(w, sympy.Matrix([x, x]), y, p)
     (solution,) = sympy.solve([sympy.diff(loss, each) for each in w], list(w), dict=True)
     assert all(sympy.cancel(solution[each] - best.subs(m, 2)) == 0 for each in w)
+
+
+@settles("tp1-cnn-q32-rate", verdict="holds_if", certainty="proved")
+def test_a_small_rate_leaves_the_gap_that_there_is_without_dropout() -> None:
+    """Rate p leaves 1 - p of it, where the features are orthogonal over the examples.
+
+    A fit that makes H y of targets y has the gap 2 trace(H) / n, whatever H is: on noise y of
+    variance 1 the seen error is |y|² - 2 y'Hy + |Hy|², the new one n + |Hy|², and the mean of y'Hy
+    is the trace. Averaged over all masks the loss gains p/(1-p) times the square of each weight and
+    of its column's norm, which divides that column's share of the trace, 1, by 1 + p/(1-p).
+    """
+    H = sympy.Matrix(3, 3, sympy.symbols("h:9"))
+    gap = sympy.Integer(0)
+    for signs in product((1, -1), repeat=3):
+        y = sympy.Matrix(signs)
+        gap += (3 + (H * y).dot(H * y) - (y - H * y).dot(y - H * y)) / 3 / 8
+    assert sympy.expand(gap - 2 * H.trace() / 3) == 0
+
+    p = sympy.Symbol("p", positive=True)
+    X = sympy.Matrix([[1, 2], [1, -2], [1, 2], [1, -2]]) / 2  # columns of norms 1 and 2
+    scaled = X * sympy.diag(1, sympy.Rational(1, 2))  # so that one penalty stands for both
+    w, y = sympy.Matrix(sympy.symbols("w:2")), sympy.Matrix(sympy.symbols("y:4"))
+    dropped = sum(_dropped_loss(w, X[i, :], y[i], p) for i in range(4))
+    penalty = p / (1 - p) * (w[0] ** 2 + (2 * w[1]) ** 2)
+    assert sympy.cancel(dropped - (y - X * w).dot(y - X * w) - penalty) == 0
+    assert sympy.cancel(_gap(scaled, p / (1 - p)) - (1 - p) * _gap(X)) == 0
+    assert sympy.limit(_gap(scaled, p / (1 - p)), p, 0, "+") == _gap(X) == 1
 
 
 @settles("tp1-cnn-q32-rate", verdict="holds_if", certainty="exhausted")
