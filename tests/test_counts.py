@@ -28,7 +28,9 @@ def test_an_integer_may_be_of_any_size() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [True, False, np.True_, 2.0, np.float64(2), Fraction(2), "2", [2], None], ids=repr
+    "given",
+    [True, False, np.True_, torch.tensor(True), 2.0, np.float64(2), Fraction(2), "2", [2], None],
+    ids=repr,
 )
 def test_what_is_no_integer_is_refused(given: Any) -> None:
     """Red if a whole float is an integer, or a truth value is 0 or 1."""

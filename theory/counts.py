@@ -26,7 +26,8 @@ def as_integer(name: str, value: SupportsIndex) -> int:
         If it is no integer, be its value as whole as that of 2.0.
     """
     try:
-        if not isinstance(value, bool):
+        # A tensor of one truth value is an index for torch, though no array of NumPy's is.
+        if not isinstance(value, bool) and str(getattr(value, "dtype", "")) != "torch.bool":
             return operator.index(value)
     except TypeError:
         pass
