@@ -95,6 +95,7 @@ def _still(weights: list[nn.Parameter]) -> torch.optim.Optimizer:
 
 
 CLASSES, LAYERS, DEPTH = "test_function_classes", "test_equivalences", "test_depth"
+LINEAR, NONLINEAR = "test_linear_layer", "test_nonlinearity"
 IS_AFFINE = "test_a_network_without_nonlinearities_is_one_affine_map"
 FOUR, MET = "test_four_filters_or_fewer_leave_affine_maps_out", "test_the_bound_on_the_rank_is_met"
 AS_DENSE = "test_a_convolution_layer_is_a_fully_connected_layer"
@@ -121,10 +122,10 @@ SKIP = "test_a_skip_adds_one_to_the_gain_of_a_layer"
         (LAYERS, AND_BACK, (), "convolution_from_dense", _transposed),
         (LAYERS, AND_BACK, (), "dense_from_convolution", _flipped),
         (LAYERS, "test_average_pooling_is_a_convolution", (), "averaging_weight", _summing),
-        (LAYERS, ADDS, (10,), "sum_head", _no_bias),
-        (LAYERS, ADDS, (3,), "sum_head", _one_digit),
-        (LAYERS, ADDS, (10,), "pairs_of_digits", _sums_moved),
-        (LAYERS, "test_digits_that_are_only_told_apart", (), "pairs_of_digits", _sums_moved),
+        (LINEAR, ADDS, (10,), "sum_head", _no_bias),
+        (LINEAR, ADDS, (3,), "sum_head", _one_digit),
+        (LINEAR, ADDS, (10,), "pairs_of_digits", _sums_moved),
+        (LINEAR, "test_digits_that_are_only_told_apart", (), "pairs_of_digits", _sums_moved),
         (LAYERS, "test_no_order_of_the_inputs", ("Adam",), "RULES", {"Adam": _still}),
         (DEPTH, "test_relu_halves_the_gain", (), "rectified", torch.mul),
     ],
@@ -163,7 +164,7 @@ def test_a_skip_that_is_none_is_noticed(
 def test_the_perceptron_that_does_not_learn_is_noticed(
     monkeypatch: pytest.MonkeyPatch, load_chapter: Callable[[str], ModuleType]
 ) -> None:
-    module = load_chapter(CLASSES)
+    module = load_chapter(NONLINEAR)
     labels = np.arange(1797) % 10
     images = np.zeros((1797, 64))
     monkeypatch.setattr(module, "load_digits", lambda **_: (images[:50], labels[:50]))

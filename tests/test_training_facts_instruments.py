@@ -13,6 +13,7 @@ import sympy
 import torch
 
 from theory import (
+    test_dropout,
     test_learning_rate,
     test_regularisation,
     test_training_facts,
@@ -106,9 +107,9 @@ FAULTS: list[tuple[ModuleType, str, Callable[..., object], str]] = [
     ),
     (test_learning_rate, "expected_squares", _noise_not_squared, "test_a_large_rate"),
     (test_learning_rate, "expected_squares", _noise_not_squared, "test_the_floor"),
-    (test_regularisation, "dropout_penalty", lambda rate: rate, "test_a_rate_of_a_twentieth"),
+    (test_dropout, "dropout_penalty", lambda rate: rate, "test_a_rate_of_a_twentieth"),
     (
-        test_regularisation,
+        test_dropout,
         "dropout_penalty",
         lambda rate: (1 - rate) / rate,
         "test_dropout_penalises",
@@ -124,6 +125,12 @@ FAULTS: list[tuple[ModuleType, str, Callable[..., object], str]] = [
         "least_squares_map",
         lambda X, penalty=0: least_squares_map(X, penalty + 1),
         "test_the_gap_falls",
+    ),
+    (
+        test_dropout,
+        "least_squares_map",
+        lambda X, penalty=0: least_squares_map(X),
+        "test_a_small_rate",
     ),
     # Learning switched off:
     (test_learning_rate, "_descend", lambda loss, start, rates: [start] * 9, "test_a_large_rate"),
