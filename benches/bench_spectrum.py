@@ -43,7 +43,7 @@ SIZES = {
 }
 """Channels, and cells along both axes."""
 
-BUDGET = {"smoke": 0.0, "default": 0.3, "full": 4.0}
+BUDGET = {"smoke": 0.0, "default": 0.2, "full": 4.0}
 """Seconds for the rounds of one bench."""
 
 FULL_SECONDS = 8.0

@@ -127,6 +127,17 @@ def fastest_convolutions(
     return max((layer["extra_info"]["gflops"] for layer in same), default=None)
 
 
+def run_described(results: Results) -> str:
+    """Return when a run was made, how long it took, and what else the machine had to do then."""
+    told = f"The run that is shown below is of {results['datetime'][:10]}"
+    if "seconds" in results:
+        told += f" and took {results['seconds']:.0f} s"
+    load, cpus = (results["machine_info"].get(fact) for fact in ("load", "cpus"))
+    if load is None or cpus is None:
+        return f"{told}."
+    return f"{told}. When it began, {load:.1f} other programs at a time wanted the {cpus} cores."
+
+
 def conditions(results: Results, benches: list[Bench]) -> str:
     """Return where the times come from, for a caption: processor, threads, versions, date."""
     first = benches[0]["extra_info"]

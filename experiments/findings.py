@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from experiments.study import Study
 
 
+FITS_LATE = "fits, but late"
+"""What people read of a late reading in place of "reproduced": it reproduces no claim."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One statement of a claim, measured under one completion.
@@ -87,6 +91,16 @@ class Finding:
         if not self.reading:
             return self.quantity
         return f"{self.quantity} (reading: {self.reading}{', late' * self.late})"
+
+    @property
+    def fits_late(self) -> bool:
+        """Whether what was measured fits, but in a late reading."""
+        return self.late and self.verdict == "reproduced"
+
+    @property
+    def outcome(self) -> str:
+        """The verdict as people read it."""
+        return FITS_LATE if self.fits_late else self.verdict.replace("_", " ")
 
     @property
     def next_run(self) -> str:

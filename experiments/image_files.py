@@ -175,23 +175,28 @@ def _read(folder: Path, name: str) -> tuple[Path, bytes]:
 def _download_cifar10() -> Path:
     folder = downloads.cache() / CIFAR_FOLDER
     if not all((folder / file).is_file() for file in _CIFAR_TRAIN + _CIFAR_TEST):
-        _download(*_CIFAR_ARCHIVE, _CIFAR_MIRRORS, pooch.Untar(extract_dir="."))
+        by_hand = f"unpack the official archive yourself, so that a folder holds {CIFAR_FOLDER}/"
+        _download(*_CIFAR_ARCHIVE, _CIFAR_MIRRORS, by_hand, pooch.Untar(extract_dir="."))
     return folder
 
 
 def _download_mnist() -> Path:
     for name, known_hash in _MNIST_FILES.items():
-        _download(f"{MNIST_FOLDER}/{name}.gz", known_hash, _MNIST_MIRRORS)
+        by_hand = f"put the four official files yourself into a folder {MNIST_FOLDER}/"
+        _download(f"{MNIST_FOLDER}/{name}.gz", known_hash, _MNIST_MIRRORS, by_hand)
     return downloads.cache() / MNIST_FOLDER
 
 
 def _download(
-    name: str, known_hash: str, mirrors: Iterable[str], processor: pooch.Untar | None = None
+    name: str,
+    known_hash: str,
+    mirrors: Iterable[str],
+    by_hand: str,
+    processor: pooch.Untar | None = None,
 ) -> None:
     try:
         downloads.fetch(name, known_hash, mirrors, processor)
     except downloads.DownloadError as error:
         raise DataError(
-            f"{error}; fetch the official file yourself and point --data-root or {DATA_VARIABLE} "
-            "at its folder"
+            f"{error}; or {by_hand}, and point --data-root or {DATA_VARIABLE} at the folder above"
         ) from error

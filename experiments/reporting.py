@@ -164,13 +164,17 @@ def _part(findings: Sequence[Finding], *, show_header: bool) -> Table:
             measured_text(finding),
             finding.next_run,
             finding.expected,
-            _verdict(finding.verdict),
+            _outcome(finding),
         )
     return table
 
 
 def _verdict(verdict: Verdict) -> Text:
     return Text(verdict.replace("_", " "), _STYLES[verdict])
+
+
+def _outcome(finding: Finding) -> Text:
+    return Text(finding.outcome, _STYLES["undecided" if finding.fits_late else finding.verdict])
 
 
 def _tally(study: Study, verdicts: Sequence[ClaimVerdict]) -> Table:

@@ -198,14 +198,21 @@ class Reported(Statement):
             place += f" (by ranks {rank} and {len(values) + 1 - rank} of {len(values)})"
         if not interval.low - self.half_unit <= self.value <= interval.high + self.half_unit:
             return Judgement("not_reproduced", possible, f"{self.expected} lies outside {place}")
-        rounded = "" if interval.low <= self.value <= interval.high else ", before it was rounded,"
-        told = f"{self.expected}{rounded} lies in {place}"
+        told = f"{self.expected}{self._before_rounding(interval)} lies in {place}"
         if interval.half_width > self.resolution:
             unit = "points" if self.quantity.unit == "accuracy" else self.quantity.unit
             limit = formatted(self.resolution, unit).removeprefix("+")
             reason = f"{told}, but more than ± {limit} is too wide to confirm it"
             return Judgement("undecided", possible, reason)
         return Judgement("reproduced", possible, told)
+
+    def _before_rounding(self, interval: Interval) -> str:
+        """Say what the number may have been, where only that lies in an interval."""
+        if interval.low <= self.value <= interval.high:
+            return ""
+        step = self.half_unit if self.value < interval.low else -self.half_unit
+        unrounded = formatted_reported(self.value + step, self.quantity.unit, self.half_unit / 10)
+        return f", which may have been {unrounded} before it was rounded,"
 
 
 @dataclass(frozen=True)

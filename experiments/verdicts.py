@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from experiments.findings import Finding, find
+from experiments.findings import FITS_LATE, Finding, find
 from experiments.records import by_recipe
+from experiments.statements import FEWEST_SEEDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,17 +30,37 @@ class Way:
     parts: tuple[Finding, ...]
 
     @cached_property
+    def fits_late(self) -> bool:
+        """Whether all parts fit, but one of them in a late reading."""
+        fits = all(part.verdict == "reproduced" for part in self.parts)
+        return fits and any(part.late for part in self.parts)
+
+    @property
     def verdict(self) -> Verdict:
         """The conjunction of the parts; but a late reading reproduces nothing."""
-        verdict = _conjunction([part.verdict for part in self.parts])
-        if verdict == "reproduced" and any(part.late for part in self.parts):
-            return "undecided"
-        return verdict
+        return (
+            "undecided" if self.fits_late else _conjunction([each.verdict for each in self.parts])
+        )
+
+    @property
+    def outcome(self) -> str:
+        """How it came out, for people."""
+        return FITS_LATE if self.fits_late else self.verdict.replace("_", " ")
 
     @property
     def deciding(self) -> list[Finding]:
         """The parts that came out as the whole did."""
+        if self.fits_late:
+            return [part for part in self.parts if part.late]
         return [part for part in self.parts if part.verdict == self.verdict]
+
+    @property
+    def lacks_runs(self) -> bool:
+        """Whether it is open, and a part was not run or with too few seeds for any verdict."""
+        return self.verdict in ("undecided", "not_run") and any(
+            part.missing or (len(part.seeds) < FEWEST_SEEDS and not part.seedless)
+            for part in self.parts
+        )
 
     @property
     def deciding_seeds(self) -> int | None:
@@ -113,17 +134,25 @@ class ClaimVerdict:
         if self.verdict == "not_run":
             missing = dict.fromkeys(name for finding in self.findings for name in finding.missing)
             return f"no records of {', '.join(missing)}"
-        if len(self.ways) == 1:
-            return "under the one completion that applies"
-        groups: dict[Verdict, list[Way]] = {}
+        groups: dict[str, list[Way]] = {}
         for way in self.ways:
-            groups.setdefault(way.verdict, []).append(way)
-        if len(groups) == 1:
-            return "under every completion" + " in every reading" * bool(self.ways[0].reading)
-        return "; ".join(
-            f"{verdict.replace('_', ' ')} under {self._named(ways)}"
-            for verdict, ways in groups.items()
-        )
+            groups.setdefault(way.outcome, []).append(way)
+        if len(groups) > 1:
+            return "; ".join(f"{out} under {self._named(ways)}" for out, ways in groups.items())
+        late = f"{FITS_LATE} " * self.ways[0].fits_late
+        if len(self.ways) == 1:
+            return f"{late}under the one completion that applies"
+        return f"{late}under every completion" + " in every reading" * bool(self.ways[0].reading)
+
+    @property
+    def undecided_for(self) -> str:
+        """Why the claim is undecided, in a few words; "" where it is not."""
+        if self.verdict != "undecided":
+            return ""
+        if any(way.fits_late for way in self.ways):
+            return "only a late reading fits"
+        lacking = any(way.lacks_runs for way in self.ways)
+        return "runs are missing" if lacking else "error bars too wide"
 
     @property
     def example(self) -> Finding:

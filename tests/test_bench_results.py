@@ -35,6 +35,16 @@ def test_results_that_lack_a_fact_are_stale():
         bench_results.of(results(*training("a")), "training", ["rung", "weather"])
 
 
+def test_a_run_says_how_long_it_took_and_what_else_the_machine_had_to_do():
+    made = {"datetime": "2026-11-30T04:00:00", "machine_info": {}}
+    assert bench_results.run_described(made) == "The run that is shown below is of 2026-11-30."
+    made |= {"seconds": 239.6, "machine_info": {"load": 2.63, "cpus": 2}}
+    assert bench_results.run_described(made) == (
+        "The run that is shown below is of 2026-11-30 and took 240 s. When it began, 2.6 other "
+        "programs at a time wanted the 2 cores."
+    )
+
+
 def test_conditions_name_machine_and_versions():
     one = bench("x, y", 1.0, threads=1)
     assert bench_results.conditions(results(one), [one]) == (

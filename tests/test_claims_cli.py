@@ -122,7 +122,7 @@ def test_an_id_shows_that_claim_though_others_begin_with_it(
 
 def test_an_empirical_claim_is_measured(run: Callable[..., tuple[int, str, str]]) -> None:
     _, out, _ = run(EMPIRICAL)
-    assert "measured again, by `python -m experiments report nni-2023-ex1`" in out
+    assert "by runs, see `python -m experiments report nni-2023-ex1`" in out
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,9 @@ def test_a_late_reading_leaves_a_claim_open_and_reproduces_none(make_record):
     assert claim.verdict == "undecided"
     assert claim.deciding_seeds is None
     assert claim.findings[1].what.endswith("(reading: narrow, late)")
+    assert claim.reason == "not reproduced under slow (wide); fits, but late under slow (narrow)"
+    assert claim.undecided_for == "only a late reading fits"
+    assert claim.example.outcome == "fits, but late"
     first = dataclasses.replace(wide, value=0.7, reading="narrow")
     partly = read([wide, first, dataclasses.replace(narrow, late=True)], both(make_record))
     assert partly.verdict == "undecided"  # one part of it was chosen late, and is enough
@@ -115,3 +118,28 @@ def test_a_late_reading_leaves_a_claim_open_and_reproduces_none(make_record):
     assert read([narrow, dataclasses.replace(wide, late=True)], both(make_record)).verdict == (
         "reproduced"
     )
+    late = [dataclasses.replace(each, value=0.7, late=True) for each in (wide, narrow)]
+    told = "fits, but late under every completion in every reading"
+    assert read(late, both(make_record)).reason == told
+    assert read(late[:1], both(make_record)).reason == (
+        "fits, but late under the one completion that applies"
+    )
+
+
+def test_why_a_claim_is_undecided_is_said(make_record):
+    """Red where two seeds count as error bars that are too wide."""
+    records = [record for record in both(make_record) if record.recipe.name == "wide.slow"]
+    values = at_epoch("test_accuracy", "wide", 4)
+    shown = Within("toy-acc", values, above=0.6)
+    too_wide = Reported("toy-acc", values, 0.7, resolution=1e-9)
+    missing = Within("toy-acc", at_epoch("test_accuracy", "narrow", 4), above=0.6)
+    refuted = Within("toy-acc", values, above=0.9)
+    for statements, used, why in (
+        ([shown], records, ""),
+        ([refuted, missing], records, ""),
+        ([shown], records[:2], "runs are missing"),
+        ([shown, missing], records, ""),
+        ([too_wide], records, "error bars too wide"),
+        ([too_wide], records[:2], "runs are missing"),
+    ):
+        assert read(statements, used).undecided_for == why

@@ -78,7 +78,7 @@ def curves(env: BuildEnvironment, results: Results, question: str) -> list[nodes
             and _tells(fit)
         ]
         draw = _ratios if each.cells else _lines
-        shown += draw(env, results, question, each, benches, exponents)
+        shown += draw(env, results, question, each, benches)
         shown += _exponents(exponents, each)
         if each.panel and not each.cells:
             shown += _choices(env, results, question)
@@ -91,7 +91,6 @@ def _lines(
     question: str,
     curves: Curves,
     benches: list[Bench],
-    exponents: list[Results],
 ) -> list[nodes.Node]:
     figure = bench_picture(
         env,
@@ -100,7 +99,7 @@ def _lines(
         partial(bench_figures.draw_curves, benches, curves),
         benches,
         caption="Time of one call: median over the rounds, band: middle half.",
-        alt=f"Time of one call against the {curves.label}. {_exponents_alt(exponents)}",
+        alt=f"Time of one call against the {curves.label}. {_ends_alt(benches, curves)}",
     )
     if times := _times_table(benches, curves):
         return [figure, nodes.paragraph("", "Median time of one call:"), times]
@@ -113,7 +112,6 @@ def _ratios(
     question: str,
     curves: Curves,
     benches: list[Bench],
-    exponents: list[Results],
 ) -> list[nodes.Node]:
     found = _told_choices(choices(benches))
     best = " ".join(
@@ -196,11 +194,20 @@ def _exponent(fit: Results) -> str:
     return f"{fit['exponent']:.2f} ({fit['low']:.2f} to {fit['high']:.2f})"
 
 
-def _exponents_alt(exponents: list[Results]) -> str:
-    return " ".join(
-        f"{', '.join(map(str, fit['line'].values()))}: exponent {fit['exponent']:.2f}."
-        for fit in exponents
-    )
+def _ends_alt(benches: list[Bench], curves: Curves) -> str:
+    """Say in words where each line begins and ends, in each panel."""
+    told = []
+    for panel in curves.panels(benches):
+        inside = chosen(benches, **{curves.panel: panel}) if curves.panel else benches
+        title = f"{curves.title.format(panel)}: " if curves.panel else ""
+        for line in bench_results.values(inside, curves.line):
+            along = sorted(chosen(inside, **{curves.line: line}), key=curves.size_of)
+            ends = [
+                f"{duration(each['stats']['median'])} at {curves.size_of(each):,}"
+                for each in (along[0], along[-1])
+            ]
+            told.append(f"{title}{line}: {', '.join(dict.fromkeys(ends))}.")
+    return " ".join(told)
 
 
 def _tells(fit: Results) -> bool:

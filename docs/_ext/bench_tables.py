@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import bench_results
 from bench_results import chosen, times, values
+from docutils import nodes
 
 from _ext.tables import Cell, below, duration, table
 
 if TYPE_CHECKING:
     from bench_results import Results
-    from docutils import nodes
 
 TABLES = {
     "modes": ("operation", "mode", "samples", "taps"),
@@ -36,7 +36,7 @@ def times_by_case(results: Results, question: str) -> list[nodes.Node]:
     case, above = TABLES[question], question in _ABOVE
     benches = bench_results.of(results, question, (*case, "method", "library", "algorithm"))
     methods = values(benches, "method")
-    heads = [*case[above:], *methods, "theory auto / fastest"]
+    heads = [*case[above:], *methods, "theory auto / fastest other"]
     rows: list[list[Cell]] = []
     last = None
     for row in dict.fromkeys(tuple(b["extra_info"][fact] for fact in case) for b in benches):
@@ -54,7 +54,11 @@ def times_by_case(results: Results, question: str) -> list[nodes.Node]:
                 f"{max(ratios):.2f}" if ratios else "–",
             ]
         )
-    return [table(heads, rows)]
+    note = (
+        "Medians over the rounds. The last column is the median of the ratios in the rounds that "
+        "both shared, and need not be the quotient of the medians beside it."
+    )
+    return [table(heads, rows), nodes.paragraph("", note)]
 
 
 def _said(fact: Any) -> str:

@@ -46,6 +46,20 @@ class BenchDirective(SphinxDirective):
             raise ExtensionError(str(error)) from error
 
 
+class BenchRunDirective(SphinxDirective):
+    """Say when the stored run was made, how long it took, and what else the machine had to do."""
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_reread()
+        if not STORED.exists():
+            return []
+        try:
+            results = bench_results.load(STORED)
+        except ValueError as error:
+            raise ExtensionError(str(error)) from error
+        return [nodes.paragraph("", bench_results.run_described(results))]
+
+
 def answer(env: BuildEnvironment, results: Results, question: str) -> list[nodes.Node]:
     """Return the figures and tables of one question.
 
@@ -71,6 +85,7 @@ def answer(env: BuildEnvironment, results: Results, question: str) -> list[nodes
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
-    """Register the directive ``bench``."""
+    """Register the directives ``bench`` and ``bench-run``."""
     app.add_directive("bench", BenchDirective)
+    app.add_directive("bench-run", BenchRunDirective)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

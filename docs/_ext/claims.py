@@ -166,11 +166,8 @@ def _tallies(store: Path) -> list[nodes.Node]:
 
 def _open_or_not(claim: Claim, store: Path) -> tuple[str, str]:
     """Return the verdict of the runs, and why it is undecided where it is."""
-    verdict = _measured_verdict(claim, store)
-    if verdict != "undecided":
-        return verdict, ""
-    lacks_runs = any(part.missing for part in claim_verdicts(store)[claim.id].findings)
-    return verdict, "runs are missing" if lacks_runs else "error bars too wide"
+    judged = claim_verdicts(store).get(claim.id)
+    return _measured_verdict(claim, store), judged.undecided_for if judged else ""
 
 
 def _tally(counted: list[Claim], verdict: Callable[[Claim], tuple[str, str]]) -> nodes.container:

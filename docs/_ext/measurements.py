@@ -13,6 +13,7 @@ from _ext.study_directive import StudyDirective, not_run, told_commands
 from _ext.tables import Cell, spanning, table
 from experiments.records import DEFAULT_STORE
 from experiments.reporting import measured_text
+from experiments.statements import FEWEST_SEEDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,10 +43,17 @@ class MissingDirective(StudyDirective):
             told_commands(self.env).add(study.name)
             told = not_run(self.env, study, what, self.store)
         else:
-            least = min(len(runs[name]) for name in asked_for)
-            seeds = "one seed" if least == 1 else f"{least} seeds"
-            told = nodes.paragraph("", f"Every recipe was run, with at least {seeds}.")
+            told = nodes.paragraph("", _seeds_told({name: len(runs[name]) for name in asked_for}))
         return [told, *self.on_request(study, waiting)]
+
+
+def _seeds_told(counts: dict[str, int]) -> str:
+    """Say with how many seeds every recipe was run, and which with too few for a verdict."""
+    few = [f"{name} ({count})" for name, count in counts.items() if count < FEWEST_SEEDS]
+    if few:
+        takes = f"these with fewer seeds than the {FEWEST_SEEDS} that a verdict takes"
+        return f"Every recipe was run, {takes}: {', '.join(few)}."
+    return f"Every recipe was run, with at least {min(counts.values())} seeds."
 
 
 class CompletionsDirective(StudyDirective):
@@ -122,8 +130,7 @@ def _measured(findings: Sequence[Finding], completions: int) -> nodes.container:
     columns = {name: cells for name, cells in columns.items() if any(cells)}
     rows: list[list[Cell]] = []
     for index, finding in enumerate(findings):
-        fits_late = finding.late and finding.verdict == "reproduced"
-        verdict = chip("late" if fits_late else finding.verdict, finding.reason)
+        verdict = chip("late" if finding.fits_late else finding.verdict, finding.reason)
         first = [spanning(finding.what, completions)] if index % completions == 0 else []
         cells = [column[index] for column in columns.values()]
         rows.append([*first, finding.completion, verdict, *cells])

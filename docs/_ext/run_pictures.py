@@ -168,7 +168,8 @@ def _described(role: str, records: list[Record], epoch: int | None = None) -> st
     epochs = f"{lengths[0]} to {lengths[-1]}" if len(lengths) > 1 else str(lengths[0])
     return (
         f"{role}: after {epochs} epochs {formatted(float(train), 'accuracy')} train and "
-        f"{formatted(float(test), 'accuracy')} test accuracy, mean of {len(records)} seeds."
+        f"{formatted(float(test), 'accuracy')} test accuracy, "
+        f"{f'mean of {len(records)} seeds' if len(records) > 1 else 'one seed'}."
     )
 
 

@@ -215,7 +215,7 @@ def _data(name: str, results: list[Result], found: Summary, goal: float) -> dict
 
 def _table(results: list[Result]) -> Table:
     views = sorted(results[0].accuracy)
-    heads = ("seed", *(f"{n} view{'s' * (n > 1)}" for n in views), "seconds", "processor")
+    heads = ("seed", *(f"{n} view{'s' * (n > 1)}" for n in views), "seconds", "processor seconds")
     table = plain_table(*heads, right=heads)
     for result in results:
         table.add_row(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.table import Table
 
 from experiments import halfway, heartbeat
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 def status(
     reports: common.Reports = None,
     seeds: common.SeedsOption = 3,
-    device: common.DeviceOption = common.Device.cpu,
+    device: Annotated[
+        common.Device, typer.Option("--device", help="Count the runs on this kind of device.")
+    ] = common.Device.cpu,
     store: common.StoreOption = DEFAULT_STORE,
     as_json: common.JsonOption = False,
 ) -> None:

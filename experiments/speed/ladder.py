@@ -50,7 +50,9 @@ LADDER = {
 
 LENGTHS = (1.0, 2.0, 3.25, 3.5, 4.0, 6.0)
 CURVE = {
-    f"epochs-{epochs:g}": Entry(replace(WHOLE, epochs=epochs), f"{epochs:g} epochs")
+    f"epochs-{epochs:g}": Entry(
+        replace(WHOLE, epochs=epochs), f"{epochs:g} epoch{'s' * (epochs > 1)}"
+    )
     for epochs in LENGTHS
 } | {
     "wide": Entry(

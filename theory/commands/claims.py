@@ -38,7 +38,7 @@ EXAMPLES = """
 """
 
 _HOW_TO_JUDGE = "For verdicts, run `pytest theory --verdicts verdicts.json` and give that file."
-_MEASURED = "measured"
+_MEASURED = "by runs"
 _UNKNOWN = "no verdict"
 
 
@@ -69,7 +69,9 @@ def claims(
     _require_known("--kind", kind, KINDS)
     _require_known("--verdict", verdict, VERDICTS)
     if verdict is not None and verdicts is None:
-        raise BadInputError(f"--verdict needs --verdicts FILE: {_HOW_TO_JUDGE}")
+        raise BadInputError(
+            "--verdict needs --verdicts FILE, which `pytest theory --verdicts FILE` writes"
+        )
     settled = {} if verdicts is None else _read(verdicts)
     words = words or []
     found = [
@@ -174,7 +176,7 @@ def _shown(claim: Claim, settled: Settled | None) -> Table:
         rows["would settle it" if opens else "condition"] = settled.condition
         rows["trials"] = "\n".join(settled.trials)
     elif claim.empirical:
-        rows["verdict"] = f"{_MEASURED} again, by `python -m experiments report {claim.report}`"
+        rows["verdict"] = f"{_MEASURED}, see `python -m experiments report {claim.report}`"
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
