@@ -113,16 +113,18 @@ def test_in_front_of_the_first_relu_a_convolution_more_may_lose_a_function() -> 
     If a is 0, that is constant. Else it is 0 at three places at least, where |x| is not the same:
     it takes no value more than twice.
     """
-    short = nn.Sequential(*modules([Layer(1)], channels=2))
-    clear(short)
-    short[0].weight[:] = torch.tensor([[[1.0]], [[-1.0]]])
+    first, relu = modules([Layer(1)], channels=2)
+    clear(first)
+    assert isinstance(first, nn.Conv1d)
+    first.weight[:] = torch.tensor([[[1.0]], [[-1.0]]])
+    short = nn.Sequential(first, relu)
     x = torch.tensor([[[-3.0]], [[0.0]], [[2.0]]], dtype=torch.float64)
     assert short(x).sum(1).flatten().tolist() == [3, 0, 2]
 
     a, c, *places = z3.Reals("a c x y z")
     off = [a * place + c == -number for number, place in enumerate(places, start=1)]
-    first, second, third = (z3.Abs(place) for place in places)
-    assert follows(z3.Not(z3.And(first == second, second == third)), *off)
+    sizes = [z3.Abs(place) for place in places]
+    assert follows(z3.Not(z3.And(sizes[0] == sizes[1], sizes[1] == sizes[2])), *off)
 
 
 @settles(
