@@ -88,9 +88,8 @@ class Finding:
     @property
     def what(self) -> str:
         """What was measured, and in which reading, for people."""
-        if not self.reading:
-            return self.quantity
-        return f"{self.quantity} (reading: {self.reading}{', late' * self.late})"
+        notes = [f"reading: {self.reading}"] * bool(self.reading) + ["late"] * self.late
+        return f"{self.quantity} ({', '.join(notes)})" if notes else self.quantity
 
     @property
     def fits_late(self) -> bool:

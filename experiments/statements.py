@@ -9,8 +9,9 @@ statement is judged on the values of all seeds under one completion:
 ``reproduced`` or ``not_reproduced``
     The error bars leave no doubt.
 ``undecided``
-    They are too wide, or there are fewer than `FEWEST_SEEDS`, though what they say is shown; or
-    fewer than `FEWEST_EQUAL` that have no spread.
+    They are too wide, or there are fewer seeds than a verdict takes, though what they say is shown:
+    `FEWEST_SEEDS`, or `FEWEST_EQUAL` where they have no spread and nothing says that they must
+    agree.
 ``not_run``
     There are no runs.
 
@@ -109,11 +110,17 @@ class Statement(ABC):
             reason = f"the loss diverged for {lost} of {len(values)} seeds"
             return Judgement("not_reproduced" if every else "undecided", None, reason)
         judgement = self._decide(values, test_images)
-        few = len(values) < FEWEST_SEEDS and not self.quantity.seedless
-        if few and judgement.verdict != "undecided":
-            reason = f"{judgement.reason}, but {len(values)} seeds are too few for a verdict"
-            return Judgement("undecided", judgement.interval, reason)
-        return judgement
+        if judgement.verdict == "undecided" or self.quantity.seedless:
+            return judgement
+        count, alike = len(values), len(set(values)) == 1
+        if count < FEWEST_SEEDS:
+            reason = f"{judgement.reason}, but {count} seeds are too few for a verdict"
+        elif count < FEWEST_EQUAL and alike and not self.quantity.grid_of(test_images):
+            each = f"{self._format(values[0])} with each of {count} seeds"
+            reason = f"{each}: without any spread a verdict takes {FEWEST_EQUAL}"
+        else:
+            return judgement
+        return Judgement("undecided", judgement.interval, reason)
 
     @abstractmethod
     def _decide(self, values: Sequence[float], test_images: int) -> Judgement: ...
@@ -130,10 +137,12 @@ class Reported(Statement):
     """The report's number is what one further run could give.
 
     The number, give or take its rounding, is held against the prediction interval for one further
-    run: seeds, and for a test accuracy the possibility of another test set
-    (:func:`~experiments.statistics.two_test_sets_sd`). A loss, or a difference of two accuracies,
-    is held against the seeds alone, as on the same test images: the records do not say which of
-    them a run got wrong. No run has an accuracy below 0 or above 1, and the interval ends there.
+    run. What refutes a test accuracy is an interval of seeds and of the possibility of another test
+    set (:func:`~experiments.statistics.two_test_sets_sd`); what confirms it is one of seeds alone,
+    for an interval that is wide out of caution is rash where it agrees. A number between the two is
+    undecided. A loss, or a difference of two accuracies, is held against the seeds alone, as on the
+    same test images: the records do not say which of them a run got wrong. No run has an accuracy
+    below 0 or above 1, and the interval ends there.
 
     Parameters
     ----------
@@ -187,17 +196,23 @@ class Reported(Statement):
         noise = 0.0
         if self.quantity.of_test_set and values:
             noise = two_test_sets_sd(float(np.mean(values)), test_images)
-        interval = prediction_interval(
-            values, noise_sd=noise, grid=self.quantity.grid_of(test_images)
-        )
-        if interval is None:
+        grid = self.quantity.grid_of(test_images)
+        interval = prediction_interval(values, noise_sd=noise, grid=grid)
+        by_seeds = prediction_interval(values, grid=grid)
+        if interval is None or by_seeds is None:
             return _too_few_seeds(len(values))
         possible = interval.within(0, 1) if self.quantity.unit == "accuracy" else interval
         place = f"{self._range(possible)}, where one further run is expected"
         if rank := prediction_rank(len(values)):
             place += f" (by ranks {rank} and {len(values) + 1 - rank} of {len(values)})"
-        if not interval.low - self.half_unit <= self.value <= interval.high + self.half_unit:
+        if not self._may_lie_in(interval):
             return Judgement("not_reproduced", possible, f"{self.expected} lies outside {place}")
+        if not self._may_lie_in(by_seeds):
+            reason = (
+                f"{self.expected} lies in {place} on another test set, but outside "
+                f"{self._range(by_seeds)}, where it is on this one"
+            )
+            return Judgement("undecided", possible, reason)
         told = f"{self.expected}{self._before_rounding(interval)} lies in {place}"
         if interval.half_width > self.resolution:
             unit = "points" if self.quantity.unit == "accuracy" else self.quantity.unit
@@ -205,6 +220,10 @@ class Reported(Statement):
             reason = f"{told}, but more than ± {limit} is too wide to confirm it"
             return Judgement("undecided", possible, reason)
         return Judgement("reproduced", possible, told)
+
+    def _may_lie_in(self, interval: Interval) -> bool:
+        """Whether the number, before it was rounded, may lie in an interval."""
+        return interval.low - self.half_unit <= self.value <= interval.high + self.half_unit
 
     def _before_rounding(self, interval: Interval) -> str:
         """Say what the number may have been, where only that lies in an interval."""
@@ -220,9 +239,8 @@ class Within(Statement):
     """The mean over seeds lies strictly between two bounds.
 
     Decided by the t-interval of the mean, on the test set at hand; where seeds change nothing, by
-    the value. Seeds that agree to the last digit, as runs do that all end at their lowest loss, are
-    no draws from a normal distribution: they take `FEWEST_EQUAL`. Of a difference paired by seed,
-    ``above=0`` says that the first is larger, two bounds say that they are similar.
+    the value. Of a difference paired by seed, ``above=0`` says that the first is larger, two bounds
+    say that they are similar.
 
     Parameters
     ----------
@@ -260,18 +278,12 @@ class Within(Statement):
         return self._format(value) if value else "0"
 
     def _decide(self, values: Sequence[float], test_images: int) -> Judgement:
-        grid = self.quantity.grid_of(test_images)
-        interval = mean_interval(values, grid=grid)
+        interval = mean_interval(values, grid=self.quantity.grid_of(test_images))
         if self.quantity.seedless and values:
             interval = Interval(min(values), max(values))
         if interval is None:
             return _too_few_seeds(len(values))
         place = f"{self._range(interval)}, where the mean over seeds lies"
-        alike = len(set(values)) == 1 and not (grid or self.quantity.seedless)
-        if alike and FEWEST_SEEDS <= len(values) < FEWEST_EQUAL:
-            each = f"{self._format(values[0])} with each of {len(values)} seeds"
-            reason = f"{each}: without any spread a verdict takes {FEWEST_EQUAL}"
-            return Judgement("undecided", interval, reason)
         if self.above < interval.low and interval.high < self.below:
             return Judgement("reproduced", interval, f"{place}, is {self.expected}")
         if interval.high <= self.above or self.below <= interval.low:

@@ -20,6 +20,7 @@ from experiments.quantities import (
     epochs_with_finite_loss,
     failed,
     final_train_accuracy,
+    final_train_loss,
     formatted,
     formatted_half_width,
     formatted_reported,
@@ -75,8 +76,11 @@ def test_a_quantity_without_its_sign_is_known_as_well_as_with_it() -> None:
 
 
 def test_the_final_training_accuracy_is_not_the_running_mean(make_record) -> None:
-    run = make_record(WIDE, 0, train_accuracy=0.6, final_train_accuracy=0.75)
+    run = make_record(WIDE, 0, train_accuracy=0.6, final_train_accuracy=0.75, final_train_loss=0.4)
     assert final_train_accuracy("wide").values({"wide": {0: run}}) == {0: 0.75}
+    lost = dataclasses.replace(run, final_train_loss=None)
+    assert final_train_loss("wide").values({"wide": {0: run}}) == {0: 0.4}
+    assert np.isnan(final_train_loss("wide").values({"wide": {0: lost}})[0])
 
 
 def test_a_difference_pairs_seeds(make_record) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from experiments.quantities import epochs_with_finite_loss, median_of, parameters
+import pytest
+
+from experiments.quantities import epochs_with_finite_loss, failed, median_of, parameters
 from experiments.statements import Exactly
 from tests.toy_study import judged, recipe
 
@@ -16,12 +18,25 @@ def test_one_run_is_enough(wide) -> None:
 
 
 def test_two_runs_are_not_enough_where_seeds_may_differ(wide) -> None:
-    claim = Exactly("toy-setup", epochs_with_finite_loss("wide"), 4)
+    claim = Exactly("toy-setup", failed("wide", 4), 0)
     assert judged(claim, wide([0.5])).verdict == "undecided"
     (finding,) = judged(claim, wide([0.5, 0.5])).findings
     assert finding.verdict == "undecided"
-    assert finding.reason == "4 in every run, but 2 seeds are too few for a verdict"
-    assert judged(claim, wide([0.5, 0.5, 0.5])).verdict == "reproduced"
+    assert finding.reason == "0 in every run, but 2 seeds are too few for a verdict"
+    assert judged(claim, wide([0.5] * 5)).verdict == "reproduced"
+
+
+@pytest.mark.parametrize("seeds", [3, 4])
+def test_seeds_that_agree_take_five_here_as_elsewhere(wide, seeds) -> None:
+    (finding,) = judged(Exactly("toy-setup", failed("wide", 4), 0), wide([0.5] * seeds)).findings
+    assert finding.verdict == "undecided"
+    told = f"0 with each of {seeds} seeds: without any spread a verdict takes 5"
+    assert finding.reason == told
+
+
+def test_how_many_epochs_a_run_has_is_no_matter_of_seeds(wide) -> None:
+    claim = Exactly("toy-setup", epochs_with_finite_loss("wide"), 4)
+    assert judged(claim, wide([0.5])).verdict == "reproduced"
 
 
 def test_every_run_must_agree(wide) -> None:

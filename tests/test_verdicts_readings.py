@@ -68,6 +68,8 @@ def test_a_part_without_a_reading_belongs_to_all(make_record):
 def test_a_finding_names_its_reading(make_record):
     claim = read(read_as(wide=0.7), both(make_record))
     assert claim.findings[0].what.endswith("(reading: wide)")
+    late = Within("toy-acc", at_epoch("test_accuracy", "wide", 4), above=0.6, late=True)
+    assert read([late], both(make_record)).findings[0].what.endswith(" (late)")
 
 
 def test_the_seeds_behind_a_verdict_are_those_of_its_weakest_part(make_record):

@@ -181,6 +181,22 @@ def test_only_a_test_accuracy_has_noise_of_the_test_set(make_record) -> None:
     assert trained.test_set_interval is None
 
 
+def test_the_chance_of_another_test_set_widens_what_refutes_and_not_what_confirms(
+    make_record,
+) -> None:
+    """Red where an interval that is wide out of caution confirms whatever lies in it."""
+    records = [
+        make_record(recipe("wide", "slow"), seed, test_accuracy=accuracy)
+        for seed, accuracy in enumerate(0.70 + 0.001 * SPREAD)
+    ]
+    edge = prediction_interval(list(0.70 + 0.001 * SPREAD)).high
+    for beyond, verdict in ((-1e-3, "reproduced"), (1e-3, "undecided"), (2e-2, "not_reproduced")):
+        claim = judged(Reported("toy-acc", ACCURACY, edge + beyond, half_unit=0), records)
+        assert claim.verdict == verdict
+        reason = claim.findings[0].reason
+        assert ("on another test set" in reason) is (verdict == "undecided")
+
+
 def test_seeds_that_agree_confirm_a_number_to_the_grid_of_their_counts(make_record) -> None:
     """Of 10,000 images: ± t sqrt(1 + 1/4) / 10000 / sqrt(12) = 0.000103."""
     records = [make_record(recipe("wide", "slow"), seed, train_accuracy=0.5) for seed in SEEDS]

@@ -136,6 +136,7 @@ def _loss(role: str, last: int = _SHORT) -> Quantity:
 
 
 _FIRST_SET = tuple(role for role in NETWORKS if role.startswith("stages"))
+_OTHER_BLOCKS = tuple(role for role in _GRID if role != _BEST)
 _WIDE = ("stages-2", "stages-3", "stages-3-fc-3", "stages-4")
 
 _VERY_POOR = 0.1
@@ -146,6 +147,9 @@ _PRINTED = 0.005
 
 _LOSSES_TOLD_APART = 0.05
 """Largest half-width (nats) of a prediction interval that can confirm a loss."""
+
+_SMALL = 0.02
+"""A small improvement: as many points as another report calls slight."""
 
 _NO_BETTER = 0.01
 """Accuracies that print as the same whole percentage differ by less than this."""
@@ -158,13 +162,23 @@ _QUESTION_1: tuple[Statement, ...] = (
             "nn4i-2023-a1-q1-second-report",
             difference(_accuracy(_BEST, _LONG), _accuracy(first_set, _LONG)),
             above=0,
+            reading="better than the first set",
         )
         for first_set in _FIRST_SET
     ),
     *(
+        Within(
+            "nn4i-2023-a1-q1-second-report",
+            difference(_accuracy(_BEST), _accuracy(other)),
+            above=0,
+            reading="best of the second set",
+            late=True,
+        )
+        for other in _OTHER_BLOCKS
+    ),
+    *(
         Within("nn4i-2023-a1-q1b-best", difference(_loss(_BEST), _loss(other)), below=0)
-        for other in _GRID
-        if other != _BEST
+        for other in _OTHER_BLOCKS + _FIRST_SET
     ),
     Reported("nn4i-2023-a1-q1b-best", _loss(_BEST), 0.67, _PRINTED, _LOSSES_TOLD_APART),
     Reported("nn4i-2023-a1-q1b-best", _accuracy(_BEST), 0.78),
@@ -204,6 +218,7 @@ _QUESTION_1: tuple[Statement, ...] = (
         "nn4i-2023-a1-q1c-bigger-still-better",
         difference(_accuracy("stages-3", _LONG), _accuracy("stages-3-narrow", _LONG)),
         above=0,
+        below=_SMALL,
     ),
     Within(
         "nn4i-2023-a1-q1c-bigger-still-better",
@@ -241,6 +256,7 @@ _QUESTION_3: tuple[Statement, ...] = (
             "nn4i-2023-a1-q3-direct-fc-explanation",
             difference(_accuracy(without_a_cause, _LONG), _accuracy("conv-fc", _LONG)),
             above=_NO_BETTER,
+            late=True,
         )
         for without_a_cause in ("conv-fc-wide", "conv-fc-9x9")
     ),
@@ -251,6 +267,7 @@ _QUESTION_3: tuple[Statement, ...] = (
             difference(_accuracy(_BEST, _LONG), _accuracy("conv-fc-wide-9x9", _LONG)),
         ),
         above=0,
+        late=True,
     ),
     Within(
         "nn4i-2023-a1-own-fewer-parameters",

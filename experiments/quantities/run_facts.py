@@ -62,6 +62,19 @@ def best_train_accuracy(role: str) -> Quantity:
     return dataclasses.replace(kept, patient=True)
 
 
+def final_train_loss(role: str) -> Quantity:
+    """Return the loss of the final weights on the whole training set, as it is when they are used.
+
+    The loss of an epoch, for comparison, is that of weights which change meanwhile, with dropout.
+    """
+
+    def value(record: Record) -> float:
+        loss = record.final_train_loss
+        return math.nan if loss is None else loss
+
+    return of_each_run("train loss", role, "nats", value, where=f"{role}, final weights")
+
+
 def final_train_accuracy(role: str) -> Quantity:
     """Return the accuracy of the final weights on the whole training set."""
 
@@ -73,12 +86,13 @@ def final_train_accuracy(role: str) -> Quantity:
 
 
 def epochs_with_finite_loss(role: str) -> Quantity:
-    """Return the number of epochs of a run that did not diverge."""
+    """Return the number of epochs of a run that did not diverge, which its recipe decides."""
 
     def value(record: Record) -> float:
         return math.nan if record.diverged else float(len(record.curves.train_loss))
 
-    return of_each_run("epochs with a finite loss", role, "count", value)
+    quantity = of_each_run("epochs with a finite loss", role, "count", value)
+    return dataclasses.replace(quantity, seedless=True)
 
 
 def failed(role: str, epoch: int) -> Quantity:
