@@ -205,3 +205,14 @@ def test_a_claim_on_a_chapter_leads_to_its_entry_in_the_ledger(tab):
     link.click()
     tab.wait_for_url("**/ledger.html#*")
     assert claim in tab.locator(".claim:target").inner_text()
+
+
+def test_a_verdict_opens_by_keyboard_to_show_its_reason(tab, complaints):
+    tab.goto("reports/nni-2023-ex1.html")
+    first = tab.locator("details.reason").first
+    assert not first.locator("p").is_visible()
+    first.locator("summary").focus()
+    tab.keyboard.press("Enter")
+    assert first.locator("p").is_visible()
+    assert first.locator("p").inner_text().strip()
+    assert complaints == []

@@ -186,7 +186,10 @@ def test_a_late_reading_that_fits_says_so(build_page, tmp_path):
     for seed in range(3):
         Store(tmp_path).write(record(recipe, seed, study="mnist-2017", curves=early))
     html = build_page("# Page\n\n```{measured} mnist-2017\n```\n", "_ext.measurements")
-    (reason,) = re.findall(r'<abbr class="chip chip-late" title="([^"]*)">fits, but late<', html)
+    opened = (
+        r'<details class="reason"><summary>\s*<span class="chip chip-late">fits, but late</span>'
+    )
+    (reason,) = re.findall(opened + r"\s*</summary>\s*<p>([^<]*)</p>\s*</details>", html)
     assert reason.startswith("96.05 % lies in")
 
 

@@ -21,12 +21,18 @@ LABELS = {
 }
 
 
-def chip(verdict: str, reason: str = "") -> nodes.inline | nodes.abbreviation:
-    """Return the chip of a verdict, which shows the reason to who points at it.
+def chip(verdict: str) -> nodes.inline:
+    """Return the chip of a verdict; its colour is never its only sign."""
+    return nodes.inline("", LABELS[verdict], classes=["chip", f"chip-{verdict.replace('_', '-')}"])
 
-    Colour is never its only sign.
-    """
-    classes = ["chip", f"chip-{verdict.replace('_', '-')}"]
-    if not reason:
-        return nodes.inline("", LABELS[verdict], classes=classes)
-    return nodes.abbreviation("", LABELS[verdict], classes=classes, explanation=reason)
+
+def opening(verdict: str, reason: str) -> nodes.entry:
+    """Return the cell of a table with the chip of a verdict, which opens to show the reason."""
+    return nodes.entry(
+        "",
+        nodes.raw("", '<details class="reason"><summary>', format="html"),
+        chip(verdict),
+        nodes.raw("", "</summary>", format="html"),
+        nodes.paragraph("", reason),
+        nodes.raw("", "</details>", format="html"),
+    )

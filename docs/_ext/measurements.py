@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from docutils import nodes
 
-from _ext.chips import chip
+from _ext.chips import chip, opening
 from _ext.runs import runs_of, verdicts_of
 from _ext.study_directive import StudyDirective, not_run, told_commands
 from _ext.tables import Cell, spanning, table
@@ -130,7 +130,7 @@ def _measured(findings: Sequence[Finding], completions: int) -> nodes.container:
     columns = {name: cells for name, cells in columns.items() if any(cells)}
     rows: list[list[Cell]] = []
     for index, finding in enumerate(findings):
-        verdict = chip("late" if finding.fits_late else finding.verdict, finding.reason)
+        verdict = opening("late" if finding.fits_late else finding.verdict, finding.reason)
         first = [spanning(finding.what, completions)] if index % completions == 0 else []
         cells = [column[index] for column in columns.values()]
         rows.append([*first, finding.completion, verdict, *cells])
