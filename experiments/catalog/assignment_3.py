@@ -224,10 +224,7 @@ _TASK_2: tuple[Statement, ...] = (
 )
 
 _TASK_3: tuple[Statement, ...] = (
-    *(
-        Within("assignment-3-3a-setup", _train(role), above=_GUESSING)
-        for role in ("net1", "net2")
-    ),
+    *(Within("assignment-3-3a-setup", _train(role), above=_GUESSING) for role in ("net1", "net2")),
     *_accuracies(
         "assignment-3-3b-net1",
         "net1",
