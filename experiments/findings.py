@@ -99,7 +99,7 @@ class Finding:
     @property
     def outcome(self) -> str:
         """The verdict as people read it."""
-        return FITS_LATE if self.fits_late else self.verdict.replace("_", " ")
+        return spoken(self.verdict, fits_late=self.fits_late)
 
     @property
     def next_run(self) -> str:
@@ -107,6 +107,11 @@ class Finding:
         if self.reported is None or self.interval is None:
             return ""
         return formatted_range(self.interval.low, self.interval.high, self.unit)
+
+
+def spoken(verdict: Verdict, *, fits_late: bool) -> str:
+    """Return a verdict as people read it."""
+    return FITS_LATE if fits_late else verdict.replace("_", " ")
 
 
 def find(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from experiments.findings import FITS_LATE, Finding, find
+from experiments.findings import FITS_LATE, Finding, find, spoken
 from experiments.records import by_recipe
 from experiments.statements import FEWEST_SEEDS
 
@@ -35,17 +35,17 @@ class Way:
         fits = all(part.verdict == "reproduced" for part in self.parts)
         return fits and any(part.late for part in self.parts)
 
-    @property
+    @cached_property
     def verdict(self) -> Verdict:
         """The conjunction of the parts; but a late reading reproduces nothing."""
-        return (
-            "undecided" if self.fits_late else _conjunction([each.verdict for each in self.parts])
-        )
+        if self.fits_late:
+            return "undecided"
+        return _conjunction([part.verdict for part in self.parts])
 
     @property
     def outcome(self) -> str:
         """How it came out, for people."""
-        return FITS_LATE if self.fits_late else self.verdict.replace("_", " ")
+        return spoken(self.verdict, fits_late=self.fits_late)
 
     @property
     def deciding(self) -> list[Finding]:

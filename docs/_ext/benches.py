@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import bench_results
+from bench_results import run_described
 from docutils import nodes
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
@@ -36,8 +37,8 @@ class BenchDirective(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()
         question = self.arguments[0]
+        results = _stored()
         try:
-            results = bench_results.load(STORED) if STORED.exists() else None
             if results is None or not bench_results.of(results, question):
                 note = nodes.Text(f" No results of {question} are stored.")
                 return [nodes.paragraph("", "", chip("not_run"), note)]
@@ -51,13 +52,16 @@ class BenchRunDirective(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()
-        if not STORED.exists():
-            return []
-        try:
-            results = bench_results.load(STORED)
-        except ValueError as error:
-            raise ExtensionError(str(error)) from error
-        return [nodes.paragraph("", bench_results.run_described(results))]
+        results = _stored()
+        return [] if results is None else [nodes.paragraph("", run_described(results))]
+
+
+def _stored() -> Results | None:
+    """Return the stored run, if there is one."""
+    try:
+        return bench_results.load(STORED) if STORED.exists() else None
+    except ValueError as error:
+        raise ExtensionError(str(error)) from error
 
 
 def answer(env: BuildEnvironment, results: Results, question: str) -> list[nodes.Node]:

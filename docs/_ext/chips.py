@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from docutils import nodes
 
+from experiments.findings import FITS_LATE
+
 LABELS = {
     "holds": "holds",
     "holds_if": "holds if",
@@ -15,7 +17,7 @@ LABELS = {
     "not_run": "not run yet",
     "licensed": "licensed",
     "not_licensed": "not licensed",
-    "late": "fits, but late",
+    "late": FITS_LATE,
     "reached": "reached",
     "not_reached": "not reached",
 }

@@ -65,6 +65,8 @@ from experiments.statements import Exactly, Reported, Statement, Within
 from experiments.study import Study
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from experiments.quantities import Quantity
 
 COMPLETIONS = {"sgd": "plain SGD"}
@@ -187,6 +189,21 @@ def _divergence(role: str) -> Quantity:
 
 
 _KEPT, _LAST = "weights kept", "last weights"
+_BETTER, _WORSE = {"above": 0.0}, {"below": 0.0}
+
+
+def _beside_task_2(
+    claim: str,
+    role: str,
+    quantity: Callable[[str], Quantity],
+    reading: str,
+    *,
+    late: bool = False,
+    **bound: float,
+) -> Within:
+    """State, in a reading, where a change leads from the network of task 2."""
+    beside = difference(quantity(role), quantity("task-2"))
+    return Within(claim, beside, reading=reading, late=late, **bound)
 
 
 def _accuracies(
@@ -258,40 +275,20 @@ _TASK_3: tuple[Statement, ...] = (
         above=0,
     ),
     *(
-        Within(
-            "assignment-3-3c-double-conv",
-            difference(overfitting("double-conv"), overfitting("task-2")),
-            above=0,
-            reading=reading,
-        )
-        for reading, overfitting in (
-            (_KEPT, _overfitting),
-            (_LAST, _overfitting_at_the_end),
-        )
+        _beside_task_2("assignment-3-3c-double-conv", "double-conv", overfitting, reading, above=0)
+        for reading, overfitting in ((_KEPT, _overfitting), (_LAST, _overfitting_at_the_end))
     ),
     *(
-        Within(
-            "assignment-3-3c-elu",
-            difference(better("elu"), better("task-2")),
-            above=0,
-            reading=reading,
-            late=reading == _LAST,
+        _beside_task_2(
+            "assignment-3-3c-elu", "elu", accuracy, reading, late=reading == _LAST, **bound
         )
-        for reading, better in ((_KEPT, _train), (_LAST, final_train_accuracy))
-    ),
-    *(
-        Within(
-            "assignment-3-3c-elu",
-            difference(worse("elu"), worse("task-2")),
-            below=0,
-            reading=reading,
-            late=reading == _LAST,
-        )
-        for reading, worse in (
-            (_KEPT, _validation),
-            (_KEPT, _test),
-            (_LAST, _validation_at_the_end),
-            (_LAST, _test_at_the_end),
+        for reading, accuracy, bound in (
+            (_KEPT, _train, _BETTER),
+            (_LAST, final_train_accuracy, _BETTER),
+            (_KEPT, _validation, _WORSE),
+            (_KEPT, _test, _WORSE),
+            (_LAST, _validation_at_the_end, _WORSE),
+            (_LAST, _test_at_the_end, _WORSE),
         )
     ),
     Within(

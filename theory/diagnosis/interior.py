@@ -142,10 +142,8 @@ class Interior:
             return np.zeros(half, dtype=bool)
         norm = float(np.abs(x).sum() + np.abs(moved).sum())
         bound = self._trials.rounding.bound(before, after, norm, responses=2)
-        middle, should_be = (
-            cells_along(after, axis, half, half + 1),
-            cells_along(before, axis, 0, half),
-        )
+        middle = cells_along(after, axis, half, half + 1)
+        should_be = cells_along(before, axis, 0, half)
         beyond = np.abs(middle - should_be) > self._threshold * bound
         others = tuple(a for a in range(-after.ndim, 0) if a != axis)
         ruled_out: Array = beyond.any(axis=others)[::-1]  # a shift by 1 compares with the last
