@@ -138,12 +138,14 @@ def test_a_picture_is_shown_once_and_within_the_screen(tab, page, width):
         """all => all.filter(each => each.offsetParent).map(each => [
             [...each.querySelectorAll('img')].filter(i => i.offsetParent).length,
             !each.querySelector('img.for-narrow'),
-            each.scrollWidth - each.clientWidth])""",
+            each.scrollWidth - each.clientWidth,
+            getComputedStyle(each).overflowX])""",
     )
     assert pictures
-    for shown, once, beyond in pictures:
+    for shown, once, beyond, overflow in pictures:
         assert shown == 1
         assert (beyond > 0) is (once and width == 390), pictures
+        assert not beyond or overflow == "auto", "a part of a picture is out of reach"
 
 
 @pytest.mark.parametrize("page", PAGES)
