@@ -99,6 +99,28 @@ def test_net1_and_net2_have_the_layers_that_are_printed() -> None:
     assert learnt_and_dropped(build("net2")) == [*net2, hidden, scores]
 
 
+def test_what_helped_is_net1_with_more_of_the_dropout_of_net2() -> None:
+    helped, net1, net2 = (recipe(role) for role in ("helped", "net1", "net2"))
+    assert helped.network.replace(" drop0.2", "") == net1.network
+    assert helped.network.replace(" bn", "").replace("0.2", "0.05") == net2.network
+    assert dataclasses.replace(helped, name=net1.name, network=net1.network) == net1
+
+
+@pytest.mark.parametrize("claim", ["assignment-3-3e-best", "assignment-3-3f-overfit"])
+def test_either_best_network_decides_alone(claim) -> None:
+    of_role = {
+        reading: {
+            role
+            for statement in STUDY.statements
+            if (statement.claim, statement.reading) == (claim, reading)
+            for role in statement.quantity.reads
+        }
+        - {"task-2"}
+        for reading in ("what helped", "our own")
+    }
+    assert of_role == {"what helped": {"helped"}, "our own": {"best"}}
+
+
 def test_fifteen_epochs_are_the_5265_steps_of_the_report() -> None:
     reported = claims()["assignment-3-2b-steps"].reported["steps"]
     assert 15 * recipe("task-2").steps == reported
@@ -128,6 +150,8 @@ def test_fifteen_epochs_are_the_5265_steps_of_the_report() -> None:
         ("kaiming", {"initialisation"}),
         ("net1", {"network", "augmentation"}),
         ("net2", {"network", "augmentation"}),
+        ("helped", {"network", "augmentation"}),
+        ("best", {"network", "augmentation", "patience"}),
     ],
 )
 def test_a_change_changes_nothing_else(role, changed) -> None:

@@ -28,8 +28,10 @@ How the claims are read, where the report leaves it open:
   and 2.8 above the network without either. No improvement is less than one.
 * Kaiming-uniform initialisation means PyTorch's default, which the report says it did not change;
   the one with the gain of a ReLU is a change of its own.
-* The report does not say what its best network is made of. Ours has flips, batch normalisation,
-  dropout and double convolutions of 3x3, and waits for six half-epochs. The claim is that such
+* The report does not say what its best network is made of. In one reading it is the network of
+  task 1 with the three changes that the report says helped, as Net1 and Net2 have them, but for a
+  dropout of 0.2: the report thinks its own, 0.05, too low. In another it is one of our own, with
+  double convolutions of 3x3 as well, which waits for six half-epochs. The claim is that such
   ingredients reach the accuracy, so it is a lower bound.
 * "Slightly diverges" is a validation loss above the training loss at the end, by less than in the
   network of task 2.
@@ -88,6 +90,10 @@ _DROPPED = (
 _DOUBLED = (
     "conv32k5 relu conv32k5 relu max2 conv64k5 relu conv64k5 relu max2 "
     f"conv128k5 relu conv128k5 relu max2 {_CLASSIFIER}"
+)
+_HELPED = (
+    "conv32k5 bn relu max2 drop0.2 conv64k5 bn relu max2 drop0.2 conv128k5 bn relu max2 drop0.2 "
+    "fc64 bn relu fc10 bn"
 )
 _BEST = (
     "conv32k3 bn relu conv32k3 bn relu max2 drop0.2 conv64k3 bn relu conv64k3 bn relu max2 drop0.2 "
@@ -313,12 +319,14 @@ _TASK_3: tuple[Statement, ...] = (
         difference(_steps("augmentation"), _steps("task-2")),
         above=0,
     ),
-    Within("assignment-3-3e-best", _test("best"), above=0.8025999665260315),
-    Within("assignment-3-3f-overfit", _divergence("best"), above=0),
-    Within(
-        "assignment-3-3f-overfit",
-        difference(_divergence("best"), _divergence("task-2")),
-        below=0,
+    *(
+        statement
+        for reading, role in (("what helped", "helped"), ("our own", "best"))
+        for statement in (
+            Within("assignment-3-3e-best", _test(role), above=0.8025999665260315, reading=reading),
+            Within("assignment-3-3f-overfit", _divergence(role), above=0, reading=reading),
+            _beside_task_2("assignment-3-3f-overfit", role, _divergence, reading, below=0),
+        )
     ),
 )
 
@@ -371,6 +379,7 @@ STUDY = Study(
         _recipe("batch-norm", _NORMALISED),
         _recipe("dropout", _DROPPED),
         _recipe("elu", _TASK_1.replace("relu", "elu")),
+        _recipe("helped", _HELPED, augmentation="flip"),
         _recipe("best", _BEST, augmentation="flip", patience=6),
         _recipe("kaiming", _TASK_1, initialisation="kaiming-uniform"),
         _recipe("double-conv", _DOUBLED),
