@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import bench_results
@@ -17,6 +18,7 @@ from theory.fast_convolution import block_cells, whole_cells
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bench_results import Bench
     from goal_outcomes import Sources
 
 
@@ -24,9 +26,48 @@ def choosing(
     question: str, statistic: Callable[..., float], aim: float, sources: Sources
 ) -> Outcome | None:
     """Hold our chooser against the fastest of all methods."""
-    ratios = choices(bench_results.of(sources.results, question, ("algorithm", "samples", "taps")))
-    cells = ratios.get("theory auto")
-    return _at_most(cells, aim, statistic) if cells else None
+    benches = bench_results.of(sources.results, question, ("algorithm", "samples", "taps"))
+    cells = choices(benches).get("theory auto")
+    if not cells:
+        return None
+    outcome = _at_most(cells, aim, statistic)
+    if outcome.reached:
+        return outcome
+    known = bench_results.knowing(chosen(benches, method="theory auto"), question, ("chosen",))
+    by_name = {}
+    for bench in known:
+        named = chosen(peers_of(bench, benches), method=f"theory {bench['extra_info']['chosen']}")
+        if named:  # else one call takes too long
+            by_name[_cell(bench)] = named[0]
+    without = _without_choosing(by_name, max(cells, key=cells.__getitem__), statistic, benches)
+    return replace(outcome, distance=f"{outcome.distance}{without}")
+
+
+def _without_choosing(
+    by_name: Mapping[tuple[int, int], Bench],
+    worst: tuple[int, int],
+    statistic: Callable[..., float],
+    benches: list[Bench],
+) -> str:
+    """Say how far the chosen methods are behind where they are named, so that nothing is chosen."""
+    if statistic is not max and by_name:
+        ratios = [behind(bench, benches) for bench in by_name.values()]
+        return (
+            f" Called by name, the methods that it chose take {statistic(ratios):.3f} times as "
+            "long as the fastest."
+        )
+    if worst not in by_name:
+        return ""
+    named = by_name[worst]
+    fastest = max(peers_of(named, benches), key=lambda peer: times(named, peer))
+    (name, least), (ours, seconds) = (
+        (each["extra_info"]["method"], 1e6 * each["stats"]["median"]) for each in (fastest, named)
+    )
+    return f" There {name} takes {least:.1f} µs, and {ours}, called by name, {seconds:.1f} µs."
+
+
+def _cell(bench: Bench) -> tuple[int, int]:
+    return bench["extra_info"]["samples"], bench["extra_info"]["taps"]
 
 
 def shipped(question: str, aim: float, sources: Sources) -> Outcome | None:
@@ -43,7 +84,7 @@ def shipped(question: str, aim: float, sources: Sources) -> Outcome | None:
             if not named:  # left out, because one call takes too long
                 return Outcome("not measured at every size", reached=False)
             taken = named[0]
-        cells[facts["samples"], facts["taps"]] = behind(taken, benches)
+        cells[_cell(bench)] = behind(taken, benches)
     return _at_most(cells, aim, statistics.median) if cells else None
 
 

@@ -26,7 +26,24 @@ def test_choosing_is_held_against_the_fastest_of_all_at_each_size():
     assert (median.measured, median.reached) == ("1.100 over 2 sizes", False)
     assert (worst.measured, worst.reached) == ("1.200 over 2 sizes", True)
     assert worst.distance == "Worst with 64 samples and 3 taps."
-    assert median.distance == "At most 1.05 at 1 of 2 sizes."
+    assert median.distance == (
+        "At most 1.05 at 1 of 2 sizes. Called by name, the methods that it chose take 1.050 times "
+        "as long as the fastest."
+    )
+
+
+def test_where_choosing_misses_worst_the_chosen_method_is_timed_by_its_name():
+    at_once = (method("peer", 1e-6), chooser(2e-6), method("theory fft", 1.9e-6))
+    later = (method("peer", 1.0, taps=9), chooser(1.0, taps=9), method("theory fft", 1.0, taps=9))
+    worst = signal_goals.choosing("convolution", max, 1.5, sources(*at_once, *later))
+    assert worst.distance == (
+        "Worst with 64 samples and 3 taps. There peer takes 1.0 µs, and theory fft, called by "
+        "name, 1.9 µs."
+    )
+    left_out = signal_goals.choosing("convolution", max, 1.5, sources(*at_once[:2], *later))
+    assert left_out.distance == "Worst with 64 samples and 3 taps."
+    none = signal_goals.choosing("convolution", statistics.median, 1.5, sources(*at_once[:2]))
+    assert none.distance == "At most 1.5 at 0 of 1 size."
 
 
 def test_what_the_shipped_costs_choose_is_another_method_or_the_same():
