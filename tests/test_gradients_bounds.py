@@ -141,6 +141,5 @@ def test_roundings_count_the_windows_and_how_many_meet():
     roundings, meet = fast_gradients.blocked_roundings((3, 1, 84), (3, 1, 80))
     assert roundings == fast_gradients.product_roundings((40,), 3 * 3)
     assert meet == 2
-    assert fast_gradients.fft_gradient_roundings((3, 1, 84), (3, 1, 80)) == (
-        fast_gradients.product_roundings((90,), 3)
-    )
+    whole = fast_gradients.fft_gradient_roundings((3, 1, 84))
+    assert whole == fast_gradients.product_roundings((90,), 3)

@@ -57,13 +57,12 @@ def test_a_batch_of_2_rounds_as_one_long_sum():
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
 def test_the_ffts_count_their_own_roundings(dtype):
     x, g = X.astype(dtype), G.astype(dtype)
-    shapes = (1, *x.shape), (1, *g.shape)
-    whole = growth(fft_gradient_roundings(*shapes), dtype) * 15
+    whole = growth(fft_gradient_roundings((1, *x.shape)), dtype) * 15
     assert filter_gradient_bound(x, g, method="fft").item() == exactly(whole)
     long_x, long_g = (np.tile(each, (1, 300)) for each in (X, np.pad(G, [(0, 0), (0, 1)])))
     long_x, long_g = long_x.astype(dtype), long_g[:, :-7].astype(dtype)  # 8 taps
     norms = math.sqrt(300) * 5 * np.linalg.norm(long_g.astype(np.float64))
-    roundings = fft_gradient_roundings((1, *long_x.shape), (1, *long_g.shape))
+    roundings = fft_gradient_roundings((1, *long_x.shape))
     found = filter_gradient_bound(long_x, long_g, method="fft").item()
     assert found == exactly(growth(roundings, dtype) * norms)
     roundings, meet = blocked_roundings((1, *long_x.shape), (1, *long_g.shape))
@@ -74,7 +73,7 @@ def test_the_ffts_count_their_own_roundings(dtype):
 
 def test_sums_of_complex_products_may_round_part_by_part():
     """Of 2 examples √8 for each product; of one √5, as for any single product."""
-    one, two = (fft_gradient_roundings((batch, 1, 4), (batch, 1, 3)) for batch in (1, 2))
+    one, two = (fft_gradient_roundings((batch, 1, 4)) for batch in (1, 2))
     assert two - one == pytest.approx(2 * math.sqrt(8) - math.sqrt(5), rel=1e-12)
 
 

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Shaped
 
-from theory.direct_convolution import summation
+from theory.direct_convolution import correlation, summation
 from theory.fast_convolution import NotFiniteError, all_finite, by_fft, by_overlap_add
 from theory.method_choice import fastest_convolution
 
@@ -38,6 +38,8 @@ class Plan:
         The method, ``auto`` replaced by what it stands for.
     sum
         The sum itself, for this mode where it is ``valid``, and otherwise in full.
+    correlation
+        The valid cross-correlation itself, where a library has it for unwidened factors.
     widened
         Whether a factor holds what is computed in a wider type: booleans, integers and halves.
     conjugated
@@ -51,6 +53,7 @@ class Plan:
     mode: Mode
     method: Method
     sum: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    correlation: Callable[[np.ndarray, np.ndarray], np.ndarray] | None
     widened: bool
     conjugated: bool
     lenient: bool
@@ -60,8 +63,13 @@ class Plan:
         """What returns the outputs of this plan's mode; raises as `theory.convolution.convolve`."""
         return self._of_widened if self.widened else self._of_others
 
-    def correlate(self, x: np.ndarray, h: np.ndarray) -> np.ndarray:
-        """Return the convolution with the flipped and conjugated kernel; raises as `convolve`."""
+    @cached_property
+    def correlate(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """What returns the convolution with the kernel flipped and conjugated; raises alike."""
+        inside = self.mode == "valid" and self.method == "direct" and not self.widened
+        return (self.correlation if inside else None) or self._of_flipped
+
+    def _of_flipped(self, x: np.ndarray, h: np.ndarray) -> np.ndarray:
         flipped = h[self._backwards]
         y = self.convolve(x, np.conj(flipped) if self.conjugated else flipped)
         if self.mode == "circular":  # the flip left the kernel's origin at its last cell
@@ -166,6 +174,7 @@ def plan(
         mode,
         chosen,
         sum=summation(n, k, *types, valid=valid),
+        correlation=correlation(n, k, *types),
         widened=types != [x_type, h_type],
         conjugated=h_type.kind in "cO",
         lenient=method == "auto",

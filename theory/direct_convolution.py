@@ -86,6 +86,22 @@ def summation(
     return _within_int64(loop) if x_type.kind == h_type.kind == "i" else loop
 
 
+def correlation(
+    n: tuple[int, ...], k: tuple[int, ...], x_type: np.dtype, h_type: np.dtype
+) -> Loop | None:
+    """Return NumPy's valid cross-correlation, if it is the loop for these shapes and types.
+
+    The sum of a flipped kernel would flip it back: short signals feel both.
+
+    Parameters
+    ----------
+    n, k, x_type, h_type
+        As for `summation`.
+    """
+    alone = len(n) == 1 and x_type.kind == h_type.kind == "f" and k[0] <= LONGEST_DOT
+    return np.correlate if alone else None
+
+
 def runs(n: int, k: int) -> int:
     """Return into how many runs of taps the sum over one axis of n and k real floats is cut."""
     cells, taps = max(n, k), min(n, k)

@@ -86,13 +86,13 @@ def by_blocked_fft(
     return _inverse(total, cells, taps)
 
 
-def fft_gradient_roundings(x: Shape, g: Shape) -> float:
+def fft_gradient_roundings(x: Shape) -> float:
     """Return the roundings in one tap of `by_fft`, weighed as `fft_roundings` does.
 
     Parameters
     ----------
-    x, g : tuple of int
-        The shapes of the factors.
+    x : tuple of int
+        The shape ``(batch, channels, *n)`` of the signal: the circle is as long, whatever the taps.
 
     Returns
     -------
@@ -111,7 +111,10 @@ def blocked_roundings(x: Shape, g: Shape) -> tuple[float, float]:
     The windows are added up like the examples of a batch. Their outputs are apart, but a cell of
     the input lies in up to c of them, so that the norms of all windows make up ``sqrt(c) ‖x‖₂``.
 
-    Parameters as `fft_gradient_roundings`.
+    Parameters
+    ----------
+    x, g : tuple of int
+        The shapes ``(batch, channels, *n)`` and ``(batch, filters, *m)`` of the factors.
     """
     taps = valid_shape(x[2:], g[2:])
     cells = block_cells(taps, x[2:])

@@ -175,7 +175,7 @@ def filter_gradient_bound(
     else:
         dtype = np.result_type(dtype, np.float32)  # what the FFT makes of integers: float64
         if chosen == "fft":
-            roundings = fft_gradient_roundings(signal.shape, slope.shape)
+            roundings = fft_gradient_roundings(signal.shape)
         else:
             roundings, meet = blocked_roundings(signal.shape, slope.shape)
     roundings += sum(conversion_roundings(to_numpy(factor), dtype) for factor in (x, g))
@@ -336,6 +336,8 @@ def _flip(gradient: Array) -> Array:
 
 def _held(name: str, factor: Any) -> Any:
     """Return an array or a tensor as it is, and what else numbers come in as an array."""
+    if type(factor) is np.ndarray:  # short signals would feel each step below
+        return factor
     if isinstance(factor, torch.Tensor):
         require_dense(f"the {name}", factor)
         return factor
