@@ -36,9 +36,9 @@ def compare(
     ] = 0.1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Tell what got slower, by a rank test on the rounds; exit code 1 if it tells of anything.
+    """Tell what got slower, by a rank test on the rounds; the exit code is 1 if anything did.
 
-    Third-party peers of one version do not count: they say how much the machine differed.
+    Third-party peers of one version do not count: they show how much the machine differed.
     """
     found = comparison.compare(comparison.read(old), comparison.read(new), margin)
     if as_json:

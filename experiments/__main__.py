@@ -26,8 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help=(
-        "Regenerate the reports' results: run what is missing from the store of records, then hold "
-        "what was measured against what was reported."
+        "Regenerate the reports' results: run what is missing from the store of records, then "
+        "compare what was measured with what was reported."
     ),
 )
 app.command("list")(results.list_)

@@ -42,7 +42,7 @@ def compare(
     store: common.StoreOption = DEFAULT_STORE,
     as_json: common.JsonOption = False,
 ) -> None:
-    """Hold two recipes against each other: differences paired by seed, with intervals."""
+    """Compare two recipes: differences paired by seed, with intervals."""
     (first, left), (second, right) = (_runs(name, Store(store)) for name in (a, b))
     found, settings = compare_records(left, right), differing_settings(first, second)
     warnings = _warnings(first, second)

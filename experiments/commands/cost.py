@@ -25,7 +25,7 @@ def cost(
     store: common.StoreOption = DEFAULT_STORE,
     as_json: common.JsonOption = False,
 ) -> None:
-    """Say what the stored runs took: hours for each report, and images a second for each recipe.
+    """Say what the stored runs took: hours per report, and images a second per recipe.
 
     Hours are those of whole runs, times their threads; images a second those of training alone.
     Times of different machines are never mixed: each has a table of its own. Runs at another

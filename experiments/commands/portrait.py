@@ -36,10 +36,10 @@ def portrait(
     """Train one run, and keep its filters and what they make of some images.
 
     Records hold no weights. This trains the run once more, which takes as long as it did, and
-    writes its record if the store has none. Beside the record comes a file of the same name, with
-    .portrait.npz behind it, from which the documentation draws the filters of the first
+    writes its record if the store has none. A file of the same name with .portrait.npz behind it
+    is kept beside the record. From it the documentation draws the filters of the first
     convolution, and the maps of the first and of the last. On another processor, or on more or
-    fewer threads, training may end at other weights than the record's; nothing is kept then.
+    fewer threads, training may end at other weights than the record's. Then nothing is kept.
     """
     from experiments import datasets, sweep  # PyTorch takes seconds to import
     from experiments import portrait as portraits

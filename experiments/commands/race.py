@@ -55,7 +55,7 @@ def race(
     ] = False,
     as_json: common.JsonOption = False,
 ) -> None:
-    """Train on CIFAR-10 against the clock, once a seed, and hold the mean against a target.
+    """Train on CIFAR-10 against the clock, once per seed, and compare the mean with a target.
 
     The target is reached if the 95 % interval of the mean over seeds lies above it. Results are
     kept in STORE/time-to-accuracy; seeds that are there already are not run again, so a race can

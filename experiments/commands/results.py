@@ -76,7 +76,7 @@ def report(
     store: common.StoreOption = DEFAULT_STORE,
     as_json: common.JsonOption = False,
 ) -> None:
-    """Hold what was measured against what was reported, with verdicts."""
+    """Compare what was measured with what was reported, with verdicts."""
     studies = common.studies(reports)
     verdicts = {study.name: judge(study, Store(store).records(study.name)) for study in studies}
     if as_json:

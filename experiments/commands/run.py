@@ -37,7 +37,7 @@ def run(
         list[str] | None,
         typer.Argument(
             help="Recipes (filters-3-lr-0.01.adam) or roles. Default: all but those that "
-            "wait to be named, which `status` lists."
+            "run only when named, which `status` lists."
         ),
     ] = None,
     seeds: common.SeedsOption = 3,
@@ -59,18 +59,18 @@ def run(
     ] = 1.0,
     executor: Annotated[
         ExecutorName,
-        typer.Option(help="How to spread runs; auto measures what is fastest, once a machine."),
+        typer.Option(help="How to spread runs; auto measures what is fastest, once per machine."),
     ] = ExecutorName.serial,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Worker processes; by default one a core, and on CUDA just one."),
+        typer.Option(min=1, help="Worker processes; by default one per core, on CUDA just one."),
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="The Dask scheduler: tcp://host:8786.")
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="CPU threads a run; by default processes share the cores."),
+        typer.Option(min=1, help="CPU threads per run; by default processes share the cores."),
     ] = None,
     fleet: Annotated[
         int | None,
@@ -86,20 +86,20 @@ def run(
 ) -> None:
     """Run what the store does not hold yet.
 
-    Stop it whenever you like, and the same command goes on from there: finished runs are kept, and
-    of one in progress on the CPU the epochs up to its last checkpoint, at most a minute and an
-    epoch ago. Runs that are trained as one program, as all are on CUDA, begin again.
+    Stop it whenever you like, and the same command goes on from there. Finished runs are kept. A
+    run in progress on the CPU goes on from its last checkpoint, which is at most a minute and an
+    epoch old. Runs that are trained as one program, as all are on CUDA, begin again.
 
-    On small networks, one thread for each of several processes carries more runs than one process:
+    On small networks, several processes of one thread each get more runs done than one process:
 
         python -m experiments run nni-2023-ex1 --executor processes
 
-    How many processes, threads and runs as one program are fastest is measured by:
+    To measure how many processes, threads and runs as one program are fastest:
 
         python -m experiments run nni-2023-ex1 --executor auto
 
-    Records made on other data, with another precision or number of epochs than the catalogue says
-    lie apart, in STORE/variants, and count for no verdict.
+    Records made on other data, or with another precision or number of epochs, than the catalogue
+    says are kept apart, in STORE/variants, and count for no verdict.
     """
     from experiments import sweep  # PyTorch takes seconds to import
     from experiments.runs import check_stores, missing

@@ -32,8 +32,8 @@ def status(
     """Say what is done, in progress and missing, and how long the rest will take.
 
     The time is estimated from the wall times of the records: of the same recipe, or else of its
-    role under the other completions, on this processor if there are any. Of a run that was stopped,
-    the epochs before its checkpoint do not count.
+    role under the other completions, on this processor if there are any. For a run that was
+    stopped, only the epochs after its checkpoint count.
     """
     records, running = Store(store), heartbeat.alive(Store(store))
     kept = halfway.halfway(Store(store))

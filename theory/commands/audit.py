@@ -30,7 +30,7 @@ def audit(
     ],
     shape: Annotated[
         str | None,
-        typer.Option(help="One input without batch: 8, or 3,32,32 (channel first). Needed."),
+        typer.Option(help="One input without batch: 8, or 3,32,32 (channel first). Required."),
     ] = None,
     kwargs: options.KwargsOption = "{}",
     seed: options.SeedOption = 0,

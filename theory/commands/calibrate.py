@@ -24,8 +24,8 @@ def calibrate(
 ) -> None:
     """Measure what the ways of convolving cost on this machine, in about ten seconds.
 
-    The functions of `theory` that take `method="auto"` choose by these costs from then on, and by
-    those of another machine until then. Let nothing else run meanwhile.
+    From then on, the functions of `theory` that take `method="auto"` choose by these costs; until
+    then they choose by those of another machine. Let nothing else run meanwhile.
     """
     from theory import calibration  # SciPy's fits take a second to import
 

@@ -45,7 +45,7 @@ _UNKNOWN = "no verdict"
 def claims(
     words: Annotated[
         list[str] | None,
-        typer.Argument(help="A claim's id, to show it; or words that a claim holds, all of them."),
+        typer.Argument(help="A claim's id, to show it; or words, to find claims with all of them."),
     ] = None,
     report: Annotated[str | None, typer.Option(help="Only claims of this report.")] = None,
     kind: Annotated[

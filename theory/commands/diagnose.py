@@ -53,7 +53,7 @@ def diagnose(
     kwargs: options.KwargsOption = "{}",
     boundary: Annotated[
         str,
-        typer.Option(help="circular: shifts wrap. interior: a border, found out, is left out."),
+        typer.Option(help="circular: shifts wrap. interior: the border is found and left out."),
     ] = "circular",
     axes: Annotated[
         str | None,
@@ -63,7 +63,7 @@ def diagnose(
     ] = None,
     dtype: Annotated[
         str,
-        typer.Option(help="float64, or float32 for what computes in single precision."),
+        typer.Option(help="float64, or float32 for operators in single precision."),
     ] = "float64",
     budget: Annotated[
         int | None,
@@ -75,7 +75,7 @@ def diagnose(
         Path | None, typer.Option(help="Draw kernel and witness into this SVG file.")
     ] = None,
 ) -> None:
-    """Say whether an operator is linear, affine, shift-equivariant, LTI; or show a witness.
+    """Say whether an operator is linear, affine, shift-equivariant, LTI; with a witness if not.
 
     A class is instantiated with --kwargs and the seed; a function or a module is used as it is.
     Without --shape the first default that fits is taken.

@@ -21,9 +21,7 @@ KwargsOption = Annotated[
     str, typer.Option("--kwargs", help="Arguments of the class or function, as a JSON object.")
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Fixes random numbers.")]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print JSON instead of what is for people.")
-]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text for people.")]
 
 
 def console() -> Console:
