@@ -230,6 +230,13 @@ def test_relative_links_lead_somewhere(name):
         assert (ROOT / target).exists(), f"{name} links to {target}, which does not exist"
 
 
+@pytest.mark.parametrize("package", ["theory", "experiments"])
+def test_type_checkers_of_users_see_the_annotations(package):
+    assert (ROOT / package / "py.typed").is_file()
+    settings = tomllib.loads(read("pyproject.toml"))["tool"]["setuptools"]
+    assert "py.typed" in settings["package-data"][package]
+
+
 def test_version_is_the_same_everywhere():
     cited = re.search(r"^version: (\S+)$", read("CITATION.cff"), flags=re.MULTILINE)
     assert cited

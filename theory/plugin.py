@@ -125,9 +125,11 @@ class _Operator(pytest.Directory):
     """The place of the battery among what pytest collects."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        for name in vars(OperatorTests):
-            if name.startswith("test_"):
-                yield _Question.from_parent(self, name=name.removeprefix("test_"))
+        target = self.config.stash[_BATTERY].__name__
+        for test in vars(OperatorTests):
+            if test.startswith("test_"):
+                name = test.removeprefix("test_")
+                yield _Question.from_parent(self, name=name, nodeid=f"{target}::{name}")
 
 
 class _Question(pytest.Item):
