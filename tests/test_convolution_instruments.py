@@ -15,7 +15,7 @@ from theory import test_convolution as chapter
 from theory import test_convolution_layers as stacked
 from theory import test_convolution_lti as lti
 from theory.convolution import convolve, correlate, correlate_channels, rounding_bound
-from theory.convolution_plan import plan, summation, window
+from theory.convolution_plan import plan_once, summation, window
 from theory.signals import impulse, integer_signal, shift
 from theory.structured_matrices import circulant_matrix, toeplitz_matrix
 
@@ -125,7 +125,7 @@ def layer_that_convolves(x, weight, **options):
 def forgotten_plans():
     """Leave behind no plan that a fault has been part of."""
     yield
-    plan.cache_clear()
+    plan_once.cache_clear()
 
 
 # Trials, on one case each; of those that hypothesis drives, the function beneath
@@ -244,7 +244,7 @@ def test_a_planted_fault_turns_its_trial_red(
 ):
     trial()
     monkeypatch.setattr(module, name, fault)
-    plan.cache_clear()
+    plan_once.cache_clear()
     with pytest.raises(AssertionError):
         trial()
 
@@ -340,6 +340,12 @@ X = np.arange(3.0)
         (lambda: convolve(X, np.array(["a"])), TypeError, "the kernel holds <U1 entries"),
         (lambda: convolve(X, X, mode="wrap"), ValueError, "unknown mode 'wrap'; known: full, same"),
         (lambda: convolve(X, X, method="fast"), ValueError, "unknown method 'fast'; known: direct"),
+        (lambda: convolve(X, X, mode=["full"]), ValueError, r"unknown mode \['full'\]; known: f"),
+        (lambda: convolve(X, X, mode=np.array("full")), ValueError, r"unknown mode array\('full'"),
+        (lambda: correlate(X, X, method={}), ValueError, "unknown method {}; known: direct, fft"),
+        (lambda: correlate(X, X, mode=None), ValueError, "unknown mode None; known: full, same"),
+        (lambda: rounding_bound(X, X, method=[]), ValueError, r"unknown method \[\]; known: dir"),
+        (lambda: toeplitz_matrix(X, 4, mode=["full"]), ValueError, r"unknown mode \['full'\]"),
         (lambda: convolve(X[:2], X, mode="valid"), ValueError, "kernel that fits into the signal"),
         (lambda: correlate(X[:2], X, mode="valid"), ValueError, "kernel that fits into the signal"),
         (lambda: convolve(X, X * np.nan, method="fft"), ValueError, "method='direct'"),

@@ -122,7 +122,6 @@ class Plan:
         return (slice(None, None, -1),) * len(self.k)
 
 
-@lru_cache(maxsize=4096)
 def plan(
     n: Shape, k: Shape, x_type: np.dtype, h_type: np.dtype, mode: Mode, method: Method
 ) -> Plan:
@@ -142,6 +141,18 @@ def plan(
     ValueError, TypeError
         As `theory.convolution.convolve`, for all that can be told without the samples.
     """
+    try:
+        return plan_once(n, k, x_type, h_type, mode, method)
+    except TypeError:  # of the cache itself, maybe: a mode or method that has no hash
+        pass
+    return plan_once.__wrapped__(n, k, x_type, h_type, mode, method)  # which names what is wrong
+
+
+@lru_cache(maxsize=4096)
+def plan_once(
+    n: Shape, k: Shape, x_type: np.dtype, h_type: np.dtype, mode: Mode, method: Method
+) -> Plan:
+    """Return what `plan` does, remembered."""
     require_known("mode", mode, get_args(Mode))
     require_known("method", method, get_args(Method))
     for name, shape, dtype in (("signal", n, x_type), ("kernel", k, h_type)):
@@ -198,9 +209,9 @@ def wrap(y: Shaped[np.ndarray, "*m"], shape: Shape) -> Shaped[np.ndarray, "*n"]:
     return y
 
 
-def require_known(name: str, value: str, known: Sequence[str]) -> None:
+def require_known(name: str, value: object, known: Sequence[str]) -> None:
     """Raise a `ValueError` that lists what is known, unless the value is among it."""
-    if value not in known:
+    if not isinstance(value, str) or value not in known:  # an array may equal what it holds
         raise ValueError(f"unknown {name} {value!r}; known: {', '.join(known)}")
 
 

@@ -49,7 +49,6 @@ class GradientPlan:
     correlate: Callable[[Any, Any], Any] | None
 
 
-@lru_cache(maxsize=4096)
 def plan_gradient(
     x: Shape,
     g: Shape,
@@ -76,8 +75,29 @@ def plan_gradient(
     ValueError, TypeError
         As `theory.gradients.filter_gradient`, for all that can be told without the samples.
     """
+    try:
+        return plan_gradient_once(x, g, x_type, g_type, operation, method, batched)
+    except TypeError:  # of the cache itself, maybe: an operation or method that has no hash
+        pass
+    plan_anew = plan_gradient_once.__wrapped__  # which names what is wrong
+    return plan_anew(x, g, x_type, g_type, operation, method, batched)
+
+
+@lru_cache(maxsize=4096)
+def plan_gradient_once(
+    x: Shape,
+    g: Shape,
+    x_type: Type,
+    g_type: Type,
+    operation: Operation,
+    method: Method,
+    batched: bool,
+) -> GradientPlan:
+    """Return what `plan_gradient` does, remembered."""
     require_known("operation", operation, get_args(Operation))
     require_known("method", method, get_args(Method))
+    if not isinstance(batched, int | np.bool_):
+        raise TypeError(f"batched is {batched!r}: expected True or False")
     tensors = isinstance(x_type, torch.dtype)
     if tensors is not isinstance(g_type, torch.dtype):
         one, other = ("Tensor", "ndarray") if tensors else ("ndarray", "Tensor")
