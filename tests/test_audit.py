@@ -245,7 +245,7 @@ def test_a_map_without_cells_has_a_row_and_sees_nothing(
         (
             lambda x, table: table(x.long()),
             [nn.Embedding(9, 3)],
-            {"to": "nonlinear", "Embedding": "unknown"},
+            {"to": "nonlinear", "Embedding": "nonlinear"},
         ),
         (
             lambda x: functional.one_hot(x.argmax(-1), 8),
@@ -260,6 +260,54 @@ def test_calls_on_truth_values_and_integers_have_rows(
 ) -> None:
     rows = audit(Fn(function, *layers), (2, 8)).rows
     assert {row.kind: row.linearity for row in rows} == kinds
+
+
+_FOUR = torch.tensor([0, 2, 1, 1])
+_PAIRS = torch.tensor([[0, 2], [1, 1]])
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+@pytest.mark.parametrize(
+    "of",
+    [
+        lambda x, bag: bag(x.long()),  # which has two dimensions, with the batch
+        lambda x, bag: bag(x.flatten().long(), torch.tensor([0, 3])),
+        lambda x, bag: bag(_FOUR, x.flatten().long()),
+    ],
+)
+def test_bags_of_what_indices_look_up_are_nonlinear(of: Callable[..., Any], mode: str) -> None:
+    facts = audit(Fn(of, nn.EmbeddingBag(3, 2, mode=mode)), (4,))
+    assert facts.rows[-1].kind == "EmbeddingBag"
+    assert facts.rows[-1].linearity == "nonlinear"
+    assert facts.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("function", "linearity"),
+    [
+        (lambda x: functional.embedding(_FOUR, x[0].T), "linear"),
+        (lambda x: functional.embedding_bag(_PAIRS, x[0].T, mode="sum"), "linear"),
+        (lambda x: functional.embedding_bag(_FOUR, x[0].T, torch.tensor([0, 1])), "linear"),
+        (lambda x: functional.embedding_bag(_PAIRS, x[0].T, mode="max"), "nonlinear"),
+        (lambda x: functional.embedding_bag(_PAIRS, x[0].T + 1, mode="mean"), "linear"),
+        (lambda x: _weighted(_TABLE, x[0, :, :2]), "linear"),
+        (lambda x: _weighted(x[0].T, torch.ones(2, 2)), "linear"),
+        (lambda x: _weighted(x[0].T, x[0, :, :2]), "nonlinear"),
+    ],
+)
+def test_lookups_are_linear_in_the_table_and_weighted_ones_in_the_weights(
+    function: Callable[[Tensor], Tensor], linearity: str
+) -> None:
+    facts = audit(Fn(function), (2, 3))
+    assert facts.rows[-1].linearity == linearity
+    assert facts.warnings == ()
+
+
+_TABLE = torch.ones(3, 2)
+
+
+def _weighted(table: Tensor, weights: Tensor) -> Tensor:
+    return functional.embedding_bag(_PAIRS, table, mode="sum", per_sample_weights=weights)
 
 
 def test_the_examples_of_the_guide_run() -> None:

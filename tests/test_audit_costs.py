@@ -43,6 +43,8 @@ def test_macs_and_flops_are_counted_apart() -> None:
         (Fn(lambda x: x.index_select(1, torch.tensor([2, 0, 0]))), 0),
         (Fn(lambda x: x.as_strided((1, 2, 2), (8, 4, 2))), 0),
         (Fn(lambda x, table: table(torch.arange(8)), nn.Embedding(8, 2)), 0),
+        (Fn(lambda x, bags: bags(x.long()), nn.EmbeddingBag(9, 2)), 3 * 8 * 2),
+        (Fn(lambda x, bags: bags(x.long()), nn.EmbeddingBag(9, 2, mode="max")), 3 * 8 * 2),
         # 6 outputs of 2 channels, each with 9 products and a bias; a norm for each of 2 filters
         (
             nn.utils.parametrizations.weight_norm(nn.Conv1d(3, 2, 3)),
@@ -54,6 +56,13 @@ def test_flops_of_norms_and_of_values_that_are_looked_up(module: nn.Module, flop
     facts = audit(module, (3, 8))
     assert facts.flops == flops
     assert not any("unknown cost" in warning for warning in facts.warnings)
+
+
+def test_a_weighted_bag_costs_a_product_for_each_value_that_it_adds() -> None:
+    bags = nn.EmbeddingBag(9, 2, mode="sum")
+    weighted = Fn(lambda x, bags: bags(torch.arange(8)[None], per_sample_weights=x), bags)
+    facts = audit(weighted, (8,))
+    assert (facts.macs, facts.flops) == (8 * 2, 2 * 8 * 2)
 
 
 @pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}])

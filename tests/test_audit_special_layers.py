@@ -232,5 +232,43 @@ def test_the_parts_of_a_number_and_the_row_of_an_index_see_their_own_cell(
 
 
 def test_a_table_that_depends_on_the_input_is_seen_as_a_whole() -> None:
-    function = Fn(lambda x: functional.embedding(torch.arange(2), x[0].T))
-    assert audit(function, (3, 8)).receptive_field == (8,)
+    for looked_up in functional.embedding, functional.embedding_bag:
+        function = Fn(lambda x, looked_up=looked_up: looked_up(torch.tensor([[0, 1]]), x[0].T))
+        assert audit(function, (3, 8)).receptive_field == (8,)
+
+
+@pytest.mark.parametrize(
+    ("offsets", "last", "fields"),
+    [
+        (lambda: torch.tensor([0, 3, 3]), False, [(0, 2), None, (3, 7)]),
+        (lambda: torch.tensor([0, 3, 6]), True, [(0, 2), (3, 5)]),
+        (lambda: torch.arange(0, 8, 3), False, [(0, 2), (3, 5), (6, 7)]),
+        (lambda: torch.zeros(1, dtype=torch.int64), False, [(0, 7)]),
+    ],
+)
+def test_a_bag_sees_the_indices_and_the_weights_from_its_offset_on(
+    offsets: Callable[[], Tensor], last: bool, fields: list[tuple[int, int] | None]
+) -> None:
+    bags = nn.EmbeddingBag(8, 1, mode="sum", include_last_offset=last)
+    for function in (
+        lambda x, bags: bags(x[0].long(), offsets()),
+        lambda x, bags: bags(torch.arange(8), offsets(), per_sample_weights=x[0]),
+    ):
+        (seen,) = reached(Fn(function, bags), (8,), 0)
+        assert in_graph(seen.reach, (len(fields), 1)) == fields
+
+
+def test_rows_of_indices_are_bags_of_their_own() -> None:
+    for device in "cpu", "meta":
+        rows = Fn(lambda x, bags: bags(x[0].T.long()), nn.EmbeddingBag(9, 2, device=device))
+        (seen,) = reached(rows, (3, 5), 1)
+        assert in_graph(seen.reach, (5, 1)) == [(cell, cell) for cell in range(5)]
+
+
+def test_bags_whose_offsets_have_no_values_during_an_audit_see_nobody_knows_what() -> None:
+    bags = nn.EmbeddingBag(9, 2)
+    bags.register_buffer("offsets", torch.tensor([0, 3]))
+    facts = audit(Fn(lambda x, bags: bags(x[0].long(), bags.offsets), bags), (8,))
+    assert facts.receptive_field == (None,)
+    assert facts.rows[-1].linearity == "nonlinear"
+    assert "from layers.0 on: no rule for the primitive _embedding_bag" in facts.warnings[0]

@@ -107,6 +107,7 @@ def test_a_bias_that_cancels_refutes_nothing(name: str, seed: int) -> None:
 
 
 _ONES = torch.ones(4, dtype=torch.float64)
+_PAIRS = torch.tensor([[0, 2], [1, 1]])
 
 
 def _balanced() -> nn.Module:
@@ -155,9 +156,25 @@ def test_nor_does_a_normalisation_that_cancels_itself() -> None:
         (lambda x: x.index_fill(0, torch.tensor([1]), 0), (4,)),
         (lambda x: torch.where(_ONES > 0, x, 0), (4,)),
         (lambda x: torch.full_like(x, 0), (4,)),
+        (lambda x: F.embedding_bag(_PAIRS, x[:, None], mode="mean"), (4,)),
+        (
+            lambda x: F.embedding_bag(_PAIRS, _ONES[:, None], per_sample_weights=x, mode="sum"),
+            (2, 2),
+        ),
         (nn.BatchNorm1d(2).eval(), (2, 4)),
     ],
-    ids=["zeros", "product", "f(0)", "index_add", "index_fill", "where", "constant", "BatchNorm"],
+    ids=[
+        "zeros",
+        "product",
+        "f(0)",
+        "index_add",
+        "index_fill",
+        "where",
+        "constant",
+        "bags",
+        "weighted bags",
+        "BatchNorm",
+    ],
 )
 def test_a_zero_that_was_given_hinders_no_proof(op: Callable[..., Any], shape: Shape) -> None:
     assert diagnose(op, shape).linear.certainty == "proved"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from theory import diagnose
@@ -65,6 +66,14 @@ def _scatters_out(x: torch.Tensor) -> torch.Tensor:
     return 2 * x
 
 
+def _begins_bags_out(x: torch.Tensor) -> torch.Tensor:
+    try:
+        F.embedding_bag(torch.arange(8), x[:, None], (x == 1.2345678).long())
+    except (IndexError, RuntimeError):
+        return x.abs()
+    return 2 * x
+
+
 def _divides_by_none(x: torch.Tensor) -> torch.Tensor:
     try:
         torch.remainder((x == x).long(), (x != 1.2345678).long())
@@ -81,6 +90,7 @@ def _divides_by_none(x: torch.Tensor) -> torch.Tensor:
         _reaches_out,
         _reaches_out_for_a_shape,
         _scatters_out,
+        _begins_bags_out,
         _divides_by_none,
         lambda x: 3 * x if x[x == 0.3].numel() else 2 * x,
         lambda x: 3 * x if len(x.masked_select(x == 0.3)) else 2 * x,
@@ -97,6 +107,7 @@ def _divides_by_none(x: torch.Tensor) -> torch.Tensor:
         "gather",
         "index",
         "index_add",
+        "embedding_bag",
         "division",
         "mask",
         "masked_select",

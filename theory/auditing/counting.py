@@ -94,6 +94,13 @@ def _attention(call: Primitive) -> Cost:
     return Cost(macs, 2 * macs + 5 * pairs)
 
 
+def _bags(call: Primitive) -> Cost:
+    """Each row that is looked up is added to its bag or compared, by itself or times its weight."""
+    values = math.prod(shape_of(call["indices"])) * call.shape[-1]
+    weighted = call["per_sample_weights"] is not None
+    return Cost(values, 2 * values) if weighted else Cost(flops=values)
+
+
 def _pool(call: Primitive) -> Cost:
     cells = math.prod(layer.kernel for layer in sliding.window_layers(call))
     return Cost(flops=math.prod(call.shape) * cells)
@@ -173,6 +180,7 @@ _RULES: dict[str, Callable[[Primitive], Cost]] = {
     **dict.fromkeys(["std", "std_mean", "var", "var_mean"], _deviation),
     "_prelu_kernel": _per_output,
     **dict.fromkeys(gathering.ATTENTION, _attention),
+    **dict.fromkeys(gathering.BAGS, _bags),
     "_weight_norm_interface": _weight_norm,
     "linalg_vector_norm": _norm,
     **{

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
+from torch._subclasses.fake_tensor import FakeTensor
+
 from theory.auditing import reach as reaching
-from theory.auditing.dependence import Dependence, Rule, Sources, everything, only, pointwise
+from theory.auditing.dependence import (
+    Dependence,
+    Rule,
+    Sources,
+    Unknown,
+    everything,
+    only,
+    pointwise,
+)
 from theory.auditing.primitive import Primitive, shape_of
 
 if TYPE_CHECKING:
@@ -92,6 +105,43 @@ def _lookup(call: Primitive, sources: Sources) -> Dependence:
     return _parts(call, sources)
 
 
+def _bags(call: Primitive, sources: Sources) -> Dependence | Unknown:
+    """Each bag sees the indices from its offset up to the next one's, and their weights."""
+    if not set(sources) <= {call["indices"], call["per_sample_weights"]}:
+        return everything(call, sources)
+    (cells,) = shape_of(call["indices"])
+    offsets = _offsets(call["offsets"])
+    if offsets is not None and not call["include_last_offset"]:
+        offsets = [*offsets, cells]
+    if offsets is None or offsets != sorted(offsets):
+        return Unknown(call.name)
+    table = np.full((len(offsets) - 1, max(cells, 1)), _NO_CELL)
+    for bag, (start, end) in enumerate(itertools.pairwise(offsets)):
+        table[bag, : end - start] = range(start, end)
+    reach = reaching.hull(
+        reaching.read_by(each.reach, 0, cells, table) for each in sources.values()
+    )
+    return Dependence(reach[..., None])
+
+
+_NO_CELL = -2
+"""Stands in a table of `theory.auditing.reach.read_by` for no cell at all."""
+
+
+def _offsets(node: torch.fx.Node) -> list[int] | None:
+    """Return where bags begin; None where it is made of what has no values during an audit."""
+    call = Primitive(node)
+    while node.op == "call_function" and call.name == "lift_fresh_copy":
+        (node,) = node.all_input_nodes
+        call = Primitive(node)
+    if node.op == "call_function" and call.name in {"arange", "zeros"}:
+        return [int(each) for each in call.run(*node.args, **{**node.kwargs, "device": "cpu"})]
+    value = getattr(node.graph.owning_module, str(node.target), None)
+    if not isinstance(value, torch.Tensor) or isinstance(value, FakeTensor) or value.is_meta:
+        return None
+    return [int(each) for each in value]
+
+
 def _parts(call: Primitive, sources: Sources) -> Dependence:
     """Each number becomes several, along a new last dimension."""
     _, source = only(sources)
@@ -132,6 +182,9 @@ ATTENTION = frozenset(
     )
 )
 """The kernels of attention, which a module may choose itself."""
+
+BAGS = frozenset({"_embedding_bag", "_embedding_bag_forward_only"})
+"""What looks up rows of a table, and makes one of each bag of them."""
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(
@@ -175,5 +228,6 @@ RULES: dict[str, Rule] = {
     "view_as_complex": _joined_parts,
     "view_as_real": _parts,
     **dict.fromkeys(ATTENTION, _attention),
+    **dict.fromkeys(BAGS, _bags),
 }
 """The rules by primitive."""

@@ -17,8 +17,8 @@ LINEAR_IN_FIRST = _names(
     _reshape_alias _unsafe_view _upsample_bicubic2d_aa _upsample_bilinear2d_aa
     _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d
     adaptive_avg_pool1d alias as_strided avg_pool1d avg_pool2d avg_pool3d channel_shuffle clone
-    col2im contiguous cumsum detach diag_embed diagonal expand flip gather im2col imag index
-    index_select lift_fresh_copy mean movedim narrow neg negative permute pixel_shuffle
+    col2im contiguous cumsum detach diag_embed diagonal embedding expand flip gather im2col imag
+    index index_select lift_fresh_copy mean movedim narrow neg negative permute pixel_shuffle
     pixel_unshuffle real reflection_pad1d reflection_pad2d reflection_pad3d repeat
     replication_pad1d replication_pad2d replication_pad3d reshape resolve_conj resolve_neg roll
     rot90 select slice split split_with_sizes squeeze sum t take trace transpose tril triu
@@ -82,8 +82,8 @@ NONLINEAR = _names(
 
 OWN_RULE = _names(
     """
-    _native_batch_norm_legit_no_training _to_copy addcdiv constant_pad_nd convolution div lerp
-    masked_fill where
+    _embedding_bag _embedding_bag_forward_only _native_batch_norm_legit_no_training _to_copy
+    addcdiv constant_pad_nd convolution div lerp masked_fill where
     """
 )
 """Have a rule of their own in `theory.diagnosis.structure`."""

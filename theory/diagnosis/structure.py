@@ -195,7 +195,24 @@ def _level_by_rule(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> L
     if name == "_native_batch_norm_legit_no_training":
         bias, mean = args[2:4]
         return of(first, bias, mean) if rest.is_fixed else Level.NONLINEAR
+    if name in {"_embedding_bag", "_embedding_bag_forward_only"}:
+        return _bags_level(arguments(node), levels)
     return Level.UNKNOWN
+
+
+def _bags_level(given: dict[str, Any], levels: dict[torch.fx.Node, Level]) -> Level:
+    """Return the level of sums, means or maxima over bags of rows of a table, or weighted sums."""
+    table = _argument_level(given["weight"], levels)
+    placed = _argument_level([given["indices"], given["offsets"]], levels).is_fixed
+    takes_maxima = given.get("mode", 0) == _MAXIMA and not table.is_fixed
+    if takes_maxima or not placed:
+        return Level.NONLINEAR
+    weights = given.get("per_sample_weights")
+    return table if weights is None else _product(table, _argument_level(weights, levels))
+
+
+_MAXIMA = 2
+"""The mode of `torch.nn.EmbeddingBag` that takes maxima, as the primitive has it."""
 
 
 def _join(levels: Sequence[Level]) -> Level:
@@ -263,7 +280,7 @@ def _may_raise(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> bool:
     if levels[node] is Level.UNKNOWN or primitive_name(node) not in primitives.KNOWN:
         return True
     given = arguments(node)
-    places = [given.get("index"), given.get("indices")]
+    places = [given.get(name) for name in ("index", "indices", "offsets")]
     return not _argument_level(places, levels).is_fixed or _divides_by_integers(node, levels)
 
 
