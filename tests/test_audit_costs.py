@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -76,14 +77,41 @@ def test_an_lstm_has_the_products_of_its_four_gates(options: dict[str, Any]) -> 
     assert facts.warnings == ()
 
 
-def test_attention_costs_its_two_products_whatever_computes_it() -> None:
-    def forced(x: Tensor) -> Tensor:
-        with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
-            return functional.scaled_dot_product_attention(x, x, x)
-
+def test_attention_costs_its_two_products() -> None:
+    attention = Fn(lambda x: functional.scaled_dot_product_attention(x, x, x))
     products = 2 * 4 * 4 * 8  # of each of 2 heads, 4 queries with 4 keys, over 8 features
-    for function in (forced, lambda x: functional.scaled_dot_product_attention(x, x, x)):
-        assert audit(Fn(function), (2, 4, 8)).macs == 2 * products
+    assert audit(attention, (2, 4, 8)).macs == 2 * products
+
+
+@pytest.mark.parametrize(
+    ("function", "layers", "shape"),
+    [
+        (lambda x: functional.scaled_dot_product_attention(x, x, x), [], (2, 4, 8)),
+        (lambda x: functional.scaled_dot_product_attention(_KEYS, _KEYS, x), [], (2, 4, 8)),
+        (lambda x, layer: layer(x, x, x)[0], [nn.MultiheadAttention(8, 2)], (4, 8)),
+        (lambda x, layer: layer(x), [nn.LSTM(8, 4, batch_first=True)], (4, 8)),
+    ],
+)
+def test_whatever_computes_a_layer_its_facts_are_those_of_its_products(
+    function: Callable[..., Any], layers: list[nn.Module], shape: tuple[int, ...]
+) -> None:
+    """Red where a kernel that is chosen around the audit, or in the module itself, is recorded."""
+    plain = audit(Fn(function, *layers), shape)
+    assert plain.macs > 0
+    assert not any("linearity" in warning for warning in plain.warnings)
+    for kernel in SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION:
+
+        def forced(x: Tensor, *layers: nn.Module, kernel: SDPBackend = kernel) -> Any:
+            with sdpa_kernel(kernel), torch.backends.mkldnn.flags(enabled=True):
+                return function(x, *layers)
+
+        assert audit(Fn(forced, *layers), shape) == plain
+        with sdpa_kernel(kernel):
+            assert audit(Fn(function, *layers), shape) == plain
+            assert torch.backends.cuda.math_sdp_enabled() is False
+
+
+_KEYS = torch.ones(1, 2, 4, 8)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,12 @@ from torch import nn
 from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
 from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.fx.experimental.proxy_tensor import get_proxy_mode, get_proxy_slot
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._pytree import tree_leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from torch import Tensor
 
@@ -96,7 +98,8 @@ class Recorder(TorchFunctionMode):
             return func(*args, **(kwargs or {}))
         before = _last_node()
         try:
-            result = func(*args, **(kwargs or {}))
+            with _unfused():  # here, and not around the run: the module may choose a kernel itself
+                result = func(*args, **(kwargs or {}))
         except Exception:
             self.failed_on = _nodes_of(args[1:] if func in _SELECTING else args)
             raise
@@ -124,6 +127,21 @@ class Recorder(TorchFunctionMode):
             owned = tuple(self._names[key] for key in held if key in self._names)
             outputs, nodes = _nodes_of(result), _nodes_since(frame.before)
             self.calls.append(Call(frame.path or kind, kind, owned, nodes, outputs))
+
+
+@contextlib.contextmanager
+def _unfused() -> Iterator[None]:
+    """Let an LSTM and attention be the products that they are, whichever library is there.
+
+    A kernel that does all at once would hide them, as the one of oneDNN for an LSTM.
+    """
+    mkldnn: Any = torch.backends.mkldnn  # a module that torch swaps as it loads, unseen by mypy
+    before, mkldnn.enabled = mkldnn.enabled, False
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        mkldnn.enabled = before
 
 
 def _is_layer(module: nn.Module) -> bool:

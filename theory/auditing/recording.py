@@ -18,7 +18,6 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch._subclasses.functional_tensor import FunctionalTensorMode, dispatch_functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from theory.auditing.calls import Call, Recorder, named_tensors
 from theory.auditing.readings import refusal
@@ -157,7 +156,7 @@ def _recorded(
 
     functional = dispatch_functionalize(run, mode=FunctionalTensorMode())
     try:
-        with _unlogged(), _unfused(), single_steps(twin) as noted:
+        with _unlogged(), single_steps(twin) as noted:
             traced = make_fx(functional, tracing_mode="fake")(x)
     except Exception as error:
         if any(words in told(error) for words in _READS):
@@ -183,21 +182,6 @@ def _unlogged() -> Iterator[None]:
         yield
     finally:
         log.disabled = before
-
-
-@contextlib.contextmanager
-def _unfused() -> Iterator[None]:
-    """Let an LSTM and attention be the products that they are, whichever library is there.
-
-    A kernel that does all at once would hide them, as the one of oneDNN for an LSTM.
-    """
-    mkldnn: Any = torch.backends.mkldnn  # a module that torch swaps as it loads, unseen by mypy
-    before, mkldnn.enabled = mkldnn.enabled, False
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        mkldnn.enabled = before
 
 
 _READS = (
