@@ -54,6 +54,8 @@ class Finding:
         The seeds that count: those with every run the quantity needs.
     verdict, reason
         The verdict, and one sentence why.
+    too_few
+        Whether it is open, and these seeds are fewer than a verdict takes.
     missing
         The recipes without a record; the verdict is then ``not_run``.
     need
@@ -80,6 +82,7 @@ class Finding:
     seeds: tuple[int, ...]
     verdict: Verdict
     reason: str
+    too_few: bool
     missing: tuple[str, ...]
     need: str
     seedless: bool
@@ -163,6 +166,7 @@ def find(
         seeds=tuple(values),
         verdict=judgement.verdict,
         reason=judgement.reason,
+        too_few=judgement.too_few,
         missing=missing,
         need=need,
         seedless=quantity.seedless,

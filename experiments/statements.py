@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -53,11 +53,15 @@ Verdict = Literal["reproduced", "not_reproduced", "undecided", "not_run"]
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict, the interval that decided it (None where none did), and one sentence why."""
+    """A verdict, the interval that decided it (None where none did), and one sentence why.
+
+    ``too_few`` says that it is open, and was judged on fewer seeds than a verdict takes.
+    """
 
     verdict: Verdict
     interval: Interval | None
     reason: str
+    too_few: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,23 +108,27 @@ class Statement(ABC):
         test_images
             Size of the test set.
         """
+        count, alike = len(values), len(set(values)) == 1
+        few = count < FEWEST_SEEDS and not self.quantity.seedless
         lost = sum(math.isnan(value) for value in values)
         if lost:
-            every = lost == len(values) >= 2
-            reason = f"the loss diverged for {lost} of {len(values)} seeds"
-            return Judgement("not_reproduced" if every else "undecided", None, reason)
+            reason = f"the loss diverged for {lost} of {count} seeds"
+            if lost == count >= 2:
+                return Judgement("not_reproduced", None, reason)
+            return Judgement("undecided", None, reason, too_few=few)
         judgement = self._decide(values, test_images)
-        if judgement.verdict == "undecided" or self.quantity.seedless:
+        if judgement.verdict == "undecided":
+            return replace(judgement, too_few=few or judgement.too_few)
+        if self.quantity.seedless:
             return judgement
-        count, alike = len(values), len(set(values)) == 1
-        if count < FEWEST_SEEDS:
+        if few:
             reason = f"{judgement.reason}, but {count} seeds are too few for a verdict"
         elif count < FEWEST_EQUAL and alike and not self.quantity.grid_of(test_images):
             each = f"{self._format(values[0])} with each of {count} seeds"
             reason = f"{each}: without any spread a verdict takes {FEWEST_EQUAL}"
         else:
             return judgement
-        return Judgement("undecided", judgement.interval, reason)
+        return Judgement("undecided", judgement.interval, reason, too_few=True)
 
     @abstractmethod
     def _decide(self, values: Sequence[float], test_images: int) -> Judgement: ...
@@ -325,4 +333,5 @@ class Exactly(Statement):
 
 
 def _too_few_seeds(count: int) -> Judgement:
-    return Judgement("undecided", None, f"seeds with every run: {count}; error bars need two")
+    reason = f"seeds with every run: {count}; error bars need two"
+    return Judgement("undecided", None, reason, too_few=True)

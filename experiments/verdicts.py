@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from experiments.findings import FITS_LATE, Finding, find, spoken
 from experiments.records import by_recipe
-from experiments.statements import FEWEST_SEEDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -58,8 +57,7 @@ class Way:
     def lacks_runs(self) -> bool:
         """Whether it is open, and a part was not run or with too few seeds for any verdict."""
         return self.verdict in ("undecided", "not_run") and any(
-            part.missing or (len(part.seeds) < FEWEST_SEEDS and not part.seedless)
-            for part in self.parts
+            part.missing or part.too_few for part in self.parts
         )
 
     @property

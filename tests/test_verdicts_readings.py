@@ -129,13 +129,16 @@ def test_a_late_reading_leaves_a_claim_open_and_reproduces_none(make_record):
 
 
 def test_why_a_claim_is_undecided_is_said(make_record):
-    """Red where two seeds count as error bars that are too wide."""
+    """Red where two seeds, or four without any spread, count as error bars that are too wide."""
     records = [record for record in both(make_record) if record.recipe.name == "wide.slow"]
     values = at_epoch("test_accuracy", "wide", 4)
     shown = Within("toy-acc", values, above=0.6)
     too_wide = Reported("toy-acc", values, 0.7, resolution=1e-9)
     missing = Within("toy-acc", at_epoch("test_accuracy", "narrow", 4), above=0.6)
     refuted = Within("toy-acc", values, above=0.9)
+    alike = [make_record(recipe("wide", "slow"), seed, test_loss=1.0) for seed in range(5)]
+    falls = Within("toy-acc", at_epoch("test_loss", "wide", 4), below=1.5)
+    lost = [make_record(recipe("wide", "slow"), 5, diverged_after=2), *alike]
     for statements, used, why in (
         ([shown], records, ""),
         ([refuted, missing], records, ""),
@@ -143,5 +146,10 @@ def test_why_a_claim_is_undecided_is_said(make_record):
         ([shown, missing], records, ""),
         ([too_wide], records, "error bars too wide"),
         ([too_wide], records[:2], "runs are missing"),
+        ([falls], alike[:3], "runs are missing"),
+        ([falls], alike[:4], "runs are missing"),
+        ([falls], alike, ""),
+        ([falls], lost[:2], "runs are missing"),
+        ([falls], lost[:3], "error bars too wide"),
     ):
         assert read(statements, used).undecided_for == why

@@ -112,6 +112,7 @@ def test_seeds_without_any_spread_are_no_normal_draws(make_record, below, told) 
         records = [make_record(recipe("wide", "slow"), seed) for seed in range(seeds)]
         (finding,) = judged(statement, records).findings
         assert finding.verdict == ("undecided" if seeds < 5 else told)
+        assert finding.too_few is (seeds < 5)
         if seeds < 5:
             reason = f"1.000 with each of {seeds} seeds: without any spread a verdict takes 5"
             assert finding.reason == reason
