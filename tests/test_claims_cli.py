@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+import theory
+from theory.commands import claims as command
 from theory.ledger import claims
 
 if TYPE_CHECKING:
@@ -57,6 +63,45 @@ def test_all_claims_are_listed(run: Callable[..., tuple[int, str, str]]) -> None
     assert "202 of 202 claims" in out
     assert "pytest theory --verdicts" in out
     assert max(map(len, out.splitlines())) <= 100
+
+
+def test_outside_of_a_checkout_the_trials_are_named_by_their_path(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red where the advice is to run what pytest knows in a checkout alone."""
+    trials = Path(theory.__file__).parent
+    elsewhere = tmp_path / "of mine"
+    (elsewhere / "theory").mkdir(parents=True)  # a namesake
+    monkeypatch.chdir(elsewhere)
+    for arguments in [RELU], ["relu"], ["--verdicts", "missing.json"], ["--verdict", "holds"]:
+        assert f"`pytest {trials} --verdicts " in "".join(map(str, run(*arguments)))
+    monkeypatch.setattr(command, "_PACKAGE", elsewhere / "theory")
+    assert "`pytest theory --verdicts " in run(RELU)[1]
+    monkeypatch.chdir(tmp_path)
+    assert f"`pytest '{elsewhere}/theory' --verdicts verdicts.json`" in run(RELU)[1]
+
+
+def test_verdicts_are_written_outside_of_a_checkout(tmp_path: Path) -> None:
+    """As the advice has it, of trials that were installed."""
+    place = shutil.copytree(
+        Path(theory.__file__).parent,
+        tmp_path / "site-packages" / "theory",
+        ignore=shutil.ignore_patterns("__pycache__", "test_[!m]*"),
+    )
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(place.parent)}
+    environment.pop("PYTEST_ADDOPTS", None)
+    settle = [sys.executable, "-m", "pytest", str(place), "--verdicts", "verdicts.json"]
+    show = [sys.executable, "-m", "theory", "claims", "--verdicts", "verdicts.json", "--json"]
+    told = [
+        subprocess.run(
+            command, cwd=elsewhere, env=environment, capture_output=True, text=True, check=False
+        ).stdout
+        for command in ([*settle, "-k", "map_sizes"], [*show, "--verdict", "refuted"])
+    ]
+    assert "verdicts on the claims" in told[0]
+    assert [claim["id"] for claim in json.loads(told[1])] == ["nn4i-2023-a1-q1c-depth-limit"]
 
 
 def test_every_id_is_printed_whole(

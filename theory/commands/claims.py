@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,7 +38,7 @@ EXAMPLES = """
 - `python -m theory claims nni-2023-ex1-t3a-relu --verdicts verdicts.json`
 """
 
-_HOW_TO_JUDGE = "For verdicts, run `pytest theory --verdicts verdicts.json` and give that file."
+_PACKAGE = Path(__file__).resolve().parents[1]
 _MEASURED = "by runs"
 _UNKNOWN = "no verdict"
 
@@ -70,7 +71,7 @@ def claims(
     _require_known("--verdict", verdict, VERDICTS)
     if verdict is not None and verdicts is None:
         raise BadInputError(
-            "--verdict needs --verdicts FILE, which `pytest theory --verdicts FILE` writes"
+            f"--verdict needs --verdicts FILE, which `pytest {_trials()} --verdicts FILE` writes"
         )
     settled = {} if verdicts is None else _read(verdicts)
     words = words or []
@@ -96,7 +97,21 @@ def claims(
         out.print(_listed(found, settled if verdicts is not None else None))
         out.print(f"\n{len(found)} of {len(ledger)} claims", style="dim")
     if verdicts is None:
-        out.print(_HOW_TO_JUDGE, style="dim", markup=False)
+        how = f"For verdicts, {_how_to_judge()}"
+        out.print(how, style="dim", markup=False, soft_wrap=True)  # a path is copied whole
+
+
+def _how_to_judge() -> str:
+    return f"run `pytest {_trials()} --verdicts verdicts.json` and give that file."
+
+
+def _trials() -> str:
+    """Return what pytest is to be given to run the trials: their folder, as one would type it.
+
+    Outside of a checkout pytest knows neither a folder of that name nor the option, which comes
+    with the `conftest.py` in it.
+    """
+    return "theory" if Path("theory").resolve() == _PACKAGE else shlex.quote(str(_PACKAGE))
 
 
 def _read(path: Path) -> dict[str, Settled]:
@@ -108,7 +123,7 @@ def _read(path: Path) -> dict[str, Settled]:
         settled = {claim: Settled(**entry) for claim, entry in entries.items()}
     except OSError as error:
         raise BadInputError(
-            f"--verdicts {path}: not read: {error.strerror}; {_HOW_TO_JUDGE}"
+            f"--verdicts {path}: not read: {error.strerror}; {_how_to_judge()}"
         ) from error
     except (ValueError, TypeError, AttributeError) as error:
         raise BadInputError(
