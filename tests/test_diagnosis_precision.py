@@ -206,6 +206,26 @@ def test_what_fades_from_the_ends_is_not_taken_for_rounding() -> None:
     assert diagnose(_recursive, (256,), boundary="interior").lti.holds
 
 
+def _recursive_in_single(x: np.ndarray) -> np.ndarray:
+    single = x.astype(np.float32)
+    return scipy.signal.lfilter(np.float32([1]), np.float32([1, -0.5]), single).astype(x.dtype)
+
+
+def test_what_fades_in_single_precision_may_leave_a_border_in_that() -> None:
+    """Red where only longer inputs are advised, though linearity says what it is computed in."""
+    found = diagnose(_recursive_in_single, (64,), boundary="interior")
+    assert found.affine.reason.endswith(ADVICE)
+    assert found.shift_equivariant.reason.endswith(
+        "longer inputs may leave a border, or dtype float32 if values inside or weights were "
+        "computed in that"
+    )
+    single = diagnose(_recursive_in_single, (64,), boundary="interior", dtype=torch.float32)
+    assert single.lti.holds
+    assert single.border == (13,)
+    longer = diagnose(_recursive_in_single, (256,), boundary="interior")
+    assert longer.shift_equivariant.holds
+
+
 def _faintly_bent(x: np.ndarray) -> np.ndarray:
     return x + 1e-9 * np.sin(x) + np.where(x > 1e5, x, 0)
 

@@ -38,6 +38,10 @@ _DENSE_INPUTS = 12
 _FADES = "; faint in the middle: longer inputs may leave a border"
 """What to add where only what comes from the ends, and fades, speaks against every shift."""
 
+_OR_SINGLE = ", or dtype float32 if values inside or weights were computed in that"
+"""What to add to that where no more than such rounding speaks against linearity: in single
+precision it has faded after fewer cells."""
+
 
 @dataclass(frozen=True)
 class _Step:
@@ -268,7 +272,7 @@ class Interior:
             return None
         rounded = next((each for each in faint if not self._trials.is_clear(each, whole)), None)
         if rounded is None:
-            return self._trials.shrink(faint[0], size), _FADES
+            return self._trials.shrink(faint[0], size), _FADES + _OR_SINGLE * self._shifts.in_single
 
         def rounding(inputs: tuple[Array, ...]) -> float:
             return math.nan if self._trials.is_clear(inputs, whole) else size(inputs)
