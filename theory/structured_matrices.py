@@ -59,7 +59,10 @@ def toeplitz_matrix(
             raise ValueError(f"mode 'valid': kernel {h.shape} does not fit into signals of {shape}")
         lag = start + np.arange(size)[:, None] - np.arange(n)
         lags.append(np.where((lag >= 0) & (lag < k), lag, k))  # cell k is the zero outside
-    return _by_lags(np.pad(h, [(0, 1)] * h.ndim), lags)
+    # Not np.pad: its zeros are NumPy's also among objects, and sums that begin with one wrap.
+    padded = np.zeros(np.add(h.shape, 1), h.dtype)
+    padded[tuple(map(slice, h.shape))] = h
+    return _by_lags(padded, lags)
 
 
 def circulant_matrix(
