@@ -83,6 +83,8 @@ def summation(
         loop = _dots if runs(*n, *k) == 1 else _in_runs
     else:
         loop = np.convolve
+    if x_type.kind != h_type.kind and "O" in (x_type.kind, h_type.kind):
+        return _of_objects(loop)
     return _within_int64(loop) if x_type.kind == h_type.kind == "i" else loop
 
 
@@ -188,6 +190,16 @@ def require_within_int64(x: Shaped[np.ndarray, "..."], h: Shaped[np.ndarray, "..
         raise ValueError(
             f"sums of these integers may reach {largest}, beyond int64: use dtype=object"
         )
+
+
+def _of_objects(loop: Loop) -> Loop:
+    # One integer of Python's times an array of int64 would be int64, and of float32, float32.
+    def as_objects(
+        x: Shaped[np.ndarray, "*n"], h: Shaped[np.ndarray, "*k"]
+    ) -> Shaped[np.ndarray, "*m"]:
+        return loop(x.astype(object, copy=False), h.astype(object, copy=False))
+
+    return as_objects
 
 
 def _within_int64(loop: Loop) -> Loop:
