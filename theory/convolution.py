@@ -34,6 +34,7 @@ from theory.fast_convolution import (
     fft_roundings,
     full_shape,
     overlap_add_roundings,
+    require_finite,
 )
 from theory.signals import per_axis
 
@@ -236,27 +237,32 @@ def rounding_bound(
     Returns
     -------
     float
-        The bound; 0 where the method is exact: ``direct`` on integers and exact objects.
+        The bound; 0 where the method is exact: ``direct`` on integers and exact objects. Infinite
+        or NaN where a sample is, and the method takes it.
 
     Raises
     ------
     ValueError, TypeError
-        As `convolve`, for factors, mode and method.
+        As `convolve`.
 
     References
     ----------
     N. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., section 3.1.
     """
     x, h = as_array("the signal", x), as_array("the kernel", h)
-    method = plan(x.shape, h.shape, x.dtype, h.dtype, mode, method).method
+    asked, method = method, plan(x.shape, h.shape, x.dtype, h.dtype, mode, method).method
+    x, h = widened("signal", x), widened("kernel", h)
     dtype = rounded_type(x, h)
     together = 1.0
     if method == "direct":
         if dtype.kind not in "fc":
+            require_within_int64(x, h)
             return 0.0
         terms = min(x.size, h.size)
         roundings = complex_sum_roundings(terms) if dtype.kind == "c" else terms
     else:
+        if asked != "auto":
+            require_finite(x, h)
         dtype = np.result_type(dtype, np.float32)  # what the FFT makes of integers: float64
         if method == "fft":
             roundings = fft_roundings(x, h, valid=mode == "valid")
