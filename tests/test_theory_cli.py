@@ -230,6 +230,13 @@ def test_the_ledger_and_the_help_need_no_pytorch() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
+def test_convolutions_of_arrays_need_no_pytorch() -> None:
+    """Red if a module on the way imports it, which takes longer than most convolutions."""
+    modules = "theory.convolution, theory.signals, theory.structured_matrices"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
 def test_help_shows_examples(
     theory_command: Callable[..., tuple[int, str, str]],
 ) -> None:

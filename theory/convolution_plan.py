@@ -21,6 +21,8 @@ from theory.method_choice import fastest_convolution
 
 Mode = Literal["full", "same", "valid", "circular"]
 Method = Literal["direct", "fft", "overlap-add", "auto"]
+Operation = Literal["cross-correlation", "convolution"]
+"""What a layer computes."""
 Shape = tuple[int, ...]
 
 

@@ -14,10 +14,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 
-from theory.convolution_plan import plan, require_known
+from theory.convolution_plan import Operation, plan, require_known
 from theory.method_choice import fastest_filter_gradient
 
-Operation = Literal["cross-correlation", "convolution"]
 Method = Literal["direct", "matrix", "fft", "blocked-fft", "auto"]
 Shape = tuple[int, ...]
 Type = Any

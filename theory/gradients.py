@@ -19,6 +19,7 @@ from jaxtyping import Float, Shaped
 
 from theory.arrays import as_array
 from theory.convolution_plan import (
+    Operation,
     conversion_roundings,
     norm,
     require_known,
@@ -35,7 +36,7 @@ from theory.fast_gradients import (
     fft_gradient_roundings,
     to_numpy,
 )
-from theory.gradient_plan import GradientPlan, Method, Operation, plan_gradient, require_real
+from theory.gradient_plan import GradientPlan, Method, plan_gradient, require_real
 from theory.gradient_sums import by_matrix, by_sum
 from theory.single_precision import single_precision
 from theory.tensors import require_dense

@@ -13,9 +13,8 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Shaped
 
-from theory.convolution_plan import require_known, widened, window, wrap
+from theory.convolution_plan import Operation, require_known, widened, window, wrap
 from theory.direct_convolution import require_within_int64
-from theory.gradient_plan import Operation
 from theory.signals import per_axis
 
 
