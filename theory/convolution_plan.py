@@ -267,7 +267,7 @@ def widened(name: str, factor: np.ndarray) -> np.ndarray:
     ValueError
         If integers are too large for int64; the message names the factor.
     """
-    if factor.dtype == np.uint64 and factor.max() > np.iinfo(np.int64).max:
+    if factor.dtype == np.uint64 and factor.max(initial=0) > np.iinfo(np.int64).max:
         raise ValueError(f"the {name} holds integers beyond int64: use dtype=object")
     return factor.astype(computed_type(factor.dtype), copy=False)
 

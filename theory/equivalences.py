@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Float64, Int, Shaped
 
 from theory.arrays import as_array
+from theory.convolution_plan import require_numbers, widened
 from theory.counts import as_count
 from theory.geometry import Layer, output_size
 from theory.parameters import conv_parameters
@@ -110,12 +111,12 @@ def dense_from_convolution(
 
     Of a layer of torch, `theory.layer_matrix.layer_matrix` writes it, and knows dilation, groups,
     the padding modes and an own stride and padding for each axis. This one takes bare kernels, of
-    any type.
+    any type of numbers.
 
     Parameters
     ----------
     weight : array of shape (filters, channels, *k)
-        The layer's kernels, of any type.
+        The layer's kernels. Booleans and integers become int64, halves float32.
     shape : sequence of int
         Shape of the input without its channels, ``*n``.
     stride, padding : int, optional
@@ -129,12 +130,15 @@ def dense_from_convolution(
     Raises
     ------
     TypeError
-        If the weight is no array, or a size no integer.
+        If the weight does not hold numbers or is masked, a tensor is known to autograd, or a size
+        is no integer.
     ValueError
-        If the weight is empty or has other axes than the shape, or the kernel does not fit into the
-        padded input.
+        If the weight is empty or has other axes than the shape, the kernel does not fit into the
+        padded input, or integers leave int64.
     """
     weight, shape = as_array("weight", weight), cells_per_axis(shape)
+    require_numbers("weight", weight.dtype)
+    weight = widened("weight", weight)
     if weight.ndim != 2 + len(shape) or weight.size == 0:
         raise ValueError(
             f"weight of shape {weight.shape} on an input of shape {shape}: expected filters, "

@@ -36,8 +36,8 @@ def layer_matrix(
 ) -> Inexact[np.ndarray, "outputs inputs"]:
     """Return the matrix M with ``M @ x.ravel() == layer(x).ravel()``, for a layer without bias.
 
-    Of bare kernels, `theory.equivalences.dense_from_convolution` writes the same matrix, in their
-    own type, which may be exact; it knows neither dilation nor groups, and pads with zeros only.
+    Of bare kernels, `theory.equivalences.dense_from_convolution` writes the same matrix, exact if
+    they are; it knows neither dilation nor groups, and pads with zeros only.
 
     Parameters
     ----------

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Shaped
 
-from theory.convolution_plan import Operation, require_known, widened, window, wrap
+from theory.arrays import as_array
+from theory.convolution_plan import (
+    Operation,
+    require_known,
+    require_numbers,
+    widened,
+    window,
+    wrap,
+)
 from theory.direct_convolution import require_within_int64
 from theory.signals import per_axis
 
@@ -32,7 +40,7 @@ def toeplitz_matrix(
     Parameters
     ----------
     h : array
-        The kernel. Booleans and integers become int64.
+        The kernel. Booleans and integers become int64, halves float32.
     shape : int or sequence of int
         Cells per axis of the signals that T applies to, in row-major order.
     mode : {"full", "same", "valid"}, optional
@@ -47,8 +55,11 @@ def toeplitz_matrix(
     ------
     ValueError
         If shape and kernel do not fit together, the mode is unknown, or integers leave int64.
+    TypeError
+        If the kernel does not hold numbers or is masked, a tensor is known to autograd, or a number
+        of cells is no integer.
     """
-    h = widened("kernel", np.asarray(h))
+    h = _numbers("kernel", h)
     shape = _shape_for(h, shape)
     require_known("mode", mode, ("full", "same", "valid"))
     lags = []
@@ -76,7 +87,7 @@ def circulant_matrix(
     ----------
     h : array
         The kernel; where it is longer than the signal it wraps around and adds up. Booleans and
-        integers become int64.
+        integers become int64, halves float32.
     shape : int or sequence of int
         Cells per axis of the signals that C applies to, in row-major order.
 
@@ -89,12 +100,14 @@ def circulant_matrix(
     ------
     ValueError
         If shape and kernel do not fit together, or integers may leave int64.
+    TypeError
+        As `toeplitz_matrix`.
 
     References
     ----------
     R. M. Gray, *Toeplitz and Circulant Matrices: A Review*, chapter 3.
     """
-    h = widened("kernel", np.asarray(h))
+    h = _numbers("kernel", h)
     shape = _shape_for(h, shape)
     require_within_int64(np.ones(1, np.int64), h)
     lags = [(np.arange(n)[:, None] - np.arange(n)) % n for n in shape]
@@ -117,7 +130,7 @@ def derivative_matrix(
     Parameters
     ----------
     x : array
-        The input, one channel.
+        The input, one channel. Booleans and integers become int64, halves float32.
     taps : int or sequence of int
         Taps per axis of the kernel, in row-major order.
     operation : {"cross-correlation", "convolution"}, optional
@@ -131,12 +144,14 @@ def derivative_matrix(
     Raises
     ------
     ValueError
-        If the kernel does not fit into the signal, or the operation is unknown.
+        If the kernel does not fit into the signal, the operation is unknown, or integers leave
+        int64.
     TypeError
-        If a number of taps is no integer.
+        If the input does not hold numbers or is masked, a tensor is known to autograd, or a number
+        of taps is no integer.
     """
     require_known("operation", operation, get_args(Operation))
-    x, sizes = np.asarray(x), per_axis(taps)
+    x, sizes = _numbers("input", x), per_axis(taps)
     if len(sizes) != x.ndim or not all(0 < k <= n for n, k in zip(x.shape, sizes, strict=True)):
         raise ValueError(
             f"input of shape {x.shape}, kernel of {sizes} taps: expected, for each axis, at least "
@@ -147,6 +162,13 @@ def derivative_matrix(
     ends = (n + k - 1 for n, k in zip(x.shape, sizes, strict=True))
     matrix = full.reshape(*ends, -1)[inside].reshape(-1, math.prod(sizes))
     return matrix if operation == "convolution" else matrix[:, ::-1]
+
+
+def _numbers(name: str, values: Any) -> Shaped[np.ndarray, "..."]:
+    """Return what is given as an array in its `computed_type`; refuse by name what holds none."""
+    array = as_array(f"the {name}", values)
+    require_numbers(name, array.dtype)
+    return widened(name, array)
 
 
 def _by_lags(
