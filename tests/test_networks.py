@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from experiments import networks
+from experiments.errors import InputError
 
 _CIFAR = (3, 32, 32)
 
@@ -100,3 +101,13 @@ def test_a_named_network_takes_square_images(name):
 def test_an_unknown_network_names_those_there_are():
     with pytest.raises(ValueError, match="'resnet' is unknown; known: two-conv"):
         networks.build("resnet", _CIFAR, 3, 10)
+
+
+def test_an_unknown_initialisation_is_refused_before_anything_is_drawn():
+    """Red where an unknown name becomes a truncated normal."""
+    network, state = _built("conv-gap", 3), torch.get_rng_state()
+    before = [parameter.clone() for parameter in network.parameters()]
+    with pytest.raises(InputError, match="'xavier' is unknown; known: pytorch, kaiming-uniform, "):
+        networks.initialise(network, "xavier")
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(map(torch.equal, network.parameters(), before))

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import torch
 from torch import nn
@@ -118,8 +119,11 @@ def initialise(network: nn.Module, how: Initialisation, data_root: Path | None =
     Raises
     ------
     ValueError
-        As :func:`experiments.networks.pretrained.start_from_imagenet`, if that is asked for.
+        If the name is unknown, or as :func:`experiments.networks.pretrained.start_from_imagenet`.
     """
+    if how not in get_args(Initialisation):
+        known = ", ".join(get_args(Initialisation))
+        raise InputError(f"initialisation {how!r} is unknown; known: {known}")
     if how == "imagenet":
         pretrained.start_from_imagenet(network, data_root)
     if how in ("imagenet", "pytorch"):
