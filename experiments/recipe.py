@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from experiments.arguments import as_count, as_number, check_name, check_text
 from experiments.errors import InputError
 
 DatasetName = Literal["cifar10", "mnist", "mnist-pairs", "digits"]
@@ -21,10 +22,14 @@ Initialisation = Literal["pytorch", "kaiming-uniform", "truncated-normal", "imag
 CLASSES: dict[DatasetName, int] = {"cifar10": 10, "mnist": 10, "mnist-pairs": 19, "digits": 10}
 """How many classes each data set has. A network has a score for each."""
 
+_OPTIONAL = {"filters", "steps", "examples", "patience", "resize"}
+"""Settings that a recipe may do without."""
+
 _SCHEDULES = "constant, exponential-0.95, step-10-0.1, cosine"
-_EXPONENTIAL = re.compile(r"exponential-(0?\.\d+)")
-_STEP = re.compile(r"step-(\d+)-(0?\.\d+)")
-_AUGMENTATION = re.compile(r"((crop|pad)[1-9]\d*( flip)?|flip)?")
+# One number has one spelling here, for the digest is of the text: 0.95 and neither .95 nor 0.950.
+_EXPONENTIAL = re.compile(r"exponential-(0\.\d*[1-9])", re.ASCII)
+_STEP = re.compile(r"step-([1-9]\d*)-(0\.\d*[1-9])", re.ASCII)
+_AUGMENTATION = re.compile(r"((crop|pad)[1-9]\d*( flip)?|flip)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,13 @@ class Optimizer:
     schedule
         What becomes of the learning rate from epoch to epoch: ``"constant"``,
         ``"exponential-0.95"`` (times 0.95 after each), ``"step-10-0.1"`` (times 0.1 after every
-        ten) or ``"cosine"`` (half a cosine that would reach 0 after the last).
+        ten) or ``"cosine"`` (half a cosine that would reach 0 after the last). A factor is written
+        in one way alone: 0.95, and neither .95 nor 0.950.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, or a number is none or out of its range.
     """
 
     name: OptimizerName
@@ -58,16 +69,23 @@ class Optimizer:
             raise InputError(
                 f"optimiser {self.name!r} is unknown; known: {', '.join(get_args(OptimizerName))}"
             )
-        for name in ("lr", "momentum", "weight_decay"):  # 1 and 1.0 are one recipe, one digest
-            object.__setattr__(self, name, float(getattr(self, name)))
-        if not self.lr > 0:
-            raise InputError(f"learning rate must be positive, got {self.lr}")
+        for name, told in (
+            ("lr", "learning rate"),
+            ("momentum", "momentum"),
+            ("weight_decay", "weight decay"),
+        ):  # 1 and 1.0 are one recipe, one digest
+            object.__setattr__(self, name, as_number(told, getattr(self, name)))
+        if not 0 < self.lr < math.inf:
+            raise InputError(f"learning rate must be positive and finite, got {self.lr}")
         if not 0 <= self.momentum < 1:
             raise InputError(f"momentum must be in [0, 1), got {self.momentum}")
         if self.name == "adam" and self.momentum:
             raise InputError("Adam has no momentum setting of its own; leave it at 0")
         if not 0 <= self.weight_decay < math.inf:
-            raise InputError(f"weight decay must not be negative, got {self.weight_decay}")
+            raise InputError(
+                f"weight decay must be finite and not negative, got {self.weight_decay}"
+            )
+        check_text("schedule", self.schedule)
         self.lr_at(1, 1)
 
     def lr_at(self, epoch: int, epochs: int) -> float:
@@ -85,7 +103,7 @@ class Optimizer:
             return self.lr * (1 + math.cos(math.pi * done / epochs)) / 2
         if match := _EXPONENTIAL.fullmatch(self.schedule):
             return self.lr * float(match[1]) ** done
-        if (match := _STEP.fullmatch(self.schedule)) and int(match[1]):
+        if match := _STEP.fullmatch(self.schedule):
             return self.lr * float(match[2]) ** (done // int(match[1]))
         raise InputError(f"schedule {self.schedule!r} is unknown; known: {_SCHEDULES}")
 
@@ -97,8 +115,9 @@ class Recipe:
     Parameters
     ----------
     name
-        The recipe's name within its study, unique there; part of its records' file names. Two
-        recipes that differ in name alone have the same digest.
+        The recipe's name within its study, unique there; part of its records' file names, so of
+        letters, digits and ``.-_@+`` alone. Two recipes that differ in name alone have the same
+        digest.
     network
         A name known to :func:`experiments.networks.building.build`, or a line of layers such as
         ``"conv32k5 relu max2 fc10"`` (:mod:`experiments.networks.layers`).
@@ -140,6 +159,12 @@ class Recipe:
     resize
         Side in pixels that images are brought to, with bilinear interpolation, before the network
         sees them.
+
+    Raises
+    ------
+    ValueError
+        If a field is of another type, unknown or out of its range. Whether there is such a network,
+        and whether it fits the images, shows when it is built.
     """
 
     name: str
@@ -160,6 +185,10 @@ class Recipe:
     resize: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        check_name("a recipe's", self.name)
+        who = f"recipe {self.name!r}"
+        if not isinstance(self.optimizer, Optimizer):
+            raise InputError(f"{who}: optimizer must be an Optimizer, got {self.optimizer!r}")
         for name, least in (
             ("epochs", 0),
             ("batch", 1),
@@ -171,25 +200,26 @@ class Recipe:
             ("resize", 1),
         ):
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(
-                    f"recipe {self.name!r}: {name} must be at least {least}, got {value}"
-                )
+            if value is not None or name not in _OPTIONAL:
+                # as one of Python's, for no other is written into the digest
+                object.__setattr__(self, name, as_count(f"{who}: {name}", value, least))
         for name, known in (
+            ("dataset", get_args(DatasetName)),
             ("precision", get_args(Precision)),
             ("scaling", get_args(Scaling)),
             ("initialisation", get_args(Initialisation)),
         ):
             if getattr(self, name) not in known:
                 raise InputError(
-                    f"recipe {self.name!r}: {name} {getattr(self, name)!r} is unknown; "
-                    f"known: {', '.join(known)}"
+                    f"{who}: {name} {getattr(self, name)!r} is unknown; known: {', '.join(known)}"
                 )
+        for name in ("network", "augmentation"):
+            check_text(f"{who}: {name}", getattr(self, name))
         if self.patience is not None and not self.validation:
-            raise InputError(f"recipe {self.name!r}: patience needs validation images to wait for")
+            raise InputError(f"{who}: patience needs validation images to wait for")
         if not _AUGMENTATION.fullmatch(self.augmentation):
             raise InputError(
-                f"recipe {self.name!r}: augmentation {self.augmentation!r} is unknown; "
+                f"{who}: augmentation {self.augmentation!r} is unknown; "
                 "known: pad4, crop28, flip, 'pad4 flip', 'crop28 flip'"
             )
 

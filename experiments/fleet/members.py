@@ -28,7 +28,7 @@ def architecture(recipe: Recipe) -> Recipe:
     """
     return replace(
         recipe,
-        name="",
+        name="any",
         optimizer=Optimizer(recipe.optimizer.name, lr=1.0),
         initialisation="pytorch",
         patience=None,
