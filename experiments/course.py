@@ -58,7 +58,7 @@ class Course:
             self.diverged = self.finished = True
             return
         self.curves.append(trained, tested, validated)
-        self.finished = len(self.curves.train_loss) == self._recipe.epochs
+        self.finished = len(self.curves.train_loss) >= self._recipe.epochs
         if self._recipe.patience is not None:
             losses = self.curves.validation_loss
             if self.curves.kept == len(losses) - 1:

@@ -17,6 +17,8 @@ from experiments.course import Course
 from experiments.recipe import Optimizer
 from tests.toy_training import RECIPE, trained
 
+_ACCURACIES = {"train_accuracy": [0.5, 0.5], "test_accuracy": [0.5, 0.5]}
+
 
 def test_the_record_holds_what_a_plain_loop_measures():
     """Two epochs again, in float64 and written out: all four curves and the final training set."""
@@ -154,6 +156,14 @@ def test_a_loss_that_is_lost_on_any_images_is_divergence(lost, loss):
     assert course.diverged
     assert course.finished
     assert course.curves.train_loss == []
+
+
+def test_a_run_that_is_past_its_last_epoch_ends():
+    """Red where it goes on for ever, for it is never at that epoch again."""
+    course = Course(dataclasses.replace(RECIPE, epochs=1))
+    course.load({name: [1.0, 1.0] for name in ("train_loss", "test_loss")} | _ACCURACIES, None)
+    course.add((1.0, 0.5), (1.0, 0.5), None, dict)
+    assert course.finished
 
 
 def test_evaluation_gives_a_network_back_in_its_mode_and_training_hands_on_one_to_evaluate():
