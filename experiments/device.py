@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from experiments.arguments import as_count
 from experiments.errors import InputError
 from experiments.recipe import Precision
 from theory.single_precision import single_precision
@@ -28,10 +29,15 @@ def reproducible(threads: int | None) -> Iterator[None]:
 
     On CUDA only deterministic convolutions are used, and neither they nor matrix products round
     their factors to TF32.
+
+    Raises
+    ------
+    InputError
+        If that is no number of threads.
     """
     before = torch.get_num_threads()
     if threads is not None:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(as_count("threads", threads))
     try:
         with single_precision(), _deterministic_convolutions():
             yield

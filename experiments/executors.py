@@ -25,6 +25,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal, TypeVar, get_args
 
+from experiments.arguments import as_count
 from experiments.errors import InputError
 from experiments.interruption import held_back
 
@@ -72,17 +73,17 @@ def make_executor(
     Raises
     ------
     ValueError
-        If the name is unknown, a setting does not belong to it, the number of workers is not
-        positive, ``distributed`` is not installed, the address is none, or no scheduler with a
-        worker answers.
+        If the name is unknown, a setting does not belong to it, the number of workers is no
+        positive integer, ``distributed`` is not installed, the address is none, or no scheduler
+        with a worker answers.
     """
     if name not in get_args(ExecutorName):
         known = ", ".join(get_args(ExecutorName))
         raise InputError(f"executor {name!r} is unknown; known: {known}")
     if workers is not None and name != "processes":
         raise InputError("--workers needs --executor processes")
-    if workers is not None and workers < 1:
-        raise InputError(f"the number of workers must be at least 1, got {workers}")
+    if workers is not None:
+        workers = as_count("the number of workers", workers)
     if (scheduler is not None) != (name == "dask"):
         raise InputError(
             "--scheduler ADDRESS and --executor dask need each other; "

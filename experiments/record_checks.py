@@ -1,4 +1,4 @@
-"""Whether a record that was read holds what some run could have measured."""
+"""Whether a record that was read, or is to be written, holds what some run could have measured."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from experiments.arguments import check_name
 
 if TYPE_CHECKING:
     from experiments.records import Record
@@ -35,6 +37,9 @@ def check(record: Record) -> None:
     ValueError
         If a field is of another type or out of its range, or the curves do not fit the recipe.
     """
+    check_name("a study's", record.study)
+    if record.device not in ("cpu", "cuda"):
+        raise ValueError(f"device is {record.device!r}, expected cpu or cuda")
     for name, least in _COUNTS.items():
         _check_count(name, getattr(record, name), least)
     if not isinstance(record.diverged, bool):

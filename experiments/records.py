@@ -207,11 +207,20 @@ class Store:
         Raises
         ------
         RecordError
-            If the folder cannot be written (permissions, full disk); the message says where.
+            If it could not be read again, for it holds what no run can have measured, or the folder
+            cannot be written (permissions, full disk); the message says why, or where.
         """
+        try:
+            text = record.to_json()
+            Record.from_json(text)  # one that cannot be read makes the whole store unreadable
+        except (TypeError, ValueError) as error:
+            raise RecordError(
+                f"record {record.place} is not written, for it could not be read again: {error}; "
+                "mend what made it and run again"
+            ) from error
         path = self.root / record.place
         with self._explained(path):
-            write_whole(path, f"{record.to_json()}\n".encode())
+            write_whole(path, f"{text}\n".encode())
         return path
 
     def check_folder(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from experiments.arguments import check_name
 from experiments.errors import InputError
 from theory.ledger import claims as ledger
 
@@ -44,8 +45,8 @@ class Study:
     Raises
     ------
     ValueError
-        If names clash, a recipe is missing under some completion, or a statement reads something
-        that no recipe measures.
+        If the name could not be part of a file's, names of recipes clash, a recipe is missing under
+        some completion, or a statement reads something that no recipe measures.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Study:
     stated: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_name("a study's", self.name)
         names = [recipe.name for recipe in self.recipes]
         for name in names:
             role, _, completion = name.rpartition(".")

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from experiments import datasets
+from experiments.arguments import as_count
 from experiments.device import check_device
 from experiments.executors import completed
 from experiments.failures import Failures
@@ -49,13 +50,18 @@ def plan(
     Raises
     ------
     ValueError
-        If they are to be carried out here, and the device is not there.
+        If a seed or the threads are no such number, or the runs are to be carried out here and the
+        device is not there.
     experiments.image_files.DataError
         If the data, whose fingerprints the records' keys cover, or weights to start from cannot be
         had.
     """
     if here:
         check_device(device)
+    if threads is not None:
+        threads = as_count("threads", threads)
+    # a seed that is named twice is one run, which a fleet would train as two members
+    seeds = list(dict.fromkeys(as_count("a seed", seed, least=0) for seed in seeds))
     recipes = study.by_default if recipes is None else recipes
     store = Store(store.root.absolute())
     data_root = datasets.data_folder(data_root)
@@ -92,7 +98,14 @@ def batches(runs: Sequence[Run], fleet: int | None = None) -> list[Batch]:
         How many runs of one architecture to train together, at most. By default one on the CPU,
         and on CUDA as many as a short measurement finds to be fastest
         (:func:`experiments.fleet.fastest_size`). On CUDA fleets are of like sizes.
+
+    Raises
+    ------
+    ValueError
+        If the fleets are to have less than one member.
     """
+    if fleet is not None:
+        fleet = as_count("the size of fleets", fleet)
     alike: dict[Run, list[Run]] = {}
     for run in runs:
         common = replace(run, recipe=architecture(run.recipe), seed=0, key="")
@@ -131,6 +144,8 @@ def sweep(runs: Sequence[Run], executor: Executor, fleet: int | None = None) -> 
 
     Raises
     ------
+    ValueError
+        As :func:`batches`.
     SweepError
         If a worker process was killed, or a Dask scheduler was lost.
     Exception

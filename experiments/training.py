@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from experiments import datasets, networks
+from experiments.arguments import as_count, check_name
 from experiments.augmentation import Inputs, inputs_of
 from experiments.checkpoint import Checkpoint, Progress
 from experiments.course import Course, Measured
@@ -61,7 +62,7 @@ def train(
     Parameters
     ----------
     recipe, seed
-        What to run.
+        What to run; seeds are integers from 0.
     study
         The catalogue study the record belongs to.
     device
@@ -83,11 +84,14 @@ def train(
     Raises
     ------
     ValueError
-        If the device is not available, a checkpoint is given for another than the CPU, or a name in
-        the recipe is unknown.
+        If the seed or the threads are no such number, the study's name could not be part of a
+        file's, a name in the recipe is unknown, the device is not available, or a checkpoint is
+        given for another than the CPU.
     experiments.image_files.DataError
         If the data cannot be had.
     """
+    seed = as_count("seed", seed, least=0)
+    check_name("a study's", study)
     if checkpoint is not None and device != "cpu":
         raise InputError("only a run on the CPU keeps a checkpoint: leave it out")
     check_device(device)

@@ -166,7 +166,13 @@ def make_record() -> Callable[..., Record]:
             "final_train_accuracy": None if diverged else 0.5,
         } | fields
         return Record(
-            key=record_key(recipe, seed, settings["dataset_fingerprint"], settings["device"]),
+            key=record_key(
+                recipe,
+                seed,
+                settings["dataset_fingerprint"],
+                settings["device"],
+                settings["engine"],
+            ),
             recipe=recipe,
             seed=seed,
             curves=Curves(*curves),

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from experiments import executors
+from experiments.errors import InputError
 from experiments.executors import available_cores, make_executor, what_was_lost
 from experiments.records import RecordError
 from tests.platforms import linux
@@ -116,3 +117,12 @@ def test_an_impossible_executor_is_refused(arguments, message):
 def test_only_the_loss_of_a_worker_is_called_one():
     assert what_was_lost(ValueError("wrong data")) is None
     assert what_was_lost(RecordError("full disk")) is None
+
+
+@pytest.mark.parametrize(
+    ("workers", "message"),
+    [(0, "at least 1, got 0"), (1.5, r"an integer, got 1\.5"), ("2", "an integer, got '2'")],
+)
+def test_workers_are_counted(workers, message):
+    with pytest.raises(InputError, match=f"the number of workers must be {message}"):
+        make_executor("processes", workers)

@@ -8,6 +8,7 @@ import json
 import math
 import os
 
+import numpy as np
 import pytest
 
 from experiments import provenance, records
@@ -198,13 +199,42 @@ def test_a_curve_holds_what_can_be_measured(tmp_path, curve, value):
         ),
         ({"provenance": MADE | {"wall_seconds": True}}, "is True, expected a number"),
         ({"provenance": MADE | {"threads": 0}}, "threads in the provenance is 0, expected at le"),
+        ({"device": "../../cpu"}, r"device is '../../cpu', expected cpu or cuda"),
+        ({"study": "../.."}, "a study's name is made of letters, digits and"),
     ],
 )
 def test_no_run_has_measured_such_a_record(tmp_path, change, message):
     """Red where it is read, and the table that is made of it fails or lies."""
-    path = Store(tmp_path).write(make_record(**change))
-    with pytest.raises(RecordError, match=message):
-        Store(tmp_path).read(path)
+    _refused(tmp_path, make_record(**change), message)
+
+
+def _refused(root, record, message):
+    """Check that a record is not written, and that it is not read where something else wrote it."""
+    store, place = Store(root / "store"), root / "stray.json"
+    with pytest.raises(RecordError, match=rf"is not written, for .*{message}"):
+        store.write(record)
+    assert not store.root.exists()
+    place.write_text(record.to_json())
+    with pytest.raises(RecordError, match=rf"not a complete record .*{message}.*delete it"):
+        store.read(place)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": np.int64(0)},
+        {"final_train_loss": np.float32(0.5)},
+        {"final_train_loss": NAN},
+        {"provenance": MADE | {"hardware": object()}},
+        {"key": "0" * 64},
+    ],
+    ids=str,
+)
+def test_what_could_not_be_read_again_is_not_written(tmp_path, change):
+    """Red where it is written, and every later look at the store fails; or where JSON complains."""
+    with pytest.raises(RecordError, match="is not written, for it could not be read again"):
+        Store(tmp_path).write(make_record(**change))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_losses_may_exceed_what_accuracies_reach(tmp_path):
@@ -215,21 +245,17 @@ def test_losses_may_exceed_what_accuracies_reach(tmp_path):
 
 @pytest.mark.parametrize("what", MADE)
 def test_a_record_that_does_not_say_how_it_was_made_is_refused(tmp_path, what):
-    store = Store(tmp_path)
-    store.write(make_record(provenance={name: MADE[name] for name in MADE if name != what}))
-    with pytest.raises(RecordError, match=f"provenance lacks {what}.*delete it and run again"):
-        list(store.records("test"))
-    store.write(make_record(provenance=MADE | {what: None}))
-    with pytest.raises(RecordError, match=f"{what} in the provenance is None, expected an? "):
-        list(store.records("test"))
+    lacking = make_record(provenance={name: MADE[name] for name in MADE if name != what})
+    _refused(tmp_path, lacking, f"the provenance lacks {what}")
+    empty = make_record(provenance=MADE | {what: None})
+    _refused(tmp_path, empty, f"{what} in the provenance is None, expected an? ")
 
 
 def test_a_record_that_has_lost_its_validation_curves_is_refused(tmp_path):
     recipe = dataclasses.replace(RECIPE, validation=5)
     key = record_key(recipe, 0, "data", "cpu")
-    path = Store(tmp_path).write(make_record(recipe=recipe, key=key))
-    with pytest.raises(RecordError, match=r"the curves have \[0, 2\] epochs, expected 2"):
-        Store(tmp_path).read(path)
+    record = make_record(recipe=recipe, key=key)
+    _refused(tmp_path, record, r"the curves have \[0, 2\] epochs, expected 2")
 
 
 def test_a_diverged_record_may_be_short(tmp_path):
@@ -246,15 +272,12 @@ def test_where_a_run_may_end_early_its_curves_still_end_together(tmp_path, ended
         recipe=recipe, key=record_key(recipe, 0, "data", "cpu"), curves=curves,
         diverged="diverged" in ended,
     )  # fmt: skip
-    path = Store(tmp_path).write(record)
-    with pytest.raises(RecordError, match=r"the curves have \[1, 2\] epochs"):
-        Store(tmp_path).read(path)
+    _refused(tmp_path, record, r"the curves have \[1, 2\] epochs")
 
 
 def test_no_run_outlasts_the_epochs_of_its_recipe(tmp_path):
-    path = Store(tmp_path).write(make_record(diverged=True, curves=Curves(*[[1.0] * 3] * 4)))
-    with pytest.raises(RecordError, match=r"the curves have \[3\] epochs, expected 2"):
-        Store(tmp_path).read(path)
+    record = make_record(diverged=True, curves=Curves(*[[1.0] * 3] * 4))
+    _refused(tmp_path, record, r"the curves have \[3\] epochs, expected 2")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"recipe": {}}', "\udcff"])

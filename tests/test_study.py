@@ -67,6 +67,7 @@ def test_a_recipe_is_found_by_role_and_completion() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"name": "../toy"}, "a study's name is made of letters, digits and"),
         ({"recipes": (recipe("wide", "slow"),) * 2}, r"two recipes are named 'wide\.slow'"),
         ({"completions": {"adam": ""}}, r"'wide\.slow' must be named <role>\.<completion>"),
         (

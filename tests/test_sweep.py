@@ -48,6 +48,31 @@ def test_seeds_go_first_so_that_early_records_cover_every_recipe(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seeds": [-1]}, "a seed must be at least 0, got -1"),
+        ({"seeds": [0.0]}, r"a seed must be an integer, got 0\.0"),
+        ({"threads": 0}, "threads must be at least 1, got 0"),
+    ],
+)
+def test_no_run_is_planned_that_cannot_be_carried_out(tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        plan(STUDY, **{"seeds": [0], "store": Store(tmp_path)} | options)
+
+
+def test_a_seed_that_is_named_twice_is_run_once(tmp_path):
+    """Red where a fleet trains one run as two of its members."""
+    assert planned(tmp_path, seeds=[1, 1, 0]) == planned(tmp_path, seeds=[1, 0])
+
+
+@pytest.mark.parametrize(("fleet", "message"), [(0, "at least 1"), (-1, "at le"), (1.5, "integer")])
+def test_a_fleet_of_no_size_is_refused(tmp_path, fleet, message):
+    """Red where a sweep in fleets of -1 ends well and has run nothing."""
+    with pytest.raises(InputError, match=f"the size of fleets must be .*{message}"):
+        sweep(planned(tmp_path), make_executor("serial"), fleet)
+
+
 def test_worker_processes_write_the_records_of_a_serial_sweep(tmp_path):
     sweep(planned(tmp_path / "serial"), make_executor("serial"))
     with make_executor("processes", 2) as pool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -14,7 +15,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from experiments import datasets, sampling, training
 from experiments.augmentation import Inputs
 from experiments.course import Course
+from experiments.errors import InputError
+from experiments.fleet import Member, train_fleet
 from experiments.recipe import Optimizer
+from experiments.records import Store
 from tests.toy_training import RECIPE, trained
 
 _ACCURACIES = {"train_accuracy": [0.5, 0.5], "test_accuracy": [0.5, 0.5]}
@@ -222,6 +226,36 @@ def test_progress_is_told_after_each_epoch():
     told = []
     trained(on_epoch=told.append)
     assert told == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": "a"}, "seed must be an integer, got 'a'"),
+        ({"seed": 1.0}, r"seed must be an integer, got 1\.0"),
+        ({"seed": True}, "seed must be an integer, got True"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"threads": 0}, "threads must be at least 1, got 0"),
+        ({"threads": 1.5}, r"threads must be an integer, got 1\.5"),
+        ({"study": "../.."}, "a study's name is made of letters, digits and"),
+    ],
+)
+def test_a_run_whose_record_could_not_be_read_is_not_trained(options, message):
+    """Red where hours end with a record that every later look at the store fails on."""
+    given = {"seed": 0, "study": "test", "threads": 1} | options
+    seed, alone, told = given.pop("seed"), [], {"on_epoch": lambda epoch: alone.append(epoch)}
+    with pytest.raises(InputError, match=message):
+        training.train(RECIPE, seed, **given, **told)
+    with pytest.raises(InputError, match=message):
+        train_fleet([Member(RECIPE, seed)], **given, **told)
+    assert alone == []
+
+
+def test_a_seed_of_any_type_of_integer_makes_the_same_record(tmp_path):
+    recipe = dataclasses.replace(RECIPE, epochs=0)
+    assert Store(tmp_path).write(trained(recipe, np.int64(3))).is_file()
+    assert trained(recipe, np.int64(3)) == trained(recipe, 3)
+    assert Member(recipe, np.int64(3)) == Member(recipe, 3)
 
 
 def test_a_device_that_is_not_there_says_so(monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
+from experiments.arguments import as_count
 from experiments.errors import InputError
 from experiments.recipe import Optimizer, Recipe
 
@@ -14,10 +15,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Member:
-    """One run of a fleet: a recipe under a seed."""
+    """One run of a fleet: a recipe under a seed.
+
+    Raises
+    ------
+    ValueError
+        If the seed is no integer, or negative.
+    """
 
     recipe: Recipe
     seed: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seed", as_count("seed", self.seed, least=0))
 
 
 def architecture(recipe: Recipe) -> Recipe:

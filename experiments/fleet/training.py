@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from experiments import datasets
+from experiments.arguments import check_name
 from experiments.course import Course
 from experiments.device import check_device, reproducible
 from experiments.fleet.feed import Feed
@@ -71,10 +72,12 @@ def train_fleet(
     ------
     ValueError
         If there is no member, the recipes do not agree, one has a layer that a fleet cannot hold,
-        or the device is not available.
+        the device is not available, the threads are no such number, or the study's name could not
+        be part of a file's.
     experiments.image_files.DataError
         If the data cannot be had.
     """
+    check_name("a study's", study)
     check_device(device)
     check_alike(members)
     data = datasets.load(members[0].recipe.dataset, data_root)
