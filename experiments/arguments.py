@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from numbers import Real
 from typing import Any
@@ -44,6 +45,26 @@ def as_number(name: str, value: Any) -> float:
     except OverflowError:  # an integer beyond all of them
         pass
     raise InputError(f"{name} must be a number, got {value!r}")
+
+
+def as_width(name: str, value: Any) -> float:
+    """Return a real number as one of Python that is finite and not negative.
+
+    Raises
+    ------
+    InputError
+        If it is no such number.
+    """
+    width = as_number(name, value)
+    if not 0 <= width < math.inf:
+        raise InputError(f"{name} must be finite and not negative, got {width:g}")
+    return width
+
+
+def check_device_name(device: Any) -> None:
+    """Raise an InputError if something is no kind of device; whether one is there shows later."""
+    if device not in ("cpu", "cuda"):
+        raise InputError(f"device {device!r} is unknown; known: cpu, cuda")
 
 
 def check_text(name: str, value: Any) -> None:

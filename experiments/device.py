@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from experiments.arguments import as_count
+from experiments.arguments import as_count, check_device_name
 from experiments.errors import InputError
 from experiments.recipe import Precision
 from theory.single_precision import single_precision
@@ -17,8 +17,7 @@ from theory.single_precision import single_precision
 
 def check_device(device: str) -> None:
     """Raise a ValueError that says what to do if this device cannot be trained on."""
-    if device not in ("cpu", "cuda"):
-        raise InputError(f"device {device!r} is unknown; known: cpu, cuda")
+    check_device_name(device)
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("device 'cuda' was asked for, but PyTorch finds no GPU; use --device cpu")
 

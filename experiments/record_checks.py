@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from experiments.arguments import check_name
+from experiments.arguments import check_device_name, check_name
 
 if TYPE_CHECKING:
     from experiments.records import Record
@@ -38,8 +38,7 @@ def check(record: Record) -> None:
         If a field is of another type or out of its range, or the curves do not fit the recipe.
     """
     check_name("a study's", record.study)
-    if record.device not in ("cpu", "cuda"):
-        raise ValueError(f"device is {record.device!r}, expected cpu or cuda")
+    check_device_name(record.device)
     for name, least in _COUNTS.items():
         _check_count(name, getattr(record, name), least)
     if not isinstance(record.diverged, bool):

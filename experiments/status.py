@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
+from experiments.arguments import as_count, check_device_name
 from experiments.records import ENGINE_VERSION, by_recipe
 from theory.processor import model, processor
 
@@ -148,8 +149,15 @@ def status(
         ``"cpu"`` or ``"cuda"``.
     halfway
         Runs with a checkpoint, of any study; they may be in progress, or done.
+
+    Raises
+    ------
+    ValueError
+        If a seed is no integer, or negative, the device is unknown, or the records come from
+        different versions of one data set.
     """
-    wanted = tuple(seeds)
+    check_device_name(device)
+    wanted = tuple(dict.fromkeys(as_count("a seed", seed, least=0) for seed in seeds))
     here = [record for record in records if record.device == device]
     done = {
         name: {record.seed: record for record in each}

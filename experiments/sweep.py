@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from experiments import datasets
-from experiments.arguments import as_count
+from experiments.arguments import as_count, check_device_name
 from experiments.device import check_device
 from experiments.executors import completed
 from experiments.failures import Failures
@@ -50,12 +50,13 @@ def plan(
     Raises
     ------
     ValueError
-        If a seed or the threads are no such number, or the runs are to be carried out here and the
-        device is not there.
+        If a seed or the threads are no such number, the device is none, or the runs are to be
+        carried out here and it is not there.
     experiments.image_files.DataError
         If the data, whose fingerprints the records' keys cover, or weights to start from cannot be
         had.
     """
+    check_device_name(device)
     if here:
         check_device(device)
     if threads is not None:

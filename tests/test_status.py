@@ -11,6 +11,7 @@ import pytest
 from experiments import heartbeat
 from experiments import status as status_module
 from experiments.catalog import study
+from experiments.errors import InputError
 from experiments.halfway import Halfway, Identity
 from experiments.heartbeat import Heartbeat
 from experiments.records import ENGINE_VERSION, Store
@@ -43,6 +44,24 @@ def run(make_record):
 def of(found, recipe):
     (entry,) = [each for each in found.recipes if each.recipe == recipe]
     return entry
+
+
+@pytest.mark.parametrize(
+    ("seeds", "device", "message"),
+    [
+        ([0], "tpu", "device 'tpu' is unknown; known: cpu, cuda"),
+        ([-1], "cpu", "a seed must be at least 0, got -1"),
+        ("01", "cpu", "a seed must be an integer, got '0'"),
+    ],
+)
+def test_no_run_is_asked_for_that_there_cannot_be(seeds, device, message):
+    """Red where a device that is none has nothing left to run."""
+    with pytest.raises(InputError, match=message):
+        status(STUDY, [], [], seeds, device)
+
+
+def test_a_seed_that_is_asked_for_twice_is_missing_once():
+    assert of(status(STUDY, [], [], [7, 7]), CHEAP).missing == (7,)
 
 
 def test_every_seed_is_done_in_progress_or_missing(run):

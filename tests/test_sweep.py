@@ -54,6 +54,7 @@ def test_seeds_go_first_so_that_early_records_cover_every_recipe(tmp_path):
         ({"seeds": [-1]}, "a seed must be at least 0, got -1"),
         ({"seeds": [0.0]}, r"a seed must be an integer, got 0\.0"),
         ({"threads": 0}, "threads must be at least 1, got 0"),
+        ({"device": "tpu", "here": False}, "device 'tpu' is unknown; known: cpu, cuda"),
     ],
 )
 def test_no_run_is_planned_that_cannot_be_carried_out(tmp_path, options, message):
