@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
+from experiments.arguments import as_count, as_number, as_width
 from experiments.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,12 +73,19 @@ def mean_interval(values: Sequence[float], *, grid: float = 0.0) -> Interval | N
     Interval or None
         None for fewer than two values: one value says nothing about its spread.
 
+    Raises
+    ------
+    ValueError
+        If a value or the grid is not finite, or the grid is negative.
+
     References
     ----------
     Casella and Berger, *Statistical Inference*, 2nd ed., 2002, section 9.2.
     """
+    grid = as_width("grid", grid)
     if len(values) < 2:
         return None
+    values = _finite(values)
     return _around(values, _t(len(values)) * _sd(values, grid) / math.sqrt(len(values)))
 
 
@@ -109,15 +117,21 @@ def prediction_interval(
     Interval or None
         None for fewer than two values.
 
+    Raises
+    ------
+    ValueError
+        If a value, the noise or the grid is not finite, or one of the latter is negative.
+
     References
     ----------
     Hahn and Meeker, *Statistical Intervals*, 1991, section 4.7 (prediction of one observation) and
     chapter 5 (distribution-free intervals);
     Zou and Donner, *Statistics in Medicine* 27, 2008, pp. 1693-1702 (quadrature).
     """
+    grid, noise = as_width("grid", grid), _z() * as_width("noise_sd", noise_sd)
     if len(values) < 2:
         return None
-    noise = _z() * noise_sd
+    values = _finite(values)
     if rank := prediction_rank(len(values)):
         ordered, middle = sorted(values), float(np.median(values))
         low, high = ordered[rank - 1], ordered[-rank]
@@ -133,7 +147,13 @@ def prediction_rank(n: int) -> int:
     each rank, so that it lies between those two with probability (n + 1 - 2k) / (n + 1), and at
     least as often where draws can coincide. It is the largest k for which that is 95 % or more; 0
     for fewer than 39 values, of which not even the lowest and the highest are far enough apart.
+
+    Raises
+    ------
+    ValueError
+        If there are no such number of values.
     """
+    n = as_count("the number of values", n, least=0)
     return math.floor((n + 1) * (1 - LEVEL) / 2)
 
 
@@ -196,6 +216,17 @@ def _farther(distance: float, noise: float) -> float:
     return math.hypot(distance, noise) - distance
 
 
+def _finite(values: Sequence[float]) -> list[float]:
+    """Return the values; refuse those of which all ends of an interval would be NaN."""
+    found = [as_number("a value", value) for value in values]
+    for value in found:
+        if not math.isfinite(value):
+            raise InputError(
+                f"an interval takes finite values, got {value}; leave out the runs that diverged"
+            )
+    return found
+
+
 def _sd(values: Sequence[float], grid: float) -> float:
     return math.hypot(float(np.std(values, ddof=1)), grid / math.sqrt(12))
 
@@ -206,7 +237,7 @@ def _around(values: Sequence[float], half_width: float) -> Interval:
 
 
 def _check_proportion(accuracy: float, images: int) -> None:
-    if not 0 <= accuracy <= 1:
+    if not 0 <= as_number("an accuracy", accuracy) <= 1:
         raise InputError(f"an accuracy lies in [0, 1], got {accuracy}")
-    if images < 1:
+    if as_count("the number of images", images, least=0) < 1:
         raise InputError(f"a test set has at least one image, got {images}")

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from experiments.errors import InputError
 from experiments.statistics import (
     Interval,
     binomial_interval,
@@ -192,6 +193,43 @@ def test_spread_between_two_test_sets_by_simulation() -> None:
     assert np.std(correct[0] - correct[1]) == pytest.approx(
         two_test_sets_sd(accuracy, images), rel=slack
     )
+
+
+@pytest.mark.parametrize("interval_of", [mean_interval, prediction_interval])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([0.5, math.nan], "takes finite values, got nan; leave out the runs that diverged"),
+        ([0.5, -math.inf, 0.5], "takes finite values, got -inf; leave out"),
+        ([0.5] * 38 + [math.nan], "takes finite values, got nan"),
+        (["0.5", 0.5], "a value must be a number, got '0.5'"),
+        ([[0.5, 0.6], [0.5, 0.6]], r"a value must be a number, got \[0\.5, 0\.6\]"),
+    ],
+)
+def test_no_interval_is_made_of_what_is_no_number(interval_of, values, message) -> None:
+    """Red where it is made, from NaN to NaN, and nothing lies in it."""
+    with pytest.raises(InputError, match=message):
+        interval_of(values)
+
+
+@pytest.mark.parametrize("width", [-0.1, math.nan, math.inf])
+def test_a_width_is_refused_that_is_none(width) -> None:
+    for interval_of in (mean_interval, prediction_interval):
+        with pytest.raises(InputError, match="grid must be finite and not negative, got"):
+            interval_of([0.5, 0.6], grid=width)
+    with pytest.raises(InputError, match="noise_sd must be finite and not negative, got"):
+        prediction_interval([0.5, 0.6], noise_sd=width)
+
+
+def test_ranks_and_images_are_counted() -> None:
+    with pytest.raises(InputError, match="the number of values must be at least 0, got -5"):
+        prediction_rank(-5)
+    for function in (binomial_interval, two_test_sets_sd):
+        for images in (math.nan, 1.5, "3"):
+            with pytest.raises(InputError, match="the number of images must be an integer, got"):
+                function(0.5, images)
+        with pytest.raises(InputError, match="an accuracy must be a number, got 'a'"):
+            function("a", 3)
 
 
 @pytest.mark.parametrize("function", [binomial_interval, two_test_sets_sd])
