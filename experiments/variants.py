@@ -12,6 +12,7 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING, Any, get_args
 
+from experiments.arguments import as_number
 from experiments.errors import InputError
 from experiments.recipe import DatasetName, Precision
 from experiments.records import Store
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from experiments.study import Study
 
 _FOLDER = "variants"
-_EPOCHS = re.compile(r"epochs-(\d+)")
+_EPOCHS = re.compile(r"epochs-(\d{1,12})", re.ASCII)
 
 _LONGEST = 1000
 """Times as long as in the catalogue; what is beyond is a slip, and no name for a file."""
@@ -54,6 +55,7 @@ def variant(
     ValueError
         If the data set or the precision is unknown, or the factor is not between 0 and 1,000.
     """
+    epochs_scale = as_number("the factor of the epochs", epochs_scale)
     if not 0 < epochs_scale <= _LONGEST:
         raise InputError(
             f"epochs are scaled by a positive number up to {_LONGEST:,}, got {epochs_scale:g}"
@@ -80,19 +82,20 @@ def named(recipe: Recipe, marks: str) -> Recipe:
     Raises
     ------
     ValueError
-        If a mark is unknown, or there are two for one setting.
+        If a mark is unknown or makes the recipe too long, or there are two for one setting.
     """
     changes: dict[str, Any] = {}
+    longest = _LONGEST * recipe.epochs if recipe.epochs else -1
     for mark in marks.split("@"):
         change: dict[str, Any]
         if mark in get_args(DatasetName):
             change = {"dataset": mark}
         elif mark in get_args(Precision):
             change = {"precision": mark}
-        elif (match := _EPOCHS.fullmatch(mark)) and recipe.epochs:
+        elif (match := _EPOCHS.fullmatch(mark)) and int(match[1]) <= longest:
             change = {"epochs": int(match[1])}
         else:
-            lengths = ["epochs-<n>"] if recipe.epochs else []
+            lengths = [f"epochs-<n> up to {longest:,}"] if recipe.epochs else []
             known = ", ".join((*get_args(DatasetName), *get_args(Precision), *lengths))
             raise InputError(f"{recipe.name} has no variant {mark!r}; known: {known}")
         if twice := changes.keys() & change:

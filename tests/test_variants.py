@@ -9,6 +9,7 @@ import pytest
 
 from experiments import lookup
 from experiments.catalog import study
+from experiments.errors import InputError
 from experiments.recipe import DatasetName
 from experiments.records import Store
 from experiments.variants import home, named, variant
@@ -79,11 +80,28 @@ def test_an_unknown_precision_is_refused():
 
 
 @pytest.mark.parametrize(
-    "marks", ["float8", "epochs-", "epochs-x", "epochs-2.5", "", "bfloat16@fast"]
+    "marks",
+    [
+        *("float8", "epochs-", "epochs-x", "epochs-2.5", "", "bfloat16@fast"),
+        *("epochs-\u0662", "epochs-" + "9" * 5000),
+    ],
 )
 def test_an_unknown_mark_is_refused(marks):
     with pytest.raises(ValueError, match=r"conv-fc\.adam has no variant '.*'; known: .*epochs-<n>"):
         named(RECIPE, marks)
+
+
+def test_no_name_makes_a_recipe_longer_than_a_scale_may():
+    longest = 1000 * RECIPE.epochs
+    assert named(RECIPE, f"epochs-{longest}").epochs == longest
+    with pytest.raises(InputError, match=f"has no variant 'epochs-{longest + 1}'; .* {longest:,}"):
+        named(RECIPE, f"epochs-{longest + 1}")
+
+
+@pytest.mark.parametrize("scale", ["2", None, True])
+def test_a_scale_that_is_no_number_is_refused(scale):
+    with pytest.raises(InputError, match="the factor of the epochs must be a number, got"):
+        variant(RECIPE, epochs_scale=scale)
 
 
 @pytest.mark.parametrize(
