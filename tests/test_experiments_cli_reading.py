@@ -330,3 +330,15 @@ def test_progress_shows_runs_and_epochs_on_a_terminal_alone(tmp_path, monkeypatc
 def test_a_rate_is_told_in_the_unit_that_suits_it(speed, shown):
     task = SimpleNamespace(finished_speed=None, speed=speed)
     assert str(RateColumn().render(task)) == shown
+
+
+@pytest.mark.parametrize(
+    "arguments", [("export", NNI.name, "--tensorboard", ""), ("figures", NNI.name, "--out", "")]
+)
+def test_an_empty_name_is_no_folder_to_write_to(convlaws, tmp_path, monkeypatch, arguments) -> None:
+    """Red where a variable that is not set fills the present folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "store" / NNI.name).mkdir(parents=True)
+    code, _, err = convlaws(*arguments, "--store", tmp_path / "store")
+    assert code == 2
+    assert "no folder is named" in err

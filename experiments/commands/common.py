@@ -31,7 +31,7 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
-def _folder(path: str) -> Path:
+def folder(path: str) -> Path:
     """Refuse what a variable that is not set leaves, and pathlib takes for the present folder."""
     if not path:
         raise typer.BadParameter("no folder is named: give . for the present one")
@@ -48,7 +48,7 @@ StoreOption = Annotated[
     typer.Option(
         "--store",
         metavar="DIR",
-        parser=_folder,
+        parser=folder,
         show_default="docs/results of the checkout" if DEFAULT_STORE.is_absolute() else "results",
         help="Folder of the records.",
     ),
@@ -58,7 +58,7 @@ DataRootOption = Annotated[
     typer.Option(
         "--data-root",
         metavar="DIR",
-        parser=_folder,
+        parser=folder,
         help="Data folder; else CONVLAWS_DATA, else a download.",
     ),
 ]

@@ -13,7 +13,13 @@ from experiments.records import DEFAULT_STORE, Store
 
 def export(
     tensorboard: Annotated[
-        Path, typer.Option("--tensorboard", metavar="DIR", help="Folder for the event files.")
+        Path,
+        typer.Option(
+            "--tensorboard",
+            metavar="DIR",
+            parser=common.folder,
+            help="Folder for the event files.",
+        ),
     ],
     reports: common.Reports = None,
     store: common.StoreOption = DEFAULT_STORE,
@@ -32,9 +38,9 @@ def export(
 
 def figures(
     reports: common.Reports = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the figures.")] = (
-        Path("figures")
-    ),
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", parser=common.folder, help="Folder for the figures.")
+    ] = Path("figures"),
     store: common.StoreOption = DEFAULT_STORE,
 ) -> None:
     """Draw the figures of each report from its records: SVG, for light and for dark pages.
