@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from experiments.arguments import as_number
 from experiments.errors import InputError
 from experiments.quantities import Quantity, formatted, formatted_range, formatted_reported
 from experiments.statistics import (
@@ -37,6 +38,7 @@ from experiments.statistics import (
     prediction_rank,
     two_test_sets_sd,
 )
+from theory.counts import as_integer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -169,7 +171,8 @@ class Reported(Statement):
     Raises
     ------
     ValueError
-        If either is left out for a quantity in another unit.
+        If either is left out for a quantity in another unit, or negative, or the value is not
+        finite or no such accuracy.
     """
 
     value: float
@@ -184,6 +187,14 @@ class Reported(Statement):
                     f"claim {self.claim!r}: give the {name} of a number in {self.quantity.unit}"
                 )
             object.__setattr__(self, name, defaults[name])
+        who = f"claim {self.claim!r}"
+        if not math.isfinite(as_number(f"{who}: value", self.value)):
+            raise InputError(f"{who}: value must be finite, got {self.value}")
+        if self.quantity.unit == "accuracy" and not 0 <= self.value <= 1:
+            raise InputError(f"{who}: an accuracy is a fraction of 1, got {self.value}")
+        for name in defaults:
+            if getattr(self, name) < 0:
+                raise InputError(f"{who}: {name} must not be negative, got {getattr(self, name)}")
 
     @property
     def reported(self) -> float:
@@ -309,9 +320,22 @@ class Exactly(Statement):
         As in :class:`Statement`.
     value
         The integer.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
     """
 
     value: int
+
+    def __post_init__(self) -> None:
+        try:
+            as_integer("value", self.value)
+        except TypeError:
+            raise InputError(
+                f"claim {self.claim!r}: value must be an integer, got {self.value!r}"
+            ) from None
 
     @property
     def reported(self) -> float:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 
 from experiments.catalog import study
+from experiments.errors import InputError
 from experiments.quantities import (
     at_epoch,
     at_lowest_validation_loss,
@@ -19,7 +21,7 @@ from experiments.quantities import (
 from experiments.statements import Exactly, Reported, Within
 from experiments.study import Study
 from experiments.verdicts import judge
-from tests.toy_study import SEVENTY, judged, recipe, toy_study
+from tests.toy_study import ACCURACY, SEVENTY, judged, recipe, toy_study
 from theory.ledger.claims import claims
 
 _LOSS = at_the_end("test_loss", "wide")
@@ -154,3 +156,25 @@ def test_a_value_that_runs_may_lack_is_no_sign_of_divergence(settings, quantity,
             recipes=(changed, *others),
             statements=(Within("toy-x", quantity, above=0),),
         )
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Reported("toy-a", ACCURACY, 70), "an accuracy is a fraction of 1, got 70"),
+        (lambda: Reported("toy-a", ACCURACY, math.nan), "value must be finite, got nan"),
+        (lambda: Reported("toy-a", _LOSS, math.inf, 0.1, 0.1), "value must be finite, got inf"),
+        (lambda: Reported("toy-a", ACCURACY, "70%"), "value must be a number, got '70%'"),
+        (lambda: Reported("toy-a", ACCURACY, 0.7, -0.1), "half_unit must not be negative, got -0"),
+        (
+            lambda: Reported("toy-a", ACCURACY, 0.7, resolution=-1),
+            "resolution must not be negative, got -1",
+        ),
+        (lambda: Exactly("toy-a", parameters("wide"), 1.5), r"value must be an integer, got 1\.5"),
+        (lambda: at_epoch("test_loss", "wide", 1.5), r"an epoch must be an integer, got 1\.5"),
+    ],
+)
+def test_a_number_that_no_report_can_give_is_named(make, message) -> None:
+    """Red where a claim of 70, for 70 %, is held against runs and cannot come out."""
+    with pytest.raises(InputError, match=message):
+        make()

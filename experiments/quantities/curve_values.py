@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
+from experiments.arguments import as_count
 from experiments.errors import InputError
 from experiments.quantities.quantity import Metric, Quantity, of_each_run
 
@@ -31,7 +32,7 @@ def at_epoch(metric: Metric, role: str, epoch: int) -> Quantity:
     ValueError
         If the epoch or the metric is none.
     """
-    if epoch < 1:
+    if as_count("an epoch", epoch, least=0) < 1:
         raise InputError(f"epochs count from 1, got {epoch}")
 
     def value(record: Record) -> float:
