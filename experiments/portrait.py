@@ -63,8 +63,10 @@ def take(network: nn.Module, images: Float[Tensor, "n c h w"]) -> Portrait:
     Raises
     ------
     ValueError
-        If it has no convolution, or computes its scores without calling it.
+        If it has no convolution, or computes its scores without calling it, or there are no images.
     """
+    if not len(images):
+        raise InputError("a portrait needs at least one image, got none")
     convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
     if not convolutions:
         raise InputError("the network has no convolution, and so neither filters nor maps to show")
@@ -151,7 +153,15 @@ def draw_filters(portrait: Portrait) -> Figure:
 
 
 def draw_maps(maps: Float[np.ndarray, "n g h w"]) -> Figure:
-    """Draw the first maps of every image, a row each, from black (least) to white (greatest)."""
+    """Draw the first maps of every image, a row each, from black (least) to white (greatest).
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    if not len(maps):
+        raise InputError("there are no maps to draw; take the portrait with an image or more")
     with style():
         figure = Figure(figsize=(9, 0.62 * len(maps) + 0.1), layout="constrained")
         grid = _grid(figure, len(maps))

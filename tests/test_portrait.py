@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from experiments import networks, portrait
+from experiments.errors import InputError
 from experiments.networks import layers
 from experiments.portrait import COLUMNS, Portrait
 from experiments.records import Store
@@ -67,6 +68,13 @@ def test_a_network_of_one_convolution_shows_its_maps_twice(images: torch.Tensor)
 def test_without_a_convolution_there_is_nothing_to_show(images: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="no convolution"):
         portrait.take(layers.build("fc10", (3, 8, 8))[0], images)
+
+
+def test_without_images_there_is_nothing_to_show(network, images) -> None:
+    with pytest.raises(InputError, match="a portrait needs at least one image, got none"):
+        portrait.take(network, images[:0])
+    with pytest.raises(InputError, match="there are no maps to draw"):
+        portrait.draw_maps(np.zeros((0, 3, 8, 8)))
 
 
 def test_a_network_that_collapses_its_convolutions_has_no_maps() -> None:
