@@ -132,7 +132,7 @@ class Record:
             curves = Curves(**data.pop("curves"))
             record = cls(recipe=Recipe(optimizer=optimizer, **recipe), curves=curves, **data)
             record._check()
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise RecordError(f"not a complete record ({error})") from error
         return record
 
