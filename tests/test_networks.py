@@ -111,3 +111,20 @@ def test_an_unknown_initialisation_is_refused_before_anything_is_drawn():
         networks.initialise(network, "xavier")
     assert torch.equal(torch.get_rng_state(), state)
     assert all(map(torch.equal, network.parameters(), before))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((None, _CIFAR, None, 10), "a network's name must be text, got None"),
+        (("resnet-18", _CIFAR, 0, 10), "network 'resnet-18': filters must be at least 1, got 0"),
+        (("two-conv", _CIFAR, 1.5, 10), r"filters must be an integer, got 1\.5"),
+        (("resnet-18", _CIFAR, 4, 0), "classes must be at least 1, got 0"),
+        (("two-conv", (0, 32, 32), 4, 10), "the channels of an image must be at least 1, got 0"),
+        (("fc\u0661\u0660", _CIFAR, None, 10), "is unknown; known: two-conv"),
+    ],
+)
+def test_what_makes_no_network_is_named(arguments, message):
+    """Red where a network without a single weight is built, or another digit's."""
+    with pytest.raises(InputError, match=message):
+        networks.build(*arguments)

@@ -20,6 +20,7 @@ from typing import get_args
 import torch
 from torch import nn
 
+from experiments.arguments import as_count, check_text
 from experiments.errors import InputError
 from experiments.networks import layers, pretrained
 from experiments.networks.affine import Affine, is_affine
@@ -70,8 +71,15 @@ def build(
     Raises
     ------
     ValueError
-        If the name is unknown, a layer does not fit, or the filters do not belong to the network.
+        If the name is unknown, a layer does not fit, the filters do not belong to the network, or a
+        number is no integer from 1.
     """
+    check_text("a network's name", name)
+    classes = as_count(f"network {name!r}: classes", classes)
+    if filters is not None:
+        filters = as_count(f"network {name!r}: filters", filters)
+    for what, size in zip(("channels", "height", "width"), image_shape, strict=True):
+        as_count(f"network {name!r}: the {what} of an image", size)
     if name in _LINES or name in _NETWORKS:
         if filters is None:
             raise InputError(f"network {name!r} needs its number of filters")

@@ -130,7 +130,7 @@ def is_line(text: str) -> bool:
     first = _TOKEN.match(text.lstrip())
     return first is not None and (
         first.group(1) is not None
-        or any(re.fullmatch(pattern, first.group()) for pattern, _ in _MAKERS)
+        or any(re.fullmatch(pattern, first.group(), re.ASCII) for pattern, _ in _MAKERS)
     )
 
 
@@ -186,7 +186,7 @@ def _block(
 
 def _layer(token: str, shape: Shape) -> tuple[list[nn.Module], Shape]:
     for pattern, make in _MAKERS:
-        if match := re.fullmatch(pattern, token):
+        if match := re.fullmatch(pattern, token, re.ASCII):
             return make(shape, *match.groups())
     raise _MisfitError(f"is no layer; known: {_KINDS}")
 
