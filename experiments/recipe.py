@@ -94,8 +94,10 @@ class Optimizer:
         Raises
         ------
         ValueError
-            If the schedule is unknown.
+            If the schedule is unknown, or there is no such epoch.
         """
+        if not 1 <= as_count("epoch", epoch, 0) <= as_count("the number of epochs", epochs, 0):
+            raise InputError(f"a run of {epochs} epochs has no epoch {epoch}; they count from 1")
         done = epoch - 1
         if self.schedule == "constant":
             return self.lr

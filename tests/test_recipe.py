@@ -107,3 +107,10 @@ def test_a_setting_has_one_spelling():
 def test_an_impossible_optimiser_is_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         Optimizer(*arguments)
+
+
+@pytest.mark.parametrize("epoch", [(0, 3), (4, 3), (1, 0), (1.5, 3)])
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "step-10-0.1"])
+def test_an_epoch_that_no_run_has_has_no_learning_rate(epoch, schedule):
+    with pytest.raises(InputError, match="epoch"):
+        Optimizer("sgd", 0.1, schedule=schedule).lr_at(*epoch)
