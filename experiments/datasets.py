@@ -19,6 +19,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from experiments import image_files
+from experiments.arguments import check_text
 from experiments.errors import InputError
 from experiments.image_files import CIFAR_FOLDER, DATA_VARIABLE, MNIST_FOLDER, DataError, Split
 from experiments.recipe import CLASSES, DatasetName
@@ -67,6 +68,7 @@ def load(name: str, root: Path | str | None = None) -> Dataset:
     DataError
         If a file is missing, truncated, corrupt or holds an impossible label, or a download fails.
     """
+    check_text("a data set's name", name)
     if name not in _LOADERS:
         raise InputError(f"data set {name!r} is unknown; known: {', '.join(_LOADERS)}")
     folder = data_folder(root)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from experiments import catalog, datasets
 from experiments.catalog import studies
+from experiments.errors import InputError
 from theory.ledger.claims import claims
 
 
@@ -31,3 +33,11 @@ def test_nothing_is_run_in_vain(study) -> None:
 @pytest.mark.parametrize("study", studies(), ids=lambda study: study.name)
 def test_no_two_recipes_are_the_same_run(study) -> None:
     assert len({recipe.digest for recipe in study.recipes}) == len(study.recipes)
+
+
+@pytest.mark.parametrize("name", [None, 3, ["digits"]])
+def test_a_name_that_is_no_text_is_refused(name):
+    with pytest.raises(InputError, match="a report's name must be text, got"):
+        catalog.study(name)
+    with pytest.raises(InputError, match="a data set's name must be text, got"):
+        datasets.load(name)

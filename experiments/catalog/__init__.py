@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
+from experiments.arguments import check_text
 from experiments.catalog import (
     assignment_3,
     digits,
@@ -37,6 +38,7 @@ def study(name: str) -> Study:
     ValueError
         If there is none; the message names those there are.
     """
+    check_text("a report's name", name)
     if name not in _STUDIES:
         near = difflib.get_close_matches(name, _STUDIES, 1)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(_STUDIES)}"
