@@ -12,7 +12,7 @@ from torch import nn
 from tests.testing_operators import replayed
 from theory import diagnose
 from theory.testing import OperatorTests, assert_shift_equivariant
-from theory.testing.replaying import Counterexample, sides
+from theory.testing.replaying import Counterexample, dot_products, outputs, sides
 
 
 def test_the_replay_computes_the_very_sides_of_the_witness() -> None:
@@ -63,8 +63,96 @@ def test_a_shift_by_the_very_period_is_shown() -> None:
         (("linear", np.ones(2)), {}, "property 'linear' has no equation; known: determin"),
         (("homogeneous", np.ones(2)), {}, "needs its scalar"),
         (("shift_equivariant", np.ones(2)), {}, "needs its shift"),
+        (
+            ("shift_equivariant", np.ones(2)),
+            {"shift": (1,), "boundary": "zero"},
+            "^boundary is 'zero': give 'circular' or 'interior'$",
+        ),
     ],
 )
 def test_sides_of_no_equation_are_refused(arguments, constants, message) -> None:
     with pytest.raises(ValueError, match=message):
         sides(torch.relu, *arguments, **constants)
+
+
+ONE, INTERIOR = np.array([1.0, -1.0]), {"shift": (1,), "boundary": "interior"}
+
+
+@pytest.mark.parametrize(
+    ("property", "inputs", "constants", "message"),
+    [
+        ("additive", (ONE,), {}, "1, expected 2: give x and y$"),
+        ("additive", (), {}, "0, expected 2: give x and y$"),
+        ("additive", (ONE,) * 3, {}, "3, expected 2: give x and y$"),
+        ("affine", (ONE,), {}, "1, expected 2: give x and y$"),
+        ("homogeneous", (), {"scalar": 2.0}, "0, expected 1: give x$"),
+        ("homogeneous", (ONE,) * 2, {"scalar": 2.0}, "2, expected 1: give x$"),
+        ("shift_equivariant", (ONE,) * 2, {"shift": (1,)}, "2, expected 1: give x$"),
+        ("shift_equivariant", (ONE,), INTERIOR, "1, expected 2: give x and the shifted x$"),
+        (
+            "deterministic",
+            (ONE,),
+            {},
+            "1, expected 2: give the input of a first call and that of a last one$",
+        ),
+    ],
+)
+def test_an_equation_takes_the_inputs_that_it_has(property, inputs, constants, message) -> None:
+    """Red if one input stands for two: relu would be found additive."""
+    with pytest.raises(ValueError, match=rf"^number of inputs of '{property}' is {message}"):
+        sides(torch.relu, property, *inputs, **constants)
+
+
+def test_an_equation_takes_inputs_of_one_shape() -> None:
+    message = r"^inputs of shapes \(2,\), \(1,\), expected one shape"
+    with pytest.raises(ValueError, match=message):
+        sides(torch.relu, "additive", ONE, np.ones(1))
+
+
+def test_inputs_may_be_of_anything_that_makes_an_array() -> None:
+    """Red if sums of narrow integers wrap around, or lists are not taken."""
+    narrow = np.array([100], np.int8)
+    assert [each.tolist() for each in sides(torch.abs, "additive", narrow, narrow)] == [[200]] * 2
+    for x in ([1, -1], (1.0, -1.0), torch.tensor([1, -1])):
+        left, right = sides(torch.abs, "homogeneous", x, scalar=-1)
+        assert (left.tolist(), right.tolist()) == ([1, 1], [-1, -1])
+        assert [each.tolist() for each in outputs(torch.abs, torch.relu, x)] == [[1, 1], [1, 0]]
+        assert dot_products(torch.neg, torch.neg, x, x) == (-2, -2)
+
+
+def test_single_precision_stays_single() -> None:
+    third = np.array([1 / 3], np.float32)
+    assert [each.item() for each in outputs(lambda x: x, lambda x: x / 3, third)] == [
+        third.item(),
+        (third / np.float32(3)).item(),
+    ]
+
+
+def test_calls_in_between_are_made() -> None:
+    calls: list[float] = []
+
+    def noted(x: torch.Tensor) -> torch.Tensor:
+        calls.append(x.sum().item())
+        return x
+
+    sides(noted, "deterministic", ONE[:1], [2.0], [3.0], ONE[:1], batched=False)
+    assert calls[-4:] == [1, 2, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        (np.ma.masked_array([1.0], [True]), TypeError, "is a masked array"),
+        ([[1], [1, 2]], TypeError, "is a list that is no array of numbers"),
+        (np.array([1j]), ValueError, "is of complex128, expected real numbers"),
+        (["a"], ValueError, "is of <U1, expected real numbers: give an array of floats"),
+    ],
+)
+def test_inputs_that_are_none_are_named(x, error, message) -> None:
+    with pytest.raises(error, match=f"^input 2 {message}"):
+        sides(torch.relu, "additive", [1.0], x)
+    with pytest.raises(error, match=f"^x {message}"):
+        outputs(torch.relu, torch.relu, x)
+    for name, inputs in (("x", (x, [1.0])), ("y", ([1.0], x))):
+        with pytest.raises(error, match=f"^{name} {message}"):
+            dot_products(torch.relu, torch.relu, *inputs)

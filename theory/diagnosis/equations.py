@@ -58,6 +58,37 @@ class Equation:
     def __str__(self) -> str:
         return " = ".join(self.formulas())
 
+    def arguments(self) -> tuple[str, ...]:
+        """Return what the inputs are; ``deterministic`` takes more calls in between."""
+        if self.property == "deterministic":
+            return "the input of a first call", "that of a last one"
+        if self.property in ("additive", "affine"):
+            return "x", "y"
+        interior = self.property == "shift_equivariant" and self.boundary == "interior"
+        return ("x", "the shifted x") if interior else ("x",)
+
+    def require(self, inputs: tuple[Array, ...]) -> None:
+        """Refuse inputs that are not those of the equation.
+
+        Raises
+        ------
+        ValueError
+            If there are more or fewer than it has, or they are not of one shape.
+        """
+        arguments = self.arguments()
+        between = len(inputs) - len(arguments)
+        if between < 0 or (between > 0 and self.property != "deterministic"):
+            raise ValueError(
+                f"number of inputs of {self.property!r} is {len(inputs)}, expected "
+                f"{len(arguments)}: give {' and '.join(arguments)}"
+            )
+        shapes = [x.shape for x in inputs]
+        if len(set(shapes)) > 1:
+            raise ValueError(
+                f"inputs of shapes {', '.join(map(str, shapes))}, expected one shape: give the "
+                "same axes to all"
+            )
+
     def sides(self, f: Callable[[Array], Array], inputs: tuple[Array, ...]) -> tuple[Array, Array]:
         """Return both sides for the operator `f`."""
         x, y = inputs[0], inputs[-1]

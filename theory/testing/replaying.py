@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from theory.arrays import as_array
 from theory.diagnosis.calling import Array, operator_on
 from theory.diagnosis.equations import Boundary, Equation, Property
 from theory.diagnosis.isolation import isolated
@@ -36,7 +37,9 @@ def sides(
     property : {"additive", "homogeneous", "affine", "shift_equivariant", "deterministic"}
         The property, whose equation is that of `theory.diagnosis.equations.Equation`.
     *inputs : array of one shape
-        Without batch axis; float32 arrays are handed over in single precision.
+        Those of the equation, without batch axis: x and y of ``additive`` and ``affine``; x alone
+        of ``homogeneous`` and ``shift_equivariant``, in the interior with the shifted x; those of
+        two calls or more of ``deterministic``. float32 arrays are handed over in single precision.
     scalar, shift, output_shift, boundary : optional
         The constants of the equation.
     batched : bool, optional
@@ -49,8 +52,11 @@ def sides(
 
     Raises
     ------
+    TypeError
+        If an input is no array.
     ValueError
-        If `op` takes no input of that shape, the property is unknown, or lacks its constant.
+        If `op` takes no input of that shape, property or boundary is unknown, the property lacks
+        its constant, or the inputs are not as many as its equation has, of one shape, and real.
 
     Examples
     --------
@@ -66,14 +72,20 @@ def sides(
     ):
         if property == of and constant is None:
             raise ValueError(f"the equation of {of!r} needs its {name}: give {name}=")
+    if boundary not in get_args(Boundary):
+        known = " or ".join(map(repr, get_args(Boundary)))
+        raise ValueError(f"boundary is {boundary!r}: give {known}")
     equation = Equation(property, scalar, shift, output_shift, boundary)
-    return equation.replay(operator_on(op, inputs[0], batched), inputs)
+    given = tuple(_real(f"input {place}", x) for place, x in enumerate(inputs, 1))
+    equation.require(given)
+    return equation.replay(operator_on(op, given[0], batched), given)
 
 
 def outputs(
     a: Callable[..., Any], b: Callable[..., Any], x: Array, *, batched: bool | None = None
 ) -> tuple[Array, Array]:
-    """Compute what two operators make of one input; the parameters are those of `sides`."""
+    """Compute what two operators make of one input; parameters and errors are those of `sides`."""
+    x = _real("x", x)
     with isolated(seed=0):
         return operator_on(a, x, batched)(x), operator_on(b, x, batched)(x)
 
@@ -104,13 +116,27 @@ def dot_products(
 
     Raises
     ------
+    TypeError
+        If `x` or `y` is no array.
     ValueError
-        If one of the two takes no input of that shape.
+        If one of the two takes no input of that shape, or `x` or `y` is not real.
     """
+    x, y = _real("x", x), _real("y", y)
     with isolated(seed=0):
         left = operator_on(op, x, batched)(x)
         right = operator_on(adjoint, y, batched)(y)
     return inner(left, y), inner(x, right)
+
+
+def _real(name: str, values: Any) -> Array:
+    """Return an input as an array in the precision that it is handed over in.
+
+    Sums and multiples of inputs are then those of floats: narrow integers would wrap around.
+    """
+    x = as_array(name, values)
+    if x.dtype.kind not in "biuf":
+        raise ValueError(f"{name} is of {x.dtype}, expected real numbers: give an array of floats")
+    return x if x.dtype == np.float32 else x.astype(np.float64)
 
 
 def inner(u: Array, v: Array) -> Array:
