@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -274,6 +275,95 @@ def test_answers_that_tell_no_affine_map_are_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         affine_map(answer, (2,))
+
+
+def _ruined_elsewhere(x: torch.Tensor) -> torch.Tensor:
+    return torch.where(x.abs() > 1, torch.nan, x)
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        nn.ReLU(),
+        nn.ReLU(inplace=True),
+        nn.Sequential(nn.Linear(2, 3), nn.LeakyReLU(0.99)),
+        nn.Dropout(),
+        nn.Dropout(0.1),
+        nn.BatchNorm1d(2),
+        lambda x: x - x.mean(0),
+        lambda x: x**2,
+        lambda x: x.clamp(max=3),
+        _ruined_elsewhere,
+    ],
+    ids=str,
+)
+def test_what_is_not_affine_has_no_affine_map(op: Callable[[Any], Any]) -> None:
+    """Red if the answers to the impulses are taken for all: those of a rectifier are linear."""
+    with pytest.raises(ValueError, match=r"^the network is not affine: .*, call eval\(\) first$"):
+        affine_map(op, (2,))
+
+
+@pytest.mark.parametrize("cells", [1, 2, 30])
+def test_half_of_the_line_shows_on_any_number_of_cells(cells: int) -> None:
+    """Red if the further signals are of one sign."""
+    for op in (torch.relu, lambda x: -torch.relu(-x)):
+        with pytest.raises(ValueError, match="is not affine"):
+            affine_map(op, (cells,))
+
+
+def test_rounding_is_no_nonlinearity() -> None:
+    """Red if the answers have to be equal, or the bound is that of one layer in double."""
+    torch.manual_seed(0)
+    layers = [nn.Linear(3, 3) for _ in range(200)]
+    for op in (
+        nn.Sequential(*layers).double(),
+        lambda x: 1e-9 * (1e9 * x + 1e9) + x / 3,
+        lambda x: x.float() / 3,
+        lambda x: x.half() / 3,
+        torch.fft.fft,
+    ):
+        affine_map(op, (3,))
+
+
+def test_a_module_comes_back_as_it_was() -> None:
+    norm = nn.Sequential(nn.BatchNorm1d(2), nn.Dropout())
+    norm[0].weight.grad = torch.ones(2)
+    before = {name: value.clone() for name, value in norm.state_dict().items()}
+    torch.manual_seed(7)
+    state = torch.get_rng_state()
+    for mode in (True, False):
+        norm.train(mode)
+        with contextlib.suppress(ValueError):
+            affine_map(norm, (2,))
+        assert norm.training is norm[1].training is mode
+    assert before.keys() == norm.state_dict().keys()
+    assert all(torch.equal(value, before[name]) for name, value in norm.state_dict().items())
+    assert norm[0].weight.dtype == torch.float32
+    assert norm[0].weight.grad.tolist() == [1, 1]
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_in_evaluation_mode_a_normalisation_is_affine() -> None:
+    norm = nn.BatchNorm1d(1, eps=0.0)
+    norm.running_mean.fill_(3)  # type: ignore[union-attr]
+    norm.running_var.fill_(4)  # type: ignore[union-attr]
+    map_of = affine_map(nn.Sequential(norm, nn.Dropout()).eval(), (1,))
+    assert (map_of.matrix.tolist(), map_of.offset.tolist()) == ([[0.5]], [-1.5])
+
+
+def test_weights_in_single_precision_are_multiplied_in_double() -> None:
+    layer = nn.Linear(1, 1)
+    with torch.no_grad():
+        layer.weight.fill_(1 / 3)
+        layer.bias.fill_(1)
+    map_of = affine_map(layer, (1,))
+    assert map_of.matrix.item() == (1 + layer.weight.double().item()) - 1
+    assert map_of.matrix.dtype == np.float64
+
+
+def test_a_module_without_values_is_sent_back() -> None:
+    with pytest.raises(ValueError, match="has no values in weight, which is on the device meta"):
+        affine_map(nn.Linear(2, 1, device="meta"), (2,))
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (2, -1)])
