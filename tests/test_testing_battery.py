@@ -144,6 +144,35 @@ def test_a_matrix_may_be_complex() -> None:
         wrong().test_dense()
 
 
+@pytest.mark.parametrize("made", [np.ndarray.tolist, torch.tensor, torch.from_numpy])
+def test_what_makes_an_array_is_given_as_well(made: Callable[[np.ndarray], Any]) -> None:
+    """Red if a matrix has to be an array: a list or a tensor has no kind of numbers."""
+    changes = {
+        "dense": lambda self: made(TestBlur.dense(self)),
+        "kernel": lambda self: made(TestBlur.kernel(self)),
+    }
+    tests = type("TestGiven", (TestBlur,), changes)()
+    tests.test_dense()
+    tests.test_kernel()
+
+
+@pytest.mark.parametrize("what", ["dense", "kernel"])
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([[1], [1, 2]], "is a list that is no array of numbers"),
+        (torch.ones(1, requires_grad=True), "is a Tensor that is no array of numbers"),
+        (np.ma.masked_array([1.0], [True]), "is a masked array"),
+        ([["a"]], "is of <U1, expected numbers: return an array of them"),
+    ],
+    ids=["ragged", "of autograd", "masked", "words"],
+)
+def test_what_makes_no_array_is_named(what: str, given: Any, message: str) -> None:
+    tests = type("TestGiven", (TestBlur,), {what: lambda self: given})()
+    with pytest.raises(TypeError, match=rf"^{what}\(\) {message}"):
+        getattr(tests, f"test_{what}")()
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_the_battery_catches(name: str) -> None:
     test, changes = FAULTS[name]

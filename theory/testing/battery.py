@@ -11,6 +11,7 @@ import pytest
 import torch
 from jaxtyping import Num
 
+from theory.arrays import as_array
 from theory.diagnosis import Diagnosis, diagnose
 from theory.diagnosis.calling import Operator
 from theory.diagnosis.inside import examined
@@ -71,7 +72,10 @@ class OperatorTests:
         raise NotImplementedError(f"{type(self).__name__} gives no operator(): return a callable")
 
     def dense(self) -> Num[np.ndarray, "cells_out cells"] | None:
-        """Return the operator's matrix on flattened signals; of f(x) - f(0) if it has an offset."""
+        """Return the operator's matrix on flattened signals; of f(x) - f(0) if it has an offset.
+
+        A tensor, or nested lists, will do as well.
+        """
         return None
 
     def adjoint(self) -> Callable[..., Any] | None:
@@ -79,7 +83,7 @@ class OperatorTests:
         return None
 
     def kernel(self) -> Num[np.ndarray, "..."] | None:
-        """Return the operator's kernel, in the form of `theory.Diagnosis.kernel`."""
+        """Return the operator's kernel, in the form of `theory.Diagnosis.kernel`; lists will do."""
         return None
 
     @classmethod
@@ -123,7 +127,7 @@ class OperatorTests:
 
     def test_dense(self) -> None:
         """It is the product with its matrix, plus f(0)."""
-        matrix = _given(self, "dense")
+        matrix = _numbers(self, "dense")
         diagnosis = self.diagnosis()
         require(diagnosis, "affine")
         assert diagnosis.offset is not None
@@ -141,7 +145,7 @@ class OperatorTests:
 
     def test_kernel(self) -> None:
         """Its kernel is the given one."""
-        expected = np.asarray(_given(self, "kernel"))
+        expected = _numbers(self, "kernel")
         diagnosis = self.diagnosis()
         require(diagnosis, "lti")
         assert diagnosis.kernel is not None
@@ -171,6 +175,14 @@ def _given(tests: OperatorTests, what: str) -> Any:
     if value is None:
         pytest.skip(f"{type(tests).__name__} gives no {what}()")
     return value
+
+
+def _numbers(tests: OperatorTests, what: str) -> np.ndarray:
+    """Return the array that a subclass gives, as one or as what makes one."""
+    values = as_array(f"{what}()", _given(tests, what))
+    if values.dtype.kind not in "biufc":
+        raise TypeError(f"{what}() is of {values.dtype}, expected numbers: return an array of them")
+    return values
 
 
 class _Product(torch.nn.Module):
