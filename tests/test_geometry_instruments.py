@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sympy
+import z3
 from torch import nn
 
 from theory import geometry, test_joint_dependence, test_map_sizes
@@ -240,6 +242,47 @@ def test_a_window_that_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         ReceptiveField(**numbers)
+
+
+@pytest.mark.parametrize("name", ["size", "jump", "start"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, [], "x", 1.5, np.True_, Fraction(1, 2)),
+        *(sympy.Symbol("s", integer=False), sympy.pi),
+        *(z3.Real("s"), z3.Bool("s")),
+    ],
+    ids=str,
+)
+def test_what_is_no_integer_whatever_its_symbols_are_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=f"^{name} is .*, expected an integer$"):
+        ReceptiveField(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["size", "jump", "start"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        sympy.Symbol("s"),
+        sympy.Symbol("s", integer=True),
+        2 * sympy.Symbol("s", integer=True) - 1,
+        z3.Int("s") + 1,
+    ],
+    ids=str,
+)
+def test_what_is_made_of_symbols_stays_as_it_is(name: str, value: Any) -> None:
+    assert getattr(ReceptiveField(**{name: value}), name) is value
+
+
+def test_a_number_of_sympy_is_no_symbol() -> None:
+    """Red if it stays one, of which no range is made."""
+    number: Any = sympy.Integer(3)
+    assert [type(each) for each in vars(ReceptiveField(number, number, number)).values()] == [
+        int,
+        int,
+        int,
+    ]
+    assert ReceptiveField(number, number, number).window(1) == range(6, 9)
 
 
 @pytest.mark.parametrize(

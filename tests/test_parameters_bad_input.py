@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import sympy
 
 from theory.geometry import Layer
 from theory.parameters import (
@@ -15,6 +16,7 @@ from theory.parameters import (
     equivalent_linear_parameters,
     linear_parameters,
     locally_connected_parameters,
+    recover,
 )
 
 if TYPE_CHECKING:
@@ -98,3 +100,74 @@ def test_groups_that_do_not_divide_are_refused(inputs: int, outputs: int) -> Non
 def test_a_layer_of_nothing_is_refused(count: Callable[[], int]) -> None:
     with pytest.raises(ValueError, match="expected at least 1"):
         count()
+
+
+def test_a_symbol_that_need_not_be_an_integer_counts_nothing() -> None:
+    """Red if one group is said not to divide its channels."""
+    s, half = sympy.Symbol("s"), sympy.Symbol("n", integer=True) / 2
+    for symbol in (s, half):
+        for name, law in {
+            "inputs": lambda x: conv_parameters(x, 6, 5),
+            "outputs": lambda x: linear_parameters(6, x),
+            "kernel": lambda x: conv_parameters(6, 6, (5, x)),
+            "groups": lambda x: conv_parameters(6, 6, 5, groups=x),
+            "cells": lambda x: locally_connected_parameters(6, 6, 5, x),
+        }.items():
+            with pytest.raises(
+                TypeError,
+                match=rf"^{name} is {symbol}, expected an integer: make its symbols integer=True$",
+            ):
+                law(symbol)
+
+
+@pytest.mark.parametrize(
+    ("law", "error", "message"),
+    [
+        (
+            lambda: conv_parameters(3, 6, ()),
+            ValueError,
+            r"kernel has no side, expected one for each axis: give \(k, k\)",
+        ),
+        (
+            lambda: locally_connected_parameters(3, 6, (), 4),
+            ValueError,
+            r"kernel has no side, expected one for each axis: give \(k, k\)",
+        ),
+        (
+            lambda: equivalent_linear_parameters(3, 6, (), Layer(5)),
+            ValueError,
+            r"image has no side, expected one for each axis: give \(rows, columns\)",
+        ),
+        (
+            lambda: equivalent_linear_parameters(3, 6, 32, Layer(5)),  # type: ignore[arg-type]
+            TypeError,
+            r"image is 32, expected a side for each axis: give \(rows, columns\)",
+        ),
+        (
+            lambda: recover([Design()], [3172]),  # type: ignore[arg-type]
+            TypeError,
+            r"counts is \[3172\], expected a dict from filters to parameters: give {3: 3172}",
+        ),
+        (
+            lambda: recover(Design(), {3: 3172}),  # type: ignore[arg-type]
+            TypeError,
+            "a single Design is given, expected several: put it into a list",
+        ),
+        (
+            lambda: recover([Design(), 5], {3: 3172}),  # type: ignore[list-item]
+            TypeError,
+            r"5 is given as a design, expected a Design: use designs\(\)",
+        ),
+        (
+            lambda: recover([Design()], {3.0: 3172}),
+            TypeError,
+            r"widths is 3\.0, expected an integer",
+        ),
+        (lambda: recover([Design()], {3: 0.5}), TypeError, r"count is 0\.5, expected an integer"),
+        (lambda: recover([Design()], {0: 3172}), ValueError, "widths is 0, expected at least 1"),
+        (lambda: recover([Design()], {3: 3172}, 0), ValueError, "image is 0, expected at least 1"),
+    ],
+)
+def test_misuse_is_named(law: Callable[[], object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=f"^{message}$"):
+        law()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
-from numbers import Number
+from typing import Any
 
 from theory.counts import as_count, as_integer
 
@@ -77,7 +77,8 @@ class ReceptiveField:
     Raises
     ------
     TypeError
-        If a number is not an integer. Symbols, of which windows are composed as well, pass.
+        If a number is not an integer. What is made of symbols of SymPy or z3, of which windows are
+        composed as well, passes as it is where it may be one.
     ValueError
         If size or jump is below 1.
     """
@@ -89,8 +90,7 @@ class ReceptiveField:
     def __post_init__(self) -> None:
         for name in ("size", "jump", "start"):
             value = getattr(self, name)
-            numeric = isinstance(value, Number)  # and else a symbol
-            if numeric:
+            if not _symbolic(value):
                 number = as_integer(name, value) if name == "start" else as_count(name, value)
                 object.__setattr__(self, name, number)
 
@@ -118,6 +118,13 @@ class ReceptiveField:
         """
         first = self.start + as_count("output", output, 0) * self.jump
         return range(first, first + self.size)
+
+
+def _symbolic(value: Any) -> bool:
+    """Whether it is made of symbols, as SymPy and z3 do, which are not imported to tell."""
+    if getattr(value, "free_symbols", None):
+        return value.is_integer is not False  # which is None where that is not known
+    return hasattr(value, "is_int") and value.is_int()
 
 
 def receptive_field(layers: Iterable[Layer]) -> ReceptiveField:

@@ -7,7 +7,7 @@ as the integers allow: `recover` searches the whole of a stated family.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -50,15 +50,17 @@ def conv_parameters(
     Raises
     ------
     TypeError
-        If a count is not an integer.
+        If a count is not an integer. Integers made of SymPy's symbols pass.
     ValueError
-        If a count is below 1, or the groups do not divide the channels.
+        If a count is below 1, the kernel has no side, or the groups do not divide the channels.
     """
     try:
         sides = [*kernel]  # type: ignore[misc]  # of a number there are none
     except TypeError:
         sides = [kernel, kernel]
     sides = [_count("kernel", side) for side in sides]
+    if not sides:
+        raise ValueError("kernel has no side, expected one for each axis: give (k, k)")
     inputs, outputs = _count("inputs", inputs), _count("outputs", outputs)
     groups = _count("groups", groups)
     if inputs % groups or outputs % groups:
@@ -71,6 +73,8 @@ def conv_parameters(
 def _count(name: str, value: Any) -> Any:
     """Return a count, or a symbol as it is: the formulas hold of symbols as well."""
     symbolic = isinstance(value, Expr) and value.free_symbols
+    if symbolic and not value.is_integer:  # whose remainders would not be 0 by any divisor
+        raise TypeError(f"{name} is {value}, expected an integer: make its symbols integer=True")
     return value if symbolic else as_count(name, value)
 
 
@@ -142,12 +146,20 @@ def equivalent_linear_parameters(
     Raises
     ------
     TypeError
-        If a count is not an integer.
+        If a count is not an integer, or `image` a single one.
     ValueError
-        If a count is below 1, or the kernel does not fit the image.
+        If a count is below 1, the image has no side, or the kernel does not fit it.
     """
     inputs, outputs = as_count("inputs", inputs), as_count("outputs", outputs)
-    sides = [as_count("image", side) for side in image]
+    try:
+        sides = [*image]
+    except TypeError:
+        raise TypeError(
+            f"image is {image!r}, expected a side for each axis: give (rows, columns)"
+        ) from None
+    sides = [as_count("image", side) for side in sides]
+    if not sides:
+        raise ValueError("image has no side, expected one for each axis: give (rows, columns)")
     cells = math.prod(output_size(side, layer) for side in sides)
     return linear_parameters(inputs * math.prod(sides), outputs * cells, bias=bias)
 
@@ -317,13 +329,29 @@ def recover(
         The designs that fit every count, each with the filters of the second convolution for each
         count; empty if the family explains nothing.
 
+    Raises
+    ------
+    TypeError
+        If the family is a single design or has something else in it, `counts` is no dict, or one of
+        its numbers no integer.
+    ValueError
+        If a number of filters, or the side of the image, is below 1.
+
     Examples
     --------
     >>> recover([Design(kernels=(5, 5)), Design(kernels=(3, 3))], {3: 3172, 20: 46590})
     {Design(kernels=(5, 5), paddings=(0, 0), pool=2): (9, 60)}
     """
+    if not isinstance(counts, Mapping):
+        raise TypeError(
+            f"counts is {counts!r}, expected a dict from filters to parameters: give {{3: 3172}}"
+        )
+    if isinstance(family, Design):
+        raise TypeError("a single Design is given, expected several: put it into a list")
     found = {}
     for design in family:
+        if not isinstance(design, Design):
+            raise TypeError(f"{design!r} is given as a design, expected a Design: use designs()")
         widths = [design.second_width(first, count, image) for first, count in counts.items()]
         if None not in widths:
             found[design] = tuple(width for width in widths if width is not None)
