@@ -59,6 +59,16 @@ _HALF = torch.ones(1, 1, 3, dtype=torch.half)
         (3, (8,), {}, TypeError, "3 is not callable"),
         (nn.ReLU(), (8,), {"budget": "x"}, ValueError, "budget is 'x': give the number"),
         (nn.ReLU(), (8,), {"seed": "a"}, ValueError, "seed is 'a': give a whole number"),
+        (nn.ReLU(), (8,), {"budget": True}, ValueError, "budget is True: give the number"),
+        (nn.ReLU(), (8,), {"seed": False}, ValueError, "seed is False: give a whole number"),
+        (nn.ReLU(), (8,), {"seed": 2**64}, ValueError, r"give .* from 0 to below 2\*\*64$"),
+        (nn.ReLU(), (True, 8), {}, ValueError, r"shape is \(True, 8\): give one input"),
+        (nn.ReLU(), 8, {}, ValueError, "shape is 8: give one input without batch"),
+        (nn.ReLU(), (8,), {"axes": (False,)}, ValueError, r"axes is \(False,\): give the axes"),
+        *(
+            (nn.ReLU(), (8,), {"batched": value}, ValueError, f"^batched is {value!r}: give True")
+            for value in ("no", 0, 1, np.True_)
+        ),
         (nn.ReLU, (8,), {}, TypeError, r"ReLU is a class: give an instance, ReLU\(...\)"),
         (nn.Conv1d(1, 1, 3, device="meta"), (1, 8), {}, ValueError, "no values in weight, .* meta"),
         (lambda x, y: x + y, (8,), {}, ValueError, "'y'; give a function of one array that calls"),
@@ -119,3 +129,14 @@ def test_the_advice_helps() -> None:
 def test_two_operators_are_compared_from_a_seed_that_is_one() -> None:
     with pytest.raises(ValueError, match="seed is 'a'"):
         assert_same_operator(torch.abs, torch.abs, (8,), seed="a")  # type: ignore[arg-type]
+
+
+def test_the_largest_seed_is_one() -> None:
+    assert diagnose(torch.abs, (2,), seed=2**64 - 1).linear.holds is False
+
+
+def test_integers_of_numpy_are_integers() -> None:
+    two: Any = np.int64(2)
+    found = diagnose(torch.abs, np.array([1, 2]), axes=[two - 1], seed=two, budget=two)  # type: ignore[arg-type]
+    assert (found.shape, found.period) == ((1, 2), (1,))
+    assert type(found.shape[0]) is int

@@ -170,3 +170,18 @@ def test_a_period_is_as_certain_as_its_diagnosis():
         assert_shift_equivariant(
             ramp, (4096,), period=2, certainty="exhausted", dtype=torch.float32
         )
+
+
+@pytest.mark.parametrize("period", [True, False, 0, 1.0, "1", None, (1, 1), (True,), ()])
+def test_a_period_is_a_number_of_cells(period: Any) -> None:
+    """Red if a truth value is a shift by one cell."""
+    with pytest.raises(ValueError, match=r"^period is .*: give one positive number of cells"):
+        assert_shift_equivariant(circular, (1, 6), period=period)
+
+
+@pytest.mark.parametrize("period", [np.int64(1), [np.int8(1)]])
+def test_a_period_may_be_of_any_integer(period: Any) -> None:
+    assert_shift_equivariant(circular, (1, 6), period=period)
+    battery = type("TestGiven", (OperatorTests,), {"shape": (1, 6), "period": period})
+    battery.operator = lambda self: circular
+    battery().test_period()

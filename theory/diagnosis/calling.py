@@ -74,7 +74,7 @@ class Operator:
     TypeError
         If `op` is not callable, or a class of modules instead of one.
     ValueError
-        If shape, dtype or axes are none of the above, or `op` takes no input of that shape.
+        If an option or the shape is none of the above, or `op` takes no input of that shape.
     """
 
     def __init__(
@@ -95,6 +95,8 @@ class Operator:
         self.axes = checked_axes(axes, self.shape)
         if dtype not in _NUMPY_TYPES:
             raise ValueError(f"dtype is {dtype}: give torch.float64 or torch.float32")
+        if not (batched is None or isinstance(batched, bool)):
+            raise ValueError(f"batched is {batched!r}: give True or False, or None to find it out")
         self._device = _device(op)
         if isinstance(op, torch.jit.ScriptFunction):
             op = _called(op)

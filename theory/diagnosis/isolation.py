@@ -39,6 +39,7 @@ def isolated(seed: int) -> Iterator[None]:
         python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
         dtype = torch.get_default_dtype()
+        seed = int(seed)  # Python's generator takes no integer of NumPy
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002  the operator may draw from the global generator
         torch.default_generator.manual_seed(seed)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from theory.counts import as_count
 from theory.diagnosis.calling import Array, Operator
 from theory.diagnosis.equations import Equation
 from theory.diagnosis.findings import SINGLE
@@ -34,10 +35,17 @@ CLEAR = 2.0**10
 
 def check_search(budget: int, seed: int) -> None:
     """Raise a ValueError unless a search can be made within a budget and from a seed."""
-    if not isinstance(budget, int | np.integer) or budget < 1:
-        raise ValueError(f"budget is {budget!r}: give the number of inputs to try, at least 1")
-    if not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"seed is {seed!r}: give a whole number that is not negative")
+    try:
+        as_count("budget", budget)
+    except (TypeError, ValueError):
+        why = f"budget is {budget!r}: give the number of inputs to try, at least 1"
+        raise ValueError(why) from None
+    try:
+        small_enough = as_count("seed", seed, 0) < 2**64  # torch takes no larger one
+    except (TypeError, ValueError):
+        small_enough = False
+    if not small_enough:
+        raise ValueError(f"seed is {seed!r}: give a whole number from 0 to below 2**64")
 
 
 class Trials(Responses):

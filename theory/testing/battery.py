@@ -112,7 +112,7 @@ class OperatorTests:
         diagnosis = self.diagnosis()
         axes = len(diagnosis.period)
         given = self.period
-        expected = (given,) * axes if given is None or isinstance(given, int) else tuple(given)
+        expected = tuple(given) if isinstance(given, Sequence) else (given,) * axes
         whole = [p for p in expected if p is not None]
         if len(whole) == len(expected):
             require_period(diagnosis, self.operator(), whole, "sampled", self.options)

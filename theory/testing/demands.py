@@ -9,6 +9,7 @@ from typing import Any, Literal, NoReturn, cast, get_args
 
 import numpy as np
 
+from theory.counts import as_count
 from theory.diagnosis.calling import Operator
 from theory.diagnosis.equations import Equation
 from theory.diagnosis.findings import Diagnosis, Finding, words
@@ -180,10 +181,14 @@ def _subject(diagnosis: Diagnosis) -> str:
 
 
 def _checked_period(period: int | Sequence[int], axes: int) -> tuple[int, ...]:
-    sizes = tuple(period) if isinstance(period, Sequence) else (period,) * axes
-    if len(sizes) != axes or not all(isinstance(k, int | np.integer) and k >= 1 for k in sizes):
+    given = period if isinstance(period, Sequence) else (period,) * axes
+    try:
+        sizes = tuple(as_count("period", k) for k in given)
+    except (TypeError, ValueError):
+        sizes = ()
+    if len(sizes) != axes:
         raise ValueError(
             f"period is {period!r}: give one positive number of cells, or one for each of the "
             f"{axes} shifted axes"
         )
-    return tuple(int(k) for k in sizes)
+    return sizes
