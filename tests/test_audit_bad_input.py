@@ -29,6 +29,13 @@ def test_a_batch_is_not_taken_for_an_input(shape: tuple[int, ...]) -> None:
         (functional.relu, (8,), TypeError, "give an instance of torch.nn.Module"),
         (nn.ReLU(), (), ValueError, "give one input without batch"),
         (nn.ReLU(), 8, ValueError, "give one input without batch"),
+        (
+            nn.Conv2d(3, 4, 3),
+            (3, 10**8, 10**8),
+            ValueError,
+            "with 100000000 cells along an axis: receptive fields are found cell by cell, for up",
+        ),
+        (nn.ReLU(), (2**24 + 1,), ValueError, "with 16777217 cells along an axis"),
         (nn.ReLU(), (3, 0, 8), ValueError, "all sizes at least 1"),
         (nn.ReLU(), (1.5, 8), ValueError, "all sizes at least 1"),
         (nn.ReLU(), (1, 2, 3, 4, 5), ValueError, "give one input without batch"),
@@ -153,3 +160,8 @@ def test_compiled_modules_are_sent_back() -> None:
     ):
         with pytest.raises(ValueError, match=name + " is compiled, and hides its layers: audit"):
             audit(nn.Sequential(layer, part), (1, 8))
+
+
+def test_channels_are_no_cells_along_an_axis() -> None:
+    """Red if the bound on cells that are followed is one on channels as well."""
+    assert audit(nn.ReLU(), (2**24 + 1, 2)).output_shape == (2**24 + 1, 2)

@@ -178,6 +178,10 @@ def test_the_seed_fixes_random_weights(
             "Linear takes no input of shape (8,)",
         ),
         (["os:getcwd"], "no default shape fits"),
+        (["sys:exit", "--shape", "8"], "what is called ends the program, with sys.exit("),
+        (["sys:exit"], "what is called ends the program, with sys.exit("),
+        (["ending:x"], "cannot import 'ending': it calls sys.exit(3)"),
+        (["ends:Ends"], "ends:Ends cannot be made: it calls sys.exit('made'); give --kwargs"),
         (["torch.nn:ReLU", "--seed", str(2**64)], f"--seed {2**64} is too large"),
         (["torch:relu", "--seed", str(2**64)], f"--seed {2**64} is too large"),
         (["torch.nn:ReLU", "--shape", "99999999999999"], "does not fit into memory"),
@@ -188,7 +192,14 @@ def test_bad_input_is_one_line_and_exit_code_2(
     theory_command: Callable[..., tuple[int, str, str]],
     arguments: list[str],
     message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    (tmp_path / "ending.py").write_text("import sys\nsys.exit(3)\n")
+    (tmp_path / "ends.py").write_text(
+        "import sys\nclass Ends:\n    def __init__(self):\n        sys.exit('made')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
     code, out, err = theory_command("diagnose", *arguments)
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
@@ -261,3 +272,11 @@ def test_as_a_program() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.strip() == "error: torch.nn has no 'Nope'"
+
+
+def test_a_maker_of_models_that_ends_the_program_is_told(
+    theory_command: Callable[..., tuple[int, str, str]],
+) -> None:
+    code, out, err = theory_command("audit", "sys:exit", "--shape", "8")
+    assert (code, out) == (2, "")
+    assert "sys:exit makes no model: it calls sys.exit(None); give --kwargs" in err

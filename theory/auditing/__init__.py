@@ -53,7 +53,8 @@ def audit(module: nn.Module, shape: Sequence[int]) -> Audit:
     TypeError
         If `module` is no module.
     ValueError
-        If it fails on an input of this shape, is compiled, cannot be copied, calls what depends on
+        If a spatial axis is longer than 2**24 cells, the module fails on an input of this shape, is
+        compiled, cannot be copied, calls what depends on
         values, or writes in place into its own state what depends on its input.
 
     Examples
@@ -72,9 +73,24 @@ def audit(module: nn.Module, shape: Sequence[int]) -> Audit:
             f"module is {type(module).__name__} {module!r}: give an instance of torch.nn.Module"
         )
     sizes = checked_shape(shape)
+    longest = max(_spatial(sizes))
+    if longest > _LONGEST:
+        raise ValueError(
+            f"shape is {shape!r}, with {longest} cells along an axis: receptive fields are found "
+            f"cell by cell, for up to {_LONGEST}; give a smaller input"
+        )
     recording = record(module, sizes)
     with torch.device("cpu"), torch.no_grad():  # whatever the user's defaults are
         return _Facts(module, sizes, recording).audit()
+
+
+_LONGEST = 2**24
+"""Cells along an axis whose numbers are exact in all types that the cells are followed in."""
+
+
+def _spatial(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the sizes of the spatial axes: all but that of the channels."""
+    return shape if len(shape) == 1 else shape[1:]
 
 
 class _Facts:
@@ -86,7 +102,7 @@ class _Facts:
         self.parameters = dict(module.named_parameters())
         self.buffers = dict(module.named_buffers())
         self.recording = recording
-        self.spatial = shape if len(shape) == 1 else shape[1:]
+        self.spatial = _spatial(shape)
         first = len(shape) - len(self.spatial) + recording.batched
         axes = range(first, first + len(self.spatial))
         self.seen = [follow(recording.graph, axis) for axis in axes]

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from theory.commands import options
-from theory.commands.targets import BadInputError, operator, parsed_kwargs, parsed_shape, refusals
+from theory.commands.targets import (
+    BadInputError,
+    operator,
+    parsed_kwargs,
+    parsed_shape,
+    refusals,
+    said,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,8 +73,8 @@ def _made(target: str, make: Callable[..., Any], seed: int) -> torch.nn.Module:
     torch.manual_seed(seed)
     try:
         model = make()
-    except Exception as error:
-        raise BadInputError(f"{target} makes no model: {error}; give --kwargs") from error
+    except (Exception, SystemExit) as error:
+        raise BadInputError(f"{target} makes no model: {said(error)}; give --kwargs") from error
     if not isinstance(model, torch.nn.Module):
         raise BadInputError(
             f"{target} gives a {type(model).__name__}: name a torch.nn.Module, its class, or a "

@@ -24,9 +24,16 @@ class BadInputError(ValueError):
 
 @contextmanager
 def refusals(shape: str | None) -> Iterator[None]:
-    """Make what the instruments refuse, and a shape too large for memory, one line for the user."""
+    """Make one line for the user of what the instruments refuse.
+
+    Likewise of a shape that is too large for memory, and of an operator that ends the program.
+    """
     try:
         yield
+    except SystemExit as error:  # or the command would end as if all were well
+        raise BadInputError(
+            f"what is called ends the program, with sys.exit({error.code!r}): give one that returns"
+        ) from error
     except (TypeError, ValueError) as error:
         raise BadInputError(str(error)) from error
     except MemoryError as error:
@@ -64,8 +71,8 @@ def operator(
     torch.manual_seed(seed)
     try:
         instance = found(**kwargs)
-    except Exception as error:
-        raise BadInputError(f"{target} cannot be made: {error}; give {option}") from error
+    except (Exception, SystemExit) as error:
+        raise BadInputError(f"{target} cannot be made: {said(error)}; give {option}") from error
     if not callable(instance):
         raise BadInputError(f"{target} makes instances that cannot be called on an array")
     return instance
@@ -77,13 +84,18 @@ def _imported(target: str) -> object:
         raise BadInputError(f"{target!r} is not module:attribute, as torch.nn:ReLU is")
     try:
         found: object = importlib.import_module(module_name)
-    except Exception as error:
-        raise BadInputError(f"cannot import {module_name!r}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise BadInputError(f"cannot import {module_name!r}: {said(error)}") from error
     for name in path.split("."):
         if not hasattr(found, name):
             raise BadInputError(f"{module_name} has no {path!r}{_suggestion(name, dir(found))}")
         found = getattr(found, name)
     return found
+
+
+def said(error: BaseException) -> str:
+    """Return what an exception says; of the end of the program that is only a number."""
+    return f"it calls sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
 
 
 def _suggestion(name: str, known: list[str]) -> str:
