@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -60,6 +61,7 @@ class _Sparse(nn.Module):
     ("module", "x", "error", "message"),
     [
         (nn.Linear(2, 1), torch.ones(1, 2).double(), TypeError, "weight is torch.float32, exp"),
+        (nn.Linear(2, 1).double(), np.ones((1, 2)), TypeError, "^x is a ndarray, expected a tens"),
         (nn.Linear(2, 1).double(), torch.ones(1, 2), TypeError, "x is torch.float32, expected"),
         (nn.Linear(2, 1).half(), torch.ones(1, 2).half(), TypeError, "weight is torch.float16"),
         (nn.LazyLinear(1).double(), torch.ones(1, 2).double(), ValueError, "call it once first"),

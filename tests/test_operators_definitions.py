@@ -137,3 +137,27 @@ def test_dropout_draws_where_the_signal_is() -> None:
 def test_a_fully_connected_layer_reads_a_map_row_by_row() -> None:
     square, identity = signal(1, 2, 3, 4).view(2, 2), torch.eye(4).double()
     assert fully_connected(square, identity).tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("law", "name"),
+    [
+        (relu, "signal"),
+        (lambda x: max_pool(x, 1, 1), "signal"),
+        (lambda x: average_pool(x, 1, 1), "signal"),
+        (lambda x: strided_pool(x, 1), "signal"),
+        (lambda x: dropout(x, 0.5), "signal"),
+        (lambda x: fully_connected(x, torch.ones(1, 3)), "signal"),
+        (lambda x: fully_connected(torch.ones(3), x), "matrix"),
+    ],
+)
+def test_an_array_is_no_signal(law: Callable[[Any], object], name: str) -> None:
+    """Red if the first method that arrays lack is what the error names."""
+    with pytest.raises(TypeError, match=f"^the {name} is a ndarray, expected a tensor: use torch"):
+        law(np.arange(3))
+
+
+@pytest.mark.parametrize("rate", ["0.5", None, [0.5], 1j])
+def test_a_rate_is_a_number(rate: Any) -> None:
+    with pytest.raises(TypeError, match=r"^rate is .*, expected a number: give a probability"):
+        dropout(torch.ones(1), rate)

@@ -36,13 +36,15 @@ def independent_parameters(module: nn.Module, x: Float64[Tensor, "*shape"]) -> i
     ------
     TypeError
         If parameters or examples are floats of less precision, which would hide what depends on
-        what, or the module returns something else than a tensor.
+        what; or the examples are, or the module returns, something else than a tensor.
     ValueError
         If a parameter has no values to read, or a derivative is not finite.
     """
     for name, each in module.named_parameters():
         require_values(module, name, each)
         _require_double(name, each)
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x is a {type(x).__name__}, expected a tensor: use torch.tensor")
     if x.is_floating_point():
         _require_double("x", x)
     parameters = {name: each.detach() for name, each in module.named_parameters()}

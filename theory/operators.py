@@ -25,7 +25,7 @@ def relu(x: Num[Tensor, "*n"]) -> Num[Tensor, "*n"]:
     Raises
     ------
     TypeError
-        If the signal is complex.
+        If the signal is complex, or no tensor.
     """
     _require_ordered(x)
     return x.clamp(min=0)
@@ -73,7 +73,7 @@ def strided_pool(
     Raises
     ------
     TypeError
-        If the stride, or an offset of the pixel, is not an integer.
+        If the stride, or an offset of the pixel, is not an integer, or the signal no tensor.
     ValueError
         If the signal has no axis, the stride does not divide a side, or the pixel is not in the
         block.
@@ -105,7 +105,7 @@ def max_pool(x: Num[Tensor, "*n"], size: int, stride: int) -> Num[Tensor, "*m"]:
     Raises
     ------
     TypeError
-        If size or stride is not an integer, or the signal is complex.
+        If size or stride is not an integer, or the signal is complex or no tensor.
     ValueError
         If the signal has no axis, the size is below 1, or the stride does not divide a side.
     """
@@ -129,9 +129,13 @@ def fully_connected(x: Num[Tensor, "*n"], matrix: Num[Tensor, "m size"]) -> Num[
 
     Raises
     ------
+    TypeError
+        If the signal or the matrix is no tensor.
     ValueError
         If the matrix does not have one column for each value of the signal.
     """
+    _require_tensor("signal", x)
+    _require_tensor("matrix", matrix)
     if matrix.ndim != 2 or matrix.shape[1] != x.numel():
         raise ValueError(
             f"matrix of shape {tuple(matrix.shape)} on a signal of {x.numel()} values: expected "
@@ -152,10 +156,13 @@ def dropout(
 
     Raises
     ------
+    TypeError
+        If the rate is no number, or the signal no tensor.
     ValueError
         If the rate is negative, or not below 1.
     """
     require_rate(rate)
+    _require_tensor("signal", x)
     kept = torch.rand(x.shape, generator=generator, device=x.device) >= rate
     return (x.double() if _integral(x) else x) * kept / (1 - rate)
 
@@ -172,6 +179,7 @@ def _windows(x: Num[Tensor, "*n"], size: int, stride: int) -> Num[Tensor, "windo
 
 
 def _checked_stride(x: Num[Tensor, "*n"], stride: int) -> int:
+    _require_tensor("signal", x)
     stride = as_count("stride", stride)
     if x.ndim == 0:
         raise ValueError("the signal has no axis: give one at least, of one cell for one number")
@@ -180,7 +188,13 @@ def _checked_stride(x: Num[Tensor, "*n"], stride: int) -> int:
     return stride
 
 
+def _require_tensor(name: str, x: Num[Tensor, "*n"]) -> None:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"the {name} is a {type(x).__name__}, expected a tensor: use torch.tensor")
+
+
 def _require_ordered(x: Num[Tensor, "*n"]) -> None:
+    _require_tensor("signal", x)
     if x.is_complex():
         raise TypeError("the signal is complex, and no complex number is the larger of two")
 

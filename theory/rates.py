@@ -10,8 +10,16 @@ def require_rate(rate: float | Fraction) -> None:
 
     Raises
     ------
+    TypeError
+        If the rate is no number.
     ValueError
         If the rate is negative, not below 1, or NaN.
     """
-    if not 0 <= rate < 1:
+    try:
+        possible = 0 <= rate < 1
+    except TypeError:
+        raise TypeError(
+            f"rate is {rate!r}, expected a number: give a probability from 0 to below 1"
+        ) from None
+    if not possible:
         raise ValueError(f"rate is {rate}: give a probability from 0 to below 1")
