@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tests.audit_modules import Fn
+from tests.seen_cells import interval, measured
 from theory import audit, diagnose
 
 
@@ -97,8 +98,8 @@ def test_what_a_roll_brings_from_the_other_end_is_a_border_along_its_own_axes() 
 def _measured_border(layer: nn.ConvTranspose1d, cells: int, outputs: int) -> tuple[int, int]:
     """Return the border of a transposed convolution whose weights are 1, by its own outputs.
 
-    The cells beyond the ends are made: what is not 0 when they alone are 1 hangs over. The border
-    at an end is up to the last such cell before the first one whose whole window lies inside.
+    The cells beyond the ends are made: what is not 0 when they alone are 1 hangs over. Inside is
+    the stretch without any such cell that holds most of those that see something.
     """
     beyond = layer.kernel_size[0] * layer.dilation[0]
     first = beyond * layer.stride[0]
@@ -107,17 +108,22 @@ def _measured_border(layer: nn.ConvTranspose1d, cells: int, outputs: int) -> tup
     with torch.no_grad():
         hangs = (layer(mask)[0, 0, first : first + outputs] > 0).tolist()
         sees = (layer(1 - mask)[0, 0, first : first + outputs] > 0).tolist()
-
-    def at_the_start(hangs: list[bool], sees: list[bool]) -> int:
-        inside = [o for o in range(outputs) if sees[o] and not hangs[o]]
-        return 1 + max((o for o in range(min(inside, default=outputs)) if hangs[o]), default=-1)
-
-    return at_the_start(hangs, sees), at_the_start(hangs[::-1], sees[::-1])
+    stretches = [
+        (sum(sees[a:b]), b - a, -a, b)
+        for a in range(outputs)
+        for b in range(a + 1, outputs + 1)
+        if not any(hangs[a:b])
+    ]
+    seeing, _, start, end = max(stretches, default=(0, 0, 0, 0))
+    if seeing:
+        return -start, outputs - end
+    there = [o for o in range(outputs) if hangs[o]]
+    return max(there, default=-1) + 1, outputs - min(there, default=outputs)
 
 
 def test_cells_that_see_nothing_do_not_end_the_border_of_a_transposed_convolution() -> None:
-    cells, layers, outputs = 6, [], []
-    grid = product(range(1, 5), range(1, 4), range(3), range(1, 3), range(3))
+    cells, layers, outputs = 12, [], []
+    grid = product(range(1, 5), range(1, 4), range(3), range(1, 5), range(3))
     for kernel, stride, padding, dilation, more in grid:
         size = (cells - 1) * stride - 2 * padding + dilation * (kernel - 1) + more + 1
         if more < max(stride, dilation) and size > 1:
@@ -128,6 +134,25 @@ def test_cells_that_see_nothing_do_not_end_the_border_of_a_transposed_convolutio
     rows = audit(Fn(lambda x, *layers: [layer(x) for layer in layers], *layers), (1, cells)).rows
     assert [row.output_shape for row in rows] == [(1, size) for size in outputs]
     borders = [row.border[0] for row in rows]
-    measured = map(_measured_border, layers, [cells] * len(layers), outputs)
-    assert borders == list(measured)
-    assert {(0, 0), (1, 0), (4, 4)} <= set(borders)
+    expected = map(_measured_border, layers, [cells] * len(layers), outputs)
+    assert borders == list(expected)
+    assert {(0, 0), (0, 2), (1, 3), (5, 5)} <= set(borders)
+
+
+def test_no_cell_inside_the_border_touches_an_edge_where_such_cells_stand_apart() -> None:
+    """Output 4 reads the cells 2 and -1, though output 3 reads 1 and no edge."""
+    layer = nn.ConvTranspose1d(1, 1, 3, stride=2, dilation=3)
+    assert audit(layer, (1, 12)).rows[0].border == ((5, 5),)
+    network = nn.Sequential(
+        nn.Conv1d(1, 1, 1, padding=2, padding_mode="circular", bias=False),
+        nn.Conv1d(1, 1, 2, bias=False),
+        nn.ConvTranspose1d(1, 1, 4, stride=3, padding=1, dilation=2, bias=False),
+    )
+    for weight in network.parameters():
+        nn.init.ones_(weight)
+    row = audit(network, (1, 20)).rows[-1]
+    (before, after), (size,) = row.border[0], row.receptive_field
+    seen = [interval(each) for each in measured(network, 20)[:, 0].T]
+    wide = [o for o, each in enumerate(seen) if each and each[1] - each[0] + 1 > size]
+    assert max(o for o in wide if o < 35) + 1 == before == 9
+    assert len(seen) - min(o for o in wide if o > 35) == after == 9

@@ -155,16 +155,21 @@ def first(reach: Reach) -> Int[np.ndarray, "*tensor"]:
 def border(reach: Reach, dim: int) -> tuple[int, int]:
     """Return up to which cell at either end of a dimension cells touch an edge.
 
-    The border ends before the first cell that sees something and touches none. Cells that see
-    nothing, as between the taps of a dilated transposed convolution, may stand within it.
+    Between the two lies the stretch that touches none and holds most of the cells that see
+    something. Cells that see nothing, as between the taps of a dilated transposed convolution, may
+    stand within it; so may they, and others, between those that touch an edge, since outputs of
+    different phases leave it at different cells.
     """
     others = tuple(d + 1 for d in range(reach.ndim - 1) if d != dim)
     first, _, touched = reach.min(axis=others)
-    inside = np.flatnonzero((first < _NEVER) & (touched == 0))
     edges = np.flatnonzero(touched)
-    before = edges[edges < inside.min(initial=len(touched))]
-    after = edges[edges > inside.max(initial=-1)]
-    return int(before.max(initial=-1)) + 1, len(touched) - int(after.min(initial=len(touched)))
+    starts, ends = np.r_[0, edges + 1], np.r_[edges, len(touched)]
+    seeing = np.r_[0, np.cumsum((first < _NEVER) & (touched == 0))]
+    counts = seeing[ends] - seeing[starts]
+    if not counts.any():  # nothing lies inside
+        return int(edges.max(initial=-1)) + 1, len(touched) - int(edges.min(initial=len(touched)))
+    longest = np.lexsort((ends - starts, counts))[-1]
+    return int(starts[longest]), len(touched) - int(ends[longest])
 
 
 def touching(reach: Reach, dim: int, cells: Bool[np.ndarray, " cells"]) -> Reach:

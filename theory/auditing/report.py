@@ -53,9 +53,9 @@ class Row:
     start : tuple of (int or None)
         For each axis, the first input cell in the window of output cell 0, negative in the padding.
     border : tuple of (tuple of two int, or None)
-        For each axis, the output cells at its two ends whose windows hang over the edge of the
-        input, or of any map on the way, as into circular padding, and those between them that see
-        nothing; None where windows follow no law.
+        For each axis, the output cells at its two ends up to the last whose window hangs over the
+        edge of the input, or of any map on the way, as into circular padding; None where windows
+        follow no law.
     linearity : str
         What the call is as a function of its inputs: ``linear``, ``affine``, ``nonlinear``;
         ``constant`` if it has none, ``unknown`` if a primitive in it is.
