@@ -11,13 +11,14 @@ import torch
 from tests import (
     test_audit,
     test_audit_aliasing,
+    test_audit_chains,
     test_audit_costs,
     test_audit_dead_units,
     test_audit_unknown,
 )
 from tests.audit_modules import Net
 from theory import auditing
-from theory.auditing import advice, calls, counting, subsampling
+from theory.auditing import advice, calls, counting, responses, subsampling
 
 
 def _every_parameter_again(self: Any, call: calls.Call) -> tuple[int, int]:
@@ -60,10 +61,22 @@ TRUE_FIRST_USED = auditing._Facts._first_used
             test_audit_costs.test_macs_and_flops_are_counted_apart,
         ),
         (
-            subsampling,
-            "_passed",
-            lambda weight, layers, strides: torch.zeros(strides, dtype=torch.bool),
+            responses.Response,
+            "passed",
+            lambda self: torch.zeros(self.spectrum.shape[:-3], dtype=torch.bool),
             test_audit_aliasing.test_a_blur_before_the_stride_keeps_it_from_aliasing,
+        ),
+        (
+            subsampling,
+            "_times_in_a_row",
+            lambda copies, stride: stride,
+            test_audit_chains.test_copies_of_other_cells_are_no_reason_for_silence,
+        ),
+        (
+            responses.Response,
+            "after",
+            lambda self, earlier: self,
+            test_audit_chains.test_what_one_filter_lets_through_in_a_channel_the_next_may_stop,
         ),
         (
             advice,
