@@ -80,6 +80,20 @@ def test_units_that_live_are_not_called_dead(function: Callable[..., Tensor]) ->
     assert not any("dead" in warning for warning in audit(network, (4,)).warnings)
 
 
+@pytest.mark.parametrize(("divisor", "dead"), [(None, True), (2, True), (-1, False)])
+def test_an_average_with_a_negative_divisor_is_negative(divisor: int | None, dead: bool) -> None:
+    conv = nn.Conv2d(1, 2, 1)
+    nn.init.constant_(conv.weight, -1.0)
+    nn.init.constant_(conv.bias, -1.0)
+
+    def pooled(x: Tensor, conv: nn.Module) -> Tensor:
+        return conv(functional.avg_pool2d(x.relu(), 1, divisor_override=divisor)).relu()
+
+    network = Fn(pooled, conv)
+    assert bool((network(torch.full((1, 1, 4, 4), 3.0)) == 0).all()) is dead
+    assert any("dead" in each for each in audit(network, (1, 4, 4)).warnings) is dead
+
+
 def test_a_factor_of_a_weight_has_no_dead_units() -> None:
     def low_rank(x: Tensor, full: nn.Module, down: nn.Module, up: nn.Module) -> Tensor:
         return functional.linear(x, full.weight + functional.linear(down.weight.T, up.weight).T)

@@ -232,6 +232,41 @@ def test_a_bias_is_redundant_before_a_norm_by_statistics_of_the_batch(
         assert (network(x) - given).abs().max() <= bound
 
 
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_bias_before_a_running_mean_moves_into_it(frozen: bool) -> None:
+    """What the advice says to do changes no output, of a network that is frozen as well."""
+    conv, norm = nn.Conv1d(3, 3, 1), nn.BatchNorm1d(3)
+    network = nn.Sequential(conv, norm)
+    network(torch.randn(4, 3, 8))
+    if frozen:
+        network.eval().requires_grad_(False)
+    (warning,) = audit(network, (3, 8)).warnings
+    assert warning == (
+        "0.bias is redundant: 1 subtracts the mean that it is part of; leave the bias out, and in "
+        "a network that is trained already subtract it from the running mean"
+    )
+    # Integers and powers of two: nothing is rounded.
+    x = torch.randint(-4, 5, (2, 3, 8)).double()
+    with torch.no_grad():
+        network.double().eval()
+        for tensor in (*network.parameters(), norm.running_mean, norm.running_var):
+            tensor.copy_(torch.randint(-4, 5, tensor.shape))
+        norm.running_var.fill_(4.0 - norm.eps)
+        given = network(x)
+        norm.running_mean -= conv.bias
+        conv.bias.zero_()
+        assert torch.equal(network(x), given)
+
+
+def test_a_bias_before_a_norm_that_stays_as_it_is_is_trained() -> None:
+    """With the running mean fixed in training, the bias is no part of it: it moves the output."""
+    network = nn.Sequential(nn.Conv1d(3, 3, 1), nn.BatchNorm1d(3), nn.ReLU())
+    network[1].eval().requires_grad_(False)
+    assert audit(network, (3, 8)).warnings == ()
+    network[1].train()
+    assert "0.bias is redundant" in audit(network, (3, 8)).warnings[0]
+
+
 def test_sequences_of_one_step_are_told() -> None:
     words = (
         "layers.0 takes the first axis for the sequence (batch_first=False): with the batch axis"

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from theory.auditing.recording import Recording
     from theory.auditing.report import Row
 
+_OF_THE_RUNNING_MEAN = (
+    ", and in a network that is trained already subtract it from the running mean"
+)
+
 
 def warnings(
     module: nn.Module, recording: Recording, rows: Sequence[Row], shape: Sequence[int]
@@ -60,11 +64,17 @@ def _redundant_biases(network: Network) -> Iterator[str]:
         # Running means that also average what the bias is no part of do not take it away again.
         recorded = [Primitive(norm).arguments.get("running_mean") for norm in norms]
         means = {network.state[mean] for mean in recorded if mean in network.state}
-        if all(found) and all(set(network.uses(mean)) <= set(norms) for mean in means) and norms:
-            yield (
-                f"{name} is redundant: {network.name(norms[0])} subtracts the mean that it is part "
-                "of; leave the bias out"
-            )
+        if not (
+            norms and all(found) and all(set(network.uses(each)) <= set(norms) for each in means)
+        ):
+            continue
+        # Next to layers in training, a running mean that stays fixed does not follow the bias.
+        if network.training and not all(network.trains(mean) for mean in means):
+            continue
+        yield (
+            f"{name} is redundant: {network.name(norms[0])} subtracts the mean that it is part of; "
+            f"leave the bias out{_OF_THE_RUNNING_MEAN if any(recorded) else ''}"
+        )
 
 
 def _normalised(network: Network, call: Primitive, name: str) -> list[torch.fx.Node]:
@@ -125,7 +135,8 @@ def _is_nonnegative(node: torch.fx.Node) -> bool:
     """Whether a tensor comes from an activation without negative values, pooled or moved."""
     call = Primitive(node)
     while call.name in moving.MOVES or call.name == "getitem" or "pool" in call.name:
-        if len(call.node.all_input_nodes) != 1:
+        divisor = call.arguments.get("divisor_override")
+        if len(call.node.all_input_nodes) != 1 or (divisor is not None and divisor < 0):
             return False
         call = Primitive(call.node.all_input_nodes[0])
     return call.name in {"relu", "sigmoid", "_softmax", "exp", "abs", "hardsigmoid", "softplus"}

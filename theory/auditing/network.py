@@ -37,6 +37,8 @@ class Network:
     def __init__(self, module: nn.Module, recording: Recording) -> None:
         self.graph = recording.graph
         self.state = recording.state
+        self.training = module.training
+        self._modules = dict(module.named_modules())
         self.parameters = dict(module.named_parameters())
         self._values = {**self.parameters, **dict(module.named_buffers())}
         self.names = {node: call.name for call in recording.calls for node in call.nodes}
@@ -58,6 +60,10 @@ class Network:
     def uses(self, name: str) -> list[torch.fx.Node]:
         """Return what reads a parameter or buffer, wherever it is read."""
         return [user for node in self.state if self.reads(node, name) for user in node.users]
+
+    def trains(self, name: str) -> bool:
+        """Whether the layer that a parameter or buffer belongs to is in training mode."""
+        return self._modules[name.rpartition(".")[0]].training
 
     def value(self, node: object) -> Tensor | None:
         """Return the values of a parameter or buffer, None if the node is none or it has none.
