@@ -295,7 +295,6 @@ def _ruined_elsewhere(x: torch.Tensor) -> torch.Tensor:
         lambda x: x.clamp(max=3),
         _ruined_elsewhere,
     ],
-    ids=str,
 )
 def test_what_is_not_affine_has_no_affine_map(op: Callable[[Any], Any]) -> None:
     """Red if the answers to the impulses are taken for all: those of a rectifier are linear."""

@@ -228,7 +228,6 @@ def _refused(root, record, message):
         {"provenance": MADE | {"hardware": object()}},
         {"key": "0" * 64},
     ],
-    ids=str,
 )
 def test_what_could_not_be_read_again_is_not_written(tmp_path, change):
     """Red where it is written, and every later look at the store fails; or where JSON complains."""
