@@ -11,11 +11,11 @@ from torch import nn
 
 from tests.operator_table import OPERATORS, NoTensor, dense
 from theory import Finding, diagnose
-from theory.diagnosis import interior
 from theory.diagnosis.calling import Operator
 from theory.diagnosis.equivariance import Shifts
 from theory.diagnosis.interior import Interior
 from theory.diagnosis.isolation import isolated
+from theory.diagnosis.reach import Step
 from theory.diagnosis.search import BUDGET, Trials
 from theory.diagnosis.windows import two_windows
 
@@ -27,7 +27,7 @@ def _by_trying_everything(search: Interior, axis: int, start: int = 1) -> Any:
     """Compare all cells for every shift of the input and every shift of the output."""
     n, m = search._operator.shape[axis], search._operator.output_shape[axis]
     if n == 1:
-        return interior._Step(1, 1, 0)
+        return Step(1, 1, 0)
     for by in range(start, n // 2 + 1):
         differs = {to: np.zeros(m, dtype=bool) for to in range(1, m // 2 + 1)}
         for signal in search._signals(axis, by):
@@ -38,7 +38,7 @@ def _by_trying_everything(search: Interior, axis: int, start: int = 1) -> Any:
                     del differs[to]
             if not differs:
                 break
-        steps = [interior._Step(by, to, _border(differs[to], to)) for to in differs]  # type: ignore[arg-type]
+        steps = [Step(by, to, _border(differs[to], to)) for to in differs]  # type: ignore[arg-type]
         if steps:
             return min(steps, key=lambda step: (step.border, abs(step.output_by * n - by * m)))
     return None

@@ -98,7 +98,8 @@ class Shifts:
         self.in_single = affine.reason.endswith(SINGLE)  # as far as a witness tells
         self.exhausts = self.by_basis and affine.certainty == "proved"
         self.faint = 0.0
-        self.untried = ""  # which shifts the budget left out, as the end of a sentence
+        self.untried = ""  # which shifts remain open, and why, as the end of a sentence
+        self.narrow = ""  # where few cells are left to compare, as the end of a sentence
 
     def probes(self, shape: tuple[int, ...] | None = None) -> Iterator[Array]:
         """Yield inputs of the operator's or another shape, from small to extreme."""
@@ -205,6 +206,8 @@ class Shifts:
             of = "a response, more than its transforms round" if self.spreads else "a value"
             double = self.operator.dtype is torch.float64
             return "sampled", f"impulse responses move{but_for(self.faint, of, double)}"
+        if self.exhausts and self.narrow:
+            return "sampled", f"impulse responses move with the input{self.narrow}"
         if self.exhausts:
             return "exhausted", "f(0) and the response to every unit impulse move with the input"
         if self.by_basis:

@@ -94,6 +94,7 @@ class Diagnosis:
     border : tuple of (int or None)
         For each shifted axis how many output cells at either end do not follow these shifts: none
         on the circle; in the interior those that depend on what is beyond the ends, and no more.
+        A shift is not followed if cells differ that, seeing what the middle ones see, see no end.
     period_certainty : str
         How the period is known: ``proved``, ``exhausted`` or ``sampled``; ``undecided`` where no
         shift could be tried, the budget ended before one was found that is followed, or an input
