@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from tests.operator_table import OPERATORS, conv
+from tests.operator_table import OPERATORS, NoTensor, conv
 from theory import diagnose
 from theory.diagnosis.isolation import isolated
 from theory.testing import assert_linear
@@ -142,6 +142,104 @@ def test_random_numbers_in_the_graph_leave_it_undecided(
     assert (diagnosis.period_certainty, diagnosis.kernel) == ("undecided", None)
     with pytest.raises(AssertionError, match=f"decided: deterministic.*random .*{primitive}"):
         assert_linear(op, (8,))
+
+
+class _LayerDrop(nn.Module):
+    """Leaves its activation out, as a rule: the numbers that decide it are in no graph."""
+
+    def __init__(self, draw: Callable[[], Any], p: float = 1e-6) -> None:
+        super().__init__()
+        self.conv = conv()
+        self.draw = draw
+        self.p = p
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.conv(x)
+        return 2 * torch.relu(y) if self.draw() < self.p else y
+
+
+class _Owner(nn.Module):
+    """Holds a generator of its own, one module down."""
+
+    def __init__(self, generator: Any) -> None:
+        super().__init__()
+        self.drop = _LayerDrop(self._number)
+        self.drop.generator = generator
+
+    def _number(self) -> float:
+        held: Any = self.drop.generator
+        if isinstance(held, torch.Generator):
+            return torch.rand((), generator=held).item()
+        return float(held.random())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.as_tensor(self.drop(x))
+
+
+class _DrawsRarely(nn.Module):
+    """Draws for one input alone, which is none of those that are asked twice."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + (random.random() < 1e-6) if bool(x.max() == 2**20) else 2 * x
+
+
+@pytest.mark.parametrize(
+    ("op", "source"),
+    [
+        (_LayerDrop(random.random), "Python's generator"),
+        (_LayerDrop(lambda: random.gauss(9, 1)), "Python's generator"),
+        (_LayerDrop(lambda: np.random.rand()), "NumPy's global generator"),  # noqa: NPY002
+        (_LayerDrop(np.random.rand), "its generator draw"),
+        (_LayerDrop(lambda: torch.rand(()).item()), "torch's generator"),
+        (_Owner(np.random.default_rng(0)), "its generator drop.generator"),
+        (_Owner(np.random.RandomState(0)), "its generator drop.generator"),
+        (_Owner(random.Random(0)), "its generator drop.generator"),
+        (_Owner(torch.Generator()), "its generator drop.generator"),
+    ],
+    ids=[
+        *("Python", "gauss", "NumPy", "method", "torch"),
+        *("own, NumPy", "own, NumPy, legacy", "own, Python", "own, torch"),
+    ],
+)
+def test_random_numbers_outside_of_the_graph_leave_it_undecided(op: nn.Module, source: str) -> None:
+    """Red where only the graph is asked: the rest of it is linear, proved, and LTI, exhausted."""
+    diagnosis = diagnose(op, (2, 8))
+    assert diagnosis.deterministic.holds is None
+    assert diagnosis.deterministic.reason == (
+        f"it draws random numbers from {source}, though 72 inputs give the same outputs when "
+        "repeated"
+    )
+    for name in ("linear", "affine", "homogeneous", "additive", "shift_equivariant", "lti"):
+        assert diagnosis.findings[name].holds is None
+    with pytest.raises(AssertionError, match=f"decided: deterministic.*from {source}"):
+        assert_linear(op, (2, 8))
+
+
+def test_and_are_searched_for_a_difference_as_well() -> None:
+    """The seed leads to no number below 0.001 in the first 400, that of a replay to one in 512."""
+    layer = _LayerDrop(random.random, p=1e-3)
+    finding = diagnose(layer, (2, 8), seed=2).deterministic
+    assert finding.witness is not None
+    assert not np.array_equal(*finding.witness.replay(layer))
+
+
+def test_random_numbers_that_are_drawn_late_are_noticed() -> None:
+    """Red where only the calls before the trials are watched."""
+    assert "Python's generator" in diagnose(_DrawsRarely(), (8,)).deterministic.reason
+
+
+def test_generators_that_the_operator_puts_back_have_drawn_nothing() -> None:
+    """Red where a seed that is set inside and undone counts as a draw, as in a fixed projection."""
+
+    def projects(x: torch.Tensor) -> torch.Tensor:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return x @ torch.rand(8, 8, dtype=x.dtype).round()
+
+    layer = _LayerDrop(lambda: 1.0)
+    layer.unused = random.Random(0)  # type: ignore[assignment]
+    assert diagnose(layer, (2, 8)).lti.certainty == "exhausted"
+    assert diagnose(NoTensor(lambda x: projects(torch.as_tensor(x)).numpy()), (8,)).linear.holds
 
 
 def test_where_the_graph_draws_a_difference_is_searched_for_longer() -> None:

@@ -166,8 +166,8 @@ def _diagnose(operator: Operator, boundary: Boundary, seed: int, budget: int) ->
     deterministic = repetition.judge()
     if deterministic.holds:
         inside = look_inside(operator, np.random.default_rng(seed))
-        if inside.draws:
-            deterministic = repetition.judge_drawing(inside.draws)
+        if how := inside.drawing(repetition.drawn_from()):
+            deterministic = repetition.judge_drawing(how)
     if deterministic.holds:
         structure = inside.structure
         trials = Trials(operator, budget, inside.held)
@@ -178,6 +178,9 @@ def _diagnose(operator: Operator, boundary: Boundary, seed: int, budget: int) ->
         shifts = Shifts(trials, linearity.affine, pointwise, spreads, rng)
         equivariance = (Circle if boundary == "circular" else Interior)(shifts).judge()
         deterministic = repetition.judge()  # the trials were many calls: has it changed by now?
+        how = inside.drawing(repetition.drawn_from())
+        if deterministic.holds and how:  # on an input that was none of the first
+            deterministic = repetition.judge_drawing(how)
     if not deterministic.holds:
         return _no_function(operator, boundary, deterministic)
     lti = _lti(operator, linearity.linear, equivariance)

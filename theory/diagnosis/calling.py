@@ -229,6 +229,11 @@ class Operator:
         return array[0] if self._convention.batched else array
 
     @property
+    def called(self) -> Callable[..., Any]:
+        """The copy that is called, in the state in which the calls before have left it."""
+        return self._op
+
+    @property
     def underlying(self) -> Callable[..., Any]:
         """A fresh copy of the callable itself, for tracing."""
         return copy.deepcopy(self._pristine)

@@ -1,4 +1,8 @@
-"""Whether the same input gives the same output: randomness and hidden state are looked for here."""
+"""Whether the same input gives the same output: randomness and hidden state are looked for here.
+
+To ask twice finds what changes often. What draws random numbers and changes the output once in a
+thousand calls is known by what it draws from: a generator that has moved.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import numpy as np
 
 from theory.diagnosis.errors import OperatorError
 from theory.diagnosis.findings import Finding
+from theory.diagnosis.generators import Generators, owned
 from theory.diagnosis.inputs import probes
 from theory.diagnosis.isolation import isolated
 from theory.diagnosis.witnesses import Witness
@@ -27,6 +32,7 @@ class Repetition:
         # Richest first: an early change of state would not show in the response to zero.
         self._inputs = list(probes(operator.shape, rng, operator.significand))[::-1]
         operator.reset()
+        self._generators, self._owned = Generators.now(), owned(operator.called)
         self._first = [_response(operator, x) for x in self._inputs]
 
     def judge(self) -> Finding:
@@ -40,22 +46,34 @@ class Repetition:
                 return _refuted(witness)
         return Finding(True, "sampled", self._alike())
 
-    def judge_drawing(self, primitive: str) -> Finding:
-        """Search further where its graph shows that the output is made of random numbers.
+    def drawn_from(self) -> tuple[str, ...]:
+        """Return the generators that have moved since the first call, whoever has moved them.
+
+        A move is all that is seen: what was drawn may have been left unused.
+        """
+        after = owned(self._operator.called)
+        own = (
+            f"its generator {name}"
+            for name, state in after.items()
+            if self._owned.get(name) != state
+        )
+        return (*self._generators.moved(), *own)
+
+    def judge_drawing(self, how: str) -> Finding:
+        """Search further where the output may be made of random numbers.
 
         If nothing is found, it may still be that they change the output too seldom to be seen, as
         well as never, where they are multiplied by 0 for one: neither is more than a guess.
 
         Parameters
         ----------
-        primitive : str
-            What draws them.
+        how : str
+            How it is known that they are drawn, as a sentence.
         """
         witness = self._witness(np.ones_like(self._inputs[0]))
         if witness is not None:
             return _refuted(witness)
-        why = f"its graph draws random numbers ({primitive}), though {self._alike()}"
-        return Finding(None, "undecided", why)
+        return Finding(None, "undecided", f"{how}, though {self._alike()}")
 
     def _alike(self) -> str:
         return f"{len(self._inputs)} inputs give the same outputs when repeated"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from theory.diagnosis.generators import TORCH, Generators
 from theory.diagnosis.inputs import probes
 from theory.diagnosis.randomness import drawn
 from theory.diagnosis.search import Trials
@@ -14,6 +15,8 @@ from theory.diagnosis.structure import Structure, interpret
 from theory.diagnosis.tracing import UntraceableError, largest_at_zero, trace
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from theory.diagnosis.calling import Operator
 
 _TRACE_CHECKED = 5
@@ -41,6 +44,22 @@ class Inside:
     draws: str
     untraceable: str
 
+    def drawing(self, moved: Sequence[str]) -> str:
+        """Return, as a sentence, how random numbers get into the output; empty if they do not.
+
+        A graph says whether what it draws matters, and draws all that the operator draws from
+        torch. It shows nothing of other generators, and these are taken to matter.
+
+        Parameters
+        ----------
+        moved : sequence of str
+            The generators that calls of the operator have moved.
+        """
+        if self.draws:
+            return f"its graph draws random numbers ({self.draws})"
+        unseen = [name for name in moved if name != TORCH or self.structure is None]
+        return f"it draws random numbers from {' and '.join(unseen)}" if unseen else ""
+
 
 def look_inside(operator: Operator, rng: np.random.Generator) -> Inside:
     """Trace an operator, and let it know of the coarsest type that it computes in.
@@ -52,6 +71,14 @@ def look_inside(operator: Operator, rng: np.random.Generator) -> Inside:
     rng : numpy.random.Generator
         For the random inputs among those on which its graph has to agree with it.
     """
+    before = Generators.now()
+    try:
+        return _look_inside(operator, rng)
+    finally:
+        before.restore()  # what a graph draws tells nothing of what the operator draws
+
+
+def _look_inside(operator: Operator, rng: np.random.Generator) -> Inside:
     inputs = list(probes(operator.shape, rng, operator.significand))[::_TRACE_CHECKED]
     try:
         graph = trace(operator, inputs)

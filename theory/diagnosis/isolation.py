@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from theory.diagnosis.errors import told
+from theory.diagnosis.generators import Generators
 from theory.single_precision import single_precision
 from theory.tensors import require_shape
 
@@ -36,14 +37,13 @@ def isolated(seed: int) -> Iterator[None]:
     from the start, which no bound on the rounding of single precision allows.
     """
     with _ALONE:
-        python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
-        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        before = Generators.now()
         dtype = torch.get_default_dtype()
         seed = int(seed)  # Python's generator takes no integer of NumPy
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002  the operator may draw from the global generator
         torch.default_generator.manual_seed(seed)
-        if cuda:
+        if before.cuda:
             torch.cuda.manual_seed_all(seed)
         try:
             with warnings.catch_warnings(), torch.no_grad(), single_precision():
@@ -51,11 +51,7 @@ def isolated(seed: int) -> Iterator[None]:
                 yield
         finally:
             torch.set_default_dtype(dtype)
-            random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002
-            torch.set_rng_state(cpu)
-            if cuda:
-                torch.cuda.set_rng_state_all(cuda)
+            before.restore()
 
 
 def private_copy(

@@ -25,6 +25,7 @@ from torch.overrides import TorchFunctionMode
 
 from theory.diagnosis.calling import Array, Operator
 from theory.diagnosis.errors import OperatorError, told
+from theory.diagnosis.generators import Generators
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -106,12 +107,19 @@ def trace(operator: Operator, inputs: Iterable[Array]) -> torch.fx.Graph:
     if errors.first is not None:
         raise UntraceableError(_why(errors.first)) from errors.first
     for x in inputs:
+        before = Generators.now()
         try:
-            expected, found = operator(x), operator.unwrap(module(operator.wrap(x)))
+            expected = operator(x)
         except OperatorError:
             continue
+        drawn = Generators.now()
+        before.restore()  # so that what both draw is the same
+        try:
+            found = operator.unwrap(module(operator.wrap(x)))
         except Exception as error:
             raise UntraceableError(f"its graph does not run ({error})") from error
+        if drawn.moved():
+            raise UntraceableError("it draws random numbers that its graph does not draw")
         if not np.array_equal(expected, found, equal_nan=True):
             raise UntraceableError("its graph does not reproduce it (hidden state or randomness)")
     return module.graph
