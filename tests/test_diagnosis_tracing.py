@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import pickle
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -36,6 +40,44 @@ def _reads_and_catches(x: torch.Tensor) -> torch.Tensor:
             return 3 * x
     except (RuntimeError, TypeError, AttributeError):
         pass
+    return 2 * x
+
+
+def _pickles_and_catches(x: torch.Tensor) -> torch.Tensor:
+    try:
+        if pickle.loads(pickle.dumps(x)).max() > 1e40:
+            return 3 * x
+    except Exception:
+        return 2 * x
+    return 2 * x
+
+
+def _saves_and_catches(x: torch.Tensor) -> torch.Tensor:
+    file = io.BytesIO()
+    with contextlib.suppress(Exception):
+        torch.save(x, file)
+        file.seek(0)
+        if torch.load(file).max() > 1e40:
+            return 3 * x
+    return 2 * x
+
+
+def _asks_behind_torch(reading: Callable[[torch.Tensor], Any]) -> Callable[..., Any]:
+    """Return what reads where torch's functions are switched off, and catches the error."""
+
+    def asks(x: torch.Tensor) -> torch.Tensor:
+        with contextlib.suppress(Exception), torch._C.DisableTorchFunction():
+            if reading(x) > 1e40:
+                return 3 * x
+        return 2 * x
+
+    return asks
+
+
+def _plain_and_large(x: torch.Tensor) -> torch.Tensor:
+    """Asks whether it is traced: then nothing is read, and 2 x is all that a graph can hold."""
+    if type(x) is torch.Tensor and x.max() > 1e20:
+        return x.abs()
     return 2 * x
 
 
@@ -97,6 +139,14 @@ def _divides_by_none(x: torch.Tensor) -> torch.Tensor:
         lambda x: 2 * x if len(torch.unique(x)) != 7 else 3 * x,
         _asks_and_catches,
         _reads_and_catches,
+        _pickles_and_catches,
+        _saves_and_catches,
+        _asks_behind_torch(lambda x: x.max().item()),
+        _asks_behind_torch(lambda x: max(x.tolist())),
+        _asks_behind_torch(lambda x: x.numpy(force=True).max()),
+        _asks_behind_torch(lambda x: np.from_dlpack(x).max()),
+        _asks_behind_torch(lambda x: pickle.loads(pickle.dumps(x)).max()),
+        _plain_and_large,
         lambda x: 3 * x if "0.1235" in repr(x) else 2 * x,
         lambda x: 3 * x if "0.1235" in str(x[0]) else 2 * x,
         lambda x: 3 * x if "0.1235" in f"{x.sum()}" else 2 * x,
@@ -114,6 +164,10 @@ def _divides_by_none(x: torch.Tensor) -> torch.Tensor:
         "unique",
         "swallowed",
         "numpy, swallowed",
+        "pickle, swallowed",
+        "torch.save, swallowed",
+        *(f"behind torch, {how}" for how in ("item", "tolist", "numpy", "dlpack", "pickle")),
+        "plain and large",
         "repr",
         "str",
         "format",
@@ -152,6 +206,20 @@ def test_the_text_of_a_constant_hinders_no_proof() -> None:
     weight = torch.tensor([2.0])
     op = lambda x: 2 * x if "2." in str(weight) else x  # noqa: E731
     assert diagnose(op, (8,)).linear.certainty == "proved"
+
+
+def test_a_tensor_of_the_operators_own_may_be_read() -> None:
+    """Red where every pickle, text or array is taken for one of the input."""
+    weight = torch.tensor([2.0])
+
+    def op(x: torch.Tensor) -> torch.Tensor:
+        assert pickle.dumps(weight)
+        return x * float(weight) * torch.tensor(2.0).item()
+
+    before = torch.Tensor.__reduce_ex__
+    assert diagnose(op, (8,)).linear.certainty == "proved"
+    assert torch.Tensor.__reduce_ex__ is before
+    assert "numpy" not in vars(torch.Tensor)
 
 
 def test_an_unknown_primitive_is_named() -> None:

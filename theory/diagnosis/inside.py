@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from theory.diagnosis.calling import Operator
 
 _TRACE_CHECKED = 5
-"""Every so many-th of the probes, which begin with zero, has to agree with the graph."""
+"""Every so many-th of the probes, which begin with zero, has to agree with the graph.
+
+On the others the search for witnesses holds the operator against what the graph proves.
+"""
+
+_HUGE = (1e15, 1e30)
+"""Magnitudes, beyond those of the probes, at which the graph has to agree as well."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,8 @@ def look_inside(operator: Operator, rng: np.random.Generator) -> Inside:
 
 def _look_inside(operator: Operator, rng: np.random.Generator) -> Inside:
     inputs = list(probes(operator.shape, rng, operator.significand))[::_TRACE_CHECKED]
+    signs = rng.choice((-1.0, 1.0), operator.shape)
+    inputs += [size * each for size in _HUGE for each in (signs, -signs)]
     try:
         graph = trace(operator, inputs)
     except UntraceableError as why:

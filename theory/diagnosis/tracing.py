@@ -1,17 +1,21 @@
 """Record which primitive operations an operator performs, as a graph without mutation.
 
 The operator runs once on proxies (make_fx over ATen, functionalised, so that writing into a slice
-becomes a pure operation). Reading a value during the run, for a branch, in numpy or as text,
-raises: such an operator cannot be traced, not even where it catches the error. What does not raise
-may still be baked into the graph as a constant (random numbers, hidden state): the graph counts
-only if it computes what the operator computes.
+becomes a pure operation). Reading a value during the run, for a branch, in numpy, as text or in a
+pickle, raises: such an operator cannot be traced, not even where it catches the error. What does
+not raise may still be baked into the graph as a constant (random numbers, hidden state): the graph
+counts only if it computes what the operator computes. What an operator does only with tensors that
+are not traced, since it asks for their type, is in no graph: whatever is said of that is said of
+what it does with a traced one, which is the same on all inputs that are compared.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import traceback
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -28,27 +32,48 @@ from theory.diagnosis.errors import OperatorError, told
 from theory.diagnosis.generators import Generators
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 class UntraceableError(Exception):
     """The operator has no graph that can be trusted; the message says why."""
 
 
-class _TextError(Exception):
-    """The text of a traced tensor was asked for, which has its values."""
+class _ReadError(Exception):
+    """The values of a traced tensor were asked for, in a way that torch may answer."""
 
 
 class _Errors(TorchFunctionMode):
     """Remembers the first error of a torch function, which the operator may catch.
 
     Where it does, the graph holds what it does after an error that a run without tracing may never
-    meet. To make text of a traced tensor, which torch allows, is an error here.
+    meet. To make text or a pickle of a traced tensor, which torch allows, is an error here.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.first: Exception | None = None
+
+    @contextlib.contextmanager
+    def remembered(self) -> Iterator[None]:
+        """Remember the first error in the context, also where torch functions are switched off."""
+        with contextlib.ExitStack() as stack:
+            for name in _READING:
+                method = getattr(torch.Tensor, name)
+                reading = functools.partialmethod(_read, self, method)
+                stack.enter_context(mock.patch.object(torch.Tensor, name, reading))
+            stack.enter_context(self)
+            yield
+
+    def of(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return what a function returns, and remember the error if it raises one."""
+        try:
+            if func in _TELLING and _is_traced(args[0]):
+                raise _ReadError
+            return func(*args, **kwargs)
+        except Exception as error:
+            self.first = self.first or error
+            raise
 
     def __torch_function__(
         self,
@@ -57,16 +82,23 @@ class _Errors(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        try:
-            if func in _TEXT and _is_traced(args[0]):
-                raise _TextError
-            return func(*args, **(kwargs or {}))
-        except Exception as error:
-            self.first = self.first or error
-            raise
+        return self.of(func, args, kwargs or {})
 
 
-_TEXT = (torch.Tensor.__repr__, torch.Tensor.__format__)
+_TELLING = (torch.Tensor.__repr__, torch.Tensor.__format__, torch.Tensor.__reduce_ex__)
+"""What tells the values of a traced tensor, and does not raise by itself."""
+
+_READING = (
+    *("item", "tolist", "numpy", "__dlpack__", "__reduce_ex__"),
+    *("__bool__", "__int__", "__float__", "__complex__", "__index__"),
+)
+"""Methods that read values. All of pickle, torch.save and copy.copy goes by `__reduce_ex__`."""
+
+
+def _read(
+    tensor: torch.Tensor, errors: _Errors, method: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
+    return errors.of(method, (tensor, *args), kwargs)
 
 
 def _is_traced(tensor: torch.Tensor) -> bool:
@@ -95,7 +127,7 @@ def trace(operator: Operator, inputs: Iterable[Array]) -> torch.fx.Graph:
     underlying, errors = operator.underlying, _Errors()
 
     def watched(x: torch.Tensor) -> Any:
-        with errors:
+        with errors.remembered():
             return underlying(x)
 
     try:
@@ -170,7 +202,7 @@ def _why(error: Exception) -> str:
     if "numpy" in message:
         return "it computes with numpy"
     reads = "get value out of a tracing tensor" in message or "data-dependent" in message
-    if reads or isinstance(error, _TextError):
+    if reads or isinstance(error, _ReadError):
         return "it reads values of its input, as a data-dependent branch does"
     if "dynamo-optimized" in message:
         return "it is compiled: give it uncompiled"
