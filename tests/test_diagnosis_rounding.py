@@ -26,14 +26,14 @@ def test_weights_that_no_tried_impulse_meets_do_not_refute_what_is_linear() -> N
     assert found.holds
 
 
-def _faint_channel(x: torch.Tensor) -> torch.Tensor:
-    """One channel rolls; of the other, each cell has its own, tiny weight."""
-    return torch.stack([x.roll(1), 1e-15 * x * torch.arange(len(x))])
+def _faint_beside(x: torch.Tensor) -> torch.Tensor:
+    """In the channel that rolls, each cell also has its own, tiny weight."""
+    return x.roll(1) + 1e-15 * x * torch.arange(len(x))
 
 
 @pytest.mark.parametrize("boundary", ["circular", "interior"])
-def test_what_drowns_beside_a_large_channel_is_never_called_exhausted(boundary: Boundary) -> None:
-    found = diagnose(_faint_channel, (12,), boundary=boundary)
+def test_what_drowns_beside_a_large_value_is_never_called_exhausted(boundary: Boundary) -> None:
+    found = diagnose(_faint_beside, (12,), boundary=boundary)
     assert found.lti.certainty == "sampled"
     assert "too faint" in found.shift_equivariant.reason
     follows = diagnose(

@@ -170,7 +170,7 @@ def _diagnose(operator: Operator, boundary: Boundary, seed: int, budget: int) ->
             deterministic = repetition.judge_drawing(how)
     if deterministic.holds:
         structure = inside.structure
-        trials = Trials(operator, budget, inside.held)
+        trials = Trials(operator, budget, inside.held, inside.amplified)
         rng = np.random.default_rng(seed)
         linearity = judge_linearity(trials, structure, inside.untraceable, rng)
         pointwise = structure is not None and structure.pointwise and not linearity.void

@@ -116,7 +116,7 @@ class Shifts:
     def note(self, left: Array, right: Array, norm: float, where: Array | bool = True) -> None:
         """Keep in mind by how much responses to impulses differ that the bound lets pass.
 
-        The bound is cautious, and for the whole output: beside a large value, all of a faint one is
+        The bound is cautious, and for a whole channel: beside a large value, all of a faint one is
         rounding. What it lets pass is confirmed only if it is equal, or a transform's rounding.
         """
         if (left == right).all():

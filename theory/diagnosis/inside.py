@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from theory.diagnosis.amplification import Amplification, amplification
 from theory.diagnosis.generators import TORCH, Generators
 from theory.diagnosis.inputs import probes
 from theory.diagnosis.randomness import drawn
@@ -39,6 +40,8 @@ class Inside:
         What it proves; None where there is no graph.
     held : float, optional
         The largest magnitude inside at zero; None where there is no graph.
+    amplified : Amplification, optional
+        What of the rounding inside reaches the output; None where no graph shows it.
     draws : str
         The primitive that draws random numbers which its output is made of; empty if there is none.
     untraceable : str
@@ -47,6 +50,7 @@ class Inside:
 
     structure: Structure | None
     held: float | None
+    amplified: Amplification | None
     draws: str
     untraceable: str
 
@@ -91,11 +95,11 @@ def _look_inside(operator: Operator, rng: np.random.Generator) -> Inside:
     try:
         graph = trace(operator, inputs)
     except UntraceableError as why:
-        return Inside(None, None, "", str(why))
+        return Inside(None, None, None, "", str(why))
     structure = interpret(graph)
     operator.computes_in(structure.coarsest)
     held = largest_at_zero(graph, operator.wrap(inputs[0]))
-    return Inside(structure, held, drawn(graph), "")
+    return Inside(structure, held, amplification(operator, graph), drawn(graph), "")
 
 
 def examined(operator: Operator, budget: int, seed: int) -> Trials:
@@ -110,4 +114,4 @@ def examined(operator: Operator, budget: int, seed: int) -> Trials:
     """
     inside = look_inside(operator, np.random.default_rng(seed))
     operator.reset()
-    return Trials(operator, budget, inside.held)
+    return Trials(operator, budget, inside.held, inside.amplified)

@@ -5,6 +5,8 @@ What counts as a rounding error, given these, is said in `theory.diagnosis.round
 
 from __future__ import annotations
 
+import functools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,14 +18,19 @@ from theory.diagnosis.rounding import Rounding
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from theory.diagnosis.amplification import Amplification
     from theory.diagnosis.calling import Array, Operator
 
 _SUMS_ON_ONE_CELL = 4
 """How often one cell is asked for rounding, which a single sum may have none of by chance."""
 
 
-def measured_rounding(operator: Operator, respond: Callable[[Array], Array]) -> Rounding:
+def measured_rounding(
+    operator: Operator, respond: Callable[[Array], Array], amplified: Amplification | None
+) -> Rounding:
     """Return what an operator is allowed by its largest responses to inputs of magnitude 1.
+
+    That is a bound for each cell where a graph shows what reaches it, else one for each channel.
 
     Parameters
     ----------
@@ -31,22 +38,62 @@ def measured_rounding(operator: Operator, respond: Callable[[Array], Array]) -> 
         The operator.
     respond : callable
         From an input to its response, all NaN where there is none.
+    amplified : Amplification, optional
+        What of the rounding inside reaches the output, where a graph shows it.
     """
     zero = respond(np.zeros(operator.shape))
     cells = int(np.prod(operator.shape))
     signs = np.random.default_rng(0).choice((-1.0, 1.0), (2, *operator.shape))
     # A mean over all cells finds what four of them miss, and is never too large.
     inputs = [*((x, 1) for x in impulses(operator.shape)), *((x, cells) for x in signs)]
-    gains = [np.abs(respond(x) - zero).max(initial=0.0) / size for x, size in inputs]
+    sizes = [np.abs(respond(x) - zero) for x, _ in inputs]
+    gains = [size.max(initial=0.0) / n for size, (_, n) in zip(sizes, inputs, strict=True)]
     finite = [float(gain) for gain in gains if np.isfinite(gain)]
-    offset = float(np.abs(zero).max(initial=0.0))
-    return Rounding(
+    axes = channel_axes(operator)
+    whole = Rounding(
         cells,
         operator.unit_roundoff,
         max(finite, default=1.0),
-        offset if np.isfinite(offset) else 0.0,
+        float(np.abs(zero).max(initial=0.0, where=np.isfinite(zero))) if zero.size else 0.0,
         operator.smallest,
+        axes,
     )
+    if not all(map(np.isfinite, gains)) or not np.isfinite(zero).all():
+        return whole.of_the_whole
+    share = whole.share_of_transforms
+    inside = np.full(zero.shape, share * whole.largest_gain)
+    offset = np.abs(zero)
+    if amplified is None:
+        offset = np.maximum(offset, share * whole.largest_offset)
+    else:
+        inside = amplified.at_ones
+    gain = np.minimum(functools.reduce(np.maximum, sizes, inside), whole.largest_gain)
+    by_cell = replace(whole, gain=gain, offset=offset, axes=())
+    return by_cell.along(axes) if amplified is None else by_cell
+
+
+def channel_axes(operator: Operator) -> tuple[int, ...] | None:
+    """Return the axes that the channels of an output have; None where it has no channels."""
+    return None if operator.output_spatial_shape is None else operator.axes
+
+
+def with_offset(rounding: Rounding, held: float, amplified: Amplification | None) -> Rounding:
+    """Return a bound that allows for the rounding of what is held inside at zero.
+
+    Parameters
+    ----------
+    rounding : Rounding
+        The bound without it, which knows the offset of the output.
+    held : float
+        The largest magnitude inside at zero.
+    amplified : Amplification, optional
+        What of it reaches the output, where a graph shows it.
+    """
+    whole = max(rounding.largest_offset, held)
+    if amplified is None:
+        return replace(rounding, offset=np.maximum(rounding.offset, held))
+    reaching = np.minimum(amplified.at_zero, whole)
+    return replace(rounding, offset=np.maximum(reaching, rounding.offset))
 
 
 def measured_offset(
@@ -72,6 +119,6 @@ def measured_offset(
         scale = 2.0 ** (-10 - bits)
         left, right = Equation("affine").sides(respond, (a * scale * x, b * scale * x))
         difference = float(np.abs(left - right).max(initial=0.0))
-        if difference <= relative * rounding.gain:
+        if difference <= relative * rounding.largest_gain:
             held = max(held, difference / relative)
     return held

@@ -167,9 +167,9 @@ class Rows:
         rows = self._pooled(zero[self._middle])
         self._weights = np.zeros((n, *rows.shape))
         self._reads = np.zeros((n, *rows.shape[:-1], 1), dtype=bool)
-        self._bound = 0.0
+        self._bound = np.zeros(())
 
-    def add(self, at: int, weights: Array, bound: float) -> None:
+    def add(self, at: int, weights: Array, bound: Array) -> None:
         """Add the weights of a cell at some place along the axis.
 
         Parameters
@@ -178,10 +178,10 @@ class Rows:
             The place.
         weights : array
             The magnitudes of what it adds to the output.
-        bound : float
-            What may be rounding in them.
+        bound : array
+            What may be rounding in them, with one cell along each shifted axis.
         """
-        self._bound = max(self._bound, bound)
+        self._bound = np.maximum(self._bound, self._pooled(bound))
         self._weights[at] += self._pooled(weights[self._middle])
         self._reads[at] |= self._pooled(weights > bound).any(-1, keepdims=True)
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from theory.diagnosis.errors import OperatorError
-from theory.diagnosis.measuring import measured_offset, measured_rounding
+from theory.diagnosis.measuring import (
+    channel_axes,
+    measured_offset,
+    measured_rounding,
+    with_offset,
+)
 from theory.signals import impulse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from theory.diagnosis.amplification import Amplification
     from theory.diagnosis.calling import Array, Operator
     from theory.diagnosis.rounding import Rounding
 
@@ -40,6 +45,8 @@ class Responses:
     held : float, optional
         Largest magnitude of the values inside at zero, where a graph shows them. Measured if left
         out.
+    amplified : Amplification, optional
+        What of the rounding inside reaches the output, where a graph shows it.
 
     Attributes
     ----------
@@ -49,10 +56,17 @@ class Responses:
     not_finite : str
         Which was the first input whose response has NaN or infinity; empty if none was met.
     rounding : Rounding
-        What counts as a rounding error.
+        What counts as a rounding error, channel by channel.
+    rounding_of_sums : Rounding
+        The same between sums of responses, none of which is moved: cell by cell where known.
     """
 
-    def __init__(self, operator: Operator, held: float | None = None) -> None:
+    def __init__(
+        self,
+        operator: Operator,
+        held: float | None = None,
+        amplified: Amplification | None = None,
+    ) -> None:
         self.operator = operator
         self.failure = ""
         self.not_finite = ""
@@ -61,10 +75,12 @@ class Responses:
         self._batches = operator.batched
         largest = max(1, math.prod(operator.shape), math.prod(operator.output_shape))
         self._capacity = max(8, _REMEMBERED_VALUES // largest)
-        self.rounding: Rounding = measured_rounding(operator, self)
-        held = measured_offset(operator, self, self.rounding) if held is None else held
-        if self.rounding.relative * held < self.rounding.gain:
-            self.rounding = replace(self.rounding, offset=max(self.rounding.offset, held))
+        by_cell = measured_rounding(operator, self, amplified)
+        held = measured_offset(operator, self, by_cell) if held is None else held
+        if by_cell.relative * held < by_cell.largest_gain:
+            by_cell = with_offset(by_cell, held, amplified)
+        self.rounding_of_sums: Rounding = by_cell
+        self.rounding: Rounding = by_cell.along(channel_axes(operator))
         if self.rounding.too_coarse:
             self.failure = self.failure or (
                 f"{self.rounding.cells} cells are too many for its precision, a unit roundoff of "

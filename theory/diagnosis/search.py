@@ -23,6 +23,8 @@ from theory.diagnosis.witnesses import Witness
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from theory.diagnosis.amplification import Amplification
+
 T = TypeVar("T")
 
 BUDGET = 2**14
@@ -53,21 +55,35 @@ class Trials(Responses):
 
     Parameters
     ----------
-    operator, held
+    operator, held, amplified
         As for `Responses`.
     budget : int
         How many inputs any one question may try: a basis to exhaust, a witness to shrink.
     """
 
-    def __init__(self, operator: Operator, budget: int, held: float | None = None) -> None:
-        super().__init__(operator, held)
+    def __init__(
+        self,
+        operator: Operator,
+        budget: int,
+        held: float | None = None,
+        amplified: Amplification | None = None,
+    ) -> None:
+        super().__init__(operator, held, amplified)
         self.budget = budget
         self._shown = held is not None
 
-    def distance(self, left: Array, right: Array, norm: float, responses: float = 2) -> float:
+    def distance(
+        self,
+        left: Array,
+        right: Array,
+        norm: float,
+        responses: float = 2,
+        where: Array | bool = True,
+    ) -> float:
         """Return by how many rounding bounds one response is not another one, moved.
 
-        Moving values is no arithmetic: a value that is not finite has to meet another one.
+        Moving values is no arithmetic: a value that is not finite has to meet another one. Only the
+        cells in `where` are compared.
 
         Returns
         -------
@@ -75,14 +91,15 @@ class Trials(Responses):
             Infinity where it does not; NaN where a response stands for an error. That NaN and
             infinities meet, as they may behind an overflow, counts for nothing.
         """
-        if (left == right).all():
+        compared = np.broadcast_to(where, left.shape)
+        if (left == right).all(where=compared):
             return 0.0
         if self.failed(left) or self.failed(right):
             return np.nan
-        if self.oddities(left, right).any():
+        if self.oddities(left, right).any(where=compared):
             return np.inf
-        finite = np.isfinite(left)
-        return self.rounding.excess(left[finite], right[finite], norm, responses)
+        finite = np.isfinite(left) & compared
+        return self.rounding.excess(left, right, norm, responses, finite)
 
     @staticmethod
     def oddities(left: Array, right: Array) -> Array:
@@ -97,7 +114,9 @@ class Trials(Responses):
         twice = 2.0 * max(1.0, abs(equation.scalar or 0.0))
         norm = sum(float(np.abs(x).sum()) for x in inputs)
         compare = (
-            self.distance if equation.property == "shift_equivariant" else self.rounding.excess
+            self.distance
+            if equation.property == "shift_equivariant"
+            else self.rounding_of_sums.excess
         )
         return compare(left, right, twice * norm, twice * len(inputs))
 
@@ -128,12 +147,12 @@ class Trials(Responses):
     @contextlib.contextmanager
     def rounded_in_single(self) -> Iterator[None]:
         """Allow for the rounding of an operator that computes in single precision."""
-        known = self.rounding
-        self.rounding = known.in_single_precision()
+        known = self.rounding, self.rounding_of_sums
+        self.rounding, self.rounding_of_sums = (each.in_single_precision() for each in known)
         try:
             yield
         finally:
-            self.rounding = known
+            self.rounding, self.rounding_of_sums = known
 
     def witness(self, equation: Equation, inputs: tuple[Array, ...]) -> Witness:
         """Return the witness with both sides as its replay will compute them."""

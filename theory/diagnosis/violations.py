@@ -145,9 +145,7 @@ class Violations:
             distance = self._trials.distance(left, right, norm)
             if inside is not None and not distance > 1:
                 here = np.moveaxis(outer_inside(np.moveaxis(inside, axis, -1), to), -1, axis)
-                left = cells_along(after, axis, to, m)
-                here = np.broadcast_to(here, left.shape)
-                left, right = left[here], cells_along(before, axis, 0, m - to)[here]
-                distance = max(distance, self._trials.distance(left, right, norm))
+                left, right = cells_along(after, axis, to, m), cells_along(before, axis, 0, m - to)
+                distance = max(distance, self._trials.distance(left, right, norm, where=here))
             distances.append(distance)
         return min(distances)

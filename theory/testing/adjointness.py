@@ -192,7 +192,7 @@ class _DotTest:
         for row, cell in enumerate(np.ndindex(outputs)):
             back = backward(impulse(outputs, cell)).ravel().conj()
             bound = sum(
-                t.rounding.bound(matrix[row], back, norm=1, responses=1)
+                t.rounding.of_the_whole.bound(matrix[row], back, norm=1, responses=1)
                 for t in (forward, backward)
             )
             differing = np.flatnonzero(np.abs(matrix[row] - back) > bound)
@@ -240,10 +240,11 @@ class _DotTest:
         if not difference:
             return 0.0
         norms = [float(np.abs(each).sum()) for each in (x, y)]
-        off = (
-            self._forward.rounding.bound(there, there, norms[0], responses=1) * norms[1]
-            + self._backward.rounding.bound(back, back, norms[1], responses=1) * norms[0]
-        )
+        bounds = [
+            float(t.rounding.of_the_whole.bound(y, y, norm, responses=1).max())
+            for t, y, norm in zip(self.trials, (there, back), norms, strict=True)
+        ]
+        off = bounds[0] * norms[1] + bounds[1] * norms[0]
         sums = [float(np.abs(u * v).sum()) for u, v in ((there, y), (x, back))]
         exact = all(
             (u == np.rint(u)).all() and total * _DOUBLE < 1

@@ -154,7 +154,7 @@ class OperatorTests:
         calling = {k: v for k, v in self._calling().items() if k in ("batched", "dtype")}
         with isolated(seed=0):
             operator = Operator(self.operator(), self.shape, **calling)
-            rounding = examined(operator, budget=1, seed=0).rounding
+            rounding = examined(operator, budget=1, seed=0).rounding.of_the_whole
         excess = rounding.excess(diagnosis.kernel, expected, norm=1, responses=1)
         message = f"the kernel is\n{diagnosis.kernel}\nbut kernel() gives\n{expected}"
         assert excess <= 1, message

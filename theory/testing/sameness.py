@@ -21,6 +21,7 @@ from theory.diagnosis.findings import SINGLE, Finding
 from theory.diagnosis.inputs import probes
 from theory.diagnosis.inside import examined
 from theory.diagnosis.isolation import isolated
+from theory.diagnosis.rounding import exceeding
 from theory.diagnosis.search import BUDGET, Trials, check_search, clearest, exceeds_single_precision
 from theory.signals import impulse
 from theory.testing.agreement import Agreement, as_called, on_basis, share
@@ -153,5 +154,5 @@ def _excess(a: Trials, b: Trials, left: Array, right: Array, norm: float) -> flo
         return 0.0
     if not (np.isfinite(left).all() and np.isfinite(right).all()):
         return np.nan if a.failed(left) or b.failed(right) else np.inf
-    bound = sum(t.rounding.bound(left, right, norm, responses=1) for t in (a, b))
-    return float(np.abs(left - right).max()) / bound if bound else np.inf
+    bounds = [t.rounding.bound(left, right, norm, responses=1) for t in (a, b)]
+    return exceeding(np.abs(left - right), bounds[0] + bounds[1])
