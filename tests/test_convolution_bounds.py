@@ -10,7 +10,7 @@ import pytest
 
 from theory import convolution_plan
 from theory.convolution import convolve, correlate, rounding_bound
-from theory.convolution_plan import Method, Mode, plan_once
+from theory.convolution_plan import Method, Mode, plan
 
 FACTORS: dict[str, tuple[Any, Any]] = {
     "floats": ([1.0, 2.0, 4.0], [1.0, 3.0]),
@@ -31,10 +31,10 @@ FACTORS: dict[str, tuple[Any, Any]] = {
 @pytest.fixture(params=["direct", "fft", "overlap-add"])
 def chosen(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Let this be the fastest method, whatever the machine."""
-    plan_once.cache_clear()
+    plan.cache_clear()
     monkeypatch.setattr(convolution_plan, "fastest_convolution", lambda *_, **__: request.param)
     yield request.param
-    plan_once.cache_clear()
+    plan.cache_clear()
 
 
 def refusal(law: Callable[..., Any], *arguments: Any, **options: Any) -> str | None:

@@ -15,7 +15,7 @@ import torch
 
 from theory import convolution_plan
 from theory.convolution import convolve, correlate, correlate_channels, rounding_bound
-from theory.convolution_plan import plan_once
+from theory.convolution_plan import plan
 from theory.fast_convolution import fft_roundings, overlap_add_roundings
 from theory.signals import integer_signal
 from theory.structured_matrices import circulant_matrix, toeplitz_matrix
@@ -285,10 +285,10 @@ def test_a_circle_adds_up_as_many_turns_as_there_are(n, k):
 @pytest.fixture(params=["fft", "overlap-add"])
 def chosen(request, monkeypatch):
     """Let this be the fastest method, whatever the machine."""
-    plan_once.cache_clear()
+    plan.cache_clear()
     monkeypatch.setattr(convolution_plan, "fastest_convolution", lambda *_, **__: request.param)
     yield request.param
-    plan_once.cache_clear()
+    plan.cache_clear()
 
 
 @pytest.mark.parametrize("mode", ["full", "same", "valid", "circular"])

@@ -15,7 +15,7 @@ from theory import test_convolution as chapter
 from theory import test_convolution_layers as stacked
 from theory import test_convolution_lti as lti
 from theory.convolution import convolve, correlate, correlate_channels, rounding_bound
-from theory.convolution_plan import plan_once, summation, window
+from theory.convolution_plan import plan, summation, window
 from theory.signals import impulse, integer_signal, shift
 from theory.structured_matrices import circulant_matrix, toeplitz_matrix
 
@@ -125,7 +125,7 @@ def layer_that_convolves(x, weight, **options):
 def forgotten_plans():
     """Leave behind no plan that a fault has been part of."""
     yield
-    plan_once.cache_clear()
+    plan.cache_clear()
 
 
 # Trials, on one case each; of those that hypothesis drives, the function beneath
@@ -244,7 +244,7 @@ def test_a_planted_fault_turns_its_trial_red(
 ):
     trial()
     monkeypatch.setattr(module, name, fault)
-    plan_once.cache_clear()
+    plan.cache_clear()
     with pytest.raises(AssertionError):
         trial()
 

@@ -14,7 +14,7 @@ import torch
 
 from theory import gradient_plan, gradients
 from theory.fast_gradients import blocked_roundings, fft_gradient_roundings
-from theory.gradient_plan import plan_gradient_once
+from theory.gradient_plan import plan_gradient
 from theory.gradients import bias_gradient, filter_gradient, filter_gradient_bound, input_gradient
 from theory.signals import integer_signal
 
@@ -135,10 +135,10 @@ def test_only_tensors_in_float32_need_torch_to_leave_its_factors_whole(monkeypat
 @pytest.fixture(params=["fft", "blocked-fft"])
 def chosen(request, monkeypatch):
     """Let this be the fastest method, whatever the machine."""
-    plan_gradient_once.cache_clear()
+    plan_gradient.cache_clear()
     monkeypatch.setattr(gradient_plan, "fastest_filter_gradient", lambda *_, **__: request.param)
     yield request.param
-    plan_gradient_once.cache_clear()
+    plan_gradient.cache_clear()
 
 
 def test_products_of_spectra_that_overflow_are_left_to_the_sum_without_a_warning(chosen):

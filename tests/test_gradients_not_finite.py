@@ -11,7 +11,7 @@ import torch
 
 from theory import gradient_plan
 from theory.fast_convolution import NotFiniteError
-from theory.gradient_plan import plan_gradient_once
+from theory.gradient_plan import plan_gradient
 from theory.gradients import filter_gradient, filter_gradient_bound
 from theory.signals import integer_signal
 
@@ -29,10 +29,10 @@ def layer(n, m):
 @pytest.fixture(params=FFTS)
 def chosen(request, monkeypatch):
     """Let this be the fastest method, whatever the machine."""
-    plan_gradient_once.cache_clear()
+    plan_gradient.cache_clear()
     monkeypatch.setattr(gradient_plan, "fastest_filter_gradient", lambda *_, **__: request.param)
     yield request.param
-    plan_gradient_once.cache_clear()
+    plan_gradient.cache_clear()
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

@@ -15,10 +15,10 @@ import pytest
 
 from theory import calibration, convolution_plan, fast_convolution, method_costs
 from theory.convolution import convolve, correlate, rounding_bound
-from theory.convolution_plan import plan, plan_once
+from theory.convolution_plan import plan
 from theory.direct_convolution import LONGEST_DOT, MOST_RUNS, UNROLLED_TAPS, by_sum, runs
 from theory.fast_gradients import by_blocked_fft
-from theory.gradient_plan import plan_gradient_once
+from theory.gradient_plan import plan_gradient
 from theory.gradient_sums import by_taps
 from theory.method_choice import (
     fastest_convolution,
@@ -45,7 +45,7 @@ SLOW_FFT = replace(SLOW_SUM, fft=0.5)
 @pytest.fixture
 def file(monkeypatch, tmp_path):
     """Return where costs are looked for, in a new folder; forget choices before and after."""
-    remembered = (machine_costs, plan_once, plan_gradient_once, fastest_filter_gradient)
+    remembered = (machine_costs, plan, plan_gradient, fastest_filter_gradient)
     path = tmp_path / "cache" / "costs.json"
     monkeypatch.setenv(PLACE, str(path))
     for each in remembered:

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import nnls
 
-from theory.convolution_plan import plan_once
+from theory.convolution_plan import plan
 from theory.direct_convolution import by_sum
 from theory.fast_convolution import block_cells, by_fft, by_overlap_add
 from theory.fast_gradients import by_blocked_fft, summed_products
-from theory.gradient_plan import plan_gradient_once
+from theory.gradient_plan import plan_gradient
 from theory.gradient_sums import by_taps
 from theory.method_choice import fastest_filter_gradient, overlap_add_seconds, sum_parts, taps_parts
 from theory.method_costs import KNOTS, Costs, costs_file, machine_costs, write
@@ -74,7 +74,7 @@ def calibrate(path: Path | None = None) -> Costs:
     """
     costs = measured()
     write(costs, path or costs_file())
-    for remembered in (machine_costs, plan_once, plan_gradient_once, fastest_filter_gradient):
+    for remembered in (machine_costs, plan, plan_gradient, fastest_filter_gradient):
         remembered.cache_clear()
     return costs
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
@@ -18,6 +18,7 @@ from jaxtyping import Shaped
 from theory.direct_convolution import correlation, summation
 from theory.fast_convolution import NotFiniteError, all_finite, by_fft, by_overlap_add
 from theory.method_choice import fastest_convolution
+from theory.remembering import remembered
 
 Mode = Literal["full", "same", "valid", "circular"]
 Method = Literal["direct", "fft", "overlap-add", "auto"]
@@ -124,6 +125,7 @@ class Plan:
         return (slice(None, None, -1),) * len(self.k)
 
 
+@remembered
 def plan(
     n: Shape, k: Shape, x_type: np.dtype, h_type: np.dtype, mode: Mode, method: Method
 ) -> Plan:
@@ -143,18 +145,6 @@ def plan(
     ValueError, TypeError
         As `theory.convolution.convolve`, for all that can be told without the samples.
     """
-    try:
-        return plan_once(n, k, x_type, h_type, mode, method)
-    except TypeError:  # of the cache itself, maybe: a mode or method that has no hash
-        pass
-    return plan_once.__wrapped__(n, k, x_type, h_type, mode, method)  # which names what is wrong
-
-
-@lru_cache(maxsize=4096)
-def plan_once(
-    n: Shape, k: Shape, x_type: np.dtype, h_type: np.dtype, mode: Mode, method: Method
-) -> Plan:
-    """Return what `plan` does, remembered."""
     require_known("mode", mode, get_args(Mode))
     require_known("method", method, get_args(Method))
     for name, shape, dtype in (("signal", n, x_type), ("kernel", k, h_type)):

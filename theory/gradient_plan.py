@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -16,6 +15,7 @@ import torch
 
 from theory.convolution_plan import Operation, plan, require_known
 from theory.method_choice import fastest_filter_gradient
+from theory.remembering import remembered
 
 Method = Literal["direct", "matrix", "fft", "blocked-fft", "auto"]
 Shape = tuple[int, ...]
@@ -48,12 +48,12 @@ class GradientPlan:
     correlate: Callable[[Any, Any], Any] | None
 
 
+@remembered
 def plan_gradient(
     x: Shape,
     g: Shape,
     x_type: Type,
     g_type: Type,
-    *,
     operation: Operation,
     method: Method,
     batched: bool,
@@ -74,25 +74,6 @@ def plan_gradient(
     ValueError, TypeError
         As `theory.gradients.filter_gradient`, for all that can be told without the samples.
     """
-    try:
-        return plan_gradient_once(x, g, x_type, g_type, operation, method, batched)
-    except TypeError:  # of the cache itself, maybe: an operation or method that has no hash
-        pass
-    plan_anew = plan_gradient_once.__wrapped__  # which names what is wrong
-    return plan_anew(x, g, x_type, g_type, operation, method, batched)
-
-
-@lru_cache(maxsize=4096)
-def plan_gradient_once(
-    x: Shape,
-    g: Shape,
-    x_type: Type,
-    g_type: Type,
-    operation: Operation,
-    method: Method,
-    batched: bool,
-) -> GradientPlan:
-    """Return what `plan_gradient` does, remembered."""
     require_known("operation", operation, get_args(Operation))
     require_known("method", method, get_args(Method))
     if not isinstance(batched, int | np.bool_):

@@ -105,9 +105,7 @@ def filter_gradient(
     array([[[21, 42]]])
     """
     x, g = _held("input", x), _held("output gradient", g)
-    plan = plan_gradient(
-        x.shape, g.shape, x.dtype, g.dtype, operation=operation, method=method, batched=batched
-    )
+    plan = plan_gradient(x.shape, g.shape, x.dtype, g.dtype, operation, method, batched)
     gradient: Any
     if plan.correlate is not None:
         gradient = plan.correlate(x[plan.one], g[plan.one])[None, None]
@@ -149,15 +147,7 @@ def filter_gradient_bound(
         As `filter_gradient`, for factors and method.
     """
     x, g = _held("input", x), _held("output gradient", g)
-    plan = plan_gradient(
-        x.shape,
-        g.shape,
-        x.dtype,
-        g.dtype,
-        operation="cross-correlation",
-        method=method,
-        batched=batched,
-    )
+    plan = plan_gradient(x.shape, g.shape, x.dtype, g.dtype, "cross-correlation", method, batched)
     chosen = plan.method
     signal, slope = map(to_numpy, _prepared(x, g, plan, batched=batched))
     if chosen in ("fft", "blocked-fft"):
