@@ -174,11 +174,8 @@ class Interior:
         m = after.shape[axis]
         left, right = cells_along(after, axis, to, m), cells_along(before, axis, 0, m - to)
         unlike = np.zeros(after.shape, dtype=bool)
-        failed = self._trials.failed(before) or self._trials.failed(after)
-        if not failed and not (left == right).all():
-            bound = self._trials.rounding.bound(left, right, norm, responses=2)
-            beyond = np.abs(left - right) > self._threshold * bound
-            beyond |= self._trials.oddities(left, right)
+        if not (self._trials.failed(before) or self._trials.failed(after)):
+            beyond = self._trials.unlike(left, right, norm, self._threshold)
             cells_along(unlike, axis, to, m)[...] = beyond
         return pooled(unlike, axis, self._operator.axes)
 

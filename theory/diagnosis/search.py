@@ -101,6 +101,19 @@ class Trials(Responses):
         finite = np.isfinite(left) & compared
         return self.rounding.excess(left, right, norm, responses, finite)
 
+    def unlike(self, left: Array, right: Array, norm: float, threshold: float) -> Array:
+        """Return in which cells two responses differ by more than so many rounding bounds.
+
+        A value that is not finite has to meet another one.
+        """
+        if (left == right).all():
+            return np.zeros(left.shape, dtype=bool)
+        with np.errstate(invalid="ignore"):
+            bound = self.rounding.bound(left, right, norm, responses=2)
+            beyond = np.abs(left - right) > threshold * bound
+        unlike: Array = beyond | self.oddities(left, right)
+        return unlike
+
     @staticmethod
     def oddities(left: Array, right: Array) -> Array:
         """Return in which cells a finite value meets one that is not."""

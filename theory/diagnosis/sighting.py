@@ -164,9 +164,6 @@ class Sighting:
         before, after = self._trials(x), self._trials(other)
         norm = float(np.abs(x).sum() + np.abs(other).sum())
         unlike = np.zeros(before.shape, dtype=bool)
-        if not self._trials.failed(before) and not self._trials.failed(after):
-            with np.errstate(invalid="ignore"):
-                bound = self._trials.rounding.bound(before, after, norm, responses=2)
-                unlike = np.abs(before - after) > self._threshold * bound
-            unlike |= self._trials.oddities(before, after)
+        if not (self._trials.failed(before) or self._trials.failed(after)):
+            unlike = self._trials.unlike(before, after, norm, self._threshold)
         return pooled(unlike, self._axis, self._trials.operator.axes)
