@@ -36,9 +36,9 @@ def choosing(
     known = bench_results.knowing(chosen(benches, method="theory auto"), question, ("chosen",))
     by_name = {}
     for bench in known:
-        named = chosen(peers_of(bench, benches), method=f"theory {bench['extra_info']['chosen']}")
-        if named:  # else one call takes too long
-            by_name[_cell(bench)] = named[0]
+        named = _called_by_name(bench, "chosen", benches)
+        if named is not None:
+            by_name[_cell(bench)] = named
     without = _without_choosing(by_name, max(cells, key=cells.__getitem__), statistic, benches)
     return replace(outcome, distance=f"{outcome.distance}{without}")
 
@@ -66,6 +66,12 @@ def _without_choosing(
     return f" There {name} takes {least:.1f} µs, and {ours}, called by name, {seconds:.1f} µs."
 
 
+def _called_by_name(bench: Bench, choice: str, benches: list[Bench]) -> Bench | None:
+    """Return the bench of the method that was chosen; None if one call takes too long for it."""
+    method = f"theory {bench['extra_info'][choice]}"
+    return next(iter(chosen(peers_of(bench, benches), method=method)), None)
+
+
 def _cell(bench: Bench) -> tuple[int, int]:
     return bench["extra_info"]["samples"], bench["extra_info"]["taps"]
 
@@ -79,11 +85,10 @@ def shipped(question: str, aim: float, sources: Sources) -> Outcome | None:
         facts = bench["extra_info"]
         taken = bench
         if facts["chosen"] != facts["chosen_as_shipped"]:
-            method = f"theory {facts['chosen_as_shipped']}"
-            named = chosen(peers_of(bench, benches), method=method)
-            if not named:  # left out, because one call takes too long
+            named = _called_by_name(bench, "chosen_as_shipped", benches)
+            if named is None:
                 return Outcome("not measured at every size", reached=False)
-            taken = named[0]
+            taken = named
         cells[_cell(bench)] = behind(taken, benches)
     return _at_most(cells, aim, statistics.median) if cells else None
 

@@ -14,18 +14,29 @@ _NAME = re.compile(r"[\w.@+-]{1,200}", re.ASCII)
 """What a name that is part of a file's may be: without a separator it cannot leave a folder."""
 
 
-def as_count(name: str, value: Any, least: int = 1) -> int:
-    """Return a count of any type of integer as one of Python, which JSON and PyTorch take.
+def as_whole(name: str, value: Any) -> int:
+    """Return an integer of any type as one of Python, which JSON and PyTorch take.
 
     Raises
     ------
     InputError
-        If it is no integer, be its value as whole as that of 2.0, or below ``least``.
+        If it is no integer, be its value as whole as that of 2.0.
     """
     try:
-        count = as_integer(name, value)
+        return as_integer(name, value)
     except TypeError:
         raise InputError(f"{name} must be an integer, got {value!r}") from None
+
+
+def as_count(name: str, value: Any, least: int = 1) -> int:
+    """Return what `as_whole` does.
+
+    Raises
+    ------
+    InputError
+        If it is no integer, or below ``least``.
+    """
+    count = as_whole(name, value)
     if count < least:
         raise InputError(f"{name} must be at least {least}, got {count}")
     return count

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from experiments.arguments import as_number
+from experiments.arguments import as_number, as_whole
 from experiments.errors import InputError
 from experiments.quantities import Quantity, formatted, formatted_range, formatted_reported
 from experiments.statistics import (
@@ -38,7 +38,6 @@ from experiments.statistics import (
     prediction_rank,
     two_test_sets_sd,
 )
-from theory.counts import as_integer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -330,12 +329,7 @@ class Exactly(Statement):
     value: int
 
     def __post_init__(self) -> None:
-        try:
-            as_integer("value", self.value)
-        except TypeError:
-            raise InputError(
-                f"claim {self.claim!r}: value must be an integer, got {self.value!r}"
-            ) from None
+        as_whole(f"claim {self.claim!r}: value", self.value)
 
     @property
     def reported(self) -> float:
