@@ -27,7 +27,7 @@ from benches.peers import Entrant, Field, choices, skip_without
 from benches.probe import probe
 from benches.turns import Replay
 from theory.convolution import convolve, rounding_bound
-from theory.method_choice import fastest_convolution
+from theory.methods.choice import fastest_convolution
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

@@ -27,7 +27,7 @@ from benches.probe import probe
 from benches.turns import Replay
 from theory.gradients import Method as OwnMethod
 from theory.gradients import filter_gradient, filter_gradient_bound
-from theory.method_choice import fastest_filter_gradient
+from theory.methods.choice import fastest_filter_gradient
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -21,7 +21,7 @@ from benches.peers import Entrant, Field, choices
 from benches.probe import probe
 from benches.turns import Replay
 from theory.convolution import convolve, correlate, rounding_bound
-from theory.method_choice import fastest_convolution
+from theory.methods.choice import fastest_convolution
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,13 +16,13 @@ import pytest
 from benches.pace import FEWEST_ROUNDS, repeats
 from benches.probe import probe
 from benches.turns import Timed, take_turns
-from theory.method_costs import SHIPPED, machine_costs
+from theory.methods.costs import SHIPPED, machine_costs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from benches.probe import Probe
-    from theory.method_costs import Costs
+    from theory.methods.costs import Costs
 
 _MOSTLY_WORK = 0.01
 """Seconds from which on the first call is about as fast as others."""

@@ -12,7 +12,7 @@ import hashlib
 import json
 import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,7 +47,7 @@ class Module:
     Attributes
     ----------
     name : str
-        The module, as in ``geometry``.
+        The module below theory, as in ``geometry`` or ``methods/fast_convolution``.
     source : str
         `digest` of the source that was mutated.
     killed, timeouts : int
@@ -90,8 +90,23 @@ class Module:
 
 
 def digest(path: Path) -> str:
-    """Return what tells one version of a source file from another."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Return what tells one version of a source file from another.
+
+    Imports and docstrings do not count: no mutant is made of them.
+    """
+    source = path.read_text(encoding="utf-8")
+    lines = source.splitlines()
+    for each in ast.walk(ast.parse(source)):
+        if isinstance(each, ast.Import | ast.ImportFrom) or _is_text(each):
+            for line in range(each.lineno, (each.end_lineno or each.lineno) + 1):
+                lines[line - 1] = ""
+    return hashlib.sha256("\n".join(filter(str.strip, lines)).encode()).hexdigest()
+
+
+def _is_text(node: ast.AST) -> TypeGuard[ast.Expr]:
+    """Return whether a statement is a string alone, which documents what is around or above it."""
+    value = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
 
 def load_results(path: Path) -> dict[str, Module]:

@@ -13,7 +13,7 @@ from bench_choices import behind, choices, peers_of
 from bench_results import chosen, times
 from goal_outcomes import Outcome, ratio_said, said
 
-from theory.fast_convolution import block_cells, whole_cells
+from theory.methods.fast_convolution import block_cells, whole_cells
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from theory.method_costs import SHIPPED
+from theory.methods.costs import SHIPPED
 
 peers = importlib.import_module("benches.peers")
 pace = importlib.import_module("benches.pace")

@@ -8,9 +8,9 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from theory import convolution_plan
 from theory.convolution import convolve, correlate, rounding_bound
-from theory.convolution_plan import Method, Mode, plan
+from theory.methods import convolution_plan
+from theory.methods.convolution_plan import Method, Mode, plan
 
 FACTORS: dict[str, tuple[Any, Any]] = {
     "floats": ([1.0, 2.0, 4.0], [1.0, 3.0]),

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from theory import convolution_plan
 from theory.convolution import convolve, correlate, correlate_channels, rounding_bound
-from theory.convolution_plan import plan
-from theory.fast_convolution import fft_roundings, overlap_add_roundings
+from theory.methods import convolution_plan
+from theory.methods.convolution_plan import plan
+from theory.methods.fast_convolution import fft_roundings, overlap_add_roundings
 from theory.signals import integer_signal
 from theory.structured_matrices import circulant_matrix, toeplitz_matrix
 

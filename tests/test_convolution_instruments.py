@@ -10,12 +10,13 @@ import pytest
 import z3
 from scipy import fft
 
-from theory import convolution_plan, fast_convolution, structured_matrices
+from theory import structured_matrices
 from theory import test_convolution as chapter
 from theory import test_convolution_layers as stacked
 from theory import test_convolution_lti as lti
 from theory.convolution import convolve, correlate, correlate_channels, rounding_bound
-from theory.convolution_plan import plan, summation, window
+from theory.methods import convolution_plan, fast_convolution
+from theory.methods.convolution_plan import plan, summation, window
 from theory.signals import impulse, integer_signal, shift
 from theory.structured_matrices import circulant_matrix, toeplitz_matrix
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from theory.convolution import convolve, rounding_bound
-from theory.fast_convolution import CACHED_CELLS, NotFiniteError
+from theory.methods.fast_convolution import CACHED_CELLS, NotFiniteError
 from theory.signals import integer_signal
 
 LONG = 8 * CACHED_CELLS

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from theory.convolution import convolve
-from theory.fast_convolution import all_finite, by_fft, fft_roundings, overlap_add_roundings
+from theory.methods.fast_convolution import all_finite, by_fft, fft_roundings, overlap_add_roundings
 from theory.signals import integer_signal
 
 METHODS = ("fft", "overlap-add")

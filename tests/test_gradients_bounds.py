@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from theory import fast_gradients
 from theory.gradients import filter_gradient, filter_gradient_bound
+from theory.methods import fast_gradients
 from theory.signals import integer_signal
 
 METHODS = ("direct", "fft", "blocked-fft", "auto")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from theory import gradient_plan
 from theory.convolution import convolve, correlate
 from theory.gradients import bias_gradient, filter_gradient, filter_gradient_bound, input_gradient
+from theory.methods import gradient_plan
 from theory.signals import integer_signal
 from theory.structured_matrices import derivative_matrix
 

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from theory import gradient_plan, gradients
-from theory.fast_gradients import blocked_roundings, fft_gradient_roundings
-from theory.gradient_plan import plan_gradient
+from theory import gradients
 from theory.gradients import bias_gradient, filter_gradient, filter_gradient_bound, input_gradient
+from theory.methods import gradient_plan
+from theory.methods.fast_gradients import blocked_roundings, fft_gradient_roundings
+from theory.methods.gradient_plan import plan_gradient
 from theory.signals import integer_signal
 
 # Norms 5 and 3: the Pythagorean triple and quadruple.

@@ -13,13 +13,14 @@ import torch
 from scipy import fft
 from torch.autograd.gradcheck import GradcheckError
 
-from theory import fast_gradients, gradient_sums, gradients
+from theory import gradients, structured_matrices
 from theory import test_dead_relu as dead
 from theory import test_dead_relu_training as training
 from theory import test_derivative_matrix as matrices
 from theory import test_fast_gradients as fast
 from theory import test_gradients as chapter
 from theory.gradients import bias_gradient, input_gradient
+from theory.methods import fast_gradients
 from theory.structured_matrices import derivative_matrix, toeplitz_matrix
 
 by_sum = gradients.by_sum
@@ -218,7 +219,7 @@ stays = partial(
         (chapter, "input_gradient", input_gradient_of_the_first_filter, by_symbols),
         (chapter, "bias_gradient", bias_gradient_of_the_mean, by_torch),
         (chapter, "bias_gradient", bias_gradient_of_the_mean, by_symbols),
-        (gradient_sums, "derivative_matrix", transposed_derivatives, methods),
+        (structured_matrices, "derivative_matrix", transposed_derivatives, methods),
         (matrices, "derivative_matrix", hankel_for_both, structure),
         (matrices, "derivative_matrix", derivatives_from_one_row_too_early, structure),
         (fast, "derivative_matrix", hankel_for_both, block),

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from theory import gradient_plan
-from theory.fast_convolution import NotFiniteError
-from theory.gradient_plan import plan_gradient
 from theory.gradients import filter_gradient, filter_gradient_bound
+from theory.methods import gradient_plan
+from theory.methods.fast_convolution import NotFiniteError
+from theory.methods.gradient_plan import plan_gradient
 from theory.signals import integer_signal
 
 FFTS = ("fft", "blocked-fft")

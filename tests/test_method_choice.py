@@ -13,21 +13,22 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from theory import calibration, convolution_plan, fast_convolution, method_costs
 from theory.convolution import convolve, correlate, rounding_bound
-from theory.convolution_plan import plan
-from theory.direct_convolution import LONGEST_DOT, MOST_RUNS, UNROLLED_TAPS, by_sum, runs
-from theory.fast_gradients import by_blocked_fft
-from theory.gradient_plan import plan_gradient
-from theory.gradient_sums import by_taps
-from theory.method_choice import (
+from theory.methods import calibration, convolution_plan, fast_convolution
+from theory.methods import costs as method_costs
+from theory.methods.choice import (
     fastest_convolution,
     fastest_filter_gradient,
     sum_parts,
     sums_tap_by_tap,
     taps_parts,
 )
-from theory.method_costs import KNOTS, PLACE, SHIPPED, costs_file, machine_costs, read, write
+from theory.methods.convolution_plan import plan
+from theory.methods.costs import KNOTS, PLACE, SHIPPED, costs_file, machine_costs, read, write
+from theory.methods.direct_convolution import LONGEST_DOT, MOST_RUNS, UNROLLED_TAPS, by_sum, runs
+from theory.methods.fast_gradients import by_blocked_fft
+from theory.methods.gradient_plan import plan_gradient
+from theory.methods.gradient_sums import by_taps
 from theory.signals import integer_signal
 
 NOTHING = replace(

@@ -178,6 +178,23 @@ def test_the_page_shows_each_survivor_with_its_reason_and_what_has_changed():
     assert without.endswith("output_size: gone since this run\n\n- n += 1")
 
 
+def test_a_source_is_another_where_its_code_is_and_not_where_it_imports_or_documents(tmp_path):
+    def digest(source: str) -> str:
+        path = tmp_path / "law.py"
+        path.write_text(source)
+        return mutant_report.digest(path)
+
+    mutated = digest(
+        '"""Old."""\n\nfrom theory import a\n\n\ndef f(x):\n    """Old."""\n    return x\n'
+    )
+    assert (
+        digest('import theory\n\n\ndef f(x):\n    """New,\n\n    longer."""\n    return x\n')
+        == mutated
+    )
+    assert digest("def f(x):\n    return -x\n") != mutated
+    assert digest('def f(x):\n    return x\n\n\nNAME = "f"\n') != mutated
+
+
 # The run
 
 

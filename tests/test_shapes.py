@@ -22,8 +22,6 @@ from jaxtyping import AbstractArray, Float, jaxtyped
 from torch import nn
 
 from theory.convolution import convolve, correlate, correlate_channels, rounding_bound
-from theory.convolution_plan import wrap
-from theory.direct_convolution import by_sum
 from theory.equivalences import (
     averaging_weight,
     convolution_from_dense,
@@ -31,7 +29,6 @@ from theory.equivalences import (
     pairs_of_digits,
     sum_head,
 )
-from theory.fast_convolution import by_fft, by_overlap_add, require_finite
 from theory.gradients import (
     bias_gradient,
     filter_gradient,
@@ -39,6 +36,9 @@ from theory.gradients import (
     input_gradient,
 )
 from theory.layer_matrix import input_cells, layer_matrix, weights
+from theory.methods.convolution_plan import wrap
+from theory.methods.direct_convolution import by_sum
+from theory.methods.fast_convolution import by_fft, by_overlap_add, require_finite
 from theory.modular_rank import rank_modulo
 from theory.operators import add_bias, average_pool, fully_connected, max_pool, strided_pool
 from theory.signals import impulse, integer_signal, rational_signal, shift

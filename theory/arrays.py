@@ -1,4 +1,7 @@
-"""Arrays that a caller gives, as NumPy's: what has no values, or hides some, is refused by name."""
+"""Arrays that a caller gives, as NumPy's, and the types in which their values are computed with.
+
+What has no values, hides some, or holds no numbers is refused by name.
+"""
 
 from __future__ import annotations
 
@@ -35,3 +38,29 @@ def as_array(name: str, values: Any) -> Shaped[np.ndarray, "..."]:
         raise TypeError(
             f"{name} is a {type(values).__name__} that is no array of numbers: {reason}"
         ) from error
+
+
+def require_numbers(name: str, dtype: np.dtype) -> None:
+    """Raise a TypeError that names a factor unless its entries are numbers."""
+    if dtype.kind not in "biufcO":
+        raise TypeError(f"the {name} holds {dtype} entries: expected numbers")
+
+
+def computed_type(held: np.dtype) -> np.dtype:
+    """Return the type that factors are computed in: wider for booleans, integers and halves."""
+    if held.kind in "biu":
+        return np.dtype(np.int64)
+    return np.dtype(np.float32) if held == np.float16 else held
+
+
+def widened(name: str, factor: np.ndarray) -> np.ndarray:
+    """Return a factor in its `computed_type`.
+
+    Raises
+    ------
+    ValueError
+        If integers are too large for int64; the message names the factor.
+    """
+    if factor.dtype == np.uint64 and factor.max(initial=0) > np.iinfo(np.int64).max:
+        raise ValueError(f"the {name} holds integers beyond int64: use dtype=object")
+    return factor.astype(computed_type(factor.dtype), copy=False)

@@ -16,26 +16,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from theory.arrays import as_array
-from theory.convolution_plan import (
-    Method,
-    Mode,
-    conversion_roundings,
-    norm,
-    plan,
-    require_numbers,
-    rounded_type,
-    widened,
-)
+from theory.arrays import as_array, require_numbers, widened
 from theory.counts import as_integer
-from theory.direct_convolution import require_within_int64, valid_shape, window_at
-from theory.fast_convolution import (
+from theory.methods.convolution_plan import Method, Mode, plan
+from theory.methods.direct_convolution import require_within_int64, valid_shape, window_at
+from theory.methods.fast_convolution import (
     complex_sum_roundings,
     fft_roundings,
     full_shape,
     overlap_add_roundings,
     require_finite,
 )
+from theory.methods.rounding import conversion_roundings, norm, rounded_type
 from theory.signals import per_axis
 
 
@@ -61,7 +53,7 @@ def convolve(
     method : {"direct", "fft", "overlap-add", "auto"}, optional
         The sum itself, exact for integers and exact objects; one FFT product over the whole signal;
         FFT products over blocks of the longer factor, which wins where the other is much shorter;
-        or the one of these that `theory.method_choice` expects to be fastest. Where the sum is
+        or the one of these that `theory.methods.choice` expects to be fastest. Where the sum is
         exact, where a sample is infinite or NaN, and where the FFT overflows, ``auto`` is the sum.
 
     Returns
@@ -225,8 +217,8 @@ def rounding_bound(
     It is ``(exp(m u) - 1) c ‖x‖₂ ‖h‖₂``, where u is the unit roundoff, m counts the roundings
     between a sample and an output, complex ones weighing more, and c is 1 or the number of outputs
     that fall together. For ``direct`` m is one product and the additions, because
-    ``Σ |x| |h| <= ‖x‖ ‖h‖``; for the FFT methods see `theory.fast_convolution`. A factor whose
-    integers are too large for floats, or whose objects meet floats, is rounded to floats once
+    ``Σ |x| |h| <= ‖x‖ ‖h‖``; for the FFT methods see `theory.methods.fast_convolution`. A factor
+    whose integers are too large for floats, or whose objects meet floats, is rounded to floats once
     more. Underflow and overflow are left out, and with the latter that ``auto`` is the sum then.
 
     Parameters

@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int, Shaped
 
-from theory.arrays import as_array
-from theory.convolution_plan import require_numbers, widened
+from theory.arrays import as_array, require_numbers, widened
 from theory.counts import as_count
 from theory.diagnosis.isolation import isolated, private_copy
 from theory.diagnosis.rounding import Rounding

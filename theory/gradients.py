@@ -17,18 +17,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 
-from theory.arrays import as_array
-from theory.convolution_plan import (
-    Operation,
-    conversion_roundings,
-    norm,
-    require_known,
-    rounded_type,
-    widened,
-)
-from theory.direct_convolution import require_within_int64, window_at
-from theory.fast_convolution import NotFiniteError, require_finite
-from theory.fast_gradients import (
+from theory.arguments import require_known
+from theory.arrays import as_array, widened
+from theory.methods.convolution_plan import Operation
+from theory.methods.direct_convolution import require_within_int64, window_at
+from theory.methods.fast_convolution import NotFiniteError, require_finite
+from theory.methods.fast_gradients import (
     Array,
     blocked_roundings,
     by_blocked_fft,
@@ -36,9 +30,11 @@ from theory.fast_gradients import (
     fft_gradient_roundings,
     to_numpy,
 )
-from theory.gradient_plan import GradientPlan, Method, plan_gradient, require_real
-from theory.gradient_sums import by_matrix, by_sum
+from theory.methods.gradient_plan import GradientPlan, Method, plan_gradient, require_real
+from theory.methods.gradient_sums import by_sum
+from theory.methods.rounding import conversion_roundings, norm, rounded_type
 from theory.single_precision import single_precision
+from theory.structured_matrices import gradient_by_matrix
 from theory.tensors import require_dense
 
 
@@ -68,7 +64,7 @@ def filter_gradient(
         circulant matrix that has the derivative matrix as a block, of n cells per axis, rounded up
         to a size that the FFT likes; the FFT on windows of the signal, whose transforms are added
         up, which wins where the kernel is much shorter; or the one of ``direct`` and the two FFTs
-        that `theory.method_choice` expects to be the fastest, ``direct`` wherever that is exact,
+        that `theory.methods.choice` expects to be the fastest, ``direct`` wherever that is exact,
         where a sample is infinite or NaN, and where the FFT overflows. What it expects are times on
         the CPU, also for tensors on a GPU.
     batched : bool, optional
@@ -126,10 +122,10 @@ def filter_gradient_bound(
     It is ``(exp(r u) - 1) √c ‖x‖₂ ‖g‖₂`` for each filter and channel, where u is the unit roundoff,
     r counts the roundings between a sample and a tap, and c is how many windows meet in a cell. For
     ``direct`` and ``matrix`` r is one product and the additions; for the FFTs see
-    `theory.fast_gradients`. Integers too large for floats, and objects that meet floats, count as
-    in `theory.convolution.rounding_bound`. Underflow and overflow are left out, with the latter
-    that ``auto`` is the sum then. The transforms of every library are taken to split into factors
-    2, 3 and 5 as those of `theory.fast_convolution` do.
+    `theory.methods.fast_gradients`. Integers too large for floats, and objects that meet floats,
+    count as in `theory.convolution.rounding_bound`. Underflow and overflow are left out, with the
+    latter that ``auto`` is the sum then. The transforms of every library are taken to split into
+    factors 2, 3 and 5 as those of `theory.methods.fast_convolution` do.
 
     Parameters
     ----------
@@ -278,7 +274,7 @@ def _of_all(x: Array, g: Array, plan: GradientPlan) -> Array:
     by_method: dict[str, Callable[[Any, Any], Any]]
     by_method = {
         "direct": by_sum,
-        "matrix": by_matrix,
+        "matrix": gradient_by_matrix,
         "fft": by_fft,
         "blocked-fft": by_blocked_fft,
     }

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Num
 from torch import Tensor
 
+from theory.arguments import require_rate
 from theory.counts import as_count
-from theory.rates import require_rate
 from theory.signals import per_axis
 
 

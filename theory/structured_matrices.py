@@ -13,16 +13,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from jaxtyping import Shaped
 
-from theory.arrays import as_array
-from theory.convolution_plan import (
-    Operation,
-    require_known,
-    require_numbers,
-    widened,
-    window,
-    wrap,
-)
-from theory.direct_convolution import require_within_int64
+from theory.arguments import require_known
+from theory.arrays import as_array, require_numbers, widened
+from theory.methods.convolution_plan import Operation, window, wrap
+from theory.methods.direct_convolution import require_within_int64, valid_shape
 from theory.signals import per_axis
 
 
@@ -162,6 +156,33 @@ def derivative_matrix(
     ends = (n + k - 1 for n, k in zip(x.shape, sizes, strict=True))
     matrix = full.reshape(*ends, -1)[inside].reshape(-1, math.prod(sizes))
     return matrix if operation == "convolution" else matrix[:, ::-1]
+
+
+def gradient_by_matrix(
+    x: Shaped[np.ndarray, "batch channels *n"], g: Shaped[np.ndarray, "batch filters *m"]
+) -> Shaped[np.ndarray, "filters channels *k"]:
+    """Return a filter gradient as products of the transposed derivative matrices with its slopes.
+
+    `theory.gradients.filter_gradient` offers it as the method ``matrix``, and checks its input.
+
+    Parameters
+    ----------
+    x : array of shape (batch, channels, *n)
+        The input of a layer that cross-correlates; integers in int64.
+    g : array of shape (batch, filters, *m)
+        The gradient of the loss for its output.
+
+    Returns
+    -------
+    array of shape (filters, channels, *k)
+        The sum over the batch, with ``k = n - m + 1`` taps per axis.
+    """
+    taps, maps = valid_shape(x.shape[2:], g.shape[2:]), g.reshape(*g.shape[:2], -1)
+    by_channel = [
+        sum(m @ derivative_matrix(n, taps) for m, n in zip(maps, x[:, c], strict=True))
+        for c in range(x.shape[1])
+    ]
+    return np.stack(by_channel, axis=1).reshape(g.shape[1], x.shape[1], *taps)
 
 
 def _numbers(name: str, values: Any) -> Shaped[np.ndarray, "..."]:

@@ -27,8 +27,8 @@ from scipy import signal as scipy_signal
 from torch.nn import functional
 
 from theory.convolution import Method, Mode, convolve, correlate, rounding_bound
-from theory.fast_convolution import fft_roundings
 from theory.ledger import claims, settles
+from theory.methods.fast_convolution import fft_roundings
 from theory.signals import integer_signal, rational_signal, shift
 from theory.solver import follows, maximum
 from theory.structured_matrices import circulant_matrix, toeplitz_matrix

@@ -26,9 +26,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from theory.fast_convolution import complex_sum_roundings, fft_roundings
 from theory.gram_iteration import gram_bound
 from theory.layer_matrix import layer_matrix, weights
+from theory.methods.fast_convolution import complex_sum_roundings, fft_roundings
 from theory.signals import integer_signal
 from theory.spectrum import (
     frequency_response,

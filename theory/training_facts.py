@@ -14,8 +14,8 @@ import sympy
 from jaxtyping import Int
 from sympy.matrices.exceptions import NonInvertibleMatrixError
 
+from theory.arguments import require_rate
 from theory.counts import as_count
-from theory.rates import require_rate
 
 
 def totals_behind(printed: Sequence[float], limit: int) -> Int[np.ndarray, " fits"]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import mutant_report
 from docutils import nodes
+from docutils.nodes import make_id
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
@@ -62,7 +63,7 @@ def scores(modules: dict[str, Module]) -> list[nodes.Node]:
 def survivors(module: Module, reasons: dict[Mutant, str]) -> nodes.section:
     """Return a section with the survivors of one module: what changes where, and why it may."""
     title = nodes.title("", f"Survivors of {module.name}")
-    section = nodes.section("", title, ids=[f"survivors-{module.name}"])
+    section = nodes.section("", title, ids=[make_id(f"survivors-{module.name}")])
     for (function, was, reason), becomes in _together(module.survivors, reasons).items():
         lines = [f"- {was}", *(f"+ {line}" for line in becomes if line)]
         section += nodes.paragraph("", "", nodes.literal("", function), nodes.Text(f": {reason}"))

@@ -66,7 +66,7 @@ def main(names: list[str]) -> int:
         print("\ninterrupted; the same command continues from here", file=sys.stderr)
         return 130
     for row in mutant_report.table(modules[name] for name in selection if name in modules):
-        print("{:<18}{:>10}{:>10}{:>12}{:>12}{:>10}".format(*row))
+        print("{:<24}{:>9}{:>9}{:>12}{:>11}{:>9}".format(*row))
     found = mutant_report.findings(modules, reasons, ROOT / "theory")
     for each in found:
         print(each, file=sys.stderr)
@@ -126,7 +126,7 @@ def mutate(name: str, tests: list[str], tool: dict[str, Any]) -> Module:
 
 def prepare(place: Path, selected: list[str], settings: str) -> None:
     """Copy the tree, unless an earlier run left a copy of the same laws, tests and helpers."""
-    modules = (path for room in ("theory", "tests") for path in (ROOT / room).glob("*.py"))
+    modules = (path for room in ("theory", "tests") for path in (ROOT / room).rglob("*.py"))
     shared = [path for path in modules if not path.name.startswith("test_")]  # laws, and helpers
     state = hashlib.sha256(settings.encode())
     for path in sorted({*shared, *map(ROOT.joinpath, selected)}):

@@ -12,7 +12,7 @@ import typer
 
 from theory.commands import options
 from theory.commands.targets import BadInputError
-from theory.method_costs import PLACE, costs_file
+from theory.methods.costs import PLACE, costs_file
 
 
 def calibrate(
@@ -27,7 +27,7 @@ def calibrate(
     From then on, the functions of `theory` that take `method="auto"` choose by these costs; until
     then they choose by those of another machine. Let nothing else run meanwhile.
     """
-    from theory import calibration  # SciPy's fits take a second to import
+    from theory.methods import calibration  # SciPy's fits take a second to import
 
     target = path or costs_file()
     try:

@@ -1,6 +1,6 @@
 """What the parts of each method cost on a machine, and where that is kept.
 
-`SHIPPED` are the costs of one machine. `theory.calibration.calibrate` measures those of the machine
+`SHIPPED` are the costs of one machine. `theory.methods.calibration` measures those of the machine
 at hand and stores them here, in a file of the user's cache that is read once for each process. A
 file that is damaged, that cannot be read, or that another machine wrote counts for nothing.
 """
@@ -108,7 +108,7 @@ SHIPPED = Costs(
     windows=2.7e-4,
     plane=2.4,
 )
-"""Costs of one core with AVX-512, as `theory.calibration.calibrate` found them; those of a cell at
+"""Costs of one core with AVX-512, as `theory.methods.calibration` found them; those of a cell at
 every third of `KNOTS`, with straight lines between; ``plane``, the products of matrices and of
 spectra, and how ``windows`` compare with ``blocks`` are from another machine."""
 

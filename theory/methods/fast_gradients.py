@@ -19,8 +19,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy import fft
 from torch.nn import functional
 
-from theory.direct_convolution import valid_shape
-from theory.fast_convolution import (
+from theory.methods.direct_convolution import valid_shape
+from theory.methods.fast_convolution import (
     CACHED_CELLS,
     block_cells,
     product_roundings,

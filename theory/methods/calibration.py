@@ -16,14 +16,19 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import nnls
 
-from theory.convolution_plan import plan
-from theory.direct_convolution import by_sum
-from theory.fast_convolution import block_cells, by_fft, by_overlap_add
-from theory.fast_gradients import by_blocked_fft, summed_products
-from theory.gradient_plan import plan_gradient
-from theory.gradient_sums import by_taps
-from theory.method_choice import fastest_filter_gradient, overlap_add_seconds, sum_parts, taps_parts
-from theory.method_costs import KNOTS, Costs, costs_file, machine_costs, write
+from theory.methods.choice import (
+    fastest_filter_gradient,
+    overlap_add_seconds,
+    sum_parts,
+    taps_parts,
+)
+from theory.methods.convolution_plan import plan
+from theory.methods.costs import KNOTS, Costs, costs_file, machine_costs, write
+from theory.methods.direct_convolution import by_sum
+from theory.methods.fast_convolution import block_cells, by_fft, by_overlap_add
+from theory.methods.fast_gradients import by_blocked_fft, summed_products
+from theory.methods.gradient_plan import plan_gradient
+from theory.methods.gradient_sums import by_taps
 
 Shape = tuple[int, ...]
 
@@ -60,7 +65,7 @@ def calibrate(path: Path | None = None) -> Costs:
     Parameters
     ----------
     path
-        Where; by default `theory.method_costs.costs_file`, which is where they are looked for.
+        Where; by default `theory.methods.costs.costs_file`, which is where they are looked for.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Which method is fastest: a model of the seconds that each one takes.
 
 A method is taken apart into calls, outputs, products and transforms, whose costs are those of
-`theory.method_costs`. Of two methods the faster one in float64 is taken to be the faster one in
+`theory.methods.costs`. Of two methods the faster one in float64 is taken to be the faster one in
 every type.
 """
 
@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
-from theory.direct_convolution import LONGEST_DOT, UNROLLED_TAPS, runs, valid_shape
-from theory.fast_convolution import block_cells, whole_cells
-from theory.method_costs import KNOTS, Costs, machine_costs
+from theory.methods.costs import KNOTS, Costs, machine_costs
+from theory.methods.direct_convolution import LONGEST_DOT, UNROLLED_TAPS, runs, valid_shape
+from theory.methods.fast_convolution import block_cells, whole_cells
 
 Shape = tuple[int, ...]
 
@@ -121,7 +121,7 @@ def overlap_add_seconds(n: Shape, k: Shape, costs: Costs) -> float:
 
 
 def sum_parts(n: Shape, k: Shape, *, valid: bool = False) -> dict[str, int]:
-    """Return how often each part of `Costs` comes in the sum of `theory.direct_convolution`.
+    """Return how often each part of `Costs` comes in `theory.methods.direct_convolution.by_sum`.
 
     Parameters as `fastest_convolution`.
     """
@@ -139,7 +139,7 @@ def sum_parts(n: Shape, k: Shape, *, valid: bool = False) -> dict[str, int]:
 
 
 def taps_parts(x: Shape, g: Shape) -> dict[str, int]:
-    """Return how often each part of `Costs` comes in `theory.gradient_sums.by_taps`.
+    """Return how often each part of `Costs` comes in `theory.methods.gradient_sums.by_taps`.
 
     Parameters as `sums_tap_by_tap`.
     """

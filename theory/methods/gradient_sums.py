@@ -1,7 +1,7 @@
 """The filter gradient as the sum of its definition, exact wherever the arithmetic is.
 
-`theory.gradients.filter_gradient` offers these as the methods ``direct`` and ``matrix``, checks
-their input and flips their output.
+`theory.gradients.filter_gradient` offers it as the method ``direct``, checks its input and flips
+its output.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ import numpy as np
 import torch
 from jaxtyping import Shaped
 
-from theory.convolution import correlate
-from theory.direct_convolution import valid_shape, window_at
-from theory.fast_gradients import Array
-from theory.method_choice import sums_tap_by_tap
-from theory.structured_matrices import derivative_matrix
+from theory.methods.choice import sums_tap_by_tap
+from theory.methods.convolution_plan import plan
+from theory.methods.direct_convolution import valid_shape, window_at
+from theory.methods.fast_gradients import Array
 
 
 def by_sum(
@@ -40,12 +39,11 @@ def by_sum(
     # For tensors always: a convolution of torch may round otherwise than a sum.
     if isinstance(x, torch.Tensor) or sums_tap_by_tap(x.shape, g.shape):
         return by_taps(x, g)
+    correlate = plan(x.shape[2:], g.shape[2:], x.dtype, g.dtype, "valid", "direct").correlate
     pairs = [
         [zip(x[:, c], g[:, f], strict=True) for c in range(x.shape[1])] for f in range(g.shape[1])
     ]
-    return np.stack(
-        [[sum(correlate(*pair, mode="valid") for pair in batch) for batch in row] for row in pairs]
-    )
+    return np.stack([[sum(correlate(*pair) for pair in batch) for batch in row] for row in pairs])
 
 
 def by_taps(
@@ -61,21 +59,6 @@ def by_taps(
     library: Any = torch if isinstance(x, torch.Tensor) else np
     gradient: Array = library.stack([slopes @ each.T for each in seen], -1)
     return gradient.reshape(filters, channels, *taps)
-
-
-def by_matrix(
-    x: Shaped[np.ndarray, "batch channels *n"], g: Shaped[np.ndarray, "batch filters *m"]
-) -> Shaped[np.ndarray, "filters channels *k"]:
-    """Return the same as products of the transposed derivative matrix of each channel with g.
-
-    Parameters and returns as `by_sum`, for arrays.
-    """
-    taps, maps = valid_shape(x.shape[2:], g.shape[2:]), g.reshape(*g.shape[:2], -1)
-    by_channel = [
-        sum(m @ derivative_matrix(n, taps) for m, n in zip(maps, x[:, c], strict=True))
-        for c in range(x.shape[1])
-    ]
-    return np.stack(by_channel, axis=1).reshape(g.shape[1], x.shape[1], *taps)
 
 
 def _windows(x: Any, taps: tuple[int, ...], shape: tuple[int, ...]) -> Iterator[Any]:

@@ -1,8 +1,15 @@
-"""Rates that a caller gives: the share of values that dropout drops."""
+"""Names and rates that a caller gives: one of those that are known, and a share of values."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
+
+
+def require_known(name: str, value: object, known: Sequence[str]) -> None:
+    """Raise a `ValueError` that lists what is known, unless the value is among it."""
+    if not isinstance(value, str) or value not in known:  # an array may equal what it holds
+        raise ValueError(f"unknown {name} {value!r}; known: {', '.join(known)}")
 
 
 def require_rate(rate: float | Fraction) -> None:

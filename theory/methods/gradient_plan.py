@@ -1,7 +1,7 @@
 """What shapes, types and method decide about a filter gradient, before any sample is looked at.
 
-A plan is made once for all factors of the same shapes and types, as in `theory.convolution_plan`.
-The gradient of one filter for one channel is a cross-correlation, and has a plan of that.
+A plan is made once for all factors of the same shapes and types, as in `convolution_plan`. The
+gradient of one filter for one channel is a cross-correlation, and has a plan of that.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 
-from theory.convolution_plan import Operation, plan, require_known
-from theory.method_choice import fastest_filter_gradient
-from theory.remembering import remembered
+from theory.arguments import require_known
+from theory.methods.choice import fastest_filter_gradient
+from theory.methods.convolution_plan import Operation, plan
+from theory.methods.remembering import remembered
 
 Method = Literal["direct", "matrix", "fft", "blocked-fft", "auto"]
 Shape = tuple[int, ...]

@@ -7,7 +7,7 @@ short signals beside convolving is to look it up.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -15,10 +15,12 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Shaped
 
-from theory.direct_convolution import correlation, summation
-from theory.fast_convolution import NotFiniteError, all_finite, by_fft, by_overlap_add
-from theory.method_choice import fastest_convolution
-from theory.remembering import remembered
+from theory.arguments import require_known
+from theory.arrays import computed_type, require_numbers, widened
+from theory.methods.choice import fastest_convolution
+from theory.methods.direct_convolution import correlation, summation
+from theory.methods.fast_convolution import NotFiniteError, all_finite, by_fft, by_overlap_add
+from theory.methods.remembering import remembered
 
 Mode = Literal["full", "same", "valid", "circular"]
 Method = Literal["direct", "fft", "overlap-add", "auto"]
@@ -199,70 +201,3 @@ def wrap(y: Shaped[np.ndarray, "*m"], shape: Shape) -> Shaped[np.ndarray, "*n"]:
             wrapped[(*before, slice(turn.shape[axis]))] += turn
         y = wrapped
     return y
-
-
-def require_known(name: str, value: object, known: Sequence[str]) -> None:
-    """Raise a `ValueError` that lists what is known, unless the value is among it."""
-    if not isinstance(value, str) or value not in known:  # an array may equal what it holds
-        raise ValueError(f"unknown {name} {value!r}; known: {', '.join(known)}")
-
-
-def rounded_type(*factors: np.ndarray) -> np.dtype:
-    """Return in which type the products of some factors are; objects that meet floats become such.
-
-    It is a type of floats if and only if the products round.
-    """
-    types = [computed_type(factor.dtype) for factor in factors]
-    kinds = {each.kind for each in types}
-    if "O" not in kinds or not kinds & {"f", "c"}:
-        return np.result_type(*types)
-    return np.result_type(np.float64, *(each for each in types if each.kind != "O"))
-
-
-def conversion_roundings(factor: np.ndarray, dtype: np.dtype) -> int:
-    """Return whether a factor rounds as it becomes floats of a type: 0 or 1.
-
-    Integers do that if they are too large, and objects may.
-    """
-    if factor.dtype.kind not in "iu":
-        return int(factor.dtype.kind == "O")
-    largest = max(abs(int(factor.max())), abs(int(factor.min())))
-    return int(largest > 2 / float(np.finfo(dtype).eps))
-
-
-def norm(factor: np.ndarray, axes: tuple[int, ...] | None = None) -> np.ndarray:
-    """Return the 2-norm of a factor over some axes, by default all of them.
-
-    Each is scaled by a power of 2 meanwhile, so that no square leaves the range.
-    """
-    axes = tuple(range(factor.ndim)) if axes is None else axes
-    magnitudes = np.abs(factor.astype(np.result_type(factor, np.float64))).astype(np.float64)
-    _, exponents = np.frexp(magnitudes.max(axes, keepdims=True))
-    squares = np.ldexp(magnitudes, -exponents) ** 2
-    return np.ldexp(np.sqrt(squares.sum(axes)), exponents.squeeze(axes))
-
-
-def computed_type(held: np.dtype) -> np.dtype:
-    """Return the type that factors are computed in: wider for booleans, integers and halves."""
-    if held.kind in "biu":
-        return np.dtype(np.int64)
-    return np.dtype(np.float32) if held == np.float16 else held
-
-
-def widened(name: str, factor: np.ndarray) -> np.ndarray:
-    """Return a factor in its `computed_type`.
-
-    Raises
-    ------
-    ValueError
-        If integers are too large for int64; the message names the factor.
-    """
-    if factor.dtype == np.uint64 and factor.max(initial=0) > np.iinfo(np.int64).max:
-        raise ValueError(f"the {name} holds integers beyond int64: use dtype=object")
-    return factor.astype(computed_type(factor.dtype), copy=False)
-
-
-def require_numbers(name: str, dtype: np.dtype) -> None:
-    """Raise a TypeError that names a factor unless its entries are numbers."""
-    if dtype.kind not in "biufcO":
-        raise TypeError(f"the {name} holds {dtype} entries: expected numbers")
