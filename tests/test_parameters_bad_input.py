@@ -10,14 +10,13 @@ import sympy
 
 from theory.geometry import Layer
 from theory.parameters import (
-    Design,
     batch_norm_parameters,
     conv_parameters,
     equivalent_linear_parameters,
     linear_parameters,
     locally_connected_parameters,
-    recover,
 )
+from theory.recovery import Design, recover
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,14 +11,13 @@ from torch import nn
 from tests.allocated import allocated
 from theory.geometry import Layer
 from theory.parameters import (
-    Design,
     batch_norm_parameters,
     conv_parameters,
     equivalent_linear_parameters,
     linear_parameters,
     locally_connected_parameters,
-    recover,
 )
+from theory.recovery import Design, recover
 
 
 def test_a_forgotten_bias_would_be_noticed() -> None:

@@ -19,13 +19,12 @@ from theory import (
 from theory import test_recovery as chapter
 from theory.geometry import Layer
 from theory.parameters import (
-    Design,
     conv_parameters,
     equivalent_linear_parameters,
     linear_parameters,
     locally_connected_parameters,
-    recover,
 )
+from theory.recovery import Design, recover
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -22,13 +22,8 @@ from jaxtyping import AbstractArray, Float, jaxtyped
 from torch import nn
 
 from theory.convolution import convolve, correlate, correlate_channels, rounding_bound
-from theory.equivalences import (
-    averaging_weight,
-    convolution_from_dense,
-    dense_from_convolution,
-    pairs_of_digits,
-    sum_head,
-)
+from theory.digit_sums import pairs_of_digits, sum_head
+from theory.equivalences import averaging_weight, convolution_from_dense, dense_from_convolution
 from theory.gradients import (
     bias_gradient,
     filter_gradient,

@@ -4,6 +4,18 @@
 >>> from theory import diagnose
 >>> diagnose(torch.nn.ReLU(), (8,)).linear.holds
 False
+
+What operators are
+    `diagnosis` decides it for one operator, `auditing` for each layer of a network, and `testing`
+    asserts it. `operators` and `operator_catalog` hold those on trial.
+What a convolution is
+    `convolution` and `gradients`; their matrices in `structured_matrices` and `layer_matrix`, their
+    norms in `spectrum`; `methods` computes them fast.
+What a network can do
+    `geometry` tells what a layer sees, `parameters` what it costs, `recovery` which network a cost
+    betrays, `equivalences` and `affine_map` which other network does the same.
+What the reports say
+    `ledger` holds their claims, and ``test_*.py`` puts these on trial.
 """
 
 from __future__ import annotations

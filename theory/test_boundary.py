@@ -23,8 +23,8 @@ import torch
 import z3
 from torch import nn
 
+from theory.affine_map import affine_map
 from theory.convolution import convolve
-from theory.equivalences import affine_map
 from theory.layer_matrix import layer_matrix
 from theory.signals import integer_signal, shift
 from theory.solver import follows

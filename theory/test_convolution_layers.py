@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
+from theory.affine_map import affine_map
 from theory.convolution import convolve, correlate, correlate_channels
-from theory.equivalences import affine_map
 from theory.geometry import Layer, receptive_field
 from theory.layer_matrix import layer_matrix, weights
 from theory.ledger import settles

@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from theory.equivalences import affine_map
+from theory.affine_map import affine_map
 from theory.ledger import settles
 from theory.signals import integer_signal
 from theory.solver import holds_always, maximum

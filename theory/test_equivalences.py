@@ -24,11 +24,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from theory.equivalences import (
-    averaging_weight,
-    convolution_from_dense,
-    dense_from_convolution,
-)
+from theory.equivalences import averaging_weight, convolution_from_dense, dense_from_convolution
 from theory.ledger import settles
 from theory.signals import integer_signal
 from theory.solver import follows, holds_always

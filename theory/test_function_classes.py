@@ -24,16 +24,13 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
+from theory.affine_map import affine_map
 from theory.convolution import convolve
-from theory.equivalences import (
-    affine_map,
-    class_dimension_bound,
-    dense_from_convolution,
-    rank_bound,
-)
+from theory.equivalences import dense_from_convolution
 from theory.ledger import settles
 from theory.modular_rank import rank_modulo
-from theory.parameters import Design
+from theory.rank_bounds import class_dimension_bound, rank_bound
+from theory.recovery import Design
 from theory.signals import integer_signal
 from theory.solver import holds_always
 

@@ -20,7 +20,7 @@ import z3
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from theory.equivalences import pairs_of_digits, sum_head
+from theory.digit_sums import pairs_of_digits, sum_head
 from theory.ledger import settles
 from theory.parameters import conv_parameters, linear_parameters
 from theory.solver import holds_always

@@ -24,7 +24,7 @@ from torch import nn
 from torch.nn import functional
 
 from theory.ledger import claims, settles
-from theory.parameters import Design
+from theory.recovery import Design
 from theory.solver import holds_always
 from theory.test_function_classes import integer_network, integers, reproducible, seeds
 

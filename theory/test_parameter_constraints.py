@@ -23,7 +23,8 @@ from torch import nn
 from theory.geometry import Layer, output_size, receptive_field
 from theory.independence import independent_parameters
 from theory.ledger import claims, settles
-from theory.parameters import Design, conv_parameters, linear_parameters
+from theory.parameters import conv_parameters, linear_parameters
+from theory.recovery import Design
 from theory.solver import follows, holds_always
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from torch import nn
 
 from theory.geometry import Layer, output_size
 from theory.ledger import claims, settles
-from theory.parameters import Design, conv_parameters, designs, linear_parameters, recover
+from theory.parameters import conv_parameters, linear_parameters
+from theory.recovery import Design, designs, recover
 
 COUNTS = {3: 3172, 20: 46590}
 RECOVERED = Design(kernels=(5, 5), paddings=(0, 0), pool=2)

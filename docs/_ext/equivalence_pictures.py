@@ -9,13 +9,9 @@ from matplotlib.patches import Polygon
 
 from _ext.style import bars, canvas, matrix, same_height, styled
 from theory.convolution import correlate
-from theory.equivalences import (
-    averaging_weight,
-    class_dimension_bound,
-    dense_from_convolution,
-    pairs_of_digits,
-    sum_head,
-)
+from theory.digit_sums import pairs_of_digits, sum_head
+from theory.equivalences import averaging_weight, dense_from_convolution
+from theory.rank_bounds import class_dimension_bound
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,13 +13,8 @@ from _ext.style import canvas, styled
 from theory.geometry import Layer, receptive_field
 from theory.independence import independent_parameters
 from theory.ledger import claims
-from theory.parameters import (
-    Design,
-    conv_parameters,
-    equivalent_linear_parameters,
-    linear_parameters,
-    recover,
-)
+from theory.parameters import conv_parameters, equivalent_linear_parameters, linear_parameters
+from theory.recovery import Design, recover
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from tests.allocated import allocated
-from theory.parameters import Design, designs, recover
+from theory.recovery import Design, designs, recover
 
 COUNTS = {3: 3172, 20: 46590}
 
