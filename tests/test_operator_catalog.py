@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.modules import activation
 
 from theory import operator_catalog
-from theory.operator_catalog import Layer, catalog, elementwise_activations, judge
+from theory.operator_catalog import OnTrial, catalog, elementwise_activations, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,6 +107,6 @@ def test_another_layer_in_place_of_one_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
     load_chapter: Callable[[str], ModuleType],
 ) -> None:
-    monkeypatch.setitem(catalog()[kind], name, Layer(instead))
+    monkeypatch.setitem(catalog()[kind], name, OnTrial(instead))
     with pytest.raises(AssertionError):
         getattr(load_chapter("test_operators_catalog"), trial)()

@@ -32,7 +32,7 @@ NOT_ELEMENTWISE = frozenset(
 
 
 @dataclass(frozen=True)
-class Layer:
+class OnTrial:
     """A layer on trial.
 
     Attributes
@@ -48,7 +48,7 @@ class Layer:
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
+class Diagnoses:
     """What two diagnoses say of a layer.
 
     Attributes
@@ -63,7 +63,7 @@ class Verdict:
     interior: Diagnosis
 
 
-def elementwise_activations() -> dict[str, Layer]:
+def elementwise_activations() -> dict[str, OnTrial]:
     """Return torch's activations that act on each cell alone, by name, ready to be evaluated.
 
     Raises
@@ -83,7 +83,7 @@ def elementwise_activations() -> dict[str, Layer]:
                 f"torch.nn.{name} is new: say what it needs in _ARGUMENTS or that it is "
                 f"NOT_ELEMENTWISE ({error})"
             ) from error
-        layers[name] = Layer(partial(_evaluating, make))
+        layers[name] = OnTrial(partial(_evaluating, make))
     return layers
 
 
@@ -143,83 +143,83 @@ def _attention(x: Float[Tensor, "batch channels cells"]) -> Float[Tensor, "batch
     return scaled_dot_product_attention(cells, cells, cells).transpose(-1, -2)
 
 
-_OTHERS: dict[str, dict[str, Layer]] = {
+_OTHERS: dict[str, dict[str, OnTrial]] = {
     "across cells or channels": {
-        "Softmax over cells": Layer(partial(nn.Softmax, dim=-1)),
-        "Softmax over channels": Layer(partial(nn.Softmax, dim=-2)),
-        "LogSoftmax over cells": Layer(partial(nn.LogSoftmax, dim=-1)),
-        "Softmin over cells": Layer(partial(nn.Softmin, dim=-1)),
-        "GLU over channels": Layer(partial(nn.GLU, dim=-2)),
-        "attention without positions": Layer(partial(_Function, _attention)),
+        "Softmax over cells": OnTrial(partial(nn.Softmax, dim=-1)),
+        "Softmax over channels": OnTrial(partial(nn.Softmax, dim=-2)),
+        "LogSoftmax over cells": OnTrial(partial(nn.LogSoftmax, dim=-1)),
+        "Softmin over cells": OnTrial(partial(nn.Softmin, dim=-1)),
+        "GLU over channels": OnTrial(partial(nn.GLU, dim=-2)),
+        "attention without positions": OnTrial(partial(_Function, _attention)),
     },
     "pooling": {
-        "average, 2 cells": Layer(partial(nn.AvgPool1d, 2)),
-        "average, 3 cells, stride 1, padded": Layer(partial(nn.AvgPool1d, 3, 1, 1)),
-        "average, adaptive, to half": Layer(partial(nn.AdaptiveAvgPool1d, 4)),
-        "average, global": Layer(partial(nn.AdaptiveAvgPool1d, 1)),
-        "max, 2 cells": Layer(partial(nn.MaxPool1d, 2)),
-        "max, 3 cells, stride 1, padded": Layer(partial(nn.MaxPool1d, 3, 1, 1)),
-        "max, adaptive, to half": Layer(partial(nn.AdaptiveMaxPool1d, 4)),
-        "max, global": Layer(partial(nn.AdaptiveMaxPool1d, 1)),
-        "max, fractional": Layer(partial(nn.FractionalMaxPool2d, 2, output_size=5), (1, 8, 8)),
-        "max, 2 cells, undone": Layer(_Unpooled),
-        "power average, 2 cells": Layer(partial(nn.LPPool1d, 2, 2)),
+        "average, 2 cells": OnTrial(partial(nn.AvgPool1d, 2)),
+        "average, 3 cells, stride 1, padded": OnTrial(partial(nn.AvgPool1d, 3, 1, 1)),
+        "average, adaptive, to half": OnTrial(partial(nn.AdaptiveAvgPool1d, 4)),
+        "average, global": OnTrial(partial(nn.AdaptiveAvgPool1d, 1)),
+        "max, 2 cells": OnTrial(partial(nn.MaxPool1d, 2)),
+        "max, 3 cells, stride 1, padded": OnTrial(partial(nn.MaxPool1d, 3, 1, 1)),
+        "max, adaptive, to half": OnTrial(partial(nn.AdaptiveMaxPool1d, 4)),
+        "max, global": OnTrial(partial(nn.AdaptiveMaxPool1d, 1)),
+        "max, fractional": OnTrial(partial(nn.FractionalMaxPool2d, 2, output_size=5), (1, 8, 8)),
+        "max, 2 cells, undone": OnTrial(_Unpooled),
+        "power average, 2 cells": OnTrial(partial(nn.LPPool1d, 2, 2)),
     },
     "padding": {
-        "zeros": Layer(partial(nn.ZeroPad1d, 1)),
-        "a constant": Layer(partial(nn.ConstantPad1d, 1, 2.0)),
-        "reflection": Layer(partial(nn.ReflectionPad1d, 1)),
-        "replication": Layer(partial(nn.ReplicationPad1d, 1)),
-        "circular": Layer(partial(nn.CircularPad1d, 1)),
+        "zeros": OnTrial(partial(nn.ZeroPad1d, 1)),
+        "a constant": OnTrial(partial(nn.ConstantPad1d, 1, 2.0)),
+        "reflection": OnTrial(partial(nn.ReflectionPad1d, 1)),
+        "replication": OnTrial(partial(nn.ReplicationPad1d, 1)),
+        "circular": OnTrial(partial(nn.CircularPad1d, 1)),
     },
     "convolution": {
-        f"padded: {mode}": Layer(partial(_conv, padding_mode=mode))
+        f"padded: {mode}": OnTrial(partial(_conv, padding_mode=mode))
         for mode in ("zeros", "reflect", "replicate", "circular")
     }
     | {
-        "stride 2, padded: circular": Layer(partial(_conv, padding_mode="circular", stride=2)),
-        "transposed, stride 2": Layer(partial(nn.ConvTranspose1d, 2, 2, 2, stride=2, bias=False)),
+        "stride 2, padded: circular": OnTrial(partial(_conv, padding_mode="circular", stride=2)),
+        "transposed, stride 2": OnTrial(partial(nn.ConvTranspose1d, 2, 2, 2, stride=2, bias=False)),
     },
     "up- and down-sampling": {
-        "nearest, to twice": Layer(partial(nn.Upsample, scale_factor=2)),
-        "linear, to twice": Layer(partial(nn.Upsample, scale_factor=2, mode="linear")),
-        "nearest, to half": Layer(partial(nn.Upsample, scale_factor=0.5)),
-        "linear, to half": Layer(partial(nn.Upsample, scale_factor=0.5, mode="linear")),
-        "pixel shuffle": Layer(partial(nn.PixelShuffle, 2), _IMAGE),
-        "pixel unshuffle": Layer(partial(nn.PixelUnshuffle, 2), _IMAGE),
-        "channel shuffle": Layer(partial(nn.ChannelShuffle, 2), _IMAGE),
+        "nearest, to twice": OnTrial(partial(nn.Upsample, scale_factor=2)),
+        "linear, to twice": OnTrial(partial(nn.Upsample, scale_factor=2, mode="linear")),
+        "nearest, to half": OnTrial(partial(nn.Upsample, scale_factor=0.5)),
+        "linear, to half": OnTrial(partial(nn.Upsample, scale_factor=0.5, mode="linear")),
+        "pixel shuffle": OnTrial(partial(nn.PixelShuffle, 2), _IMAGE),
+        "pixel unshuffle": OnTrial(partial(nn.PixelUnshuffle, 2), _IMAGE),
+        "channel shuffle": OnTrial(partial(nn.ChannelShuffle, 2), _IMAGE),
     },
     "normalisation": {
-        "batch norm, training": Layer(partial(nn.BatchNorm1d, 2)),
-        "batch norm, evaluating": Layer(partial(_evaluating, nn.BatchNorm1d, 2)),
-        "instance norm": Layer(partial(nn.InstanceNorm1d, 2)),
-        "instance norm with running statistics, evaluating": Layer(
+        "batch norm, training": OnTrial(partial(nn.BatchNorm1d, 2)),
+        "batch norm, evaluating": OnTrial(partial(_evaluating, nn.BatchNorm1d, 2)),
+        "instance norm": OnTrial(partial(nn.InstanceNorm1d, 2)),
+        "instance norm with running statistics, evaluating": OnTrial(
             partial(_evaluating, nn.InstanceNorm1d, 2, track_running_stats=True)
         ),
-        "group norm": Layer(partial(nn.GroupNorm, 1, 2)),
-        "layer norm": Layer(partial(nn.LayerNorm, 8)),
-        "RMS norm": Layer(partial(nn.RMSNorm, 8)),
-        "local response norm": Layer(partial(nn.LocalResponseNorm, 2)),
+        "group norm": OnTrial(partial(nn.GroupNorm, 1, 2)),
+        "layer norm": OnTrial(partial(nn.LayerNorm, 8)),
+        "RMS norm": OnTrial(partial(nn.RMSNorm, 8)),
+        "local response norm": OnTrial(partial(nn.LocalResponseNorm, 2)),
     },
     "dropout": {
-        f"{kind.__name__}, {mode}": Layer(partial(make, kind))
+        f"{kind.__name__}, {mode}": OnTrial(partial(make, kind))
         for kind in (nn.Dropout, nn.Dropout1d, nn.AlphaDropout, nn.FeatureAlphaDropout)
         for mode, make in (("training", lambda kind: kind()), ("evaluating", _evaluating))
     },
     "arrangement and blocks": {
-        "identity": Layer(nn.Identity),
-        "flatten": Layer(nn.Flatten),
-        "residual of a convolution": Layer(lambda: _Residual(_conv(padding_mode="circular"))),
-        "residual of a convolution and ReLU": Layer(
+        "identity": OnTrial(nn.Identity),
+        "flatten": OnTrial(nn.Flatten),
+        "residual of a convolution": OnTrial(lambda: _Residual(_conv(padding_mode="circular"))),
+        "residual of a convolution and ReLU": OnTrial(
             lambda: _Residual(_conv(padding_mode="circular"), nn.ReLU())
         ),
-        "squeeze-excite": Layer(_SqueezeExcite),
+        "squeeze-excite": OnTrial(_SqueezeExcite),
     },
 }
 
 
 @cache
-def catalog() -> dict[str, dict[str, Layer]]:
+def catalog() -> dict[str, dict[str, OnTrial]]:
     """Return the layers on trial, by kind and name.
 
     Raises
@@ -230,7 +230,7 @@ def catalog() -> dict[str, dict[str, Layer]]:
     return {"activation": elementwise_activations(), **_OTHERS}
 
 
-def judge(layer: Layer) -> Verdict:
+def judge(layer: OnTrial) -> Diagnoses:
     """Diagnose a layer with shifts that wrap, and with shifts that do not.
 
     Its weights are drawn from a fixed seed, and torch's generator is put back.
@@ -238,4 +238,4 @@ def judge(layer: Layer) -> Verdict:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         made = layer.make()
-    return Verdict(diagnose(made, layer.shape), diagnose(made, layer.shape, boundary="interior"))
+    return Diagnoses(diagnose(made, layer.shape), diagnose(made, layer.shape, boundary="interior"))

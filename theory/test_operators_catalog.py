@@ -19,7 +19,7 @@ from torch.nn.modules import activation
 
 from theory.operator_catalog import (
     NOT_ELEMENTWISE,
-    Verdict,
+    Diagnoses,
     catalog,
     elementwise_activations,
     judge,
@@ -27,12 +27,12 @@ from theory.operator_catalog import (
 
 
 @cache
-def verdict(kind: str, name: str) -> Verdict:
+def verdict(kind: str, name: str) -> Diagnoses:
     """Return the verdict on one layer, computed once."""
     return judge(catalog()[kind][name])
 
 
-def of(kind: str) -> dict[str, Verdict]:
+def of(kind: str) -> dict[str, Diagnoses]:
     """Return the verdicts on all layers of a kind."""
     return {name: verdict(kind, name) for name in catalog()[kind]}
 
