@@ -165,6 +165,7 @@ def test_the_derivatives_are_three_factors_for_any_outer_function_and_activation
 # The convention at zero
 
 
+@settles("mnist-2017-t2-relu-derivative", verdict="holds_if", certainty="exhausted")
 def test_at_zero_libraries_choose_a_slope() -> None:
     """The one-sided slopes are 0 and 1; torch has three spellings of ReLU and three choices."""
     choices: dict[str, Callable[[Tensor], Tensor]] = {
