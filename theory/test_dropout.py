@@ -122,7 +122,8 @@ def test_dropout_erases_nothing() -> None:
     "underfits where few units carry a feature: of m that carry the same one, rate p leaves the "
     "share m / (m + p/(1 - p)) of the best fit, which is near 1 once m is large against p/(1 - p). "
     "A small rate leaves the overfitting that there is without dropout: of a linear fit to "
-    "independent features, the share 1 - p of the gap between new and training error.",
+    "orthogonal features, the share 1 - p of the gap between new and training error. Of correlated "
+    "ones it leaves less: however small the rate, about half or less if two are close enough.",
 )
 def test_a_rate_shrinks_the_fit_unless_many_units_carry_the_same_feature() -> None:
     """The best common weight v of m copies of x: the loss is convex and symmetric in the copies.
@@ -174,6 +175,32 @@ def test_a_small_rate_leaves_the_gap_that_there_is_without_dropout() -> None:
     assert without == 2
     assert sympy.cancel(with_dropout - (1 - p) * without) == 0
     assert sympy.limit(with_dropout, p, 0, "+") == without
+
+
+@settles("tp1-cnn-q32-rate", verdict="holds_if", certainty="proved")
+def test_of_correlated_features_dropout_leaves_less_of_the_gap() -> None:
+    """With r = p/(1-p), each eigenvalue v of their correlations leaves v / (v + r) of its share.
+
+    That curve lies below its tangent at 1, and the d eigenvalues of independent features are 1 on
+    average: the sum is at most d / (1 + r), that is d (1 - p), and less unless all are 1. Two
+    features of correlation c, by the masks: at c = 1 even the smallest rate would halve the gap.
+    """
+    v, r = z3.Reals("v r")
+    below = v / (v + r) <= 1 / (1 + r) + r * (v - 1) / ((1 + r) * (1 + r))
+    touches = v / (v + r) == 1 / (1 + r) + r * (v - 1) / ((1 + r) * (1 + r))
+    assert holds_always(z3.Implies(z3.And(v > 0, r > 0), below))
+    assert holds_always(z3.Implies(z3.And(v > 0, r > 0), touches == (v == 1)))
+
+    p, c = sympy.symbols("p c", positive=True)
+    X = sympy.Matrix([[1, c], [0, sympy.sqrt(1 - c**2)]])  # columns of norm 1
+    w, y = sympy.Matrix(sympy.symbols("w:2")), sympy.Matrix(sympy.symbols("y:2"))
+    dropped = sum(_dropped_loss(w, X[i, :], y[i], p) for i in range(2))
+    penalty = p / (1 - p) * w.dot(w)
+    assert sympy.cancel(dropped - (y - X * w).dot(y - X * w) - penalty) == 0
+    share = sympy.cancel((X * least_squares_map(X, p / (1 - p))).trace() / 2)
+    assert share.subs(c, 0).equals(1 - p)
+    assert share.subs({c: sympy.Rational(3, 5), p: sympy.Rational(1, 2)}) == sympy.Rational(41, 91)
+    assert sympy.limit(share.subs(c, 1), p, 0, "+") == sympy.Rational(1, 2)
 
 
 @settles("tp1-cnn-q32-rate", verdict="holds_if", certainty="exhausted")
