@@ -1,6 +1,6 @@
 """Chapter 2, fully connected layers: which commute with translations, and what they cannot see.
 
-A square matrix is a convolution exactly if it is circulant. To commute with translations
+A square matrix is a circular convolution exactly if it is circulant. To commute with translations
 (equivariance) is not to ignore them (invariance), and the order in which a map is flattened before
 the layer is a relabelling: with P a permutation, Wx = (W P')(P x), and training keeps it so.
 
@@ -26,6 +26,11 @@ from theory.ledger import claims, settles
 from theory.operators import fully_connected, max_pool
 
 
+def _shift_matrix(cells: int, by: int = 1) -> sympy.Matrix:
+    """Return the matrix that moves a signal round the circle."""
+    return sympy.eye(cells)[[i - by for i in range(cells)], :]
+
+
 def _commutant(*shifts: sympy.Matrix) -> sympy.Matrix:
     """Return the general matrix A with AS = SA for every S given, its free entries as symbols."""
     size = shifts[0].rows
@@ -40,10 +45,10 @@ def _commutant(*shifts: sympy.Matrix) -> sympy.Matrix:
     "nn4i-2023-a1-t3d-fc",
     verdict="holds_if",
     certainty="proved",
-    condition="The matrix is not circulant (for a flattened 2-D map: not doubly block circulant), "
-    "for shifts that wrap round (for zero-filled shifts one way, the triangular Toeplitz matrices "
-    "instead); a circulant matrix is a circular convolution, linear and shift-equivariant (the TI "
-    "of LTI).",
+    condition="The matrix is not circulant (for a flattened 2-D map: not doubly block circulant; "
+    "with c outputs for each input: not c circulant ones whose rows take turns), for shifts that "
+    "wrap round (for zero-filled shifts one way, the triangular Toeplitz matrices instead); a "
+    "circulant matrix is a circular convolution, linear and shift-equivariant (the TI of LTI).",
 )
 @pytest.mark.parametrize("shape", [(1,), (2,), (3,), (5,), (2, 2), (2, 3)], ids=str)
 def test_a_matrix_commutes_with_shifts_exactly_if_it_is_circulant(shape: tuple[int, ...]) -> None:
@@ -84,6 +89,36 @@ def test_a_matrix_commutes_with_zero_filled_shifts_if_it_is_triangular_toeplitz(
     toeplitz = sympy.Matrix(n, n, lambda i, j: A[i - j, 0] if i >= j else 0)
     assert toeplitz == A
     assert len(A.free_symbols) == n
+
+
+@settles(
+    "nni-2023-ex1-t3d-fc-not-ti",
+    "nn4i-2023-a1-t3d-fc",
+    verdict="holds_if",
+    certainty="proved",
+)
+@pytest.mark.parametrize(("n", "c"), [(2, 2), (2, 3), (3, 2), (4, 2)])
+def test_a_taller_matrix_may_follow_shifts_with_circulant_ones_that_take_turns(
+    n: int, c: int
+) -> None:
+    """A shift by one cell moves c n outputs by c: A[i + c, j + 1] = A[i, j], and both wrap round.
+
+    So the rows i, i + c, i + 2c, ... are a circulant matrix. To repeat each cell is the simplest,
+    shift-equivariant and, at two rates, not LTI. Where the outputs are no multiple of the inputs, a
+    shift by one cell is no whole number of outputs.
+    """
+    A = sympy.Matrix(c * n, n, sympy.symbols(f"a:{c * n * n}"))
+    (solution,) = sympy.linsolve(list(A * _shift_matrix(n) - _shift_matrix(c * n, c) * A), list(A))
+    following = sympy.Matrix(c * n, n, solution)
+    for turn, i, j in product(range(c), range(n), range(n)):
+        rows = following[turn::c, :]
+        assert rows[i, j] == rows[(i - j) % n, 0]
+    assert len(following.free_symbols) == c * n
+
+    repeat = partial(fully_connected, matrix=torch.eye(n).double().repeat_interleave(c, 0))
+    assert period(repeat, list(torch.eye(n).double())) == 1
+    found = diagnose(repeat, (n,))
+    assert (found.shift_equivariant.holds, found.lti.holds) == (True, False)
 
 
 def test_the_smallest_matrix_that_is_not_lti_has_two_rows() -> None:
@@ -135,8 +170,7 @@ def test_equivariant_is_not_invariant() -> None:
 def test_only_multiples_of_the_sum_are_linear_and_invariant(n: int) -> None:
     """AS = A makes all columns of A equal: a linear layer that ignores position only adds up."""
     A = sympy.Matrix(n, n, sympy.symbols(f"a:{n * n}"))
-    S = sympy.eye(n)[[i - 1 for i in range(n)], :]
-    (solution,) = sympy.linsolve(list(A * S - A), list(A))
+    (solution,) = sympy.linsolve(list(A * _shift_matrix(n) - A), list(A))
 
     invariant = sympy.Matrix(n, n, solution)
     assert all(invariant[:, column] == invariant[:, 0] for column in range(n))
