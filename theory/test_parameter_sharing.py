@@ -48,9 +48,9 @@ class _Unshared(nn.Module):
     certainty="sampled",
     condition="The dependency is the same at every position (the target is a cross-correlation): "
     "then one example in general position may settle its k weights if it has k outputs "
-    "(n >= 2k - 1), where k examples settle those of an unshared layer "
-    "and n a fully connected one's. A dependency that is tied to its position cannot be learned at "
-    "all.",
+    "(n >= 2k - 1), where k examples settle those of an unshared layer and n a fully connected "
+    "one's. Shared weights alone cannot learn a dependency that is tied to its position, unless "
+    "padding shows where the border is.",
 )
 @pytest.mark.parametrize(("cells", "taps"), [(4, 2), (5, 3), (6, 2), (7, 4)])
 def test_sharing_multiplies_the_equations_for_each_weight(cells: int, taps: int) -> None:
@@ -99,6 +99,27 @@ def test_what_is_learned_at_one_position_holds_at_all_with_shared_weights_only()
     for weights in product((-1, 0, 1), repeat=2):
         kernel = torch.tensor(weights).double().view(1, 1, 2)
         assert conv1d(left, kernel)[0, 0] == conv1d(right, kernel)[0, 4]
+
+
+@settles("tp1-cnn-q2-weight-sharing", verdict="holds_if", certainty="sampled")
+@pytest.mark.parametrize("padding", [0, 1])
+def test_padding_with_zeros_lets_shared_weights_tell_the_border(padding: int) -> None:
+    """Two layers answer the pattern (1, 2) with 1 at the left border and with 0 anywhere else.
+
+    The first has a channel that scores the pattern and one that is 1 everywhere. The second takes
+    from the score what the other channel says to the left of it: 0 only where zeros pad.
+    """
+    score, one = torch.tensor([[0.0, 1, 2], [0, 0, 0]]), torch.tensor([-4.0, 1])
+    less_neighbour = torch.tensor([[[0.0, 1, 0], [-1, 0, 0]]])
+
+    def answers(at: int) -> list[float]:
+        x = torch.zeros(1, 1, 9)
+        x[..., at : at + 2] = torch.tensor([1.0, 2])
+        scores = conv1d(x, score[:, None], one, padding=padding).relu()
+        return conv1d(scores, less_neighbour, padding=padding).relu().flatten().tolist()
+
+    assert answers(0)[0] == padding
+    assert not any(any(answers(at)) for at in range(1, 8))
 
 
 class _DigitSum(nn.Module):
