@@ -225,12 +225,12 @@ def test_among_letters_and_digits_only_four_are_mirror_images_of_others() -> Non
 
 @settles(
     "tp1-cnn-q24-limits",
-    verdict="refuted",
-    certainty="refuted",
-    correction="An element can be added, by pasting it from another image (copy-paste or CutMix "
-    "augmentation). What cannot add it is a transformation of the one image: flips, crops, "
-    "rotations and lighting of the whole image leave one without any contrast so, but for a border "
-    "that is filled in.",
+    verdict="holds_if",
+    certainty="sampled",
+    condition="It is said of transformations of the one image: flips, crops, rotations and "
+    "lighting of the whole image leave one without any contrast so, but for a border that is "
+    "filled in. Augmentation can add an element, by pasting it from another image (copy-paste or "
+    "CutMix).",
 )
 def test_pasting_adds_what_no_transformation_of_one_image_can() -> None:
     """The smallest witness has two cells: a car beside nothing, and the same car beside a person.

@@ -155,13 +155,13 @@ def test_the_described_network_has_the_printed_counts(filters: int) -> None:
 
 @settles(
     "nni-2023-ex1-q2-linear-variant",
-    verdict="refuted",
-    certainty="refuted",
-    correction="It has the same layers but not the same parameters: fc1 must be built anew for the "
-    "60x24x24 map (34560 inputs, not 1500; 377190 parameters, not 46590, for 20 filters without "
-    "padding).",
+    verdict="holds_if",
+    certainty="exhausted",
+    condition="'The same model' means the same layers, not the same parameters: fc1 must be built "
+    "anew for the 60x24x24 map (34560 inputs, not 1500; 377190 parameters, not 46590, for 20 "
+    "filters without padding).",
 )
-def test_without_pools_the_linear_layer_does_not_fit() -> None:
+def test_without_pools_the_last_layer_fits_once_it_is_built_anew() -> None:
     """Removing the pools changes the shape of fc1, which no longer is the layer of the model."""
     network = _ReportedNetwork(20)
     activations = network.conv2(network.conv1(torch.zeros(1, 3, 32, 32))).flatten(1)
@@ -170,6 +170,7 @@ def test_without_pools_the_linear_layer_does_not_fit() -> None:
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         network.fc1(activations)
     network.fc1 = nn.Linear(activations.shape[1], 10)
+    assert network.fc1(activations).shape == (1, 10)
     assert activations.shape[1] == 60 * linear.side() ** 2 == 34_560
     assert _count(network) == linear.parameters((20, 60)) == 377_190
 
