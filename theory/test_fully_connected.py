@@ -281,10 +281,10 @@ def test_from_unpermuted_weights_training_may_end_elsewhere() -> None:
 @settles(
     "nn4i-2023-a1-t2-adjacent-updates",
     verdict="undecided",
-    condition="As it stands it is true, but of any two elements: every step updates all weights "
-    "together. Read as 'adjacency makes their updates alike', it is false: the weight from input j "
-    "to output o is updated by a multiple of g_o x_j, and which inputs are adjacent in the vector "
-    "does not enter.",
+    condition="As it stands it is true, but of any two elements: a step updates all weights at "
+    "once, but for those with an input or an error of 0. Read as 'adjacency makes their updates "
+    "alike', it is false: the weight from input j to output o is updated by a multiple of g_o x_j, "
+    "and which inputs are adjacent in the vector does not enter.",
 )
 def test_a_weight_is_updated_by_its_own_input_and_output_error() -> None:
     """The derivative of any loss by w[o, j] is its derivative by output o, times x[j].
