@@ -212,13 +212,16 @@ def test_the_minimal_network_has_another_total() -> None:
     correction="It is not minimal even among the report's own networks: the one with a single "
     "convolution has 63250 parameters, less than a twentieth. Nor among those with two "
     "convolutions and two fully connected layers: halving its 1024 values leaves 669156 of "
-    "1327076. Fewest for a given accuracy would be another claim, and none is given.",
+    "1327076. Nor, by the printed figures, is it the smallest of its accuracy: it has 95.86%, and "
+    "the smaller one 96.05% (printed 6.9605).",
 )
 def test_smaller_networks_are_at_hand() -> None:
-    """The report itself has a smaller one; in its family one only has to halve a width."""
+    """The report itself has a smaller one, no less accurate; in its family one halves a width."""
     printed = _reported("mnist-2017-q3b-total")[0]
     assert printed == _reported("mnist-2017-q3b-minimal")["params"]
     assert printed > 20 * _reported("mnist-2017-q3a-params")["total"]
+    single, minimal = (_reported(f"mnist-2017-{each}-acc") for each in ("q3a", "q3b"))
+    assert single["accuracy"] == 0.9605 > minimal["accuracy"] == 0.9586
 
     layers = [conv(1, 16, 7), conv(16, 26, 5), linear(26 * 7 * 7, 512), linear(512, 10)]
     assert sum(layer_counts(nn.Sequential(*layers))) == 669_156 < printed
