@@ -130,8 +130,8 @@ def test_max_pooling_and_relu_may_change_places() -> None:
     condition="Sensitivity is the absolute size of the change that a shift causes: the largest "
     "change of any value (any windows) or the Euclidean norm (windows that do not overlap), "
     "neither per cell nor relative to the output; and 'reduces' means 'never enlarges': a lone "
-    "value that stays in its window changes nothing, one that crosses into the next changes the "
-    "output as much as the input.",
+    "positive value that stays in its window changes nothing, one that crosses into the next "
+    "changes the output as much as the input.",
 )
 def test_max_pooling_never_enlarges_a_change() -> None:
     """|max u - max v| is at most the largest |u_i - v_i|, so ||f(x) - f(y)|| <= ||x - y||.
@@ -154,6 +154,8 @@ def test_max_pooling_never_enlarges_a_change() -> None:
     assert all(after <= before for after, before in changes.values())
     assert changes[1, 0, 0, 0] == (0, 2)
     assert changes[0, 1, 0, 0] == (2, 2)
+    assert not pool(signal(0, -1, 0, 0)).any()  # a negative one is not seen wherever it lies
+    assert not pool(signal(0, 0, -1, 0)).any()
 
 
 @settles("assignment-3-1b-maxpool", verdict="holds_if", certainty="exhausted")
