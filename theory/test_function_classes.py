@@ -118,8 +118,9 @@ SECOND = np.kron(  # 3 filters for each of 5 channels
     certainty="proved",
     condition="The best results are out of reach of every affine map of the image, for no size "
     "leads out of these; that size brings nothing at all needs every layer to be wide enough for "
-    "all affine maps: in the 5x5 design of nni-2023-ex1 exactly from 5 filters on (6 and 20 are "
-    "alike), while 4 and fewer express less.",
+    "all affine maps that the rest lets through (behind a global average few, without any pooling "
+    "all): in the 5x5 design of nni-2023-ex1 exactly from 5 filters on (6 and 20 are alike), while "
+    "4 and fewer express less.",
 )
 @pytest.mark.parametrize(("kernels", "enough", "map_side"), [(FIRST, 5, 32), (SECOND, 3, 28)])
 def test_five_filters_and_then_fifteen_lose_nothing_of_an_image(
@@ -223,6 +224,28 @@ def test_four_filters_or_fewer_leave_affine_maps_out() -> None:
     assert rank_bound(4, 3, 5, 32) == 4 * 28**2 - 16**2
     bounds = [class_dimension_bound(filters) for filters in range(1, 7)]
     assert bounds == [7_915, 15_830, 23_745, 29_100, all_maps, all_maps]
+
+
+@settles("nn4i-2023-a1-q2-bigger-linear", verdict="holds_if", certainty="proved")
+def test_behind_a_global_average_nine_filters_are_enough_and_affine_maps_are_missing() -> None:
+    """One 3x3 convolution, averaged: the scores are linear in the nine means of what a tap sees.
+
+    Nine filters can be the nine taps, and a linear layer makes any scores of their means; twenty
+    filters make no others.
+    """
+    image, taps = (1, 6, 6), torch.eye(9).double().view(9, 1, 3, 3)
+    average = nn.Sequential(nn.AvgPool2d(4), nn.Flatten())
+    averaging = affine_map(average.double(), (9, 4, 4)).matrix
+    means = averaging @ dense_from_convolution(taps.numpy(), image[1:])
+    assert rank_modulo(16 * means) == 9 < means.shape[1]
+
+    conv, linear = nn.Conv2d(1, 9, 3), nn.Linear(9, 10)
+    enough = integer_network(conv, average, linear)
+    conv.weight.data = taps
+    assert np.array_equal(affine_map(enough, image).matrix, linear.weight.detach().numpy() @ means)
+    more = integer_network(nn.Conv2d(1, 20, 3), average, nn.Linear(20, 10))
+    scores = affine_map(more, image).matrix
+    assert rank_modulo(16 * np.concatenate([means, scores])) == 9
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
