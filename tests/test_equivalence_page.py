@@ -9,6 +9,8 @@ import re
 import pytest
 
 from experiments.figures import THEMES
+from experiments.recipe import Optimizer, Recipe
+from experiments.records import record_key
 from tests.precision_pairs import OTHER, RECIPE, SMALL, stored
 from tests.site_pages import text
 
@@ -75,11 +77,8 @@ def test_a_stale_variant_fails_the_page(page, store, runs_in):
     (record,) = runs_in("bfloat16", [0.5], recipe=OTHER)
     old = json.loads(record.to_json())
     old["recipe"]["batch"] += 1
-    records = importlib.import_module("experiments.records")
-    recipe = records.Recipe(
-        **old["recipe"] | {"optimizer": records.Optimizer(**old["recipe"]["optimizer"])}
-    )
-    old["key"] = records.record_key(recipe, 0, record.dataset_fingerprint, "cpu")
+    recipe = Recipe(**old["recipe"] | {"optimizer": Optimizer(**old["recipe"]["optimizer"])})
+    old["key"] = record_key(recipe, 0, record.dataset_fingerprint, "cpu")
     (store / "variants" / "digits" / "old.json").write_text(json.dumps(old))
     with pytest.raises(Exception, match=r"seed 0 \(\w+\): its recipe is not in the catalogue"):
         page(store)

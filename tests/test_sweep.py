@@ -136,7 +136,7 @@ def test_a_disk_that_fills_up_costs_no_further_training(tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("experiments.records.os.fsync", full)
+    monkeypatch.setattr("experiments.records.store.os.fsync", full)
     monkeypatch.setattr(runs_module, "train", lambda *args, **kwargs: pytest.fail("trained"))
     with pytest.raises(RecordError, match="No space left on device; free space"):
         Batch(tuple(runs[:1])).execute()

@@ -1,0 +1,127 @@
+"""The store: a folder of records, one JSON file each."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.recipe import Recipe
+from experiments.records.record import Record, RecordError, place_of
+from theory.atomic import write_whole
+
+_ROOM = 2**16
+"""Bytes; no record takes more."""
+
+_CHECKOUT = Path(__file__).resolve().parent.parent.parent
+DEFAULT_STORE = (
+    _CHECKOUT / "docs" / "results" if (_CHECKOUT / "pyproject.toml").is_file() else Path("results")
+)
+"""The project's own records in a checkout, ``./results`` where the package was installed.
+
+:meta hide-value:
+"""
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of records: ``<root>/<study>/<recipe>.seed-<n>.<device>.<key>.json``."""
+
+    root: Path
+
+    def path(self, study: str, recipe: Recipe, seed: int, device: str, key: str) -> Path:
+        """Return where the record with this identity is written."""
+        return self.root / place_of(study, recipe, seed, device, key)
+
+    def write(self, record: Record) -> Path:
+        """Write a record atomically: a reader, or a crash, sees all of it or nothing.
+
+        Raises
+        ------
+        RecordError
+            If it could not be read again, for it holds what no run can have measured, or the folder
+            cannot be written (permissions, full disk); the message says why, or where.
+        """
+        try:
+            text = record.to_json()
+            Record.from_json(text)  # one that cannot be read makes the whole store unreadable
+        except (TypeError, ValueError) as error:
+            raise RecordError(
+                f"record {record.place} is not written, for it could not be read again: {error}; "
+                "mend what made it and run again"
+            ) from error
+        path = self.root / record.place
+        with self._explained(path):
+            write_whole(path, f"{text}\n".encode())
+        return path
+
+    def check_folder(self) -> None:
+        """Raise a RecordError if there is something else than a folder in the store's place."""
+        if self.root.exists() and not self.root.is_dir():
+            raise RecordError(f"store {self.root} is not a folder; name another with --store")
+
+    def check_writable(self) -> None:
+        """Find out before hours of training whether a record can be written, and has room.
+
+        Raises
+        ------
+        RecordError
+            If they cannot.
+        """
+        self.check_folder()
+        with self._explained(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root) as file:
+                file.write(bytes(_ROOM))
+                file.flush()
+                os.fsync(file.fileno())  # a full disk may be noticed only here
+
+    @contextmanager
+    def _explained(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RecordError(
+                f"cannot write {path}: {error.strerror}; free space or choose another store "
+                "with --store"
+            ) from error
+
+    def read(self, path: Path) -> Record:
+        """Read one record.
+
+        Raises
+        ------
+        RecordError
+            If the file cannot be read or is not a complete record; the message names it.
+        """
+        try:
+            return Record.from_json(path.read_text())
+        except (OSError, UnicodeDecodeError, RecordError) as error:
+            raise RecordError(
+                f"record {path} cannot be read: {error}; delete it and run again to replace it"
+            ) from error
+
+    def keys(self, study: str) -> tuple[str, ...]:
+        """Return what the keys of a study's records begin with, as their file names have it."""
+        found = (self.root / study).glob("*.*.json")
+        return tuple(path.name.split(".")[-2] for path in found if path.is_file())
+
+    def records(self, study: str) -> Iterator[Record]:
+        """Yield every record of a study, in the order of their file names.
+
+        Raises
+        ------
+        RecordError
+            If the store does not exist or is no folder, or a record cannot be read.
+        """
+        self.check_folder()
+        if not self.root.is_dir():
+            raise RecordError(
+                f"store {self.root} does not exist; name another with --store, or fill it first: "
+                f"python -m experiments run {study} --store {self.root}"
+            )
+        for path in sorted((self.root / study).glob("*.json")):
+            yield self.read(path)
