@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 from experiments.errors import InputError
-from experiments.quantities import on_one_device
+from experiments.records import on_one_device
 from experiments.statistics import Interval, mean_interval
 
 if TYPE_CHECKING:

@@ -20,8 +20,7 @@ from experiments.comparison import (
     compare,
     pair,
 )
-from experiments.quantities import on_equal_machines
-from experiments.records import by_recipe
+from experiments.records import by_recipe, on_equal_machines
 from experiments.variants import variant
 
 if TYPE_CHECKING:

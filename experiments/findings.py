@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.quantities import formatted_range, on_one_device
+from experiments.quantities import formatted_range
+from experiments.records import on_one_device
 from experiments.statements import Judgement
 from experiments.statistics import binomial_interval, mean_interval
 

@@ -17,7 +17,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
 from experiments.arguments import as_count, check_device_name
-from experiments.records import ENGINE_VERSION, by_recipe
+from experiments.records import ENGINE_VERSION, by_seed
 from theory.processor import model, processor
 
 if TYPE_CHECKING:
@@ -159,10 +159,7 @@ def status(
     check_device_name(device)
     wanted = tuple(dict.fromkeys(as_count("a seed", seed, least=0) for seed in seeds))
     here = [record for record in records if record.device == device]
-    done = {
-        name: {record.seed: record for record in each}
-        for name, each in by_recipe(here, study.recipes).items()
-    }
+    done = by_seed(here, study.recipes)
     running: dict[str, list[Heartbeat]] = {recipe.name: [] for recipe in study.recipes}
     for heartbeat in heartbeats:
         ours = heartbeat.study == study.name and heartbeat.device == device

@@ -191,7 +191,7 @@ def judge(study: Study, records: Iterable[Record]) -> tuple[ClaimVerdict, ...]:
     Raises
     ------
     ValueError
-        As :func:`select`.
+        As :func:`experiments.records.selection.by_recipe`.
     """
     by_name = by_recipe(records, study.recipes)
 
@@ -212,24 +212,6 @@ def judge(study: Study, records: Iterable[Record]) -> tuple[ClaimVerdict, ...]:
         )
         for claim in study.claims
     )
-
-
-def select(study: Study, records: Iterable[Record]) -> dict[str, dict[int, Record]]:
-    """Return the records that count: for each recipe's name, the record of each seed.
-
-    Where a seed was run on both kinds of device, the CPU's record is taken.
-
-    Raises
-    ------
-    ValueError
-        As :func:`experiments.records.by_recipe`.
-    """
-    chosen: dict[str, dict[int, Record]] = {}
-    for name, each in by_recipe(records, study.recipes).items():
-        chosen[name] = {}
-        for record in each:  # "cpu" comes before "cuda"
-            chosen[name].setdefault(record.seed, record)
-    return chosen
 
 
 def _disjunction(verdicts: Sequence[Verdict]) -> Verdict:

@@ -26,7 +26,6 @@ from experiments.quantities import (
     formatted_reported,
     loss_rise,
     median_over_epochs,
-    on_equal_machines,
     parameters,
     seconds_an_epoch,
     size_of_test_set,
@@ -35,6 +34,7 @@ from experiments.quantities import (
     turning_point,
 )
 from experiments.recipe import Optimizer, Recipe
+from experiments.records import on_equal_machines
 from experiments.statistics import Interval
 
 WIDE = Recipe("wide.sgd", "two-conv", "cifar10", Optimizer("sgd", 0.01), epochs=4, filters=20)

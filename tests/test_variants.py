@@ -11,9 +11,9 @@ from experiments import lookup
 from experiments.catalog import study
 from experiments.errors import InputError
 from experiments.recipe import DatasetName
-from experiments.records import Store
+from experiments.records import Store, by_seed
 from experiments.variants import home, named, variant
-from experiments.verdicts import judge, select
+from experiments.verdicts import judge
 
 STUDY = study("digits")
 RECIPE = STUDY.recipe("conv-fc", "adam")
@@ -154,7 +154,7 @@ def test_no_verdict_is_drawn_from_a_variant_wherever_its_record_lies(make_record
         for scale in (0.1, 1.5)
         for seed in range(3)
     ]
-    assert not any(select(STUDY, records).values())
+    assert not any(by_seed(records, STUDY.recipes).values())
     assert {claim.verdict for claim in judge(STUDY, records)} == {"not_run"}
 
 

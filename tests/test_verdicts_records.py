@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
+from experiments.records import by_seed
 from experiments.statements import Reported
-from experiments.verdicts import select
 from tests.toy_study import ACCURACY, judged, recipe, toy_study
 
 
@@ -23,13 +23,13 @@ def test_only_the_recipe_as_it_stands_counts(make_record) -> None:
     current = make_record(recipe("wide", "slow"), 0)
     old_engine = make_record(recipe("wide", "slow"), 1, engine=0)
     changed = make_record(dataclasses.replace(recipe("wide", "slow"), epochs=5), 2)
-    chosen = select(toy_study(), [current, old_engine, changed])
+    chosen = by_seed([current, old_engine, changed], toy_study().recipes)
     assert chosen == {"wide.slow": {0: current}, "narrow.slow": {}}
 
 
 def test_a_name_is_only_a_label(make_record) -> None:
     renamed = make_record(dataclasses.replace(recipe("wide", "slow"), name="broad.slow"), 0)
-    assert select(toy_study(), [renamed])["wide.slow"] == {0: renamed}
+    assert by_seed([renamed], toy_study().recipes)["wide.slow"] == {0: renamed}
 
 
 def test_the_cpu_is_the_reference(make_record) -> None:
@@ -37,7 +37,7 @@ def test_the_cpu_is_the_reference(make_record) -> None:
     cuda = make_record(recipe("wide", "slow"), 0, device="cuda")
     other = make_record(recipe("wide", "slow"), 1, device="cuda")
     for records in ([cpu, cuda, other], [other, cuda, cpu]):
-        assert select(toy_study(), records)["wide.slow"] == {0: cpu, 1: other}
+        assert by_seed(records, toy_study().recipes)["wide.slow"] == {0: cpu, 1: other}
 
 
 def test_two_versions_of_the_data_are_never_mixed(make_record) -> None:
@@ -46,4 +46,4 @@ def test_two_versions_of_the_data_are_never_mixed(make_record) -> None:
         make_record(recipe("narrow", "slow"), 0, dataset_fingerprint="another"),
     ]
     with pytest.raises(ValueError, match="different versions of data set 'cifar10'"):
-        select(toy_study(), records)
+        by_seed(records, toy_study().recipes)

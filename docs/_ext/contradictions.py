@@ -22,7 +22,8 @@ from _ext.style import canvas, styled
 from _ext.tables import Cell, minus, spanning, table
 from experiments.catalog import study
 from experiments.figures import WIDE
-from experiments.quantities import formatted, formatted_range, on_one_device
+from experiments.quantities import formatted, formatted_range
+from experiments.records import on_one_device
 from experiments.statements import Reported
 from experiments.statistics import mean_interval
 

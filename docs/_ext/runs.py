@@ -9,9 +9,9 @@ from sphinx.errors import ExtensionError
 
 from experiments.catalog import studies, study
 from experiments.equivalence import equivalences
-from experiments.records import ENGINE_VERSION, RecordError, Store, by_recipe
+from experiments.records import ENGINE_VERSION, RecordError, Store, by_recipe, by_seed
 from experiments.variants import apart, named
-from experiments.verdicts import ClaimVerdict, judge, select
+from experiments.verdicts import ClaimVerdict, judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
     from experiments.equivalence import Equivalence
     from experiments.recipe import Recipe
-    from experiments.records import Record
+    from experiments.records import Record, Runs
     from experiments.study import Study
-
-    Runs = Mapping[str, Mapping[int, Record]]
 
 
 @cache
@@ -34,7 +32,7 @@ def runs_of(name: str, store: Path) -> Runs:
     sphinx.errors.ExtensionError
         If a record cannot be read, or is stale.
     """
-    return select(study(name), current(name, store))
+    return by_seed(current(name, store), study(name).recipes)
 
 
 @cache

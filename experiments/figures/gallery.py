@@ -12,7 +12,8 @@ from experiments.figures.plots import (
     draw_measured_against_reported,
 )
 from experiments.figures.theme import save
-from experiments.verdicts import judge, select
+from experiments.records import by_seed
+from experiments.verdicts import judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +40,8 @@ def write_figures(study: Study, records: Iterable[Record], folder: Path) -> list
     study
         The study.
     records
-        Records of the study; only those that :func:`experiments.verdicts.select` chooses count.
+        Records of the study, of which one for each seed counts
+        (:func:`experiments.records.selection.by_seed`).
     folder
         Is made where it is not there.
 
@@ -50,7 +52,7 @@ def write_figures(study: Study, records: Iterable[Record], folder: Path) -> list
         written.
     """
     records = list(records)
-    chosen = select(study, records)
+    chosen = by_seed(records, study.recipes)
     runs = {
         role: {name: list(chosen[f"{role}.{name}"].values()) for name in study.completions}
         for role in study.roles

@@ -18,13 +18,10 @@ from experiments.quantities.formatting import (
 from experiments.quantities.quantity import (
     Metric,
     Quantity,
-    Runs,
     Unit,
     absolute,
     combined,
     difference,
-    on_equal_machines,
-    on_one_device,
 )
 from experiments.quantities.run_facts import (
     best_train_accuracy,
@@ -43,7 +40,6 @@ from experiments.quantities.train_test_gap import largest_lead, lead_begins
 __all__ = [
     "Metric",
     "Quantity",
-    "Runs",
     "Unit",
     "absolute",
     "at_epoch",
@@ -67,8 +63,6 @@ __all__ = [
     "loss_rise",
     "median_of",
     "median_over_epochs",
-    "on_equal_machines",
-    "on_one_device",
     "parameters",
     "seconds_an_epoch",
     "size_of_test_set",

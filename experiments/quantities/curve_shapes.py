@@ -9,14 +9,14 @@ import numpy as np
 
 from experiments.quantities.curve_values import curve_of
 from experiments.quantities.formatting import formatted
-from experiments.quantities.quantity import Metric, Quantity, Runs, Unit, of_each_run
+from experiments.quantities.quantity import Metric, Quantity, Unit, of_each_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jaxtyping import Float
 
-    from experiments.records import Record
+    from experiments.records import Record, Runs
 
 
 def turning_point(role: str, last: int) -> Quantity:

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from experiments.errors import InputError
-from experiments.records import Record
-
-Runs = Mapping[str, Mapping[int, Record]]
-"""For each role its runs: one record for each seed."""
-
+from experiments.records import Record, Runs, on_equal_machines
 
 Metric = Literal[
     "train_loss",
@@ -215,31 +211,6 @@ def absolute(quantity: Quantity) -> Quantity:
         what=f"|{quantity.what}|",
         values=lambda runs: {seed: abs(value) for seed, value in quantity.values(runs).items()},
     )
-
-
-def on_one_device(runs: Mapping[str, Sequence[Record]]) -> Runs:
-    """Return the runs of the seeds that every role has on one kind of device, the CPU's first.
-
-    What is subtracted or averaged over roles then never mixes devices.
-    """
-    keyed = {role: {(run.seed, run.device): run for run in each} for role, each in runs.items()}
-    shared = set.intersection(*(set(each) for each in keyed.values())) if keyed else set()
-    device = dict(sorted(shared, reverse=True))
-    return {
-        role: {seed: each[seed, device[seed]] for seed in sorted(device)}
-        for role, each in keyed.items()
-    }
-
-
-def on_equal_machines(records: Iterable[Record]) -> bool:
-    """Return whether times can be compared: a member's time is its share of its fleet's.
-
-    Processors of one name may be of different models, where the records tell.
-    """
-    made = [record.provenance for record in records]
-    ways = {(each.get("hardware"), each.get("threads"), each.get("fleet", 1)) for each in made}
-    models = {each["processor_model"] for each in made if "processor_model" in each}
-    return len(ways) == 1 and len(models) <= 1
 
 
 def _minus(first: str, second: str) -> str:

@@ -1,7 +1,13 @@
 """Records: what each run measured, where they are kept, and which of them count."""
 
 from experiments.records.record import ENGINE_VERSION, Curves, Record, RecordError, record_key
-from experiments.records.selection import by_recipe
+from experiments.records.selection import (
+    Runs,
+    by_recipe,
+    by_seed,
+    on_equal_machines,
+    on_one_device,
+)
 from experiments.records.store import DEFAULT_STORE, Store
 
 __all__ = [
@@ -10,7 +16,11 @@ __all__ = [
     "Curves",
     "Record",
     "RecordError",
+    "Runs",
     "Store",
     "by_recipe",
+    "by_seed",
+    "on_equal_machines",
+    "on_one_device",
     "record_key",
 ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from experiments.errors import InputError
 from experiments.recipe import Recipe
 from experiments.records.record import ENGINE_VERSION, Record
+
+Runs = Mapping[str, Mapping[int, Record]]
+"""For each role, or for each recipe's name, its runs: one record for each seed."""
 
 
 def by_recipe(records: Iterable[Record], recipes: Iterable[Recipe]) -> dict[str, list[Record]]:
@@ -35,3 +38,40 @@ def by_recipe(records: Iterable[Record], recipes: Iterable[Recipe]) -> dict[str,
             )
         by_digest.setdefault(digest, []).append(record)
     return {name: by_digest.get(digest, []) for name, digest in names.items()}
+
+
+def by_seed(records: Iterable[Record], recipes: Iterable[Recipe]) -> Runs:
+    """Return, for each recipe's name, the record of each seed: the CPU's, if there is one.
+
+    Raises
+    ------
+    ValueError
+        As :func:`by_recipe`.
+    """
+    found = by_recipe(records, recipes)
+    return {name: on_one_device({name: each})[name] for name, each in found.items()}
+
+
+def on_one_device(runs: Mapping[str, Sequence[Record]]) -> Runs:
+    """Return the runs of the seeds that every role has on one kind of device, the CPU's first.
+
+    What is subtracted or averaged over roles then never mixes devices.
+    """
+    keyed = {role: {(run.seed, run.device): run for run in each} for role, each in runs.items()}
+    shared = set.intersection(*(set(each) for each in keyed.values())) if keyed else set()
+    device = dict(sorted(shared, reverse=True))
+    return {
+        role: {seed: each[seed, device[seed]] for seed in sorted(device)}
+        for role, each in keyed.items()
+    }
+
+
+def on_equal_machines(records: Iterable[Record]) -> bool:
+    """Return whether times can be compared: a member's time is its share of its fleet's.
+
+    Processors of one name may be of different models, where the records tell.
+    """
+    made = [record.provenance for record in records]
+    ways = {(each.get("hardware"), each.get("threads"), each.get("fleet", 1)) for each in made}
+    models = {each["processor_model"] for each in made if "processor_model" in each}
+    return len(ways) == 1 and len(models) <= 1
