@@ -16,7 +16,7 @@ from rich.text import Text
 
 from experiments.advice import how_to_run
 from experiments.findings import Finding
-from experiments.quantities import Unit, formatted, formatted_half_width
+from experiments.quantities import Unit, formatted, formatted_with_bars
 from experiments.records import DEFAULT_STORE
 from experiments.tables import plain_table
 from experiments.verdicts import ClaimVerdict
@@ -93,13 +93,10 @@ def measured_text(finding: Finding) -> str:
     """Return the mean over seeds, ± its interval over seeds, ± that of the test set, for people."""
     if finding.measured is None:
         return "–"
-    number, _, unit = formatted(finding.measured, finding.unit).partition(" ")
     # A count that is to be met exactly is decided by no interval.
     exact = finding.seedless or (finding.unit == "count" and finding.interval is None)
-    for interval in (finding.seed_interval, finding.test_set_interval):
-        if interval is not None and not exact:
-            number += f" ± {formatted_half_width(interval, finding.unit)}"
-    return f"{number} {unit}".rstrip()
+    bars = () if exact else (finding.seed_interval, finding.test_set_interval)
+    return formatted_with_bars(finding.measured, finding.unit, *bars)
 
 
 def recipe_summary(

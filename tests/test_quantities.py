@@ -22,8 +22,8 @@ from experiments.quantities import (
     final_train_accuracy,
     final_train_loss,
     formatted,
-    formatted_half_width,
     formatted_reported,
+    formatted_with_bars,
     loss_rise,
     median_over_epochs,
     parameters,
@@ -249,10 +249,14 @@ def test_values_read_as_people_write_them(value, unit, text) -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "text"), [("accuracy", "2.0"), ("points", "2.0"), ("nats", "0.020")]
+    ("unit", "text"),
+    [("accuracy", "71.2 ± 2.0 %"), ("points", "+71.2 ± 2.0 pp"), ("nats", "0.712 ± 0.020")],
 )
 def test_behind_plus_or_minus_stands_a_number_without_sign_or_unit(unit, text) -> None:
-    assert formatted_half_width(Interval(-0.01, 0.03), unit) == text
+    assert formatted_with_bars(0.712, unit, Interval(-0.01, 0.03), None) == text
+    both = formatted_with_bars(0.712, unit, Interval(-0.01, 0.03), Interval(0, 0))
+    assert both.count(" ± ") == 2
+    assert formatted_with_bars(0.712, unit) == formatted(0.712, unit)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from rich.text import Text
 from experiments import lookup
 from experiments.advice import how_to_run
 from experiments.commands import common
-from experiments.comparison import Comparison, Difference, differing_settings
+from experiments.comparison import Comparison, differing_settings
 from experiments.comparison import compare as compare_records
 from experiments.errors import InputError
-from experiments.quantities import Unit, formatted, formatted_half_width
+from experiments.quantities import formatted, formatted_with_bars
 from experiments.records import DEFAULT_STORE, Store
 from experiments.tables import plain_table
 
@@ -131,15 +131,11 @@ def _table(found: Comparison) -> Table:
             each.what,
             formatted(each.first, each.unit),
             formatted(each.second, each.unit),
-            _difference(each),
+            formatted_with_bars(
+                each.difference,
+                "points" if each.unit == "accuracy" else each.unit,
+                each.interval,
+            ),
             {"first": "A", "second": "B", None: "undecided"}[each.larger],
         )
     return table
-
-
-def _difference(each: Difference) -> str:
-    unit: Unit = "points" if each.unit == "accuracy" else each.unit
-    number, _, sign = formatted(each.difference, unit).partition(" ")
-    if each.interval is not None:
-        number += f" ± {formatted_half_width(each.interval, unit)}"
-    return f"{number} {sign}".rstrip()

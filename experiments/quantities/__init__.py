@@ -11,9 +11,9 @@ from experiments.quantities.curve_values import (
 )
 from experiments.quantities.formatting import (
     formatted,
-    formatted_half_width,
     formatted_range,
     formatted_reported,
+    formatted_with_bars,
 )
 from experiments.quantities.quantity import (
     Metric,
@@ -54,9 +54,9 @@ __all__ = [
     "final_train_accuracy",
     "final_train_loss",
     "formatted",
-    "formatted_half_width",
     "formatted_range",
     "formatted_reported",
+    "formatted_with_bars",
     "jumpiness",
     "largest_lead",
     "lead_begins",

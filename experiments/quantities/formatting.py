@@ -50,9 +50,12 @@ def formatted_range(low: float, high: float, unit: Unit) -> str:
     return f"{number} to {formatted(high, unit)}"
 
 
-def formatted_half_width(interval: Interval, unit: Unit) -> str:
-    """Return what stands behind "±", without sign or unit: "1.3" for 1.3 %."""
-    return formatted(interval.half_width, unit).partition(" ")[0].removeprefix("+")
+def formatted_with_bars(value: float, unit: Unit, *bars: Interval | None) -> str:
+    """Return a value and half the width of each interval that there is: "71.2 ± 1.3 %"."""
+    widths = [formatted(bar.half_width, unit) for bar in bars if bar is not None]
+    number, _, name = formatted(value, unit).partition(" ")
+    behind = [width.partition(" ")[0].removeprefix("+") for width in widths]
+    return f"{' ± '.join([number, *behind])} {name}".rstrip()
 
 
 def _with_decimals(value: float, unit: Unit, decimals: int) -> str:
