@@ -100,13 +100,8 @@ def costs(study: Study, records: Iterable[Record]) -> tuple[Cost, ...]:
     for name, records_of_it in by_recipe(records, recipes.values()).items():
         for run in records_of_it:
             runs.setdefault((_machine(run), name), []).append(run)
-    machines = sorted({machine for machine, _ in runs})
-    return tuple(
-        _cost(recipes[name], machine, found)
-        for each in machines
-        for (machine, name), found in runs.items()
-        if machine == each
-    )
+    by_machine = sorted(runs.items(), key=lambda each: each[0][0])  # recipes keep their order
+    return tuple(_cost(recipes[name], machine, found) for (machine, name), found in by_machine)
 
 
 def hours(found: Iterable[Cost], device: str) -> float:
