@@ -113,7 +113,7 @@ class Finding:
         return formatted_range(self.interval.low, self.interval.high, self.unit)
 
 
-def spoken(verdict: Verdict, *, fits_late: bool) -> str:
+def spoken(verdict: Verdict, *, fits_late: bool = False) -> str:
     """Return a verdict as people read it."""
     return FITS_LATE if fits_late else verdict.replace("_", " ")
 
@@ -134,16 +134,21 @@ def find(
     missing = tuple(f"{role}.{completion}" for role in quantity.reads if not every[role])
     need = "; ".join(study.on_request[name] for name in missing if name in study.on_request)
     runs = on_one_device(every)
-    values = {} if missing else dict(sorted(quantity.values(runs).items()))
-    used = [runs[role][seed] for role in quantity.reads for seed in values]
+    by_seed = {} if missing else dict(sorted(quantity.values(runs).items()))
+    values = list(by_seed.values())
+    used = [runs[role][seed] for role in quantity.reads for seed in by_seed]
     test_images = used[0].test_size if used else 0
     if missing:
         needs = f"; needs {need}" if need else ""
         judgement = Judgement("not_run", None, f"no records of {', '.join(missing)}{needs}")
     else:
-        judgement = statement.judge(list(values.values()), test_images)
-    measured = float(np.mean(list(values.values()))) if values else math.nan
-    known = math.isfinite(measured)
+        judgement = statement.judge(values, test_images)
+    measured = seed_interval = test_set_interval = None
+    if values and math.isfinite(mean := float(np.mean(values))):
+        measured = mean
+        seed_interval = mean_interval(values, grid=quantity.grid_of(test_images))
+        if quantity.of_test_set:
+            test_set_interval = binomial_interval(mean, test_images)
     return Finding(
         claim=statement.claim,
         completion=completion,
@@ -154,17 +159,11 @@ def find(
         expected=statement.expected,
         reported=statement.reported,
         rounding=statement.rounding,
-        measured=measured if known else None,
-        seed_interval=(
-            mean_interval(list(values.values()), grid=quantity.grid_of(test_images))
-            if known
-            else None
-        ),
-        test_set_interval=(
-            binomial_interval(measured, test_images) if known and quantity.of_test_set else None
-        ),
+        measured=measured,
+        seed_interval=seed_interval,
+        test_set_interval=test_set_interval,
         interval=judgement.interval,
-        seeds=tuple(values),
+        seeds=tuple(by_seed),
         verdict=judgement.verdict,
         reason=judgement.reason,
         too_few=judgement.too_few,

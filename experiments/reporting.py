@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.advice import how_to_run
-from experiments.findings import Finding
+from experiments.findings import Finding, spoken
 from experiments.quantities import Unit, formatted, formatted_with_bars
 from experiments.records import DEFAULT_STORE
 from experiments.tables import plain_table
@@ -167,7 +167,7 @@ def _part(findings: Sequence[Finding], *, show_header: bool) -> Table:
 
 
 def _verdict(verdict: Verdict) -> Text:
-    return Text(verdict.replace("_", " "), _STYLES[verdict])
+    return Text(spoken(verdict), _STYLES[verdict])
 
 
 def _outcome(finding: Finding) -> Text:
@@ -175,7 +175,7 @@ def _outcome(finding: Finding) -> Text:
 
 
 def _tally(study: Study, verdicts: Sequence[ClaimVerdict]) -> Table:
-    counted = [verdict.replace("_", " ") for verdict in _STYLES]
+    counted = [spoken(verdict) for verdict in _STYLES]
     table = plain_table("completion", "", *counted, right=counted)
     for completion, description in study.completions.items():
         counts = Counter(claim.by_completion.get(completion) for claim in verdicts)
