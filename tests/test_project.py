@@ -282,6 +282,11 @@ def test_an_upward_import_is_caught(room, source, found):
     assert forbidden_imports(room, source) == found
 
 
+def test_the_map_of_the_experiments_names_every_module_and_nothing_else():
+    names = {path.stem for path in (ROOT / "experiments").glob("[!_]*")} - {"py"}
+    assert set(re.findall(r"`(\w+)`", importlib.import_module("experiments").__doc__)) == names
+
+
 # Places
 
 
