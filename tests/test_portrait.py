@@ -12,8 +12,9 @@ from torch import nn
 
 from experiments import networks, portrait
 from experiments.errors import InputError
+from experiments.figures.portraits import COLUMNS, draw_filters, draw_maps
 from experiments.networks import layers
-from experiments.portrait import COLUMNS, Portrait
+from experiments.portrait import Portrait
 from experiments.records import Store
 from experiments.runs import Run
 
@@ -74,7 +75,7 @@ def test_without_images_there_is_nothing_to_show(network, images) -> None:
     with pytest.raises(InputError, match="a portrait needs at least one image, got none"):
         portrait.take(network, images[:0])
     with pytest.raises(InputError, match="there are no maps to draw"):
-        portrait.draw_maps(np.zeros((0, 3, 8, 8)))
+        draw_maps(np.zeros((0, 3, 8, 8)))
 
 
 def test_a_network_that_collapses_its_convolutions_has_no_maps() -> None:
@@ -140,7 +141,7 @@ def test_drawn_filters_are_centred_on_grey() -> None:
     filters = np.zeros((COLUMNS + 1, 3, 2, 2), np.float16)
     filters[0, 0, 0, 0], filters[0, 1, 0, 0] = 2, -1
     shown = Portrait(filters, np.zeros((1, 1, 2, 2)), np.zeros((1, 1, 2, 2)))
-    figure = portrait.draw_filters(shown)
+    figure = draw_filters(shown)
     drawn = [axes.images[0].get_array() for axes in figure.axes if axes.images]
     assert len(figure.axes) == 2 * COLUMNS
     assert len(drawn) == COLUMNS + 1
@@ -153,9 +154,7 @@ def test_a_filter_is_drawn_by_its_first_channel_as_far_as_its_own_largest_weight
     filters[0, 0] = [[-1, 0, 2], [1, 0, 0]]
     filters[1, 0, 0, 0] = -4
     filters[:, 1] = 8
-    figure = portrait.draw_filters(
-        Portrait(filters, np.zeros((1, 1, 2, 2)), np.zeros((1, 1, 2, 2)))
-    )
+    figure = draw_filters(Portrait(filters, np.zeros((1, 1, 2, 2)), np.zeros((1, 1, 2, 2))))
     first, second = (axes.images[0] for axes in figure.axes if axes.images)
     np.testing.assert_array_equal(first.get_array(), [[0.25, 0.5, 1], [0.75, 0.5, 0.5]])
     np.testing.assert_array_equal(second.get_array(), [[0, 0.5, 0.5], [0.5, 0.5, 0.5]])
@@ -165,7 +164,7 @@ def test_a_filter_is_drawn_by_its_first_channel_as_far_as_its_own_largest_weight
 
 def test_maps_are_drawn_a_row_an_image() -> None:
     maps = np.arange(2 * 3 * 4.0).reshape(2, 3, 2, 2)
-    figure = portrait.draw_maps(maps)
+    figure = draw_maps(maps)
     assert len(figure.axes) == 2 * COLUMNS
     np.testing.assert_array_equal(figure.axes[COLUMNS].images[0].get_array(), maps[1, 0])
     assert not figure.axes[3].images

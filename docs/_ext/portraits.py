@@ -9,7 +9,8 @@ from docutils import nodes
 from _ext.pictures import picture
 from _ext.runs import runs_of
 from _ext.study_directive import StudyDirective
-from experiments.portrait import COLUMNS, Portrait, draw_filters, draw_maps, load, place
+from experiments.figures.portraits import COLUMNS, draw_filters, draw_maps
+from experiments.portrait import Portrait, load, place
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

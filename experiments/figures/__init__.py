@@ -1,4 +1,4 @@
-"""Figures, each in a light and a dark form, from records and findings."""
+"""Figures, each in a light and a dark form, from records, findings and portraits."""
 
 from experiments.figures.gallery import write_figures
 from experiments.figures.keys import key_below
