@@ -130,8 +130,7 @@ class Batch:
             todo = [run for run in open_ if run not in left]
             if not todo:
                 return tuple(left)
-            for store in {run.store for run in todo}:
-                store.check_writable()
+            check_stores(todo)
             beats = {run: stack.enter_context(run.beating()) for run in todo}
             failures: list[Exception] = []
             for run, record in _fitting(todo, beats):
