@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
 from experiments import catalog, lookup, reporting
 from experiments.commands import common
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from experiments.recipe import Recipe
+    from experiments.study import Study
 
 
 def list_(as_json: common.JsonOption = False) -> None:
@@ -35,26 +37,29 @@ def list_(as_json: common.JsonOption = False) -> None:
         )
         return
     for study in catalog.studies():
-        table = plain_table()
-        table.add_column("role", overflow="fold", header_style="dim")
-        table.add_column("network", overflow="fold", header_style="dim")
-        for header in ("data", "rate", "epochs", "batch"):
-            table.add_column(header, no_wrap=True, header_style="dim")
-        for role in study.roles:
-            recipes = [study.recipe(role, completion) for completion in study.completions]
-            recipe = recipes[0]
-            table.add_row(
-                role,
-                f"{recipe.network}, {recipe.filters} filters" if recipe.filters else recipe.network,
-                recipe.dataset,
-                _range(each.optimizer.lr for each in recipes),
-                _length(recipes),
-                _range(each.batch for each in recipes),
-            )
-        common.out.print(f"[bold]{study.name}[/bold]  {study.title}", table)
+        common.out.print(f"[bold]{study.name}[/bold]  {study.title}", _roles(study))
         for completion, description in study.completions.items():
             common.out.print(f"completion {completion}: {description}", style="dim")
         common.out.print()
+
+
+def _roles(study: Study) -> Table:
+    """Return a row for each role of a study, with what its completions agree on or range over."""
+    table = plain_table("role", "network")
+    for header in ("data", "rate", "epochs", "batch"):
+        table.add_column(header, no_wrap=True, header_style="dim")
+    for role in study.roles:
+        recipes = [study.recipe(role, completion) for completion in study.completions]
+        recipe = recipes[0]
+        table.add_row(
+            role,
+            f"{recipe.network}, {recipe.filters} filters" if recipe.filters else recipe.network,
+            recipe.dataset,
+            _range(each.optimizer.lr for each in recipes),
+            _length(recipes),
+            _range(each.batch for each in recipes),
+        )
+    return table
 
 
 def _range(values: Iterable[float]) -> str:
