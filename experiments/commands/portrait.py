@@ -14,10 +14,15 @@ from experiments.errors import InputError
 from experiments.records import DEFAULT_STORE, Store
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
 
     from experiments.augmentation import Inputs
     from experiments.portrait import Portrait
+    from experiments.recipe import Recipe
+    from experiments.records import Record
+    from experiments.study import Study
 
 
 def portrait(
@@ -48,17 +53,11 @@ def portrait(
 
     common.require_cores(threads)
     study = catalog.study(report)
-    chosen = lookup.recipes(study, [recipe])
-    if len(chosen) != 1:
-        raise InputError(
-            f"{recipe!r} names {len(chosen)} recipes of {study.name}; name one of "
-            + ", ".join(each.name for each in chosen)
-        )
     (run,) = sweep.plan(
         study,
         [seed],
         Store(store),
-        recipes=chosen,
+        recipes=[_only(study, recipe)],
         device=device.value,
         data_root=data_root,
         threads=threads,
@@ -85,15 +84,33 @@ def portrait(
         record = run.train(beat, sit)
     if known is None:
         run.write(record)
-    elif record != known:
-        was, here = (
-            f"{made['threads']} threads of {made['hardware']} with PyTorch {made['torch']}"
-            for made in (known.provenance, record.provenance)
-        )
-        raise InputError(
-            f"this run measured something else than its record ({run.record_path}), which was made "
-            f"on {was}, and this one on {here}; make the portrait there, or with another --store"
-        )
+    else:
+        _check_same(record, known, run.record_path)
     (shown,) = taken
     portraits.save(shown, path)
     print(path)
+
+
+def _only(study: Study, name: str) -> Recipe:
+    """Return the one recipe that a name means; refuse a role of several."""
+    chosen = lookup.recipes(study, [name])
+    if len(chosen) != 1:
+        raise InputError(
+            f"{name!r} names {len(chosen)} recipes of {study.name}; name one of "
+            + ", ".join(each.name for each in chosen)
+        )
+    return chosen[0]
+
+
+def _check_same(record: Record, known: Record, path: Path) -> None:
+    """Refuse a run that did not measure what its record says: its weights are others."""
+    if record == known:
+        return
+    was, here = (
+        f"{made['threads']} threads of {made['hardware']} with PyTorch {made['torch']}"
+        for made in (known.provenance, record.provenance)
+    )
+    raise InputError(
+        f"this run measured something else than its record ({path}), which was made "
+        f"on {was}, and this one on {here}; make the portrait there, or with another --store"
+    )
