@@ -160,18 +160,24 @@ def prediction_rank(n: int) -> int:
 def two_test_sets_sd(accuracy: float, images: int) -> float:
     """Return the standard deviation of a difference of accuracies on two independent test sets.
 
-    ``sqrt(2 p (1 - p) / m)`` for accuracy p on m images each. A report seldom says which images it
-    tested on. On another test set than ours its number differs by this much even for the same
-    weights; on the same test set it differs by nothing. Adding it is therefore cautious: it
-    widens an interval and never narrows it.
+    ``sqrt(2 p (1 - p) / m)`` on m images each, where p is the centre of :func:`binomial_interval`:
+    the accuracy itself would make it 0 for a network without a mistake, which may well make some on
+    other images. A report seldom says which images it tested on. On another test set than ours its
+    number differs by this much even for the same weights; on the same test set it differs by
+    nothing. Adding it is therefore cautious: it widens an interval and never narrows it.
 
     Raises
     ------
     ValueError
         If the accuracy is not in [0, 1] or there are no images.
+
+    References
+    ----------
+    Agresti and Coull, *The American Statistician* 52, 1998, pp. 119-126 (the centre).
     """
     _check_proportion(accuracy, images)
-    return math.sqrt(2 * accuracy * (1 - accuracy) / images)
+    center = _wilson_center(accuracy, images)
+    return math.sqrt(2 * center * (1 - center) / images)
 
 
 def binomial_interval(accuracy: float, images: int) -> Interval:
@@ -197,8 +203,8 @@ def binomial_interval(accuracy: float, images: int) -> Interval:
     """
     _check_proportion(accuracy, images)
     z = _z()
+    center = _wilson_center(accuracy, images)
     shrink = 1 + z**2 / images
-    center = (accuracy + z**2 / (2 * images)) / shrink
     half = z / shrink * math.sqrt(accuracy * (1 - accuracy) / images + z**2 / (4 * images**2))
     return Interval(max(0.0, center - half), min(1.0, center + half))
 
@@ -234,6 +240,11 @@ def _sd(values: Sequence[float], grid: float) -> float:
 def _around(values: Sequence[float], half_width: float) -> Interval:
     mean = float(np.mean(values))
     return Interval(mean - half_width, mean + half_width)
+
+
+def _wilson_center(accuracy: float, images: int) -> float:
+    """Return the centre of the Wilson interval: an accuracy drawn towards a half."""
+    return (accuracy + _z() ** 2 / (2 * images)) / (1 + _z() ** 2 / images)
 
 
 def _check_proportion(accuracy: float, images: int) -> None:

@@ -71,6 +71,14 @@ def test_another_test_set_is_as_large_as_this_one_and_as_hard_as_the_mean(wide) 
     assert finding.interval.high == pytest.approx(expected.high, rel=1e-12)
 
 
+def test_no_mistake_on_these_images_does_not_refute_three_on_others(wide) -> None:
+    """A network that is wrong on one image in 150 does both with 250 images in one case of 20."""
+    runs = wide([1.0] * 4, test_size=250)
+    three, ten = (Reported("toy-acc", ACCURACY, 1 - wrong / 250, 0.0005) for wrong in (3, 10))
+    assert judged(three, runs).verdict == "undecided"
+    assert judged(ten, runs).verdict == "not_reproduced"
+
+
 def test_a_reported_epoch_is_known_to_an_epoch(make_record) -> None:
     """Four runs that turn in one epoch do not fix a fifth to it."""
     losses = [2.0, 1.5, 1.0, 1.2]
