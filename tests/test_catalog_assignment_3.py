@@ -177,6 +177,37 @@ def test_the_setup_of_task_3_works_if_its_networks_learn(make_record, accuracy, 
     assert claim.verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("accuracy", "epochs", "verdict"),
+    [
+        (0.71, 10, "reproduced"),
+        (0.70, 10, "undecided"),
+        (0.60, 10, "undecided"),
+        (0.71, 30, "not_reproduced"),
+        (0.60, 30, "not_reproduced"),
+    ],
+)
+def test_batch_normalisation_may_improve_the_training_time_alone(
+    make_record, accuracy, epochs, verdict
+) -> None:
+    """Without better accuracies only the late reading fits, which reproduces nothing."""
+    slightly = tuple(s for s in STUDY.statements if s.claim == "assignment-3-3c-batchnorm")
+    assert {(s.reading, s.late) for s in slightly} == {
+        ("accuracy and time", False),
+        ("time alone", True),
+    }
+    records = []
+    for role, score, length in (("task-2", 0.70, 20), ("batch-norm", accuracy, epochs)):
+        for seed in range(5):
+            curves = dict.fromkeys(CURVES, [1.0] * length)
+            curves["test_accuracy"] = [score + seed / 1000] * length
+            record = make_record(recipe(role), seed, **curves)
+            record.curves.validation_loss[:] = [1.0] * length
+            records.append(record)
+    [claim] = judge(dataclasses.replace(STUDY, statements=slightly), records)
+    assert claim.verdict == verdict
+
+
 @pytest.mark.parametrize("role", [role for role in STUDY.roles if "resnet" not in role])
 def test_every_network_takes_a_step(role: str) -> None:
     assert_every_weight_moves(recipe(role), CIFAR)

@@ -127,6 +127,39 @@ def test_a_plateau_is_read_off_single_epochs_and_off_medians(
     assert [finding.verdict for finding in claim.findings] == [told[single], told[medians]]
 
 
+@pytest.mark.parametrize(
+    ("lead", "verdict"),
+    [
+        ([0.3] * 5 + [0.0] * 15, "reproduced"),
+        ([0.0] * 8 + [0.3] * 2 + [0.0] * 10, "reproduced"),
+        ([0.0] * 5 + [0.04] * 5 + [0.0] * 10, "not_reproduced"),
+        ([0.0] * 5 + [-0.04] * 5 + [0.0] * 10, "not_reproduced"),
+        ([0.0] * 12 + [0.04] * 7 + [0.0], "not_reproduced"),
+        ([0.0] * 19 + [0.04], "not_reproduced"),
+    ],
+)
+def test_accuracies_that_stay_close_are_not_only_close_at_the_end(
+    make_record, lead, verdict
+) -> None:
+    """The steep start, and single epochs that stray before the last, are left out."""
+    close = [
+        statement
+        for statement in STUDY.statements
+        if statement.claim == "tp1-cnn-q29-behaviour" and "accuracy" in statement.quantity.what
+    ]
+    records = [
+        make_record(
+            recipe("dropout"),
+            seed,
+            train_accuracy=[0.6 + each + seed / 1000 for each in lead],
+            test_accuracy=0.6,
+        )
+        for seed in range(3)
+    ]
+    [claim] = judge(dataclasses.replace(STUDY, statements=tuple(close)), records)
+    assert claim.verdict == verdict
+
+
 def test_each_rung_changes_one_thing() -> None:
     rungs = [changes(lower, upper) for lower, upper in pairwise(LADDER)]
     assert rungs == [{"scaling"}, {"augmentation"}, {"optimizer"}, {"network"}, {"network"}]

@@ -15,7 +15,8 @@ How the claims are read, where the report leaves it open:
   of the network of task 2, Net1 and Net2 are of the last weights. It is late: it was added when
   their runs had been seen. Changes are compared by the weights that are kept.
 * How long training takes is the number of steps until it stops. What the report calls 7 epochs is
-  its 5265 steps, in the eighth; a run of 5 epochs and one of 10 are told apart.
+  its 5265 steps, in the eighth; a run of 5 epochs and one of 10 are told apart. Computation time,
+  which double convolutions increase, is that of an epoch on one kind of machine.
 * The setup of task 3 works if its networks fit the training images better than guessing does.
 * A change is made to the network of task 1, and nothing else is changed. Batch normalisation and
   dropout are placed as in Net1 and Net2. Double convolutions keep kernel and filters.
@@ -26,6 +27,8 @@ How the claims are read, where the report leaves it open:
   weights as well, a late one of ELU, whose runs had been seen.
 * "Slightly, but not by much" is up to two points: Net2, with dropout, is said to be 0.8 above Net1
   and 2.8 above the network without either. No improvement is less than one.
+* Batch normalisation improves the network "slightly by reducing the training time": in accuracy, as
+  dropout does, and in time; or, in a second reading, in time alone. That one is late.
 * Kaiming-uniform initialisation means PyTorch's default, which the report says it did not change;
   the one with the gain of a ReLU is a change of its own.
 * The report does not say what its best network is made of. In one reading it is the network of
@@ -195,6 +198,7 @@ def _divergence(role: str) -> Quantity:
 
 
 _KEPT, _LAST = "weights kept", "last weights"
+_BOTH, _TIME = "accuracy and time", "time alone"
 _BETTER, _WORSE = {"above": 0.0}, {"below": 0.0}
 
 
@@ -303,16 +307,19 @@ _TASK_3: tuple[Statement, ...] = (
         above=0,
         below=_SLIGHTLY,
     ),
-    Within(
-        "assignment-3-3c-batchnorm",
-        difference(_test("batch-norm"), _test("task-2")),
-        above=0,
-        below=_SLIGHTLY,
+    _beside_task_2(
+        "assignment-3-3c-batchnorm", "batch-norm", _test, _BOTH, above=0, below=_SLIGHTLY
     ),
-    Within(
-        "assignment-3-3c-batchnorm",
-        difference(_steps("batch-norm"), _steps("task-2")),
-        below=0,
+    *(
+        _beside_task_2(
+            "assignment-3-3c-batchnorm",
+            "batch-norm",
+            _steps,
+            reading,
+            late=reading == _TIME,
+            below=0,
+        )
+        for reading in (_BOTH, _TIME)
     ),
     Within(
         "assignment-3-3d-aug-steps",

@@ -30,9 +30,11 @@ How the claims are read, where the report leaves it open:
 * Learning is faster if the training loss is lower after 5 epochs.
 * Losses are "very close" if they would look alike on an axis that reaches from 0 to chance, as for
   ``nni-2023-ex1``; one is "closer" to the other if they differ by less, whichever is larger.
-  Training and test accuracy are "really close" within three points. A test loss
-  is "more stable" if its curve jumps less from epoch 5 on, and it "still increases at the end" if
-  the last epoch lies above the minimum.
+  Training and test accuracy are "really close" within three points, and "stay" so if they are in
+  the medians of epochs 6 to 10, 11 to 15 and 16 to 20, and in the last epoch. (The last epoch alone
+  was read until three runs with dropout had been seen. More is asked for now, not less.) A test
+  loss is "more stable" if its curve jumps less from epoch 5 on, and it "still increases at the end"
+  if the last epoch lies above the minimum.
 
 Six claims are no measurements of the report's, but runs can speak to them, beside the trials of the
 theory:
@@ -169,6 +171,14 @@ def _accuracy_gap(role: str) -> Quantity:
     return difference(at_epoch("train_accuracy", role, _EPOCHS), _final(role))
 
 
+def _median_accuracy_gap(role: str, last: int) -> Quantity:
+    first = last - _LAST + 1
+    return difference(
+        median_over_epochs("train_accuracy", role, first, last),
+        median_over_epochs("test_accuracy", role, first, last),
+    )
+
+
 def _overfitting(role: str) -> Quantity:
     return difference(final_train_accuracy(role), _final(role))
 
@@ -291,7 +301,13 @@ _DROPOUT_AND_BATCH_NORM: tuple[Statement, ...] = (
         below=0,
     ),
     _faster("tp1-cnn-q29-behaviour", "scheduled", "dropout"),
-    Within("tp1-cnn-q29-behaviour", _accuracy_gap("dropout"), above=-_CLOSE, below=_CLOSE),
+    *(
+        Within("tp1-cnn-q29-behaviour", gap, above=-_CLOSE, below=_CLOSE)
+        for gap in (
+            *(_median_accuracy_gap("dropout", last) for last in (10, 15, _EPOCHS)),
+            _accuracy_gap("dropout"),
+        )
+    ),
     *(
         part
         for role, reading in (("batch-norm", "beside dropout"), ("without-dropout", "in its place"))
