@@ -3,11 +3,12 @@
 A statement is written beside the recipes, before the runs. A claim with several parts has several
 statements. Where a report leaves open what it measured, and not only what it ran, a part has
 several readings, each a statement with a name. A reading that was added when runs had been seen, or
-judged in another way since, is marked as late: it may leave a claim open, but reproduces none. Each
-statement is judged on the values of all seeds under one completion:
+judged in another way since, is marked as late: it may leave a claim open, but reproduces none. What
+has only become stricter since is not marked. Each statement is judged on the values of all seeds
+under one completion:
 
 ``reproduced`` or ``not_reproduced``
-    The error bars leave no doubt.
+    Error bars of 95 % decide it.
 ``undecided``
     They are too wide, or there are fewer seeds than a verdict takes, though what they say is shown:
     `FEWEST_SEEDS`, or `FEWEST_EQUAL` where they have no spread and nothing says that they must

@@ -82,8 +82,9 @@ def loss_rise(role: str, epoch: int) -> Quantity:
 
     The end of a noisy curve lies above the curve's own minimum even where nothing rises. So the
     epoch of the minimum is chosen for each seed from the mean curve of the other seeds: under a
-    flat noisy curve the expected rise is 0. A lone curve is held against its own minimum, which
-    can only make it look larger; one seed decides nothing.
+    flat noisy curve the expected rise is 0. The rises of seeds that chose for each other are not
+    independent, so that a t-interval is a little too narrow for them. A lone curve is held against
+    its own minimum, which can only make it look larger; one seed decides nothing.
     """
 
     def values(runs: Runs) -> dict[int, float]:
