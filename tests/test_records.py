@@ -197,6 +197,14 @@ def test_a_curve_holds_what_can_be_measured(tmp_path, curve, value):
             {"provenance": MADE | {"wall_seconds": -5000.0}},
             r"wall_seconds in the provenance is -5000\.0, expected at least 0",
         ),
+        (
+            {"final_train_loss": None},
+            "final_train_loss is missing, though the loss did not diverge",
+        ),
+        (
+            {"final_train_accuracy": None},
+            "final_train_accuracy is missing, though the loss did not",
+        ),
         ({"provenance": MADE | {"wall_seconds": True}}, "is True, expected a number"),
         ({"provenance": MADE | {"threads": 0}}, "threads in the provenance is 0, expected at le"),
         ({"device": "../../cpu"}, r"device '../../cpu' is unknown; known: cpu, cuda"),
@@ -255,6 +263,30 @@ def test_a_record_that_has_lost_its_validation_curves_is_refused(tmp_path):
     key = record_key(recipe, 0, "data", "cpu")
     record = make_record(recipe=recipe, key=key)
     _refused(tmp_path, record, r"the curves have \[0, 2\] epochs, expected 2")
+
+
+@pytest.mark.parametrize("seconds", [math.inf, NAN])
+def test_a_time_without_end_is_refused(tmp_path, seconds):
+    """Red where it is read, and the whole report fails at an interval of such times."""
+    path = Store(tmp_path).write(make_record())
+    made = {"provenance": MADE | {"training_seconds": seconds}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | made))
+    with pytest.raises(RecordError, match=r"training_seconds .* expected at least 0, and finite"):
+        Store(tmp_path).read(path)
+
+
+def test_a_record_that_has_lost_the_accuracy_of_the_weights_kept_is_refused(tmp_path):
+    """Red where it is read, and its loss is said to have diverged."""
+    recipe = dataclasses.replace(RECIPE, validation=5, patience=1)
+    record = make_record(
+        recipe=recipe,
+        key=record_key(recipe, 0, "data", "cpu"),
+        curves=Curves(*[[1.0, 1.0]] * 6),
+        best_train_accuracy=0.5,
+    )
+    assert Store(tmp_path / "whole").write(record).is_file()
+    lacking = dataclasses.replace(record, best_train_accuracy=None)
+    _refused(tmp_path, lacking, "best_train_accuracy is missing, though the loss did not diverge")
 
 
 def test_a_diverged_record_may_be_short(tmp_path):

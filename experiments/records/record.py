@@ -154,8 +154,11 @@ class Record:
             raise ValueError(f"diverged is {self.diverged!r}, expected true or false")
         _check_curves(self)
         for name in ("final_train_loss", "final_train_accuracy", "best_train_accuracy"):
-            if (value := getattr(self, name)) is not None:
+            value, waits = getattr(self, name), self.recipe.patience is not None
+            if value is not None:
                 _check_measured(name, value)
+            elif not self.diverged and (waits or name != "best_train_accuracy"):
+                raise ValueError(f"{name} is missing, though the loss did not diverge")
         _check_provenance(self.provenance)
         key = record_key(self.recipe, self.seed, self.dataset_fingerprint, self.device, self.engine)
         if self.key != key:
@@ -220,5 +223,6 @@ def _check_provenance(made: Mapping[str, Any]) -> None:
         if not isinstance(made[name], kind) or isinstance(made[name], bool):
             raise ValueError(f"{name} in the provenance is {made[name]!r}, expected {expected}")
     for name, least in _LEAST.items():
-        if not made[name] >= least:  # what is no number is not
-            raise ValueError(f"{name} in the provenance is {made[name]}, expected at least {least}")
+        if not least <= made[name] < math.inf:  # NaN is not, either
+            expected = f"expected at least {least}, and finite"
+            raise ValueError(f"{name} in the provenance is {made[name]}, {expected}")
