@@ -11,17 +11,17 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
-from theory.diagnosis.calling import Operator
+from theory.diagnosis.calling import Array, Operator
 from theory.diagnosis.circular import Circle
 from theory.diagnosis.determinism import Repetition
 from theory.diagnosis.equations import Boundary
 from theory.diagnosis.equivariance import Equivariance, Shifts
 from theory.diagnosis.findings import Certainty, Diagnosis, Finding
-from theory.diagnosis.inside import look_inside
+from theory.diagnosis.inside import Inside, look_inside
 from theory.diagnosis.interior import Interior
 from theory.diagnosis.isolation import isolated
 from theory.diagnosis.kernel import circular_kernel, interior_kernel
-from theory.diagnosis.linearity import both, judge_linearity
+from theory.diagnosis.linearity import Linearity, both, judge_linearity
 from theory.diagnosis.search import BUDGET, Trials, check_search
 from theory.diagnosis.sequences import single_steps, told_of
 from theory.diagnosis.witnesses import Witness
@@ -164,52 +164,40 @@ def _threads_for(operator: Operator) -> Iterator[None]:
 def _diagnose(operator: Operator, boundary: Boundary, seed: int, budget: int) -> Diagnosis:
     repetition = Repetition(operator, np.random.default_rng(seed))
     deterministic = repetition.judge()
-    if deterministic.holds:
-        inside = look_inside(operator, np.random.default_rng(seed))
-        if how := inside.drawing(repetition.drawn_from()):
-            deterministic = repetition.judge_drawing(how)
-    if deterministic.holds:
-        structure = inside.structure
-        trials = Trials(operator, budget, inside.held, inside.amplified)
-        rng = np.random.default_rng(seed)
-        linearity = judge_linearity(trials, structure, inside.untraceable, rng)
-        pointwise = structure is not None and structure.pointwise and not linearity.void
-        spreads = structure is not None and structure.transforms
-        shifts = Shifts(trials, linearity.affine, pointwise, spreads, rng)
-        equivariance = (Circle if boundary == "circular" else Interior)(shifts).judge()
-        deterministic = repetition.judge()  # the trials were many calls: has it changed by now?
-        how = inside.drawing(repetition.drawn_from())
-        if deterministic.holds and how:  # on an input that was none of the first
-            deterministic = repetition.judge_drawing(how)
+    if not deterministic.holds:
+        return _no_function(operator, boundary, deterministic)
+    inside = look_inside(operator, np.random.default_rng(seed))
+    deterministic = _unless_drawn(deterministic, repetition, inside)
+    if not deterministic.holds:
+        return _no_function(operator, boundary, deterministic)
+    structure = inside.structure
+    trials = Trials(operator, budget, inside.held, inside.amplified)
+    rng = np.random.default_rng(seed)
+    linearity = judge_linearity(trials, structure, inside.untraceable, rng)
+    pointwise = structure is not None and structure.pointwise and not linearity.void
+    spreads = structure is not None and structure.transforms
+    shifts = Shifts(trials, linearity.affine, pointwise, spreads, rng)
+    equivariance = (Circle if boundary == "circular" else Interior)(shifts).judge()
+    # The trials were many calls, on more inputs than the first: has it changed, or drawn, by now?
+    deterministic = _unless_drawn(repetition.judge(), repetition, inside)
     if not deterministic.holds:
         return _no_function(operator, boundary, deterministic)
     lti = _lti(operator, linearity.linear, equivariance)
-    offset = trials(np.zeros(operator.shape))
+    offset = trials(np.zeros(operator.shape)) if linearity.affine.holds else None
     kernel = None
     if lti.holds and boundary == "circular":
         kernel = circular_kernel(trials)
     elif lti.holds:
         kernel = interior_kernel(trials, equivariance.border)
-    return Diagnosis(
-        operator=operator.name,
-        shape=operator.shape,
-        output_shape=operator.output_shape,
-        dtype=str(operator.dtype).removeprefix("torch."),
-        boundary=boundary,
-        deterministic=deterministic,
-        linear=linearity.linear,
-        affine=linearity.affine,
-        homogeneous=linearity.homogeneous,
-        additive=linearity.additive,
-        shift_equivariant=equivariance.finding,
-        lti=lti,
-        period=equivariance.period,
-        border=equivariance.border,
-        period_certainty=equivariance.certainty,
-        shift_invariance=equivariance.invariance,
-        kernel=kernel,
-        offset=offset if linearity.affine.holds else None,
+    return _diagnosis(
+        operator, boundary, deterministic, linearity, equivariance, lti, kernel, offset
     )
+
+
+def _unless_drawn(deterministic: Finding, repetition: Repetition, inside: Inside) -> Finding:
+    """Return whether the output is the same each time, but for what is drawn at random."""
+    how = inside.drawing(repetition.drawn_from()) if deterministic.holds else ""
+    return repetition.judge_drawing(how) if how else deterministic
 
 
 def _lti(operator: Operator, linear: Finding, equivariance: Equivariance) -> Finding:
@@ -228,6 +216,22 @@ def _no_function(operator: Operator, boundary: Boundary, deterministic: Finding)
     why = differ if deterministic.holds is False else f"deterministic? {deterministic.reason}"
     unknown = Finding(None, "undecided", why)
     nothing = (None,) * len(operator.axes)
+    linearity = Linearity(unknown, unknown, unknown, unknown, void=True)
+    equivariance = Equivariance(unknown, nothing, nothing, nothing, "undecided")
+    return _diagnosis(operator, boundary, deterministic, linearity, equivariance, unknown)
+
+
+def _diagnosis(
+    operator: Operator,
+    boundary: Boundary,
+    deterministic: Finding,
+    linearity: Linearity,
+    equivariance: Equivariance,
+    lti: Finding,
+    kernel: Array | None = None,
+    offset: Array | None = None,
+) -> Diagnosis:
+    """Return what was found, in one object."""
     return Diagnosis(
         operator=operator.name,
         shape=operator.shape,
@@ -235,16 +239,16 @@ def _no_function(operator: Operator, boundary: Boundary, deterministic: Finding)
         dtype=str(operator.dtype).removeprefix("torch."),
         boundary=boundary,
         deterministic=deterministic,
-        linear=unknown,
-        affine=unknown,
-        homogeneous=unknown,
-        additive=unknown,
-        shift_equivariant=unknown,
-        lti=unknown,
-        period=nothing,
-        border=nothing,
-        period_certainty="undecided",
-        shift_invariance=None,
-        kernel=None,
-        offset=None,
+        linear=linearity.linear,
+        affine=linearity.affine,
+        homogeneous=linearity.homogeneous,
+        additive=linearity.additive,
+        shift_equivariant=equivariance.finding,
+        lti=lti,
+        period=equivariance.period,
+        border=equivariance.border,
+        period_certainty=equivariance.certainty,
+        shift_invariance=equivariance.invariance,
+        kernel=kernel,
+        offset=offset,
     )
