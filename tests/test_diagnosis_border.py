@@ -12,7 +12,7 @@ from torch import nn
 
 from tests.operator_table import NoTensor, assert_replays, conv, dense
 from theory import diagnose
-from theory.diagnosis import reach
+from theory.diagnosis import equivariance, reach
 from theory.testing import assert_lti
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def test_a_deep_network_sees_far_now_and_then_only(seed: int) -> None:
 
 def test_windows_move_with_the_cells() -> None:
     """A window of two cells, of eight: the first output cell sees beyond the first input cell."""
-    step = reach.Step(1, 1, 0)
+    step = equivariance.Step(1, 1, 0)
     middle = np.array([2, 3]), np.array([3, 4])  # cells 3 and 4 see themselves and the one before
     sees = reach.Reach(*middle, np.array([0]), np.array([7]))
     assert sees.inside(step, 8, 8).tolist() == [False] + [True] * 7

@@ -12,10 +12,9 @@ from torch import nn
 from tests.operator_table import OPERATORS, NoTensor, dense
 from theory import Finding, diagnose
 from theory.diagnosis.calling import Operator
-from theory.diagnosis.equivariance import Shifts
+from theory.diagnosis.equivariance import Shifts, Step
 from theory.diagnosis.interior import Interior
 from theory.diagnosis.isolation import isolated
-from theory.diagnosis.reach import Step
 from theory.diagnosis.search import BUDGET, Trials
 from theory.diagnosis.windows import two_windows
 

@@ -203,7 +203,7 @@ def _unless_drawn(deterministic: Finding, repetition: Repetition, inside: Inside
 def _lti(operator: Operator, linear: Finding, equivariance: Equivariance) -> Finding:
     """Return whether the operator is a convolution: linear and equivariant, at one rate."""
     lti = both({"linear": linear, "shift-equivariant": equivariance.finding})
-    if lti.holds and not equivariance.at_equal_rate:
+    if lti.holds and equivariance.period != equivariance.rate:
         cells, cells_out = operator.spatial_shape, operator.output_spatial_shape
         why = f"linear and shift-equivariant, but at two rates: {cells} cells in, {cells_out} out"
         return Finding(False, "refuted", why)
@@ -215,9 +215,9 @@ def _no_function(operator: Operator, boundary: Boundary, deterministic: Finding)
     differ = "the same input gives different outputs"
     why = differ if deterministic.holds is False else f"deterministic? {deterministic.reason}"
     unknown = Finding(None, "undecided", why)
-    nothing = (None,) * len(operator.axes)
+    nothing = [None] * len(operator.axes)
     linearity = Linearity(unknown, unknown, unknown, unknown, void=True)
-    equivariance = Equivariance(unknown, nothing, nothing, nothing, "undecided")
+    equivariance = Equivariance(unknown, nothing, "undecided")
     return _diagnosis(operator, boundary, deterministic, linearity, equivariance, unknown)
 
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from theory.diagnosis.equations import Equation
-from theory.diagnosis.findings import SINGLE, words
+from theory.diagnosis.equivariance import Step
+from theory.diagnosis.findings import SINGLE
 from theory.diagnosis.search import CLEAR, clearest
 from theory.signals import impulse
 from theory.signals import shift as shifted
@@ -42,42 +43,27 @@ class Circle:
     def judge(self) -> Equivariance:
         """Return the finding, and the smallest shift that is followed along each axis."""
         shifts = self._shifts
-        if shifts.output_sizes is None or shifts.trials.rounding.too_coarse:
-            nothing = (None,) * len(shifts.axes)
-            return shifts.judged(nothing, nothing, nothing)
-        period, witness = self._periods(by_basis=False)
-        if shifts.by_basis and not self._basis_follows(period):
-            period, witness = self._periods(by_basis=True)
+        if not shifts.comparable:
+            return shifts.judged([None] * len(shifts.axes))
+        steps, witness = self._steps(by_basis=False)
+        if shifts.by_basis and not self._basis_follows(steps):
+            steps, witness = self._steps(by_basis=True)
             shifts.faint = 0.0  # which was about a smaller period
-            if not self._basis_follows(period):  # it does step by step, but not all the way round
+            if not self._basis_follows(steps):  # it does step by step, but not all the way round
                 shifts.faint = max(shifts.faint, shifts.trials.rounding.relative)
-        sizes = zip(shifts.sizes, shifts.output_sizes, strict=True)
-        rate = tuple(
-            None if p is None else p * m // n for p, (n, m) in zip(period, sizes, strict=True)
-        )
-        border = tuple(None if p is None else 0 for p in period)
-        how_far = f"; a shift by 1 moves the output by {words(rate)}" if period != rate else ""
-        why_not = self._why_not(period, witness)
-        advice = self._advice(witness)
-        return shifts.judged(period, rate, border, witness, why_not, how_far, advice)
+        why_not = self._why_not(steps, witness)
+        return shifts.judged(steps, witness, why_not, advice=self._advice(witness))
 
-    def _periods(self, by_basis: bool) -> tuple[tuple[int | None, ...], Witness | None]:
-        """Return the period along each axis, and the clearest witness against the shift by 1."""
-        axes = [self._period(axis, n, m, by_basis) for axis, n, m in self._each_axis()]
+    def _steps(self, by_basis: bool) -> tuple[list[Step | None], Witness | None]:
+        """Return the smallest step along each axis, and the clearest witness against one by 1."""
+        axes = [self._step(axis, by_basis) for axis in self._shifts.axes]
         witnesses = (against for _, against in axes if against is not None)
-        return tuple(smallest for smallest, _ in axes), clearest(witnesses, self._is_clear)
+        return [smallest for smallest, _ in axes], clearest(witnesses, self._is_clear)
 
-    def _each_axis(self) -> Iterator[tuple[int, int, int]]:
-        """Yield each shifted axis with the input's and the output's cells."""
-        shifts = self._shifts
-        assert shifts.output_sizes is not None
-        yield from zip(shifts.axes, shifts.sizes, shifts.output_sizes, strict=True)
-
-    def _period(
-        self, axis: int, n: int, m: int, by_basis: bool
-    ) -> tuple[int | None, Witness | None]:
+    def _step(self, axis: int, by_basis: bool) -> tuple[Step | None, Witness | None]:
+        n, m = self._operator.shape[axis], self._operator.output_shape[axis]
         if n == 1:
-            return 1, None
+            return Step(1, m), None
         if m == 1:
             return None, None
         witness = self._no_shift_at_all(axis, m) if m % n else None
@@ -90,7 +76,7 @@ class Circle:
             else:
                 followed = next(violations, None) is None
             if followed:
-                return k, witness
+                return Step(k, k * m // n), witness
         return None, witness
 
     def _equation(self, axis: int, by: int, output_by: int | None) -> Equation:
@@ -121,26 +107,22 @@ class Circle:
                 for position in range(start, n, k):
                     yield impulse(shape, (*cell[:axis], position, *cell[axis + 1 :]))
 
-    def _basis_follows(self, period: Sequence[int | None]) -> bool:
-        """Whether the responses to all unit impulses follow the shifts by multiples of the period.
+    def _basis_follows(self, followed: Sequence[Step | None]) -> bool:
+        """Whether the responses to all unit impulses follow the shifts by multiples of the steps.
 
         One pass over the basis settles every axis: each response is compared with a window on the
         response to the impulse of its orbit that is nearest to the origin.
         """
-        if all(p is None for p in period):
+        if not any(followed):
             return True
         operator, trials = self._operator, self._trials
-        rank, output_rank = len(operator.shape), len(operator.output_shape)
+        zero = trials(np.zeros(operator.shape))
         steps = list(operator.shape)  # axes that are not shifted, or not followed: one full turn
         output_steps = list(operator.output_shape)
-        for p, (axis, n, m) in zip(period, self._each_axis(), strict=True):
-            if p is not None:
-                steps[rank + axis], output_steps[output_rank + axis] = p, p * m // n
-        zero = trials(np.zeros(operator.shape))
-        for axis, by in zip(operator.axes, period, strict=True):
-            if by is not None:
-                by_output = operator.along(axis, output_steps[output_rank + axis])
-                if not self._alike(zero, shifted(zero, by_output)):
+        for axis, step in zip(operator.axes, followed, strict=True):
+            if step is not None:
+                steps[axis], output_steps[axis] = step.by, step.output_by
+                if not self._alike(zero, shifted(zero, operator.along(axis, step.output_by))):
                     return False
         cells = list(_orbits(operator.shape, steps))
         for cell, response in zip(cells, trials.columns(cells), strict=True):
@@ -149,7 +131,7 @@ class Circle:
                 turns = response
                 for axis in operator.axes:
                     turns = np.concatenate([turns, turns], axis)
-            window = [slice(None)] * output_rank
+            window = [slice(None)] * response.ndim
             for axis in operator.axes:
                 turn = cell[axis] // steps[axis] * output_steps[axis]
                 m = operator.output_shape[axis]
@@ -202,14 +184,14 @@ class Circle:
     def _advice(self, witness: Witness | None) -> str:
         return "" if witness is None or self._is_clear(witness) else SINGLE
 
-    def _why_not(self, period: Sequence[int | None], witness: Witness | None) -> str:
+    def _why_not(self, steps: Sequence[Step | None], witness: Witness | None) -> str:
         if witness is None:
             return ""
-        if witness.output_shift is None and self._shifts.output_sizes is not None:
+        if witness.output_shift is None:
             why = self._shifts.no_whole_shift()
         else:
             why = "f(shift x) = shift f(x) fails"
-        if all(p is None for p in period) and not self._trials.unanswered:
+        if not any(steps) and not self._trials.unanswered:
             why = f"{why}; no shift but the full turn is followed"
         return why
 

@@ -7,6 +7,7 @@ common is here: the finding, and shift invariance.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,11 +20,20 @@ from theory.diagnosis.search import Trials
 from theory.signals import impulse, shift
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from theory.diagnosis.calling import Array
     from theory.diagnosis.findings import Certainty
     from theory.diagnosis.witnesses import Witness
+
+
+@dataclass(frozen=True)
+class Step:
+    """A shift of the input along an axis, the output's shift, and the border that it leaves."""
+
+    by: int
+    output_by: int
+    border: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +44,8 @@ class Equivariance:
     ----------
     finding : Finding
         Whether every shift by one cell is followed.
-    period : tuple of (int or None)
-        The smallest input shift that is followed, None where none is.
-    rate : tuple of (int or None)
-        How far the output moves then.
-    border : tuple of (int or None)
-        How many output cells at either end do not follow.
+    steps : sequence of (Step or None)
+        The smallest shift that is followed, None where none is.
     certainty : str
         How the period is known.
     invariance : str, optional
@@ -48,16 +54,24 @@ class Equivariance:
     """
 
     finding: Finding
-    period: tuple[int | None, ...]
-    rate: tuple[int | None, ...]
-    border: tuple[int | None, ...]
+    steps: Sequence[Step | None]
     certainty: Certainty
     invariance: Certainty | None = None
 
     @property
-    def at_equal_rate(self) -> bool:
-        """Whether input and output move alike."""
-        return self.period == self.rate
+    def period(self) -> tuple[int | None, ...]:
+        """The input shift along each axis."""
+        return tuple(None if step is None else step.by for step in self.steps)
+
+    @property
+    def rate(self) -> tuple[int | None, ...]:
+        """How far the output moves then."""
+        return tuple(None if step is None else step.output_by for step in self.steps)
+
+    @property
+    def border(self) -> tuple[int | None, ...]:
+        """How many output cells at either end do not follow."""
+        return tuple(None if step is None else step.border for step in self.steps)
 
 
 class Shifts:
@@ -106,6 +120,11 @@ class Shifts:
         yield from probes(shape or self.operator.shape, self.rng, self.operator.significand)
 
     @property
+    def comparable(self) -> bool:
+        """Whether there are cells to compare, in a precision that tells them apart."""
+        return self.output_sizes is not None and not self.trials.rounding.too_coarse
+
+    @property
     def movable(self) -> bool:
         """Whether the output has, along every shifted axis, cells that a shift could move."""
         sizes = self.output_sizes
@@ -134,9 +153,7 @@ class Shifts:
 
     def judged(
         self,
-        period: tuple[int | None, ...],
-        rate: tuple[int | None, ...],
-        border: tuple[int | None, ...],
+        steps: Sequence[Step | None],
         witness: Witness | None = None,
         why_not: str = "",
         how_far: str = "",
@@ -146,42 +163,46 @@ class Shifts:
 
         Parameters
         ----------
-        period, rate, border : tuple of (int or None)
-            As in `Equivariance`.
+        steps : sequence of (Step or None)
+            The smallest shift that is followed along each axis.
         witness : Witness, optional
             What speaks against the shift by one cell.
         why_not, how_far : str
-            The reason if it is not followed, and what to add if it is.
+            The reason if that is not followed, and what to add if it is.
         advice : str
             What `Trials.advice` says of the witness.
         """
         certainty, reason = self._certainty()
-        along = period, rate, border, certainty
         unanswered = self.trials.unanswered
         if unanswered:  # and which shifts are followed is as unknown as whether all are
-            nothing = (None,) * len(self.axes)
-            along = nothing, nothing, nothing, "undecided"
+            steps, certainty = [None] * len(self.axes), "undecided"
+        told = functools.partial(Equivariance, steps=steps, certainty=certainty)
         if witness is None and unanswered:
-            return Equivariance(Finding(None, "undecided", f"no witness, but {unanswered}"), *along)
-        if witness is None and self.movable and all(p == 1 for p in period):
-            return Equivariance(Finding(True, certainty, f"{reason}{how_far}"), *along)
+            return told(Finding(None, "undecided", f"no witness, but {unanswered}"))
+        period = words([step.by if step else None for step in steps])
+        if witness is None and self.movable and all(step and step.by == 1 for step in steps):
+            if any(step and step.output_by != 1 for step in steps):
+                rate = words([step.output_by if step else None for step in steps])
+                how_far = (
+                    f"{how_far}{',' if how_far else ';'} a shift by 1 moves the output by {rate}"
+                )
+            return told(Finding(True, certainty, f"{reason}{how_far}"))
         invariance = self._invariance()
         if witness is None and self.movable and invariance is None:
-            why = f"period {words(period)}, but no input shows that smaller shifts fail"
-            why = f"{why}{self.untried}"
-            return Equivariance(Finding(None, "undecided", why), *along)
+            why = f"period {period}, but no input shows that smaller shifts fail{self.untried}"
+            return told(Finding(None, "undecided", why))
         if witness is None:
             why_not = self._never_moves()
         elif unanswered:
             why_not = f"{why_not}; the period is not known: {unanswered}"
-        elif any(p is not None for p in period):
-            why_not = f"{why_not}; period {words(period)} ({certainty})"
+        elif any(steps):
+            why_not = f"{why_not}; period {period} ({certainty})"
         why_not = f"{why_not}{self.untried}"
         if invariance is not None:
             stays = "the output stays while the input moves"
             why_not = f"{why_not}; shift-invariant ({invariance}): {stays}"
         refuted = Finding(False, "refuted", f"{why_not}{advice}", witness)
-        return Equivariance(refuted, *along, invariance)
+        return told(refuted, invariance=invariance)
 
     def _never_moves(self) -> str:
         """Return why an output that stays while the input moves follows no shift."""

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from theory.diagnosis.equivariance import Step
 from theory.diagnosis.findings import words
 from theory.diagnosis.inputs import probes
-from theory.diagnosis.reach import Rows, Step, pooled, unexplained, weights_of, widths
+from theory.diagnosis.reach import Rows, pooled, unexplained, weights_of, widths
 from theory.diagnosis.search import CLEAR
 from theory.diagnosis.sighting import Sighting
 from theory.diagnosis.violations import Violations
@@ -56,9 +57,8 @@ class Interior:
     def judge(self) -> Equivariance:
         """Return the finding, and period, rate and border along each axis."""
         shifts = self._shifts
-        nothing: tuple[int | None, ...] = (None,) * len(shifts.axes)
-        if shifts.output_sizes is None or shifts.trials.rounding.too_coarse:
-            return shifts.judged(nothing, nothing, nothing)
+        if not shifts.comparable:
+            return shifts.judged([None] * len(shifts.axes))
         steps = [self._step(axis) for axis in shifts.axes]
         if shifts.by_basis:
             steps = self._confirmed(steps)
@@ -75,23 +75,13 @@ class Interior:
             f"{step.border}, of which trials do not show that the ends explain it"
             for axis, step in self._unexplained.items()
         )
-        period = tuple(None if step is None else step.by for step in steps)
-        rate = tuple(None if step is None else step.output_by for step in steps)
-        border = tuple(None if step is None else step.border for step in steps)
-        how_far = f", a shift by 1 moves the output by {words(rate)}" if period != rate else ""
         violations = Violations(
             self._trials, self._signals, self._inside, in_single=shifts.in_single
         )
-        witness, advice = violations.witness(period)
-        return shifts.judged(
-            period,
-            rate,
-            border,
-            witness,
-            "f(shift x) is no shift of f(x) in the interior",
-            f"; border {words(border)}{how_far}",
-            advice,
-        )
+        witness, advice = violations.witness(steps)
+        why_not = "f(shift x) is no shift of f(x) in the interior"
+        border = words([step.border if step else None for step in steps])
+        return shifts.judged(steps, witness, why_not, f"; border {border}", advice)
 
     def _step(self, axis: int, start: int = 1) -> Step | None:
         """Return the smallest shift from `start` on that is followed on every input tried.
@@ -100,7 +90,7 @@ class Interior:
         """
         n, m = self._operator.shape[axis], self._operator.output_shape[axis]
         if n == 1:
-            return Step(1, 1, 0)
+            return Step(1, 1)
         for by in range(start, n // 2 + 1):
             if self._tried[axis] >= self._trials.budget:
                 self._ended_before[axis] = by

@@ -26,21 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from theory.diagnosis.calling import Array
+    from theory.diagnosis.equivariance import Step
 
 NOWHERE = 2**40
 """The place of the first cell that is seen where none is; minus that, of the last."""
 
 _AMPLIFIED = 2.0**4
 """By how much an operator may amplify what is beyond an end, as an odd extension does by 3."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """A shift of the input along an axis, the output's shift, and the border that it leaves."""
-
-    by: int
-    output_by: int
-    border: int
 
 
 @dataclass

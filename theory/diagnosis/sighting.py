@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from theory.diagnosis.calling import Array
-    from theory.diagnosis.reach import Step
+    from theory.diagnosis.equivariance import Step
     from theory.diagnosis.search import Trials
 
 

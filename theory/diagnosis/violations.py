@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from theory.diagnosis.calling import Array
+    from theory.diagnosis.equivariance import Step
     from theory.diagnosis.search import Trials
     from theory.diagnosis.witnesses import Witness
 
@@ -60,11 +61,11 @@ class Violations:
         self._inside = inside
         self._fades = _FADES + _OR_SINGLE * in_single
 
-    def witness(self, period: Sequence[int | None]) -> tuple[Witness | None, str]:
+    def witness(self, steps: Sequence[Step | None]) -> tuple[Witness | None, str]:
         """Return the clearest input whose response is moved into no shift of itself, and advice."""
         faint: tuple[Witness, str] | None = None
-        for axis, smallest in zip(self._operator.axes, period, strict=True):
-            if smallest == 1 or self._operator.output_shape[axis] == 1:
+        for axis, step in zip(self._operator.axes, steps, strict=True):
+            if (step and step.by == 1) or self._operator.output_shape[axis] == 1:
                 continue
             violation = self._violation(axis)
             if violation is None:
