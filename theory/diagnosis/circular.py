@@ -8,7 +8,6 @@ to be tried.
 
 from __future__ import annotations
 
-import functools
 import math
 from itertools import product
 from typing import TYPE_CHECKING
@@ -17,7 +16,6 @@ import numpy as np
 
 from theory.diagnosis.equations import Equation
 from theory.diagnosis.equivariance import Step
-from theory.diagnosis.findings import SINGLE
 from theory.diagnosis.search import CLEAR, clearest
 from theory.signals import impulse
 from theory.signals import shift as shifted
@@ -45,39 +43,42 @@ class Circle:
         shifts = self._shifts
         if not shifts.comparable:
             return shifts.judged([None] * len(shifts.axes))
-        steps, witness = self._steps(by_basis=False)
+        steps, against = self._steps(by_basis=False)
         if shifts.by_basis and not self._basis_follows(steps):
-            steps, witness = self._steps(by_basis=True)
+            steps, against = self._steps(by_basis=True)
             shifts.faint = 0.0  # which was about a smaller period
             if not self._basis_follows(steps):  # it does step by step, but not all the way round
                 shifts.faint = max(shifts.faint, shifts.trials.rounding.relative)
-        why_not = self._why_not(steps, witness)
-        return shifts.judged(steps, witness, why_not, advice=self._advice(witness))
+        if against is None:
+            return shifts.judged(steps)
+        witness, advice = against
+        return shifts.judged(steps, witness, self._why_not(steps, witness), advice=advice)
 
-    def _steps(self, by_basis: bool) -> tuple[list[Step | None], Witness | None]:
+    def _steps(self, by_basis: bool) -> tuple[list[Step | None], tuple[Witness, str] | None]:
         """Return the smallest step along each axis, and the clearest witness against one by 1."""
         axes = [self._step(axis, by_basis) for axis in self._shifts.axes]
         witnesses = (against for _, against in axes if against is not None)
-        return [smallest for smallest, _ in axes], clearest(witnesses, self._is_clear)
+        return [smallest for smallest, _ in axes], clearest(witnesses, lambda each: not each[1])
 
-    def _step(self, axis: int, by_basis: bool) -> tuple[Step | None, Witness | None]:
+    def _step(self, axis: int, by_basis: bool) -> tuple[Step | None, tuple[Witness, str] | None]:
+        """Return the smallest step along an axis, and a witness against one by 1, with advice."""
         n, m = self._operator.shape[axis], self._operator.output_shape[axis]
         if n == 1:
             return Step(1, m), None
         if m == 1:
             return None, None
-        witness = self._no_shift_at_all(axis, m) if m % n else None
+        against = self._no_shift_at_all(axis, m) if m % n else None
         for k in (k for k in range(1, n) if n % k == 0 and k * m % n == 0):
-            equation = self._equation(axis, k, k * m // n)
-            violations = self._violations(equation, axis, k, n, by_basis)
-            if witness is None:
-                witness = self._witness(equation, violations)
-                followed = witness is None
+            step = Step(k, k * m // n)
+            violations = self._violations(axis, step, by_basis)
+            if against is None:
+                against = self._trials.clearest_witness(violations)
+                followed = against is None
             else:
                 followed = next(violations, None) is None
             if followed:
-                return Step(k, k * m // n), witness
-        return None, witness
+                return step, against
+        return None, against
 
     def _equation(self, axis: int, by: int, output_by: int | None) -> Equation:
         output = None if output_by is None else self._operator.along(axis, output_by)
@@ -86,26 +87,25 @@ class Circle:
         )
 
     def _violations(
-        self, equation: Equation, axis: int, k: int, n: int, by_basis: bool
-    ) -> Iterator[tuple[Array]]:
-        """Yield the inputs whose response does not follow the shift by k."""
+        self, axis: int, step: Step, by_basis: bool
+    ) -> Iterator[tuple[Equation, tuple[Array]]]:
+        """Yield the inputs whose response does not follow a step, with the equation that fails."""
+        equation = self._equation(axis, step.by, step.output_by)
         for x in self._inputs:
             if self._trials.excess(equation, (x,)) > self._threshold:
-                yield (x,)
+                yield equation, (x,)
         if by_basis:
-            for x in self._basis_along(axis, k, n):
+            for x in self._basis_along(axis, step.by):
                 if self._trials.excess(equation, (x,)) > 1:
-                    yield (x,)
+                    yield equation, (x,)
 
-    def _basis_along(self, axis: int, k: int, n: int) -> Iterator[Array]:
-        """Yield zero and every unit impulse, each followed by its shift by k."""
+    def _basis_along(self, axis: int, by: int) -> Iterator[Array]:
+        """Yield zero and every unit impulse, each followed by its shift along an axis."""
         shape = self._operator.shape
+        steps = list(shape)
+        steps[axis] = by
         yield np.zeros(shape)
-        axis += len(shape)
-        for cell in np.ndindex(*shape[:axis], 1, *shape[axis + 1 :]):
-            for start in range(k):
-                for position in range(start, n, k):
-                    yield impulse(shape, (*cell[:axis], position, *cell[axis + 1 :]))
+        yield from (impulse(shape, cell) for cell in _orbits(shape, steps))
 
     def _basis_follows(self, followed: Sequence[Step | None]) -> bool:
         """Whether the responses to all unit impulses follow the shifts by multiples of the steps.
@@ -147,22 +147,11 @@ class Circle:
         self._shifts.note(response, expected, norm=2)
         return self._trials.distance(response, expected, norm=2) <= 1
 
-    def _witness(self, equation: Equation, violations: Iterator[tuple[Array]]) -> Witness | None:
-        """Return the witness that the clearest of some violations is made into."""
-        size = functools.partial(self._trials.excess, equation)
-        found = clearest(violations, lambda inputs: self._trials.is_clear(inputs, size))
-        if found is None:
-            return None
-        return self._trials.witness(equation, self._trials.shrink(found, size))
+    def _no_shift_at_all(self, axis: int, m: int) -> tuple[Witness, str] | None:
+        """Return a witness x for which f(shift x) is no shift of f(x), by whatever offset.
 
-    def _is_clear(self, witness: Witness) -> bool:
-        if witness.output_shift is None:  # the sizes forbid the shift, whatever is rounded
-            return True
-        size = functools.partial(self._trials.excess, witness.equation())
-        return self._trials.is_clear(witness.inputs, size)
-
-    def _no_shift_at_all(self, axis: int, m: int) -> Witness | None:
-        """Return a witness x for which f(shift x) is no shift of f(x), by whatever offset."""
+        There is no advice with it: the sizes forbid the shift, whatever is rounded.
+        """
         turns = [self._equation(axis, 1, by) for by in range(m)]
 
         def size(inputs: tuple[Array, ...]) -> float:
@@ -178,15 +167,10 @@ class Circle:
         for x in (one, two, *self._inputs):
             if size((x,)) > 1:
                 shrunk = self._trials.shrink((x,), size)
-                return self._trials.witness(self._equation(axis, 1, None), shrunk)
+                return self._trials.witness(self._equation(axis, 1, None), shrunk), ""
         return None
 
-    def _advice(self, witness: Witness | None) -> str:
-        return "" if witness is None or self._is_clear(witness) else SINGLE
-
-    def _why_not(self, steps: Sequence[Step | None], witness: Witness | None) -> str:
-        if witness is None:
-            return ""
+    def _why_not(self, steps: Sequence[Step | None], witness: Witness) -> str:
         if witness.output_shift is None:
             why = self._shifts.no_whole_shift()
         else:

@@ -170,7 +170,7 @@ class Shifts:
         why_not, how_far : str
             The reason if that is not followed, and what to add if it is.
         advice : str
-            What `Trials.advice` says of the witness.
+            What to say where the witness may be no more than rounding.
         """
         certainty, reason = self._certainty()
         unanswered = self.trials.unanswered

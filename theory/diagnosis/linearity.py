@@ -8,7 +8,6 @@ against what a structure is said to prove voids all that it is said to prove.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ import numpy as np
 from theory.diagnosis.equations import Equation
 from theory.diagnosis.findings import SINGLE, Finding
 from theory.diagnosis.inputs import pairs, probes
-from theory.diagnosis.search import CLEAR, Trials, clearest
+from theory.diagnosis.search import CLEAR, Trials
 from theory.diagnosis.structure import Level, Structure
 
 if TYPE_CHECKING:
@@ -158,19 +157,12 @@ def _refute(
     trials: Trials, prop: Property, threshold: float, rng: np.random.Generator
 ) -> tuple[Witness | None, str]:
     """Search for a violation of at least `threshold` rounding bounds, shrink it, and advise."""
-    found = clearest(
-        (
-            (functools.partial(trials.excess, equation), equation, inputs)
-            for equation, inputs in _attempts(prop, trials.operator, rng)
-            if trials.excess(equation, inputs) > threshold
-        ),
-        lambda violation: trials.is_clear(violation[2], violation[0]),
+    violations = (
+        (equation, inputs)
+        for equation, inputs in _attempts(prop, trials.operator, rng)
+        if trials.excess(equation, inputs) > threshold
     )
-    if found is None:
-        return None, ""
-    size, equation, inputs = found
-    shrunk = trials.shrink(inputs, size)
-    return trials.witness(equation, shrunk), trials.advice(shrunk, size)
+    return trials.clearest_witness(violations) or (None, "")
 
 
 def _attempts(

@@ -7,6 +7,7 @@ in `theory.diagnosis.shrinking`.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 from typing import TYPE_CHECKING, TypeVar
 
@@ -147,16 +148,6 @@ class Trials(Responses):
         """
         return self._shown or exceeds_single_precision(lambda: size(inputs), self)
 
-    def advice(self, inputs: tuple[Array, ...], size: Callable[[tuple[Array, ...]], float]) -> str:
-        """Return what to say where the clearest violation may be what single precision rounds.
-
-        Parameters
-        ----------
-        inputs, size
-            As in `shrink`.
-        """
-        return "" if self.is_clear(inputs, size) else SINGLE
-
     @contextlib.contextmanager
     def rounded_in_single(self) -> Iterator[None]:
         """Allow for the rounding of an operator that computes in single precision."""
@@ -166,6 +157,33 @@ class Trials(Responses):
             yield
         finally:
             self.rounding, self.rounding_of_sums = known
+
+    def clearest_witness(
+        self, violations: Iterable[tuple[Equation, tuple[Array, ...]]]
+    ) -> tuple[Witness, str] | None:
+        """Return what the clearest of some violations is shrunk to, None if there are none.
+
+        Parameters
+        ----------
+        violations : iterable of (Equation, tuple of array)
+            Equations, each with inputs on which it fails.
+
+        Returns
+        -------
+        Witness, str
+            The witness, and what to say where it may be no more than single precision rounds.
+        """
+
+        def size_of(equation: Equation) -> Callable[[tuple[Array, ...]], float]:
+            return functools.partial(self.excess, equation)
+
+        found = clearest(violations, lambda each: self.is_clear(each[1], size_of(each[0])))
+        if found is None:
+            return None
+        equation, inputs = found
+        small = self.shrink(inputs, size_of(equation))
+        advice = "" if self.is_clear(small, size_of(equation)) else SINGLE
+        return self.witness(equation, small), advice
 
     def witness(self, equation: Equation, inputs: tuple[Array, ...]) -> Witness:
         """Return the witness with both sides as its replay will compute them."""
