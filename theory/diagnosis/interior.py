@@ -14,6 +14,7 @@ on inputs of all kinds.
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -23,14 +24,14 @@ import numpy as np
 from theory.diagnosis.equivariance import Step
 from theory.diagnosis.findings import words
 from theory.diagnosis.inputs import probes
-from theory.diagnosis.reach import Rows, pooled, unexplained, weights_of, widths
+from theory.diagnosis.reach import Rows, pooled, unexplained, weights_of
 from theory.diagnosis.search import CLEAR
 from theory.diagnosis.sighting import Sighting
 from theory.diagnosis.violations import Violations
-from theory.diagnosis.windows import cells_along, least_border, moved_cell, two_windows
+from theory.diagnosis.windows import cells_along, least_border, moved_cell, two_windows, widths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from theory.diagnosis.calling import Array
     from theory.diagnosis.equivariance import Equivariance, Shifts
@@ -49,8 +50,8 @@ class Interior:
         self._threshold = CLEAR if shifts.pointwise else 1.0
         self._tried = dict.fromkeys(shifts.axes, 0)  # inputs, in the search along each axis
         self._ended_before: dict[int, int] = {}  # the first shift that the budget left out
-        self._differing: dict[int, Array] = {}  # the cells that the last shift found leaves out
-        self._before: dict[int, np.random.Generator] = {}  # what drew the signals that show them
+        # The cells that the last shift found leaves out, and what drew the signals that show them
+        self._differing: dict[int, tuple[Array, np.random.Generator]] = {}
         self._inside: dict[int, Array] = {}  # the cells that see no end, where some differ
         self._unexplained: dict[int, Step] = {}  # what trials show no reason for
 
@@ -59,13 +60,12 @@ class Interior:
         shifts = self._shifts
         if not shifts.comparable:
             return shifts.judged([None] * len(shifts.axes))
-        steps = [self._step(axis) for axis in shifts.axes]
+        each = {axis: self._step(axis) for axis in shifts.axes}
         if shifts.by_basis:
-            steps = self._confirmed(steps)
+            self._confirm(each)
         else:
-            steps = [
-                self._explained(axis, step) for axis, step in zip(shifts.axes, steps, strict=True)
-            ]
+            each = {axis: self._explained(axis, step) for axis, step in each.items()}
+        steps = list(each.values())
         shifts.untried = "".join(
             f"; the budget ended before shifts by {by} cells or more along axis {axis} were tried"
             for axis, by in self._ended_before.items()
@@ -98,24 +98,29 @@ class Interior:
             rng = copy.deepcopy(self._shifts.rng)
             left = np.arange(1, m // 2 + 1)  # shifts of the output that nothing speaks against
             differs: dict[int, Array] = {}
-            for signal in self._signals(axis, by):
+            for x, moved in self._pairs(axis, by):
                 self._tried[axis] += 1
-                x, moved = two_windows(signal, axis, by)
                 left = left[~self._ruled_out(x, moved, axis)[left - 1]]
                 for to in left.tolist():
                     unlike = self._unlike_on(x, moved, axis, to)
                     differs[to] = differs.get(to, False) | unlike
-                borders = {to: least_border(_along(differs[to]), to) for to in left.tolist()}
-                left = np.array([to for to in left if borders[to] is not None], int)
-                if not left.size:
+                borders = ((to, least_border(_along(differs[to]), to)) for to in left.tolist())
+                steps = [Step(by, to, border) for to, border in borders if border is not None]
+                left = np.array([step.output_by for step in steps], int)
+                if not steps:
                     break
-            each = ((to, least_border(_along(differs[to]), to)) for to in left.tolist())
-            steps = [Step(by, to, border) for to, border in each if border is not None]
-            if steps:
+            else:
                 best = min(steps, key=lambda step: (step.border, abs(step.output_by * n - by * m)))
-                self._differing[axis], self._before[axis] = differs[best.output_by], rng
+                self._differing[axis] = differs[best.output_by], rng
                 return best
         return None
+
+    def _pairs(
+        self, axis: int, by: int, rng: np.random.Generator | None = None
+    ) -> Iterator[tuple[Array, Array]]:
+        """Yield inputs, each with what it is when shifted by some cells."""
+        for signal in self._signals(axis, by, copy.deepcopy(rng)):
+            yield two_windows(signal, axis, by)
 
     def _signals(
         self, axis: int, by: int, rng: np.random.Generator | None = None
@@ -150,17 +155,13 @@ class Interior:
         ruled_out: Array = beyond.any(axis=others)[::-1]  # a shift by 1 compares with the last
         return ruled_out
 
-    def _differs(self, x: Array, moved: Array, axis: int, to: int) -> Array:
-        """Return at which output cells f(moved) is not f(x) moved by `to` cells."""
-        return _along(self._unlike_on(x, moved, axis, to))
-
     def _unlike_on(self, x: Array, moved: Array, axis: int, to: int) -> Array:
-        """Return the same for each cell that is not moved."""
+        """Return at which output cells f(moved) is not f(x) moved, pooled along `axis`."""
         norm = float(np.abs(x).sum() + np.abs(moved).sum())
         return self._unlike(self._trials(x), self._trials(moved), axis, to, norm)
 
     def _unlike(self, before: Array, after: Array, axis: int, to: int, norm: float) -> Array:
-        """Return in which cells one response is not the other one moved, pooled along `axis`."""
+        """Return the same for two responses to inputs of a 1-norm together."""
         m = after.shape[axis]
         left, right = cells_along(after, axis, to, m), cells_along(before, axis, 0, m - to)
         unlike = np.zeros(after.shape, dtype=bool)
@@ -183,81 +184,65 @@ class Interior:
     def _explained(self, axis: int, step: Step | None) -> Step | None:
         """Return the smallest shift from one on whose border the ends explain, as trials show."""
         while step is not None and step.border:
-            sighting = Sighting(self._trials, axis, step, self._differing[axis], self._threshold)
-            by, before = step.by, self._before[axis]
-
-            def signals(
-                by: int = by, before: np.random.Generator = before
-            ) -> Iterator[tuple[Array, Array]]:
-                for signal in self._signals(axis, by, copy.deepcopy(before)):
-                    yield two_windows(signal, axis, by)
-
-            if sighting.explains(signals):
+            differs, rng = self._differing[axis]
+            sighting = Sighting(self._trials, axis, step, differs, self._threshold)
+            if sighting.explains(functools.partial(self._pairs, axis, step.by, rng)):
                 return step
             self._unexplained.setdefault(axis, step)
             step = self._step(axis, step.by + 1)
         return step
 
-    def _confirmed(self, steps: list[Step | None]) -> list[Step | None]:
-        """Return the steps that hold on the whole basis, with the borders that they leave there."""
-        while True:
-            borders = self._borders_on_basis(steps)
-            failed = False
-            for at, (step, border) in enumerate(zip(steps, borders, strict=True)):
-                if step is not None and border is None:
-                    axis = self._operator.axes[at]
-                    self._tried[axis] += math.prod(self._operator.shape)
-                    steps[at] = self._step(axis, step.by + 1)
-                    failed = True
-                elif step is not None and border is not None:
-                    steps[at] = replace(step, border=border)
-            if not failed:
-                return steps
+    def _confirm(self, steps: dict[int, Step | None]) -> None:
+        """Replace steps by those that hold on the whole basis, with the borders they leave there.
 
-    def _borders_on_basis(self, steps: Sequence[Step | None]) -> list[int | None]:
-        """Return the border that each step leaves, from the response to every unit impulse."""
+        An axis of one cell has nothing to compare.
+        """
+        cells = math.prod(self._operator.shape)
+        failed = True
+        while failed:
+            self._shifts.narrow = ""
+            moving = {a: s for a, s in steps.items() if s and self._operator.shape[a] > 1}
+            to = {axis: step.output_by if step else None for axis, step in steps.items()}
+            borders = self._borders_on_basis(moving, to) if moving else {}
+            failed = None in borders.values()
+            for axis, step in moving.items():
+                border = borders[axis]
+                if border is None:
+                    self._tried[axis] += cells
+                    steps[axis] = self._step(axis, step.by + 1)
+                else:
+                    steps[axis] = replace(step, border=border)
+
+    def _borders_on_basis(
+        self, steps: dict[int, Step], to: dict[int, int | None]
+    ) -> dict[int, int | None]:
+        """Return the border that each step leaves, from the response to every unit impulse.
+
+        None where the ends do not explain it. `to` is how far the output moves along every axis.
+        """
         operator, trials = self._operator, self._trials
         zero = trials(np.zeros(operator.shape))
-        known = {
-            at: (axis, step)
-            for at, (axis, step) in enumerate(zip(operator.axes, steps, strict=True))
-            if step is not None and operator.shape[axis] > 1
-        }
         differs = {
-            at: self._unlike_on_basis(zero, zero, axis, step.output_by, norm=0)
-            for at, (axis, step) in known.items()
+            axis: self._unlike_on_basis(zero, zero, axis, step.output_by, norm=0)
+            for axis, step in steps.items()
         }
-        if not known:
-            return [None if step is None else step.border for step in steps]
-        to = {
-            axis: None if step is None else step.output_by
-            for axis, step in zip(operator.axes, steps, strict=True)
-        }
-        rows = {at: Rows(zero, operator.shape[axis], axis, to) for at, (axis, _) in known.items()}
+        rows = {axis: Rows(zero, operator.shape[axis], axis, to) for axis in steps}
         cells = list(np.ndindex(operator.shape))
-        reach = max(step.by * math.prod(operator.shape[axis:][1:]) for axis, step in known.values())
+        reach = max(step.by * math.prod(operator.shape[axis:][1:]) for axis, step in steps.items())
         responses: dict[tuple[int, ...], Array] = {}
         for cell, response in zip(cells, trials.columns(cells), strict=True):
             responses[cell] = response
             weights = weights_of(response, zero)
             bound = trials.rounding.bound(zero, response, norm=1, responses=2)
-            for at, (axis, step) in known.items():
-                rows[at].add(cell[axis], weights, bound)
+            for axis, step in steps.items():
+                rows[axis].add(cell[axis], weights, bound)
                 before = responses.get(moved_cell(cell, axis, -step.by), zero)
-                differs[at] |= self._unlike_on_basis(before, response, axis, step.output_by)
+                differs[axis] |= self._unlike_on_basis(before, response, axis, step.output_by)
                 if cell[axis] + step.by >= operator.shape[axis]:  # lost when the input is shifted
-                    differs[at] |= self._unlike_on_basis(response, zero, axis, step.output_by)
+                    differs[axis] |= self._unlike_on_basis(response, zero, axis, step.output_by)
             if len(responses) > reach:
                 del responses[next(iter(responses))]
-        self._shifts.narrow = ""
-        return [
-            self._border(*known[at], differs[at], rows[at])
-            if at in known
-            else None
-            if step is None
-            else step.border
-            for at, step in enumerate(steps)
-        ]
+        return {a: self._border(a, step, differs[a], rows[a]) for a, step in steps.items()}
 
     def _border(self, axis: int, step: Step, differs: Array, rows: Rows) -> int | None:
         """Return the border that a step leaves on the basis, None if the ends do not explain it."""
@@ -267,8 +252,8 @@ class Interior:
             if step.by == 1:
                 self._inside[axis] = np.moveaxis(inside, -1, axis)
             return None
-        border = least_border(_along(differs), to)
-        left_out = sum(widths(_along(differs), to))
+        alone = _along(differs)
+        border, left_out = least_border(alone, to), sum(widths(alone, to))
         if border is not None and m - left_out < left_out:
             self._shifts.narrow += (
                 f"; along axis {axis} most cells see an end, which leaves {m - left_out} of {m} to "

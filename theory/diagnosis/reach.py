@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from theory.diagnosis.windows import nearer_first
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -88,7 +90,7 @@ def outer_inside(inside: Array, to: int) -> Array:
     """
     m = inside.shape[-1]
     i = np.arange(to, m)
-    return np.where(i - to + 1 <= m - i, inside[..., : m - to], inside[..., to:])
+    return np.where(nearer_first(i, m, to), inside[..., : m - to], inside[..., to:])
 
 
 def unexplained(differs: Array, inside: Array, to: int) -> Array:
@@ -106,15 +108,6 @@ def unexplained(differs: Array, inside: Array, to: int) -> Array:
     found = np.zeros_like(differs)
     found[..., to:] = differs[..., to:] & outer_inside(inside, to)
     return found
-
-
-def widths(differs: Array, to: int) -> tuple[int, int]:
-    """Return how many cells at the first and at the last end the pairs that differ reach."""
-    m = len(differs)
-    cells = np.flatnonzero(differs)
-    near_first = cells - to + 1 <= m - cells
-    first = (cells - to + 1)[near_first].max(initial=0)
-    return int(first), int((m - cells)[~near_first].max(initial=0))
 
 
 def pooled(values: Array, axis: int, axes: Sequence[int]) -> Array:

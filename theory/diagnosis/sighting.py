@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from theory.diagnosis.reach import NOWHERE, Reach, pooled, unexplained
+from theory.diagnosis.windows import nearer_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -102,8 +103,8 @@ class Sighting:
         inside = self._reach.inside(self._step, self._n, m)
         left = unexplained(self._differs, inside, to)
         found = []
-        for i in np.flatnonzero(left.any(tuple(range(left.ndim - 1)))).tolist():
-            at_first = i - to + 1 <= m - i
+        cells = np.flatnonzero(left.any(tuple(range(left.ndim - 1))))
+        for i, at_first in zip(cells.tolist(), nearer_first(cells, m, to).tolist(), strict=True):
             k = -(-(half - i + to) // to) if at_first else (i - half) // to + 1
             found.append((k, at_first))
         if not found:

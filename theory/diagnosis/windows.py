@@ -32,13 +32,29 @@ def cells_along(values: Array, axis: int, start: int, stop: int) -> Array:
     return values[tuple(where)]
 
 
-def least_border(differs: Array, by: int) -> int | None:
-    """Return the fewest cells to leave out at either end; None if too few are left to compare.
+def nearer_first(i: Array, m: int, by: int) -> Array:
+    """Return which pairs of cells i - by and i, of m cells, are nearer to the first end."""
+    nearer: Array = i - by + 1 <= m - i
+    return nearer
 
-    Cells i and i - by are compared; a border leaves the pair out if it holds one of them. At least
-    as many pairs as cells in the shift have to remain: what repeats itself could agree by chance.
+
+def widths(differs: Array, by: int) -> tuple[int, int]:
+    """Return how many cells at the first and at the last end the pairs that differ reach.
+
+    Cells i - by and i are a pair, of which `differs` tells at i.
     """
     m = len(differs)
     cells = np.flatnonzero(differs)
-    border = int(np.minimum(m - cells, cells - by + 1).max(initial=0))
-    return border if m - 2 * border >= 2 * by else None
+    near_first = nearer_first(cells, m, by)
+    first = (cells - by + 1)[near_first].max(initial=0)
+    return int(first), int((m - cells)[~near_first].max(initial=0))
+
+
+def least_border(differs: Array, by: int) -> int | None:
+    """Return the fewest cells to leave out at either end; None if too few are left to compare.
+
+    A border leaves a pair out if it holds one of the two cells. At least as many pairs as cells in
+    the shift have to remain: what repeats itself could agree by chance.
+    """
+    border = max(widths(differs, by))
+    return border if len(differs) - 2 * border >= 2 * by else None
