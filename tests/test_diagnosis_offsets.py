@@ -18,7 +18,8 @@ from theory.diagnosis.isolation import isolated
 from theory.diagnosis.rounding import gamma
 from theory.diagnosis.search import Trials
 from theory.diagnosis.structure import Level, interpret
-from theory.diagnosis.tracing import largest_at_zero, trace
+from theory.diagnosis.tracing import trace
+from theory.diagnosis.values import largest_at_zero
 from theory.testing import assert_same_operator
 
 if TYPE_CHECKING:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from theory.diagnosis.values import Values, is_inexact
+
 if TYPE_CHECKING:
     from theory.diagnosis.calling import Array, Operator
 
@@ -54,8 +56,7 @@ def amplification(operator: Operator, graph: torch.fx.Graph) -> Amplification | 
     graph : torch.fx.Graph
         Its graph, from `theory.diagnosis.tracing.trace`.
     """
-    assert graph.owning_module is not None
-    changed = _Changed(graph.owning_module, operator)
+    changed = _Changed(graph, operator)
     signs = np.random.default_rng(0).choice((-1.0, 1.0), (2, *operator.shape))
     try:
         at_ones = np.max([changed.reaching(x) for x in signs], axis=0)
@@ -67,15 +68,14 @@ def amplification(operator: Operator, graph: torch.fx.Graph) -> Amplification | 
     return Amplification(at_ones, at_zero)
 
 
-class _Changed(torch.fx.Interpreter):
+class _Changed(Values):
     """Runs a graph, and changes at random what depends on its input."""
 
-    def __init__(self, module: torch.nn.Module, operator: Operator) -> None:
-        super().__init__(module)
+    def __init__(self, graph: torch.fx.Graph, operator: Operator) -> None:
+        super().__init__(graph)
         self._operator = operator
         self._random = torch.Generator().manual_seed(0)
         self._share = 0.0
-        self._dependent: set[torch.fx.Node] = set()
 
     def reaching(self, x: Array) -> Array:
         """Return how much reaches each output cell, relative to the share."""
@@ -88,25 +88,11 @@ class _Changed(torch.fx.Interpreter):
         self._share = share
         return self._operator.unwrap(self.run(self._operator.wrap(x)))
 
-    def run_node(self, n: torch.fx.Node) -> Any:
-        value = super().run_node(n)
-        if "empty" in str(n.target):  # memory as it was found, written before it is read
-            value.zero_()
-        if n.op == "output" or not (
-            n.op == "placeholder" or not self._dependent.isdisjoint(n.all_input_nodes)
-        ):
-            return value
-        self._dependent.add(n)
-        if isinstance(value, tuple | list):
-            return type(value)(self._changed(each) for each in value)
-        return self._changed(value)
-
-    def _changed(self, value: Any) -> Any:
+    def taken(self, value: Any) -> Any:
         """Return a value with random changes; what is no inexact number as it is."""
-        inexact = isinstance(value, torch.Tensor) and (
-            value.is_floating_point() or value.is_complex()
-        )
-        if not self._share or not inexact:
+        if isinstance(value, tuple | list):
+            return type(value)(self.taken(each) for each in value)
+        if not self._share or not is_inexact(value):
             return value
         change = self._numbers(value)
         if value.is_complex():

@@ -13,7 +13,8 @@ from theory.diagnosis.inputs import probes
 from theory.diagnosis.randomness import drawn
 from theory.diagnosis.search import Trials
 from theory.diagnosis.structure import Structure, interpret
-from theory.diagnosis.tracing import UntraceableError, largest_at_zero, trace
+from theory.diagnosis.tracing import UntraceableError, trace
+from theory.diagnosis.values import largest_at_zero
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -157,46 +157,6 @@ def trace(operator: Operator, inputs: Iterable[Array]) -> torch.fx.Graph:
     return module.graph
 
 
-def largest_at_zero(graph: torch.fx.Graph, zero: torch.Tensor) -> float:
-    """Return the largest magnitude, at zero, of all values that depend on the input.
-
-    Parameters
-    ----------
-    graph : torch.fx.Graph
-        What `trace` returned.
-    zero : torch.Tensor
-        The input zero.
-    """
-    assert graph.owning_module is not None
-    values = _Values(graph.owning_module)
-    with contextlib.suppress(Exception):  # the operator may raise at zero, too
-        values.run(zero)
-    return values.largest
-
-
-class _Values(torch.fx.Interpreter):
-    """Runs a graph, and remembers the largest finite magnitude of what depends on its input."""
-
-    def __init__(self, module: torch.nn.Module) -> None:
-        super().__init__(module)
-        self.largest = 0.0
-        self._dependent: set[torch.fx.Node] = set()
-
-    def run_node(self, n: torch.fx.Node) -> Any:
-        value = super().run_node(n)
-        if "empty" in str(n.target):  # memory as it was found, written before it is read
-            value.zero_()
-        if n.op == "placeholder" or not self._dependent.isdisjoint(n.all_input_nodes):
-            self._dependent.add(n)
-            if isinstance(value, torch.Tensor) and (
-                value.is_floating_point() or value.is_complex()  # all others are exact
-            ):
-                sizes = value.abs()
-                finite = sizes[sizes.isfinite()]
-                self.largest = max(self.largest, float(finite.max()) if finite.numel() else 0.0)
-        return value
-
-
 def _why(error: Exception) -> str:
     message = str(error)
     if "numpy" in message:
