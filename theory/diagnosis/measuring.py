@@ -26,9 +26,12 @@ _SUMS_ON_ONE_CELL = 4
 
 
 def measured_rounding(
-    operator: Operator, respond: Callable[[Array], Array], amplified: Amplification | None
+    operator: Operator,
+    respond: Callable[[Array], Array],
+    held: float | None,
+    amplified: Amplification | None,
 ) -> Rounding:
-    """Return what an operator is allowed by its largest responses to inputs of magnitude 1.
+    """Return what an operator is allowed to round, as far as a graph or its responses show.
 
     That is a bound for each cell where a graph shows what reaches it, else one for each channel.
 
@@ -38,9 +41,27 @@ def measured_rounding(
         The operator.
     respond : callable
         From an input to its response, all NaN where there is none.
+    held : float, optional
+        The largest magnitude inside at zero, where a graph shows it. Measured if left out.
     amplified : Amplification, optional
         What of the rounding inside reaches the output, where a graph shows it.
     """
+    rounding = _with_gain(operator, respond, amplified)
+    held = _measured_offset(operator, respond, rounding) if held is None else held
+    if rounding.relative * held >= rounding.largest_gain:  # it would hide all others
+        return rounding
+    return _with_offset(rounding, held, amplified)
+
+
+def channel_axes(operator: Operator) -> tuple[int, ...] | None:
+    """Return the axes that the channels of an output have; None where it has no channels."""
+    return None if operator.output_spatial_shape is None else operator.axes
+
+
+def _with_gain(
+    operator: Operator, respond: Callable[[Array], Array], amplified: Amplification | None
+) -> Rounding:
+    """Return the bound by the largest responses to inputs of magnitude 1."""
     zero = respond(np.zeros(operator.shape))
     cells = int(np.prod(operator.shape))
     signs = np.random.default_rng(0).choice((-1.0, 1.0), (2, *operator.shape))
@@ -72,23 +93,8 @@ def measured_rounding(
     return by_cell.along(axes) if amplified is None else by_cell
 
 
-def channel_axes(operator: Operator) -> tuple[int, ...] | None:
-    """Return the axes that the channels of an output have; None where it has no channels."""
-    return None if operator.output_spatial_shape is None else operator.axes
-
-
-def with_offset(rounding: Rounding, held: float, amplified: Amplification | None) -> Rounding:
-    """Return a bound that allows for the rounding of what is held inside at zero.
-
-    Parameters
-    ----------
-    rounding : Rounding
-        The bound without it, which knows the offset of the output.
-    held : float
-        The largest magnitude inside at zero.
-    amplified : Amplification, optional
-        What of it reaches the output, where a graph shows it.
-    """
+def _with_offset(rounding: Rounding, held: float, amplified: Amplification | None) -> Rounding:
+    """Return a bound that allows for the rounding of what is held inside at zero, as well."""
     whole = max(rounding.largest_offset, held)
     if amplified is None:
         return replace(rounding, offset=np.maximum(rounding.offset, held))
@@ -96,20 +102,13 @@ def with_offset(rounding: Rounding, held: float, amplified: Amplification | None
     return replace(rounding, offset=np.maximum(reaching, rounding.offset))
 
 
-def measured_offset(
+def _measured_offset(
     operator: Operator, respond: Callable[[Array], Array], rounding: Rounding
 ) -> float:
     """Return the offset inside that rounds as sums of small inputs show.
 
     They are of up to a thousandth, where what the inputs themselves round is a thousandth of what
     it is at 1, but what an offset rounds is the same.
-
-    Parameters
-    ----------
-    operator, respond
-        As for `measured_rounding`.
-    rounding : Rounding
-        What that returned.
     """
     relative, bits, held = rounding.relative, operator.significand, 0.0
     rng = np.random.default_rng(0)

@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from theory.diagnosis.errors import OperatorError
-from theory.diagnosis.measuring import (
-    channel_axes,
-    measured_offset,
-    measured_rounding,
-    with_offset,
-)
+from theory.diagnosis.measuring import channel_axes, measured_rounding
 from theory.signals import impulse
 
 if TYPE_CHECKING:
@@ -75,12 +70,8 @@ class Responses:
         self._batches = operator.batched
         largest = max(1, math.prod(operator.shape), math.prod(operator.output_shape))
         self._capacity = max(8, _REMEMBERED_VALUES // largest)
-        by_cell = measured_rounding(operator, self, amplified)
-        held = measured_offset(operator, self, by_cell) if held is None else held
-        if by_cell.relative * held < by_cell.largest_gain:
-            by_cell = with_offset(by_cell, held, amplified)
-        self.rounding_of_sums: Rounding = by_cell
-        self.rounding: Rounding = by_cell.along(channel_axes(operator))
+        self.rounding_of_sums: Rounding = measured_rounding(operator, self, held, amplified)
+        self.rounding: Rounding = self.rounding_of_sums.along(channel_axes(operator))
         if self.rounding.too_coarse:
             self.failure = self.failure or (
                 f"{self.rounding.cells} cells are too many for its precision, a unit roundoff of "
