@@ -170,13 +170,11 @@ def _diagnose(operator: Operator, boundary: Boundary, seed: int, budget: int) ->
     deterministic = _unless_drawn(deterministic, repetition, inside)
     if not deterministic.holds:
         return _no_function(operator, boundary, deterministic)
-    structure = inside.structure
     trials = Trials(operator, budget, inside.held, inside.amplified)
     rng = np.random.default_rng(seed)
-    linearity = judge_linearity(trials, structure, inside.untraceable, rng)
-    pointwise = structure is not None and structure.pointwise and not linearity.void
-    spreads = structure is not None and structure.transforms
-    shifts = Shifts(trials, linearity.affine, pointwise, spreads, rng)
+    linearity = judge_linearity(trials, inside, rng)
+    pointwise = inside.structure.pointwise and not linearity.void
+    shifts = Shifts(trials, linearity.affine, pointwise, inside.structure.transforms, rng)
     equivariance = (Circle if boundary == "circular" else Interior)(shifts).judge()
     # The trials were many calls, on more inputs than the first: has it changed, or drawn, by now?
     deterministic = _unless_drawn(repetition.judge(), repetition, inside)

@@ -12,7 +12,7 @@ from theory.diagnosis.generators import TORCH, Generators
 from theory.diagnosis.inputs import probes
 from theory.diagnosis.randomness import drawn
 from theory.diagnosis.search import Trials
-from theory.diagnosis.structure import Structure, interpret
+from theory.diagnosis.structure import UNSEEN, Structure, interpret
 from theory.diagnosis.tracing import UntraceableError, trace
 from theory.diagnosis.values import largest_at_zero
 
@@ -37,8 +37,8 @@ class Inside:
 
     Attributes
     ----------
-    structure : Structure, optional
-        What it proves; None where there is no graph.
+    structure : Structure
+        What it proves: nothing where there is no graph.
     held : float, optional
         The largest magnitude inside at zero; None where there is no graph.
     amplified : Amplification, optional
@@ -49,7 +49,7 @@ class Inside:
         Why there is no graph; empty where there is one.
     """
 
-    structure: Structure | None
+    structure: Structure
     held: float | None
     amplified: Amplification | None
     draws: str
@@ -68,7 +68,7 @@ class Inside:
         """
         if self.draws:
             return f"its graph draws random numbers ({self.draws})"
-        unseen = [name for name in moved if name != TORCH or self.structure is None]
+        unseen = [name for name in moved if name != TORCH or self.untraceable]
         return f"it draws random numbers from {' and '.join(unseen)}" if unseen else ""
 
 
@@ -96,7 +96,7 @@ def _look_inside(operator: Operator, rng: np.random.Generator) -> Inside:
     try:
         graph = trace(operator, inputs)
     except UntraceableError as why:
-        return Inside(None, None, None, "", str(why))
+        return Inside(UNSEEN, None, None, "", str(why))
     structure = interpret(graph)
     operator.computes_in(structure.coarsest)
     held = largest_at_zero(graph, operator.wrap(inputs[0]))

@@ -17,7 +17,7 @@ from theory.diagnosis.equations import Equation
 from theory.diagnosis.findings import SINGLE, Finding
 from theory.diagnosis.inputs import pairs, probes
 from theory.diagnosis.search import CLEAR, Trials
-from theory.diagnosis.structure import Level, Structure
+from theory.diagnosis.structure import Level
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from theory.diagnosis.calling import Array, Operator
     from theory.diagnosis.equations import Property
     from theory.diagnosis.findings import Certainty
+    from theory.diagnosis.inside import Inside
+    from theory.diagnosis.structure import Structure
     from theory.diagnosis.witnesses import Witness
 
 _SCALARS = (-1.0, 2.0, 0.5, -3.0, 2.0**20)
@@ -49,30 +51,26 @@ class Linearity:
     void: bool
 
 
-def judge_linearity(
-    trials: Trials, structure: Structure | None, untraceable: str, rng: np.random.Generator
-) -> Linearity:
+def judge_linearity(trials: Trials, inside: Inside, rng: np.random.Generator) -> Linearity:
     """Return the findings on linearity.
 
     Parameters
     ----------
     trials : Trials
         The operator under trial.
-    structure : Structure, optional
-        What its graph proves; None where it has no graph.
-    untraceable : str
-        Why it has no graph.
+    inside : Inside
+        What its graph proves, or why it has none.
     rng : numpy.random.Generator
         For the random inputs.
     """
     offset = trials(np.zeros(trials.operator.shape))
-    affine_by_structure = structure is not None and structure.is_affine
-    linear_by_structure = affine_by_structure and not offset.any()
-    proof = _proof(structure) if structure is not None and affine_by_structure else ""
+    structure = inside.structure
+    linear_by_structure = structure.is_affine and not offset.any()
+    proof = _proof(structure) if structure.is_affine else ""
     # The proof is of exact arithmetic, where constants that cancel here may leave an offset.
-    only_computed = linear_by_structure and structure is not None and not structure.is_linear
+    only_computed = linear_by_structure and not structure.is_linear
     zero = " and f(0) = 0" if only_computed else ""
-    doubt = _doubt(structure, untraceable)
+    doubt = _doubt(inside)
 
     def judge(prop: Property, expected: bool, void: bool = False) -> Finding:
         witness, advice = _refute(trials, prop, CLEAR if expected and not void else 1.0, rng)
@@ -103,12 +101,12 @@ def judge_linearity(
         homogeneous = judge("homogeneous", expected=True, void=True)
     linear = both({"additive": additive, "homogeneous": homogeneous})
     # What is linear is affine: no search for a witness could add anything.
-    affine = additive if linear.holds else judge("affine", affine_by_structure, void)
+    affine = additive if linear.holds else judge("affine", structure.is_affine, void)
     if linear.holds and only_computed:
         affine = Finding(True, "proved", proof)
     if affine.holds and linear.holds is False and not offset.any():
         affine = replace(linear, reason=f"f(0) = 0, but {linear.reason}")
-    void = void or (affine_by_structure and affine.holds is False)
+    void = void or (structure.is_affine and affine.holds is False)
     return Linearity(additive, homogeneous, linear, affine, void)
 
 
@@ -140,9 +138,10 @@ def _proof(structure: Structure) -> str:
     return f"every primitive is {'linear' if structure.is_linear else 'affine'}{names}"
 
 
-def _doubt(structure: Structure | None, untraceable: str) -> str:
-    if structure is None:
-        return f"not provable from its structure: {untraceable}"
+def _doubt(inside: Inside) -> str:
+    structure = inside.structure
+    if inside.untraceable:
+        return f"not provable from its structure: {inside.untraceable}"
     if structure.level is Level.UNKNOWN:
         return (
             f"not provable: primitive {structure.culprit} is unknown, random, writes in place, or "

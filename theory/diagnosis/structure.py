@@ -95,6 +95,10 @@ class Structure:
         return any("fft" in name for name in self.primitives)
 
 
+UNSEEN = Structure(Level.UNKNOWN, "", (), False, torch.float64)
+"""That of an operator without a graph, which proves nothing."""
+
+
 def interpret(graph: torch.fx.Graph) -> Structure:
     """Interpret a graph over the lattice of levels."""
     levels: dict[torch.fx.Node, Level] = {}
