@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from jaxtyping import Num
 
-from theory.diagnosis.conventions import Convention, conventions
+from theory.diagnosis.conventions import conventions
 from theory.diagnosis.errors import OperatorError, told
 from theory.diagnosis.isolation import isolated, private_copy
 from theory.diagnosis.outputs import to_array
@@ -127,7 +127,7 @@ class Operator:
         """Find out how the operator is called in one precision, or as it is."""
         self.dtype = dtype
         self._pristine = private_copy(op, self.name, None if as_it_is else dtype)
-        self._convention, self.output_shape, output_type = self._probe(op, batched)
+        self.output_shape, output_type = self._probe(op, batched)
         self.unit_roundoff = self.smallest = 0.0
         types = {each.dtype for each in tensors(op) if each.is_floating_point()}
         self.own_types = tuple(sorted(types, key=str)) if as_it_is else ()
@@ -192,7 +192,7 @@ class Operator:
             If the operator raises, or its output has another shape than before.
         """
         try:
-            y, _ = self._call(self._convention, x)
+            y, _ = self._call(x)
         except Exception as error:
             raise OperatorError(f"it raises {told(error)}") from error
         if y.shape != self.output_shape:
@@ -209,24 +209,22 @@ class Operator:
         OperatorError
             If the operator raises, or returns another shape than one output for each input.
         """
-        kind = inputs.astype(self.array_type)
-        batch = kind if self._convention.array is np.ndarray else self._tensor(kind)
         try:
-            outputs, _ = to_array(self._op(batch))
+            outputs, _ = to_array(self._op(self._given(inputs)))
         except Exception as error:
             raise OperatorError(f"it raises {told(error)}") from error
         if outputs.shape != (len(inputs), *self.output_shape):
             raise OperatorError(f"a batch of {len(inputs)} comes back with shape {outputs.shape}")
         return outputs
 
-    def wrap(self, x: Array) -> torch.Tensor:
-        """Return the tensor that the underlying callable gets for the input `x`."""
-        return self._wrapped(self._convention, x)
+    def wrap(self, x: Array, copies: int = 1) -> Any:
+        """Return what the callable gets for the input `x`; in a batch, for some copies of it."""
+        return self._given(np.stack([x] * copies) if self.batched else x)
 
     def unwrap(self, y: Any) -> Array:
         """Return what `wrap`'s counterpart returned as an array without batch axis."""
         array, _ = to_array(y)
-        return array[0] if self._convention.batched else array
+        return array[0] if self.batched else array
 
     @property
     def called(self) -> Callable[..., Any]:
@@ -238,19 +236,14 @@ class Operator:
         """A fresh copy of the callable itself, for tracing."""
         return copy.deepcopy(self._pristine)
 
-    def _wrapped(self, convention: Convention, x: Array, copies: int = 1) -> Any:
-        batch = np.stack([x] * copies) if convention.batched else np.array(x)
-        batch = batch.astype(self.array_type)
-        if convention.array is np.ndarray:
-            return batch
-        return self._tensor(batch)
+    def _given(self, values: Array) -> Any:
+        """Return a copy of some values as the array or the tensor that it takes."""
+        values = values.astype(self.array_type)
+        return torch.from_numpy(values).to(self._device) if self.takes_tensors else values
 
-    def _tensor(self, values: Array) -> torch.Tensor:
-        return torch.from_numpy(values).to(self._device)
-
-    def _call(self, convention: Convention, x: Array, copies: int = 1) -> tuple[Array, torch.dtype]:
-        y, dtype = to_array(self._op(self._wrapped(convention, x, copies)))
-        if not convention.batched:
+    def _call(self, x: Array, copies: int = 1) -> tuple[Array, torch.dtype]:
+        y, dtype = to_array(self._op(self.wrap(x, copies)))
+        if not self.batched:
             return y, dtype
         if y.ndim == 0 or y.shape[0] != copies:
             raise ValueError(f"a batch of {copies} comes back with shape {y.shape}")
@@ -258,24 +251,25 @@ class Operator:
 
     def _probe(
         self, op: Callable[..., Any], batched: bool | None
-    ) -> tuple[Convention, tuple[int, ...], torch.dtype]:
-        """Find the first way of calling that works on zeros, ones or a ramp."""
+    ) -> tuple[tuple[int, ...], torch.dtype]:
+        """Keep to the first way of calling that works on zeros, ones or a ramp."""
         is_module = isinstance(op, torch.nn.Module)
         zeros = np.zeros(self.shape)
         refusals: dict[str, str] = {}
         for convention in conventions(batched, is_module=is_module):
+            self._convention = convention
             for x in (zeros, zeros + 1, np.arange(1.0, zeros.size + 1).reshape(self.shape)):
                 self.reset()
                 try:
-                    y, dtype = self._call(convention, x)
+                    y, dtype = self._call(x)
                     if convention.batched:
-                        self._call(convention, x, copies=2)
+                        self._call(x, copies=2)
                 except Exception as error:
                     refusals.setdefault(convention.name, told(error))
                     continue
                 if is_module and batched is None and not convention.batched:
-                    self._require_no_batch(convention)
-                return convention, y.shape, dtype
+                    self._require_no_batch()
+                return y.shape, dtype
         ways: dict[str, list[str]] = {}
         for way, why in refusals.items():
             ways.setdefault(why, []).append(way)
@@ -284,11 +278,11 @@ class Operator:
             f"{self.name} takes no input of shape {self.shape}, given as {tried}{remedy(op, ways)}"
         )
 
-    def _require_no_batch(self, convention: Convention) -> None:
+    def _require_no_batch(self) -> None:
         """Refuse a shape whose first axis the module takes for a batch, of any size."""
         first, *rest = self.shape
         try:
-            longer, _ = self._call(convention, np.zeros((first + 1, *rest)))
+            longer, _ = self._call(np.zeros((first + 1, *rest)))
         except Exception:
             return
         if len(rest) >= 2 and longer.shape[:1] == (first + 1,):

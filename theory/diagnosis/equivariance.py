@@ -115,9 +115,9 @@ class Shifts:
         self.untried = ""  # which shifts remain open, and why, as the end of a sentence
         self.narrow = ""  # where few cells are left to compare, as the end of a sentence
 
-    def probes(self, shape: tuple[int, ...] | None = None) -> Iterator[Array]:
-        """Yield inputs of the operator's or another shape, from small to extreme."""
-        yield from probes(shape or self.operator.shape, self.rng, self.operator.significand)
+    def probes(self) -> Iterator[Array]:
+        """Yield inputs from small to extreme."""
+        yield from probes(self.operator.shape, self.rng, self.operator.significand)
 
     @property
     def comparable(self) -> bool:

@@ -63,7 +63,9 @@ def interior_kernel(trials: Trials, border: Sequence[int | None]) -> Array:
     for cell in _cells_of_channels(operator, middle):
         response = np.zeros_like(trials.column(cell))
         for block in product(*blocks):
-            moved, here, there = list(cell), *_two_windows(operator)
+            moved = list(cell)
+            here = [slice(None)] * response.ndim
+            there = here.copy()
             for axis, (cells, by) in zip(operator.axes, block, strict=True):
                 moved[axis] += by
                 here[axis] = slice(cells.start, cells.stop)
@@ -80,11 +82,6 @@ def _blocks(m: int, border: int) -> Iterator[tuple[range, int]]:
     for cell in range(border):
         yield range(cell, cell + 1), border - cell
         yield range(m - 1 - cell, m - cell), cell - border
-
-
-def _two_windows(operator: Operator) -> tuple[list[slice], list[slice]]:
-    everything = [slice(None)] * len(operator.output_shape)
-    return everything, everything.copy()
 
 
 def _cells_of_channels(operator: Operator, at: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
