@@ -24,10 +24,10 @@ import numpy as np
 from theory.diagnosis.equivariance import Step
 from theory.diagnosis.findings import words
 from theory.diagnosis.inputs import probes
+from theory.diagnosis.interior_witness import WitnessSearch
 from theory.diagnosis.reach import Rows, pooled, unexplained, weights_of
+from theory.diagnosis.sampled_reach import SampledReach
 from theory.diagnosis.search import CLEAR
-from theory.diagnosis.sighting import Sighting
-from theory.diagnosis.violations import Violations
 from theory.diagnosis.windows import cells_along, least_border, moved_cell, two_windows, widths
 
 if TYPE_CHECKING:
@@ -75,10 +75,10 @@ class Interior:
             f"{step.border}, of which trials do not show that the ends explain it"
             for axis, step in self._unexplained.items()
         )
-        violations = Violations(
+        search = WitnessSearch(
             self._trials, self._signals, self._inside, in_single=shifts.in_single
         )
-        witness, advice = violations.witness(steps)
+        witness, advice = search.witness(steps)
         why_not = "f(shift x) is no shift of f(x) in the interior"
         border = words([step.border if step else None for step in steps])
         return shifts.judged(steps, witness, why_not, f"; border {border}", advice)
@@ -185,8 +185,8 @@ class Interior:
         """Return the smallest shift from one on whose border the ends explain, as trials show."""
         while step is not None and step.border:
             differs, rng = self._differing[axis]
-            sighting = Sighting(self._trials, axis, step, differs, self._threshold)
-            if sighting.explains(functools.partial(self._pairs, axis, step.by, rng)):
+            reach = SampledReach(self._trials, axis, step, differs, self._threshold)
+            if reach.explains(functools.partial(self._pairs, axis, step.by, rng)):
                 return step
             self._unexplained.setdefault(axis, step)
             step = self._step(axis, step.by + 1)

@@ -26,7 +26,7 @@ _READINGS = 12
 """Inputs without zeros, by which a cell is tried that no output may read."""
 
 
-class Sighting:
+class SampledReach:
     """The trial of what the ends explain, for one shift along one axis.
 
     Parameters

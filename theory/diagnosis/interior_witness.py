@@ -31,7 +31,7 @@ _OR_SINGLE = ", or dtype float32 if values inside or weights were computed in th
 precision it has faded after fewer cells."""
 
 
-class Violations:
+class WitnessSearch:
     """The search for an input whose response is moved into no shift of itself.
 
     Parameters
