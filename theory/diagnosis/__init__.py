@@ -1,4 +1,29 @@
-"""Instruments that say what an operator is: linear, equivariant, a convolution."""
+"""Instruments that say what an operator is: linear, equivariant, a convolution.
+
+The questions of a diagnosis in the order in which a call of `diagnose` meets them, and the modules
+that answer them:
+
+1. How is the operator called, and what does it return? ``calling``, with ``shapes``,
+   ``conventions``, ``outputs``, ``errors`` and ``remedies``; ``isolation`` leaves no trace.
+2. Does the same input give the same output? ``determinism``, with ``generators``.
+3. What does a graph show? ``inside`` has it recorded by ``tracing``. ``structure`` says what its
+   ``nodes`` prove, given what ``primitives`` are known to do; ``randomness`` whether it draws
+   random numbers; ``values`` and ``amplification`` what of its rounding reaches the output.
+4. When are two responses different? ``responses`` remembers them, ``measuring`` finds out how much
+   the operator rounds, ``rounding`` derives the bound.
+5. Which inputs break a law? ``equations`` has the laws, ``inputs`` what is tried; ``search`` tells
+   a violation from rounding, ``shrinking`` makes it small, and it becomes one of ``witnesses``.
+6. Is it linear, or affine? ``linearity``.
+7. Which shifts does it follow? ``equivariance``, judged on the circle by ``circular`` and in the
+   ``interior``. There ``windows`` shift a longer signal, ``reach`` and ``sampled_reach`` say which
+   cells see an end, from a basis and from trials, and ``interior_witness`` shows that no shift is
+   followed.
+8. What is the kernel? ``kernel``.
+9. Was it the question that was meant? ``sequences`` knows the layers that take a batch for a
+   sequence.
+
+All of it is told by ``findings``.
+"""
 
 from __future__ import annotations
 
