@@ -73,13 +73,11 @@ def test_one_witness_voids_all_that_a_structure_proves(
     The search for one is cut off, as if there were inputs that it does not know.
     """
     _mislabelled(monkeypatch, "abs", "LINEAR_IN_FIRST")
-    search_for = linearity._refute
+    attempts = linearity._attempts
     monkeypatch.setattr(
         linearity,
-        "_refute",
-        lambda trials, prop, *rest: (
-            search_for(trials, prop, *rest) if prop[0] == "h" else (None, "")
-        ),
+        "_attempts",
+        lambda prop, *rest: attempts(prop, *rest) if prop == "homogeneous" else (),
     )
     diagnosis = diagnose(op, (8,))
     assert diagnosis.homogeneous.certainty == "refuted"

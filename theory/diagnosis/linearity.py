@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from theory.diagnosis.findings import Certainty
     from theory.diagnosis.inside import Inside
     from theory.diagnosis.structure import Structure
-    from theory.diagnosis.witnesses import Witness
 
 _SCALARS = (-1.0, 2.0, 0.5, -3.0, 2.0**20)
 
@@ -73,7 +72,10 @@ def judge_linearity(trials: Trials, inside: Inside, rng: np.random.Generator) ->
     doubt = _doubt(inside)
 
     def judge(prop: Property, expected: bool, void: bool = False) -> Finding:
-        witness, advice = _refute(trials, prop, CLEAR if expected and not void else 1.0, rng)
+        threshold = CLEAR if expected and not void else 1.0
+        attempts = _attempts(prop, trials.operator, rng)
+        violations = (each for each in attempts if trials.excess(*each) > threshold)
+        witness, advice = trials.clearest_witness(violations) or (None, "")
         if witness is not None:
             against = ""
             if expected:
@@ -150,18 +152,6 @@ def _doubt(inside: Inside) -> str:
     if structure.level is Level.NONLINEAR:
         return f"not provable: primitive {structure.culprit} is nonlinear"
     return "not provable from its structure"
-
-
-def _refute(
-    trials: Trials, prop: Property, threshold: float, rng: np.random.Generator
-) -> tuple[Witness | None, str]:
-    """Search for a violation of at least `threshold` rounding bounds, shrink it, and advise."""
-    violations = (
-        (equation, inputs)
-        for equation, inputs in _attempts(prop, trials.operator, rng)
-        if trials.excess(equation, inputs) > threshold
-    )
-    return trials.clearest_witness(violations) or (None, "")
 
 
 def _attempts(

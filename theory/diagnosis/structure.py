@@ -172,7 +172,8 @@ def _level_by_rule(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> L
 
     first, others = (args[0] if args else None), args[1:]
     rest = of(*others, *node.kwargs.values())
-    if name in primitives.LINEAR_IN_FIRST:
+    divides = name == "div" and "rounding_mode" not in node.kwargs
+    if name in primitives.LINEAR_IN_FIRST or divides:
         return of(first) if rest.is_fixed else Level.NONLINEAR
     if name == "constant_pad_nd":
         return of(first, *args[2:3])
@@ -187,8 +188,6 @@ def _level_by_rule(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> L
         return _product(of(args[0]), of(args[1]))
     if name in primitives.PRODUCT_AND_SUM:
         return _join([of(args[0]), _product(of(args[1]), of(args[2]))])
-    if name == "div" and "rounding_mode" not in node.kwargs:
-        return of(first) if rest.is_fixed else Level.NONLINEAR
     if name in {"lerp", "addcdiv"}:
         return of(*args[:2]) if of(args[2]).is_fixed else Level.NONLINEAR
     if name in {"where", "masked_fill"}:
