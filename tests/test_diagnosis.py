@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import pkgutil
+import re
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
+import theory.diagnosis
 from tests.operator_table import OPERATORS, conv, integers
 from theory import diagnose
 from theory.diagnosis import equivariance
@@ -258,3 +261,9 @@ def test_small_operators_are_called_on_one_thread_and_the_caller_keeps_all(
     finally:
         torch.set_num_threads(allowed)
     assert seen[-1] == threads
+
+
+def test_the_map_of_the_package_names_each_module_once() -> None:
+    modules = [module.name for module in pkgutil.iter_modules(theory.diagnosis.__path__)]
+    named = re.findall(r"``(\w+)``", theory.diagnosis.__doc__ or "")
+    assert sorted(named) == sorted(modules)
