@@ -68,14 +68,14 @@ MUTANTS: dict[str, tuple[Any, str, Any, Callable[[], None]]] = {
         _holds_and_differs,
     ),
     "the basis is not exhausted": (
-        sameness,
-        "_unlike_on_basis",
-        lambda a, b: (None, 0.0),
+        sameness._Outputs,
+        "on_basis",
+        lambda self: (None, 0.0),
         _holds_and_differs,
     ),
     "the matrix is not compared": (
         adjointness._DotTest,
-        "entry",
+        "on_basis",
         lambda self: (None, 0.0),
         _holds_and_differs,
     ),

@@ -9,7 +9,6 @@ are equal.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -19,14 +18,13 @@ import torch
 
 from theory.diagnosis import diagnose
 from theory.diagnosis.calling import Array, Operator
-from theory.diagnosis.findings import SINGLE, Finding
+from theory.diagnosis.findings import Finding
 from theory.diagnosis.inputs import probes
-from theory.diagnosis.inside import examined
 from theory.diagnosis.isolation import isolated
 from theory.diagnosis.rounding import gamma
-from theory.diagnosis.search import BUDGET, Trials, clearest, exceeds_single_precision
+from theory.diagnosis.search import BUDGET, clearest
 from theory.signals import impulse
-from theory.testing.agreement import Agreement, as_called, on_basis, share
+from theory.testing.agreement import Agreement, Comparison, share
 from theory.testing.replaying import Counterexample, dot_products, inner
 
 _MATRIX_ENTRIES = 2**22
@@ -84,14 +82,11 @@ def adjointness(
             there = f"{forward.shape} to {forward.output_shape}"
             back = f"{backward.shape} to {backward.output_shape}"
             return Agreement(Finding(False, "refuted", f"A maps {there}, A* maps {back}"))
-        dots = _DotTest(*(examined(each, budget, seed) for each in (forward, backward)))
-        pair = dots.search(np.random.default_rng(seed))
-        advice = dots.advice(pair)
+        dots = _DotTest((op, adjoint), (forward, backward), batched, budget, seed)
+        outcome = dots.searched()
         exhaustible = dots.exhaustible
-    if pair is not None:
-        return _not_adjoint(op, adjoint, pair, (forward, backward), batched, advice)
-    if why := dots.failure:
-        return Agreement(Finding(None, "undecided", f"no difference found, but {why}"))
+    if outcome is not None:
+        return outcome
     exhausts = (
         exhaustible
         and linear.certainty == "proved"
@@ -101,37 +96,10 @@ def adjointness(
         reason = "no x and y found with <A x, y> other than <x, A* y>"
         return Agreement(Finding(True, "sampled", reason))
     with isolated(seed):
-        pair, faint = dots.entry()
-        advice = dots.advice(pair)
-    if pair is not None:
-        return _not_adjoint(op, adjoint, pair, (forward, backward), batched, advice)
-    what = "the matrix of A* is the transpose of that of A"
-    return on_basis(what, faint, "an entry", (forward, backward))
+        return dots.exhausted()
 
 
-def _not_adjoint(
-    op: Callable[..., Any],
-    adjoint: Callable[..., Any],
-    pair: tuple[Array, Array],
-    operators: tuple[Operator, Operator],
-    batched: bool | None,
-    advice: str,
-) -> Agreement:
-    inputs = as_called(pair, operators)
-    return Agreement(
-        Finding(False, "refuted", f"<A x, y> = <x, A* y> fails{advice}"),
-        Counterexample(
-            "dot_products",
-            ("op", "adjoint"),
-            inputs,
-            {} if batched is None else {"batched": batched},
-            ("<A x, y>", "<x, A* y>"),
-            *dot_products(op, adjoint, *inputs, batched=batched),
-        ),
-    )
-
-
-class _DotTest:
+class _DotTest(Comparison):
     """Both sides of <A x, y> = <x, A* y>, and the rounding error that they are allowed.
 
     An output A x is off by at most b in each cell, so that its inner product with y is off by b
@@ -139,18 +107,15 @@ class _DotTest:
     gamma_k times the sum of magnitudes.
     """
 
-    def __init__(self, forward: Trials, backward: Trials) -> None:
-        self._forward = forward
-        self._backward = backward
+    replay = staticmethod(dot_products)
+    arguments = ("op", "adjoint")
+    formulas = ("<A x, y>", "<x, A* y>")
+    fails = "<A x, y> = <x, A* y> fails"
+    same = "the matrix of A* is the transpose of that of A"
+    value = "an entry"
 
     @property
-    def trials(self) -> tuple[Trials, Trials]:
-        """Those of A and of A*."""
-        return self._forward, self._backward
-
-    @property
-    def failure(self) -> str:
-        """What happened on the first input that one of the two had no finite answer to."""
+    def unanswered(self) -> str:
         return next((why for t in self.trials if (why := t.failure or t.not_finite)), "")
 
     @property
@@ -163,29 +128,23 @@ class _DotTest:
             and not any(np.iscomplexobj(t(np.zeros(t.operator.shape))) for t in self.trials)
         )
 
-    def search(self, rng: np.random.Generator) -> tuple[Array, Array] | None:
-        """Return a small x and y for which the two sides differ, clearly if there are such."""
-        differing = ((x, y) for x, y in self._pairs(rng) if self._excess(x, y) > 1)
-        found = clearest(differing, lambda pair: self._is_clear(*pair))
+    def search(self) -> tuple[Array, ...] | None:
+        differing = (pair for pair in self._pairs() if self.excess(pair) > 1)
+        found = clearest(differing, self.is_clear)
         if found is None:
             return None
         x, y = found
-        size = functools.partial(self._excess_of_x, y)
-        (x,) = self._forward.shrink((x,), size, lambda some: self._is_clear(some[0], y))
-        size = functools.partial(self._excess_of_y, x)
-        (y,) = self._backward.shrink((y,), size, lambda some: self._is_clear(x, some[0]))
+        forward, backward = self.trials
+        (x,) = forward.shrink(
+            (x,), lambda some: self.excess((*some, y)), lambda some: self.is_clear((*some, y))
+        )
+        (y,) = backward.shrink(
+            (y,), lambda some: self.excess((x, *some)), lambda some: self.is_clear((x, *some))
+        )
         return x, y
 
-    def _is_clear(self, x: Array, y: Array) -> bool:
-        """Whether the two sides differ by more than what single precision rounds."""
-        return exceeds_single_precision(lambda: self._excess(x, y), *self.trials)
-
-    def entry(self) -> tuple[tuple[Array, Array] | None, float]:
-        """Return the unit impulses of the first entry in which the two matrices differ.
-
-        And how large a share of an entry differs that may be rounding.
-        """
-        forward, backward = self._forward, self._backward
+    def on_basis(self) -> tuple[tuple[Array, ...] | None, float]:
+        forward, backward = self.trials
         cells, outputs = list(np.ndindex(forward.operator.shape)), backward.operator.shape
         matrix = np.stack([y.ravel() for y in forward.columns(cells)], axis=1)
         faint = 0.0
@@ -202,37 +161,22 @@ class _DotTest:
             faint = max(faint, share(matrix[row], back))
         return None, faint
 
-    def advice(self, pair: tuple[Array, Array] | None) -> str:
-        """Return what to say where weights, or values inside, that were rounded may be the reason.
-
-        Parameters
-        ----------
-        pair : tuple of array, optional
-            An x and y for which the two sides differ, if there is one.
-        """
-        return "" if pair is None or self._is_clear(*pair) else SINGLE
-
-    def _pairs(self, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
-        forward, backward = self._forward.operator, self._backward.operator
+    def _pairs(self) -> Iterator[tuple[Array, Array]]:
+        forward, backward = (each.operator for each in self.trials)
         bits = min(forward.significand, backward.significand)
-        inputs = list(probes(forward.shape, rng, bits))
-        outputs = list(probes(backward.shape, rng, bits))
+        inputs = list(probes(forward.shape, self.rng, bits))
+        outputs = list(probes(backward.shape, self.rng, bits))
         yield from zip(inputs, outputs, strict=False)
         x, y = (
-            rng.integers(-9, 9, each.shape, endpoint=True) * 1.0 for each in (forward, backward)
+            self.rng.integers(-9, 9, each.shape, endpoint=True) * 1.0
+            for each in (forward, backward)
         )
         yield from ((each, y) for each in inputs)
         yield from ((x, each) for each in outputs)
 
-    def _excess_of_x(self, y: Array, inputs: tuple[Array, ...]) -> float:
-        return self._excess(inputs[0], y)
-
-    def _excess_of_y(self, x: Array, outputs: tuple[Array, ...]) -> float:
-        return self._excess(x, outputs[0])
-
-    def _excess(self, x: Array, y: Array) -> float:
-        """Return how many rounding bounds lie between the two sides; NaN if one is not finite."""
-        there, back = self._forward(x), self._backward(y)
+    def excess(self, inputs: tuple[Array, ...]) -> float:
+        (x, y), (forward, backward) = inputs, self.trials
+        there, back = forward(x), backward(y)
         left, right = inner(there, y), inner(x, back)
         if not (np.isfinite(left) and np.isfinite(right)):
             return np.nan

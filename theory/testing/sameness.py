@@ -17,15 +17,14 @@ import torch
 
 from theory.diagnosis import diagnose
 from theory.diagnosis.calling import Array, Operator
-from theory.diagnosis.findings import SINGLE, Finding
+from theory.diagnosis.findings import Finding
 from theory.diagnosis.inputs import probes
-from theory.diagnosis.inside import examined
 from theory.diagnosis.isolation import isolated
 from theory.diagnosis.rounding import exceeding
-from theory.diagnosis.search import BUDGET, Trials, check_search, clearest, exceeds_single_precision
+from theory.diagnosis.search import BUDGET, check_search, clearest
 from theory.signals import impulse
-from theory.testing.agreement import Agreement, as_called, on_basis, share
-from theory.testing.replaying import Counterexample, outputs
+from theory.testing.agreement import Agreement, Comparison, share
+from theory.testing.replaying import outputs
 
 
 def sameness(
@@ -67,92 +66,59 @@ def sameness(
         if one.output_shape != other.output_shape:
             sizes = f"outputs have shapes {one.output_shape} and {other.output_shape}"
             return Agreement(Finding(False, "refuted", sizes))
-        left, right = (examined(op, budget, seed) for op in (one, other))
-        x = _unlike(left, right, np.random.default_rng(seed))
-        advice = "" if x is None else _advice(left, right, x)
-    if x is not None:
-        return _told_apart(a, b, x, (one, other), batched, advice)
-    if why := left.unanswered or right.unanswered:
-        return Agreement(Finding(None, "undecided", f"no difference found, but {why}"))
+        answers = _Outputs((a, b), (one, other), batched, budget, seed)
+        outcome = answers.searched()
+    if outcome is not None:
+        return outcome
     exhausts = math.prod(one.shape) <= budget and all(
         diagnose(op, shape, **options).affine.certainty == "proved" for op in (a, b)
     )
     if not exhausts:
         return Agreement(Finding(True, "sampled", "no input found that tells them apart"))
     with isolated(seed):
-        x, faint = _unlike_on_basis(left, right)
-        advice = "" if x is None else _advice(left, right, x)
-    if x is not None:
-        return _told_apart(a, b, x, (one, other), batched, advice)
-    what = "f(0) and the response to every unit impulse are the same"
-    return on_basis(what, faint, "a value", (one, other))
+        return answers.exhausted()
 
 
-def _told_apart(
-    a: Callable[..., Any],
-    b: Callable[..., Any],
-    x: Array,
-    operators: tuple[Operator, Operator],
-    batched: bool | None,
-    advice: str,
-) -> Agreement:
-    inputs = as_called((x,), operators)
-    return Agreement(
-        Finding(False, "refuted", f"an input tells them apart{advice}"),
-        Counterexample(
-            "outputs",
-            ("a", "b"),
-            inputs,
-            {} if batched is None else {"batched": batched},
-            ("a(x)", "b(x)"),
-            *outputs(a, b, *inputs, batched=batched),
-        ),
-    )
+class _Outputs(Comparison):
+    """What two operators make of the same input."""
 
+    replay = staticmethod(outputs)
+    arguments = ("a", "b")
+    formulas = ("a(x)", "b(x)")
+    fails = "an input tells them apart"
+    same = "f(0) and the response to every unit impulse are the same"
+    value = "a value"
 
-def _unlike(a: Trials, b: Trials, rng: np.random.Generator) -> Array | None:
-    """Return a small input on which two operators differ, clearly if there is such a one."""
+    @property
+    def unanswered(self) -> str:
+        a, b = self.trials
+        return a.unanswered or b.unanswered
 
-    def size(inputs: tuple[Array, ...]) -> float:
-        return _difference(a, b, inputs[0])
+    def excess(self, inputs: tuple[Array, ...]) -> float:
+        (x,), (a, b) = inputs, self.trials
+        return self._excess(a(x), b(x), float(np.abs(x).sum()))
 
-    def clear(inputs: tuple[Array, ...]) -> bool:
-        return exceeds_single_precision(lambda: size(inputs), a, b)
+    def search(self) -> tuple[Array, ...] | None:
+        a, b = (each.operator for each in self.trials)
+        inputs = ((x,) for x in probes(a.shape, self.rng, min(a.significand, b.significand)))
+        found = clearest((each for each in inputs if self.excess(each) > 1), self.is_clear)
+        return None if found is None else self.trials[0].shrink(found, self.excess, self.is_clear)
 
-    inputs = probes(a.operator.shape, rng, min(a.operator.significand, b.operator.significand))
-    found = clearest(((x,) for x in inputs if size((x,)) > 1), clear)
-    return None if found is None else a.shrink(found, size, clear)[0]
+    def on_basis(self) -> tuple[tuple[Array, ...] | None, float]:
+        a, b = self.trials
+        cells, zero = list(np.ndindex(a.operator.shape)), np.zeros(a.operator.shape)
+        faint = share(a(zero), b(zero))
+        for cell, one, other in zip(cells, a.columns(cells), b.columns(cells), strict=True):
+            if self._excess(one, other, norm=1) > 1:
+                return (impulse(a.operator.shape, cell),), faint
+            faint = max(faint, share(one, other))
+        return None, faint
 
-
-def _advice(a: Trials, b: Trials, x: Array) -> str:
-    """Return what to say where weights, or values inside, that were rounded may be the reason."""
-    clear = exceeds_single_precision(lambda: _difference(a, b, x), a, b)
-    return "" if clear else SINGLE
-
-
-def _unlike_on_basis(a: Trials, b: Trials) -> tuple[Array | None, float]:
-    """Return the first unit impulse that two affine operators answer differently.
-
-    And how large a share of the values differs that may be rounding, there and at zero.
-    """
-    cells, zero = list(np.ndindex(a.operator.shape)), np.zeros(a.operator.shape)
-    faint = share(a(zero), b(zero))
-    for cell, one, other in zip(cells, a.columns(cells), b.columns(cells), strict=True):
-        if _excess(a, b, one, other, norm=1) > 1:
-            return impulse(a.operator.shape, cell), faint
-        faint = max(faint, share(one, other))
-    return None, faint
-
-
-def _difference(a: Trials, b: Trials, x: Array) -> float:
-    return _excess(a, b, a(x), b(x), float(np.abs(x).sum()))
-
-
-def _excess(a: Trials, b: Trials, left: Array, right: Array, norm: float) -> float:
-    """Return how many rounding bounds lie between the responses of two operators to one input."""
-    if np.array_equal(left, right, equal_nan=True):
-        return 0.0
-    if not (np.isfinite(left).all() and np.isfinite(right).all()):
-        return np.nan if a.failed(left) or b.failed(right) else np.inf
-    bounds = [t.rounding.bound(left, right, norm, responses=1) for t in (a, b)]
-    return exceeding(np.abs(left - right), bounds[0] + bounds[1])
+    def _excess(self, left: Array, right: Array, norm: float) -> float:
+        a, b = self.trials
+        if np.array_equal(left, right, equal_nan=True):
+            return 0.0
+        if not (np.isfinite(left).all() and np.isfinite(right).all()):
+            return np.nan if a.failed(left) or b.failed(right) else np.inf
+        bounds = [t.rounding.bound(left, right, norm, responses=1) for t in (a, b)]
+        return exceeding(np.abs(left - right), bounds[0] + bounds[1])
