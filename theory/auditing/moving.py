@@ -25,11 +25,9 @@ from theory.auditing.primitive import Primitive, shape_of
 from theory.auditing.windows import Scattered, Taps, Windows, law_of_move, law_of_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from jaxtyping import Bool, Int
-
-    from theory.auditing.reach import Reach
 
     Move = Callable[[list[torch.Tensor]], Any]
 
@@ -151,49 +149,49 @@ def _concatenation(call: Primitive, sources: Sources) -> Dependence:
         if d != dim and all(each.reach.shape[d + 1] == 1 for each in sources.values()):
             for shape in shapes:
                 shape[d] = 1  # one cell stands for all: a whole map would be large
-    reaches = [sources[node].reach if node in sources else None for node in nodes]
-    (reach,) = reaching.moved(lambda tensors: call.run(tensors, dim), reaches, shapes)
-    if all(each.dim != dim for each in sources.values()):
-        return joined(reach, [(each.dim, each.windows) for each in sources.values()])
-    return _inner_law(reach, dim, nodes, sources, lambda marks: call.run(marks, 0))
+    return _assembled(nodes, shapes, dim, sources, call.run)
 
 
 def _stack(call: Primitive, sources: Sources) -> Dependence:
     nodes, dim = list(call["tensors"]), call["dim"] % len(call.shape)
-    reaches = [sources[node].reach if node in sources else None for node in nodes]
-    shapes = [shape_of(node) for node in nodes]
-    (reach,) = reaching.moved(lambda tensors: call.run(tensors, dim), reaches, shapes)
-    laws = [
-        (None if each.dim is None else each.dim + (each.dim >= dim), each.windows)
-        for each in sources.values()
-    ]
-    return joined(reach, laws)
+    sources = {node: _across(dim, each) for node, each in sources.items()}
+    return _assembled(nodes, [shape_of(node) for node in nodes], dim, sources, call.run)
 
 
 def _scatter(call: Primitive, sources: Sources) -> Dependence:
     """Write one tensor into a part of another."""
     nodes, rest = list(call.positional[:2]), call.positional[3:]
     dim = call["dim"] % len(call.shape)
-    reaches = [sources[node].reach if node in sources else None for node in nodes]
-    shapes = [shape_of(node) for node in nodes]
 
-    def write(tensors: list[torch.Tensor], along: int = dim) -> Any:
+    def write(tensors: list[torch.Tensor], along: int) -> Any:
         return call.run(*tensors, along, *rest, **call.node.kwargs)
 
-    (reach,) = reaching.moved(write, reaches, shapes)
-    if call.name == "select_scatter" and nodes[1] in sources:
-        value = sources[nodes[1]]  # it has one dimension less
-        shifted = None if value.dim is None else value.dim + (value.dim >= dim)
-        sources = {**sources, nodes[1]: value.along(shifted, value.windows)}
+    if call.name == "select_scatter" and nodes[1] in sources:  # it has one dimension less
+        sources = {**sources, nodes[1]: _across(dim, sources[nodes[1]])}
+    return _assembled(nodes, [shape_of(node) for node in nodes], dim, sources, write)
+
+
+def _across(dim: int, seen: Dependence) -> Dependence:
+    """Return the same with its law where a new dimension puts it; the reach stays as it is."""
+    return seen.along(None if seen.dim is None else seen.dim + (seen.dim >= dim), seen.windows)
+
+
+def _assembled(
+    nodes: list[Any],
+    shapes: Sequence[Sequence[int]],
+    dim: int,
+    sources: Sources,
+    arrange: Callable[[list[torch.Tensor], int], Any],
+) -> Dependence:
+    """Return what is seen by what is put together of several tensors along a dimension.
+
+    The law is that of the one source that fills most of the dimension, or the hull of those that
+    move along others.
+    """
+    reaches = [sources[node].reach if node in sources else None for node in nodes]
+    (reach,) = reaching.moved(lambda tensors: arrange(tensors, dim), reaches, shapes)
     if all(each.dim != dim for each in sources.values()):
         return joined(reach, [(each.dim, each.windows) for each in sources.values()])
-    return _inner_law(reach, dim, nodes, sources, lambda marks: write(marks, 0))
-
-
-def _inner_law(
-    reach: Reach, dim: int, nodes: list[Any], sources: Sources, arrange: Any
-) -> Dependence:
-    """Return a reach with the law of the one source that fills most of a dimension, if any."""
     for node in nodes:
         if node in sources and sources[node].dim == dim:
             windows, cells = sources[node].windows, shape_of(node)[dim]
@@ -201,7 +199,7 @@ def _inner_law(
                 torch.arange(cells) if each is node else _no_cells(each, dim, len(shape_of(node)))
                 for each in nodes
             ]
-            copied = arrange(marks).numpy()
+            copied = arrange(marks, 0).numpy()
             law = law_of_move(copied, cells)
             if law is not None and windows is not None:
                 seen = Dependence(reach).along(dim, windows.through(law))
