@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from theory.auditing import moving, subsampling
 from theory.auditing.network import Network, listed
-from theory.auditing.primitive import Primitive, shape_of
+from theory.auditing.primitive import Primitive, shape_of, upstream
 from theory.diagnosis.sequences import told_of
 
 if TYPE_CHECKING:
@@ -144,14 +144,8 @@ def _is_nonnegative(node: torch.fx.Node) -> bool:
 
 def _unused_parameters(network: Network) -> Iterator[str]:
     """Find what is never read, or only for what is thrown away."""
-    reached: set[torch.fx.Node] = set()
-    stack = [node for node in network.graph.nodes if node.op == "output"]
-    while stack:
-        node = stack.pop()
-        if node not in reached:
-            reached.add(node)
-            stack.extend(node.all_input_nodes)
-    used = {network.state[node] for node in reached & network.state.keys()}
+    read = upstream(node for node in network.graph.nodes if node.op == "output")
+    used = {network.state[node] for node in read & network.state.keys()}
     unused = [name for name in network.parameters if name not in used]
     if unused:
         count = sum(network.parameters[name].numel() for name in unused)

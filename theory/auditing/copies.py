@@ -15,7 +15,7 @@ import numpy as np
 from theory.auditing import moving, propagation
 from theory.auditing import reach as reaching
 from theory.auditing.dependence import Dependence
-from theory.auditing.primitive import Primitive, shape_of
+from theory.auditing.primitive import Primitive, shape_of, upstream
 from theory.auditing.sliding import PADDINGS
 from theory.diagnosis.primitives import CONSTANT
 
@@ -161,17 +161,10 @@ def _computed(
     node: torch.fx.Node, varying: Container[torch.fx.Node]
 ) -> tuple[list[torch.fx.Node], list[torch.fx.Node]]:
     """Return the maps that a map is made of, and what makes it of them, in order."""
-    maps: set[torch.fx.Node] = set()
-    moves: set[torch.fx.Node] = set()
-    waiting = [node]
-    while waiting:
-        each = waiting.pop()
-        if _copies(each):
-            waiting.extend(set(each.all_input_nodes) - moves)
-            moves.add(each)
-        elif each in varying and Primitive(each).name not in CONSTANT:
-            maps.add(each)
-    return sorted(maps), sorted(moves)
+    found = sorted(upstream([node], _copies))
+    moves = [each for each in found if _copies(each)]
+    others = [each for each in found if each in varying and not _copies(each)]
+    return [each for each in others if Primitive(each).name not in CONSTANT], moves
 
 
 def _copies(node: torch.fx.Node) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator as builtin
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
@@ -75,6 +76,20 @@ class Primitive:
 def shape_of(node: torch.fx.Node) -> tuple[int, ...]:
     """Return the shape of a node's tensor."""
     return tuple(node.meta["val"].shape)
+
+
+def upstream(
+    nodes: Iterable[torch.fx.Node], through: Callable[[torch.fx.Node], bool] = lambda _: True
+) -> set[torch.fx.Node]:
+    """Return some nodes and all that they are made of; behind those not gone through, nothing."""
+    found: set[torch.fx.Node] = set()
+    waiting = [*nodes]
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found.add(node)
+            waiting.extend(node.all_input_nodes if through(node) else ())
+    return found
 
 
 def broadcast(value: int | list[int] | tuple[int, ...], axes: int) -> list[int]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from theory.auditing.primitive import Primitive
+from theory.auditing.primitive import Primitive, upstream
 from theory.diagnosis.primitives import CONSTANT
 from theory.diagnosis.randomness import draws
 
@@ -24,7 +24,7 @@ def refusal(nodes: Iterable[torch.fx.Node], reason: str) -> str:
     reason : str
         How torch refused to read them.
     """
-    origins = _origins(nodes)
+    origins = upstream(nodes, _takes_values)
     if any(node.op == "placeholder" for node in origins):
         return (
             "reads values of its input, so that what it calls may differ from input to input and "
@@ -43,20 +43,7 @@ def refusal(nodes: Iterable[torch.fx.Node], reason: str) -> str:
     )
 
 
-def _origins(nodes: Iterable[torch.fx.Node]) -> set[torch.fx.Node]:
-    """Return the nodes whose values some nodes depend on, these included."""
-    found: set[torch.fx.Node] = set()
-    waiting = [*nodes]
-    while waiting:
-        node = waiting.pop()
-        if node not in found:
-            found.add(node)
-            if not _is_of_shape_alone(node):
-                waiting.extend(node.all_input_nodes)
-    return found
-
-
-def _is_of_shape_alone(node: torch.fx.Node) -> bool:
-    """Whether a node takes no values of the tensors that it is given."""
+def _takes_values(node: torch.fx.Node) -> bool:
+    """Whether a node takes more of the tensors that it is given than their shapes."""
     name = Primitive(node).name if node.op == "call_function" else ""
-    return name in CONSTANT or name.endswith("_like")
+    return name not in CONSTANT and not name.endswith("_like")
