@@ -121,7 +121,7 @@ def _dead_units(network: Network) -> Iterator[str]:
                     f"{int(never.sum())} of {len(weight)} units of {each.name} are dead: inputs "
                     "are not negative, weights and bias not positive, and ReLU follows"
                 )
-    for call in network.calls:
+    for call in network.primitives:
         if call.name == "_native_batch_norm_legit_no_training":
             scale = network.value(call["weight"])
             if scale is not None and (scale == 0).any():

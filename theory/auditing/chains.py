@@ -47,7 +47,7 @@ class Window:
 
 def chains(network: Network) -> Iterator[list[Window]]:
     """Yield each convolution or pool, followed by the filters straight before it, last first."""
-    for call in network.calls:
+    for call in network.primitives:
         if not _is_window(call):
             continue
         layers, sizes = window_layers(call), shape_of(_input(call))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from theory.auditing.calls import named_tensors
 from theory.auditing.primitive import Primitive
 
 if TYPE_CHECKING:
@@ -40,10 +41,10 @@ class Network:
         self.training = module.training
         self._modules = dict(module.named_modules())
         self.parameters = dict(module.named_parameters())
-        self._values = {**self.parameters, **dict(module.named_buffers())}
+        self._values = named_tensors(module)
         self.names = {node: call.name for call in recording.calls for node in call.nodes}
         self.varying = _of_input(self.graph)
-        self.calls = [
+        self.primitives = [
             Primitive(node)
             for node in self.varying
             if node in self.names and node.op == "call_function"
@@ -79,7 +80,7 @@ class Network:
 
     def filters(self) -> Iterator[Filter]:
         """Yield the layers whose weights are parameters with values, one filter a row."""
-        for call in self.calls:
+        for call in self.primitives:
             if call.name == "convolution" and not call["transposed"]:
                 x, weight, bias = call["input"], self.value(call["weight"]), call["bias"]
             elif call.name in {"addmm", "mm"}:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_leaves
 
-from theory.diagnosis.nodes import primitive_name
+from theory.diagnosis.nodes import arguments, primitive_name
 from theory.diagnosis.primitives import POINTWISE
 
 
@@ -39,7 +39,7 @@ class Primitive:
             return dict(self.node.kwargs)
         schema = self.target._schema.arguments
         defaults = {each.name: each.default_value for each in schema}
-        return {**defaults, **dict(zip(defaults, self.node.args)), **self.node.kwargs}  # noqa: B905
+        return {**defaults, **arguments(self.node)}
 
     @property
     def positional(self) -> tuple[Any, ...]:

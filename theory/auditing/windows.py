@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,24 +20,6 @@ if TYPE_CHECKING:
     from jaxtyping import Int
 
     from theory.geometry import Layer
-
-
-class Window(NamedTuple):
-    """The largest window of input cells that an output cell sees.
-
-    Attributes
-    ----------
-    size : int
-        Its cells.
-    jump : int or Fraction
-        Input cells from one window to the next, on average; a fraction where windows take turns.
-    start : int
-        Index of the first cell of the first window that sees anything; negative in the padding.
-    """
-
-    size: int
-    jump: int | Fraction
-    start: int
 
 
 @dataclass(frozen=True)
@@ -166,14 +148,17 @@ class Windows:
         return Fraction(self.step, len(self.bounds))
 
     @property
-    def largest(self) -> Window | None:
-        """The largest window; None if no cell sees anything."""
+    def largest(self) -> tuple[int, int | Fraction, int] | None:
+        """Cells of the largest window, the jump, and where the first begins that sees anything.
+
+        The jump is a fraction where windows take turns. None is returned if no cell sees anything.
+        """
         seen = [each for each in self.bounds if each is not None]
         if not seen:
             return None
         size = max(last - first + 1 for first, last in seen)
         whole = self.jump.denominator == 1
-        return Window(size, int(self.jump) if whole else self.jump, seen[0][0])
+        return size, int(self.jump) if whole else self.jump, seen[0][0]
 
     def at(self, cell: int) -> tuple[int, int] | None:
         """Return the first and the last input cell that a cell sees, whether they exist or not."""
