@@ -13,14 +13,12 @@ from theory.auditing.advice import warnings
 from theory.auditing.calls import Call
 from theory.auditing.counting import Cost, cost
 from theory.auditing.dependence import Dependence, Unknown
-from theory.auditing.network import listed
-from theory.auditing.primitive import Primitive
+from theory.auditing.linearity import call_linearity, unknown_linearities
 from theory.auditing.propagation import Seen, follow
 from theory.auditing.recording import Recording, record
 from theory.auditing.report import Audit, Linearity, Row
 from theory.auditing.windows import Windows
 from theory.diagnosis.shapes import checked_shape
-from theory.diagnosis.structure import Level, interpret
 
 __all__ = ["Audit", "Row", "audit"]
 
@@ -106,12 +104,13 @@ class _Facts:
         first = len(shape) - len(self.spatial) + recording.batched
         axes = range(first, first + len(self.spatial))
         self.seen = [follow(recording.graph, axis) for axis in axes]
+        self.varying = {node for node, seen in self.seen[0].items() if seen is not None}
         self.counted: set[str] = set()
 
     def audit(self) -> Audit:
         """Return everything."""
         calls = [call for call in self.recording.calls if self._matters(call)]
-        found = [self._linearity(call) for call in calls]
+        found = [call_linearity(call, self.varying) for call in calls]
         rows = tuple(self._row(call, what) for call, (what, _) in zip(calls, found, strict=True))
         costs = [cost(node) for node in self.recording.graph.nodes]
         total = sum(costs, Cost())
@@ -122,7 +121,7 @@ class _Facts:
         fields = [[_Axis(seen[node]).size for node in outputs] for seen in self.seen]
         gaps = [
             *self._unknown_fields(calls, outputs),
-            *_unknown_linearities(calls, [unknown for _, unknown in found]),
+            *unknown_linearities(calls, [unknown for _, unknown in found]),
             *_uncounted(total),
         ]
         advice = warnings(self.module, self.recording, rows, self.spatial)
@@ -158,7 +157,7 @@ class _Facts:
 
     def _matters(self, call: Call) -> bool:
         """Whether a call sees the input, reads a parameter or costs something."""
-        sees = any(self.seen[0][node] is not None for node in call.outputs)
+        sees = not self.varying.isdisjoint(call.outputs)
         works = any(n in self.recording.state or cost(n) != Cost() for n in call.nodes)
         return bool(call.outputs) and (sees or works)
 
@@ -191,41 +190,6 @@ class _Facts:
             sum(self.buffers[name].numel() for name in new & self.buffers.keys()),
         )
 
-    def _linearity(self, call: Call) -> tuple[Linearity, str]:
-        """Return what a call is as a function of what it takes from other calls.
-
-        Beside it is returned by which primitive it is unknown; empty if it is not.
-        """
-        if all(self.seen[0][node] is None for node in call.outputs):
-            return "constant", ""
-        graph = torch.fx.Graph()
-        copies: dict[torch.fx.Node, torch.fx.Node] = {}
-        taken = [each for node in call.nodes for each in node.all_input_nodes] + [*call.outputs]
-        for node in taken:
-            if node not in copies and node not in call.nodes:
-                depends = self.seen[0][node] is not None
-                kind = "placeholder" if depends else "get_attr"
-                copies[node] = graph.create_node(kind, node.name)
-                copies[node].meta = dict(node.meta)
-        for node in call.nodes:
-            if node.op == "call_function" and not Primitive(node).results:
-                continue  # it only notes or checks
-            copies[node] = graph.node_copy(node, copies.__getitem__)
-        graph.output(tuple(copies[node] for node in call.outputs))
-        structure = interpret(graph)
-        unknown = structure.culprit if structure.level is Level.UNKNOWN else ""
-        return _WORDS[structure.level], unknown
-
-
-def _unknown_linearities(calls: Sequence[Call], primitives: Sequence[str]) -> Iterator[str]:
-    """Say of which calls it is unknown what they are, for each primitive without a rule."""
-    names: dict[str, list[str]] = {}
-    for call, primitive in zip(calls, primitives, strict=True):
-        if primitive:
-            names.setdefault(primitive, []).append(call.name)
-    for primitive, of in names.items():
-        yield f"linearity is unknown in {listed(of)}: no rule for the primitive {primitive}"
-
 
 def _uncounted(total: Cost) -> Iterator[str]:
     if total.uncounted:
@@ -250,13 +214,3 @@ class _Axis:
             self.size, self.jump, self.start = window
         if law is not None and seen.dim is not None:
             self.border = reaching.border(seen.reach, seen.dim)
-
-
-_WORDS: dict[Level, Linearity] = {
-    Level.ZERO: "constant",
-    Level.CONSTANT: "constant",
-    Level.LINEAR: "linear",
-    Level.AFFINE: "affine",
-    Level.NONLINEAR: "nonlinear",
-    Level.UNKNOWN: "unknown",
-}
