@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from tests.seen_cells import in_graph, interval, measured, reached
 from theory.auditing import dependence, reach, sliding, windows
+from theory.auditing.taps import Taps
 from theory.geometry import Layer, ReceptiveField, output_size, receptive_field
 
 NETWORKS = 500
@@ -240,7 +241,7 @@ def _planted(name: str) -> tuple[Any, str, Any]:
 
         return sliding, "window_layers", layers
 
-    def forgetful(self: windows.Windows, taps: windows.Taps) -> windows.Windows:
+    def forgetful(self: windows.Windows, taps: Taps) -> windows.Windows:
         return true_through(windows.Windows(), taps)
 
     return {

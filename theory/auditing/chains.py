@@ -14,7 +14,7 @@ import numpy as np
 from theory.auditing.copies import Copies
 from theory.auditing.primitive import Primitive, shape_of
 from theory.auditing.sliding import window_layers
-from theory.auditing.windows import Taps
+from theory.auditing.taps import Taps
 from theory.geometry import Layer
 
 if TYPE_CHECKING:

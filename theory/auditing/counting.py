@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from theory.auditing import gathering, moving, sliding
 from theory.auditing.primitive import Primitive, shape_of
-from theory.auditing.windows import Taps
+from theory.auditing.taps import Taps
 from theory.diagnosis.primitives import CONSTANT
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from theory.auditing.dependence import (
     pointwise,
 )
 from theory.auditing.primitive import Primitive, shape_of
-from theory.auditing.windows import Scattered, Taps, Windows, law_of_move, law_of_table
+from theory.auditing.taps import Taps, law_of_move, law_of_table
+from theory.auditing.windows import Scattered, Windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

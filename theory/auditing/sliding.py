@@ -10,7 +10,8 @@ import torch
 from theory.auditing import reach as reaching
 from theory.auditing.dependence import Dependence, Rule, Sources, everything, only
 from theory.auditing.primitive import Primitive, broadcast, shape_of
-from theory.auditing.windows import Scattered, Taps, Windows, law_of_table
+from theory.auditing.taps import Taps, law_of_table
+from theory.auditing.windows import Scattered, Windows
 from theory.geometry import Layer
 
 if TYPE_CHECKING:
