@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NoReturn, cast, get_args
 
-import numpy as np
-
 from theory.counts import as_count
-from theory.diagnosis.calling import Operator
-from theory.diagnosis.equations import Equation
 from theory.diagnosis.findings import Diagnosis, Finding, words
-from theory.diagnosis.inputs import impulses, probes
-from theory.diagnosis.inside import examined
-from theory.diagnosis.isolation import isolated
-from theory.diagnosis.search import BUDGET
 from theory.testing.agreement import Agreement
 from theory.testing.replaying import Counterexample
+from theory.testing.shifts import not_followed
 
 Known = Literal["sampled", "exhausted", "proved"]
 """The certainties of what holds, from the weakest to the strongest."""
@@ -98,7 +90,7 @@ def require_period(
         finding = Finding(True, diagnosis.period_certainty, f"period {words(asked)}")
         _require(finding, None, _subject(diagnosis), what, certainty)
         return
-    counterexample = _against(diagnosis, op, asked, options)
+    counterexample = not_followed(diagnosis, op, asked, options)
     note = ""
     if counterexample is None and finding.witness is not None:
         counterexample, note = Counterexample.of(finding.witness), "; here is a shift by 1"
@@ -112,40 +104,6 @@ def require_known_period(diagnosis: Diagnosis) -> None:
     finding = diagnosis.shift_equivariant
     if finding.holds is None or diagnosis.period_certainty == "undecided":
         _fail(f"the period of {_subject(diagnosis)} could not be decided: {finding.reason}")
-
-
-def _against(
-    diagnosis: Diagnosis,
-    op: Callable[..., Any],
-    asked: Sequence[int],
-    options: Mapping[str, Any],
-) -> Counterexample | None:
-    """Search the circle for an input that shows that a shift of more than 1 is not followed."""
-    if diagnosis.boundary != "circular":
-        return None
-    seed = options.get("seed", 0)
-    calling = {name: options[name] for name in ("axes", "batched", "dtype") if name in options}
-    with isolated(seed):
-        operator = Operator(op, diagnosis.shape, **calling)
-        trials = examined(operator, options.get("budget", BUDGET), seed)
-        sizes_out = operator.output_spatial_shape or ()
-        axes = zip(operator.axes, operator.spatial_shape, sizes_out, asked, strict=False)
-        for axis, n, m, k in axes:
-            if k * m % n:
-                continue  # no whole shift of the output corresponds to it
-            equation = Equation(
-                "shift_equivariant",
-                shift=operator.along(axis, k),
-                output_shift=operator.along(axis, k * m // n),
-            )
-            rng = np.random.default_rng(seed)
-            inputs = (*impulses(operator.shape), *probes(operator.shape, rng, operator.significand))
-            size = functools.partial(trials.excess, equation)
-            for x in inputs:
-                if size((x,)) > 1:
-                    shrunk = trials.shrink((x,), size)
-                    return Counterexample.of(trials.witness(equation, shrunk))
-    return None
 
 
 def _require(
