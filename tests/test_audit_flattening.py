@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -77,3 +78,15 @@ def test_cells_in_a_row_have_no_border_and_no_jump() -> None:
     row = audit(nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.Flatten(1)), (1, 6, 7)).rows[-1]
     assert row.receptive_field == (3, 3)
     assert (row.jump[1], row.start[1], row.border[1]) == (None, None, None)
+
+
+def test_a_flat_map_is_followed_in_a_few_arrays() -> None:
+    """A tuple for each cell would take as much as twenty numbers."""
+    audit(nn.Flatten(2), (2, 8, 8))  # what is made once is there already
+    tracemalloc.start()
+    try:
+        audit(nn.Flatten(2), (2, 256, 256))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 * 8 * 256**2

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from theory.auditing import reach as reaching
@@ -48,19 +49,16 @@ class Dependence:
         """
         if not isinstance(self.windows, Windows) or self.dim is None:
             return self
-        bounds = reaching.inside(self.reach, self.dim)
+        period, step = len(self.windows.bounds), self.windows.step
+        bounds, inside = reaching.inside(self.reach, self.dim)
+        bounds -= np.arange(len(inside)) // period * step
         phases: list[tuple[int, int] | None] = []
         for phase, window in enumerate(self.windows.bounds):
-            turns = range(phase, len(bounds), len(self.windows.bounds))
-            cells = [
-                (each[0] - turn * self.windows.step, each[1] - turn * self.windows.step)
-                for turn, cell in enumerate(turns)
-                if (each := bounds[cell]) is not None
-            ]
-            if len(set(cells)) > 1:
+            seen = bounds[:, phase::period][:, inside[phase::period]]
+            if (seen != seen[:, :1]).any():
                 return Dependence(self.reach)
-            phases.append(cells[0] if cells else window)
-        return Dependence(self.reach, self.dim, Windows(tuple(phases), self.windows.step))
+            phases.append((int(seen[0, 0]), int(seen[1, 0])) if seen.size else window)
+        return Dependence(self.reach, self.dim, Windows(tuple(phases), step))
 
 
 @dataclass(frozen=True)

@@ -120,8 +120,7 @@ def _origins(
     """Return which of the places along a dimension each value of the results comes from."""
     sizes = [len(places) if d == dim else n for d, n in enumerate(shape)]
     places = places.reshape([-1 if d == dim else 1 for d in range(len(shape))])
-    moved = reaching.moved(move, [np.stack([places] * 3)], [sizes])
-    return [each[0] for each in moved]
+    return [reaching.compressed([each])[0] for each in reaching.carried(move, [places], [sizes])]
 
 
 def _restrided(call: Primitive, sources: Sources) -> Dependence | Unknown:
@@ -215,12 +214,13 @@ def _with_edges(seen: Dependence, others: Bool[np.ndarray, " cells"]) -> Depende
     """
     if seen.dim is None or not isinstance(seen.windows, Windows) or not others.any():
         return seen
-    bounds = reaching.inside(seen.reach, seen.dim)  # of one cell if all see the same
-    edges = [
-        other and bounds[cell % len(bounds)] != seen.windows.at(cell)
-        for cell, other in enumerate(others)
-    ]
-    reach = reaching.touching(seen.reach, seen.dim, np.array(edges))
+    bounds, inside = reaching.inside(seen.reach, seen.dim)  # of one cell if all see the same
+    edges = np.zeros_like(others)
+    for cell in np.flatnonzero(others).tolist():
+        at = cell % len(inside)
+        sees = tuple(bounds[:, at].tolist()) if inside[at] else None
+        edges[cell] = sees != seen.windows.at(cell)
+    reach = reaching.touching(seen.reach, seen.dim, edges)
     return Dependence(reach, seen.dim, seen.windows)
 
 

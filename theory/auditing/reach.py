@@ -111,16 +111,21 @@ def moved(
         The shapes of the tensors.
     """
     nothing = _NOTHING.reshape(3, 1)
-    planes = []
-    for plane in range(3):
-        tensors = [
-            torch.tensor((nothing if reach is None else reach)[plane]).expand(*shape)
-            for reach, shape in zip(reaches, shapes, strict=True)
-        ]
-        result = move(tensors)
-        results = list(result) if isinstance(result, tuple | list) else [result]
-        planes.append([_thin(each) for each in results])
-    return [_compressed(same) for same in zip(*planes, strict=True)]
+    known = [nothing if reach is None else reach for reach in reaches]
+    planes = [carried(move, [reach[plane] for reach in known], shapes) for plane in range(3)]
+    return [compressed(np.broadcast_arrays(*same)) for same in zip(*planes, strict=True)]
+
+
+def carried(
+    move: Callable[[list[torch.Tensor]], Any],
+    values: Sequence[Int[np.ndarray, "..."]],
+    shapes: Sequence[Sequence[int]],
+) -> list[Int[np.ndarray, "..."]]:
+    """Return values where an operation puts them; parameters as in `moved`."""
+    pairs = zip(values, shapes, strict=True)
+    result = move([torch.tensor(each).expand(*shape) for each, shape in pairs])
+    results = list(result) if isinstance(result, tuple | list) else [result]
+    return [_thin(each).numpy() for each in results]
 
 
 def _thin(tensor: torch.Tensor) -> torch.Tensor:
@@ -131,14 +136,14 @@ def _thin(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
-def _compressed(planes: Sequence[torch.Tensor]) -> Reach:
-    """Return a reach with size 1 along every axis along which it is all the same."""
-    reach = torch.stack(torch.broadcast_tensors(*planes)).numpy()
-    for axis in range(1, reach.ndim):
-        if reach.shape[axis] > 1:
-            first = reach.take([0], axis=axis)
-            reach = first if (reach == first).all() else reach
-    return reach
+def compressed(planes: Sequence[Int[np.ndarray, "*tensor"]]) -> Int[np.ndarray, "planes *tensor"]:
+    """Return arrays as one, with size 1 along every axis along which they are all the same."""
+    stacked = np.stack(planes)
+    for axis in range(1, stacked.ndim):
+        if stacked.shape[axis] > 1:
+            first = stacked.take([0], axis=axis)
+            stacked = first if (stacked == first).all() else stacked
+    return stacked
 
 
 def largest(reach: Reach) -> int:
@@ -181,8 +186,11 @@ def touching(reach: Reach, dim: int, cells: Bool[np.ndarray, " cells"]) -> Reach
     return np.stack([first, last, np.minimum(touched, edge)])
 
 
-def inside(reach: Reach, dim: int) -> list[tuple[int, int] | None]:
-    """Return what the cells along a dimension see together, None for those that touch an edge."""
+def inside(reach: Reach, dim: int) -> tuple[Int[np.ndarray, "2 cells"], Bool[np.ndarray, " cells"]]:
+    """Return the first and last input cell that the cells along a dimension see together.
+
+    Beside them is returned which cells see something and touch no edge.
+    """
     others = tuple(d + 1 for d in range(reach.ndim - 1) if d != dim)
-    cells = reach.min(axis=others).T.tolist()
-    return [None if edge or first == _NEVER else (first, -last) for first, last, edge in cells]
+    first, last, touched = reach.min(axis=others)
+    return np.stack([first, -last]), (touched == 0) & (first < _NEVER)
