@@ -1,4 +1,20 @@
-"""The facts of any module, layer by layer: shapes, parameters, costs, receptive fields."""
+"""The facts of any module, layer by layer: shapes, parameters, costs, receptive fields.
+
+Which module answers which question, in the order in which an audit asks:
+
+- ``recording``: what does the module do? A copy without values runs, and leaves a graph of
+  primitives. ``calls`` says which stretch of it each layer adds, ``primitive`` reads one node of
+  it, and ``readings`` says why there is no audit of what reads values.
+- ``propagation``: what of the input does each tensor see? ``dependence`` is the answer: the exact
+  interval of each cell (``reach``), and the law by which intervals move (``windows``). The rules
+  are in ``sliding`` (with ``taps``, what one operation reads), ``gathering`` and ``moving``.
+- ``linearity``: what is each call as a function of its inputs?
+- ``counting``: what does each primitive cost?
+- ``advice``: what deserves a second look? ``network`` is the graph with its values.
+  ``subsampling`` asks it of strides, each in a row with the filters before it (``chains``): which
+  cells are copies of others (``copies``), and which frequencies pass (``responses``).
+- ``report``: how is it told?
+"""
 
 from __future__ import annotations
 

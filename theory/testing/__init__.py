@@ -1,8 +1,6 @@
 """Asserts on operators for one's own test suite, and a battery of tests to inherit.
 
-Measuring is done by `theory.diagnose`, `theory.testing.sameness` and `theory.testing.adjointness`;
-what is here compares a measurement with what was expected. A failure shows the witness as Python to
-paste, in which `op` is the operator under test.
+A failure shows the witness as Python to paste, in which `op` is the operator under test.
 
 >>> import torch
 >>> from theory.testing import assert_linear
@@ -22,6 +20,15 @@ AssertionError: ReLU on inputs of shape (4,) is not linear: not additive
     left, right = sides(op, "additive", x, y, batched=True)
     print(left[0], right[0])  # f(x + y) = 0.0 but f(x) + f(y) = 1.0
 <BLANKLINE>
+
+Which module answers which question, in the order in which an assert asks:
+
+- ``asserts``: what is to be measured, and what is demanded? ``battery`` asks all of it of a class.
+- ``sameness`` and ``adjointness``: do two operators agree? How that is judged is in ``agreement``;
+  all that is measured on one operator is by `theory.diagnose`.
+- ``demands``: is the measurement what was demanded? If not, this raises the AssertionError, for
+  which ``shifts`` searches an input that does not follow the shift.
+- ``replaying``: how is a counterexample written, and computed again?
 """
 
 from __future__ import annotations
