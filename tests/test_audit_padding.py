@@ -52,6 +52,17 @@ def test_the_parts_of_a_map_side_by_side_have_no_edge() -> None:
     assert (row.jump, row.border) == ((1,), ((0, 0),))
 
 
+def test_a_row_that_is_written_over_another_is_a_border() -> None:
+    def write(x: Tensor) -> Tensor:
+        y = x.clone()
+        y[:, :, 0] = x[:, :, 1]
+        return y
+
+    row = audit(Fn(write), (4, 6, 7)).rows[-1]
+    assert (row.receptive_field, row.jump, row.start) == ((1, 1), (1, 1), (0, 0))
+    assert row.border == ((1, 0), (0, 0))
+
+
 def test_what_circular_padding_brings_from_the_other_end_is_a_border() -> None:
     """The same border as `diagnose` measures in the interior."""
     layer = nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular")
