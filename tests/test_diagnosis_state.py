@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from tests.operator_table import OPERATORS, NoTensor, conv
-from theory import diagnose
+from theory import audit, diagnose
 from theory.diagnosis.isolation import isolated
 from theory.testing import assert_linear
 from theory.testing.replaying import Counterexample
@@ -322,6 +322,24 @@ def test_the_default_type_comes_back_as_it_was() -> None:
         assert torch.get_default_dtype() is before
     finally:
         torch.set_default_dtype(before)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_cudnn_stays_out_and_comes_back(enabled: bool) -> None:
+    """Red where an operator on a GPU is one of cuDNN's own primitives, of which no table knows."""
+    seen = set()
+
+    class Watched(nn.Conv1d):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.add(torch.backends.cudnn.enabled)
+            return super().forward(x)
+
+    layer = Watched(2, 2, 3)
+    with torch.backends.cudnn.flags(enabled=enabled):
+        assert diagnose(layer, (2, 8)).affine.certainty == "proved"
+        audit(layer, (2, 8))
+        assert torch.backends.cudnn.enabled is enabled
+    assert seen == {False}
 
 
 @pytest.mark.skipif(torch.cuda.is_initialized(), reason="a seed is queued until CUDA is in use")

@@ -34,22 +34,26 @@ def isolated(seed: int) -> Iterator[None]:
     type of torch, which an operator may set, is put back as well.
 
     Meanwhile float32 means float32: on a GPU torch may cut the factors of convolutions to TF32
-    from the start, which no bound on the rounding of single precision allows.
+    from the start, which no bound on the rounding of single precision allows. Nor does any cover
+    cuDNN, which may compute convolutions by transforms; it stays out, so that the primitives on a
+    GPU are those of the CPU: its batch normalisation, for one, is a primitive of its own.
     """
     with _ALONE:
         before = Generators.now()
-        dtype = torch.get_default_dtype()
+        dtype, cudnn = torch.get_default_dtype(), torch.backends.cudnn.enabled
         seed = int(seed)  # Python's generator takes no integer of NumPy
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002  the operator may draw from the global generator
         torch.default_generator.manual_seed(seed)
         if before.cuda:
             torch.cuda.manual_seed_all(seed)
+        torch.backends.cudnn.enabled = False
         try:
             with warnings.catch_warnings(), torch.no_grad(), single_precision():
                 warnings.simplefilter("ignore")
                 yield
         finally:
+            torch.backends.cudnn.enabled = cudnn
             torch.set_default_dtype(dtype)
             before.restore()
 
