@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from theory import affine_map as home
 from theory.affine_map import affine_map
 
 if TYPE_CHECKING:
@@ -120,6 +121,28 @@ def test_weights_in_single_precision_are_multiplied_in_double() -> None:
 def test_a_module_without_values_is_sent_back() -> None:
     with pytest.raises(ValueError, match="has no values in weight, which is on the device meta"):
         affine_map(nn.Linear(2, 1, device="meta"), (2,))
+
+
+def test_signals_lie_where_the_network_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The meta device stands in for a GPU."""
+    monkeypatch.setattr(home, "device_of", lambda op: torch.device("meta"))
+    places = []
+
+    def answer(x: torch.Tensor) -> torch.Tensor:
+        places.append(x.device.type)
+        return torch.zeros(len(x), 1)
+
+    assert not affine_map(answer, (2,)).matrix.any()
+    assert places == ["meta", "meta"]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no GPU")
+def test_an_affine_map_of_a_network_on_a_gpu_is_that_on_the_cpu() -> None:
+    layer = nn.Linear(3, 2)
+    with torch.no_grad():
+        layer.weight.copy_(torch.arange(6).view(2, 3))
+    here = affine_map(layer, (3,)).matrix
+    assert np.array_equal(affine_map(layer.to("cuda"), (3,)).matrix, here)
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (2, -1)])

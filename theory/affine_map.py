@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float64, Shaped
 
 from theory.arrays import as_array
+from theory.diagnosis.calling import device_of
 from theory.diagnosis.isolation import isolated, private_copy
 from theory.diagnosis.rounding import Rounding
 from theory.signals import cells_per_axis, integer_signal
@@ -84,8 +85,8 @@ def affine_map(op: Callable[[torch.Tensor], torch.Tensor], shape: Sequence[int])
     drawn = integer_signal((_FURTHER, size), seed=0)
     further = np.concatenate([np.zeros((1, size)), drawn, -drawn])
     with isolated(seed=0):
-        private = private_copy(op, type(op).__name__, torch.float64)
-        answers, others = (_answers(private, each, shape) for each in (signals, further))
+        private, device = private_copy(op, type(op).__name__, torch.float64), device_of(op)
+        answers, others = (_answers(private, each, shape, device) for each in (signals, further))
     if not np.isfinite(answers).all():
         raise ValueError("the network's answers are not all finite: they tell no affine map")
     found = AffineMap((answers[1:] - answers[0]).T, answers[0])
@@ -114,12 +115,14 @@ def _answers(
     op: Callable[[torch.Tensor], torch.Tensor],
     signals: Float64[np.ndarray, "signals cells"],
     shape: tuple[int, ...],
+    device: torch.device,
 ) -> Shaped[np.ndarray, "signals values"]:
-    """Return the flattened answers to some flattened signals, from one call."""
-    answered = op(torch.tensor(signals).reshape(-1, *shape))
+    """Return the flattened answers to some flattened signals on a device, from one call."""
+    answered = op(torch.tensor(signals, device=device).reshape(-1, *shape))
     if not isinstance(answered, torch.Tensor):
         raise TypeError(f"the network answers with a {type(answered).__name__}, expected a tensor")
-    answers = as_array("the network's answer", answered)
+    here = answered if answered.is_meta else answered.cpu()  # a meta tensor is refused by name
+    answers = as_array("the network's answer", here)
     if answers.dtype.kind not in "fc":
         raise TypeError(f"the network answers in {answers.dtype}, expected double precision")
     if answers.shape[:1] != (len(signals),):

@@ -97,7 +97,7 @@ class Operator:
             raise ValueError(f"dtype is {dtype}: give torch.float64 or torch.float32")
         if not (batched is None or isinstance(batched, bool)):
             raise ValueError(f"batched is {batched!r}: give True or False, or None to find it out")
-        self._device = _device(op)
+        self._device = device_of(op)
         if isinstance(op, torch.jit.ScriptFunction):
             op = _called(op)
         self._settle_somehow(op, dtype, batched)
@@ -299,7 +299,8 @@ def operator_on(op: Callable[..., Any], x: Array, batched: bool | None) -> Opera
         return Operator(op, x.shape, dtype, batched=batched)
 
 
-def _device(op: Callable[..., Any]) -> torch.device:
+def device_of(op: Callable[..., Any]) -> torch.device:
+    """Return where an operator's inputs belong: with a module's tensors, else on the CPU."""
     held = tensors(op)
     return held[0].device if held else torch.device("cpu")
 
