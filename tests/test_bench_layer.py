@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 
 import pytest
+import torch
 from torch import nn
 
 bench_layer = importlib.import_module("benches.bench_layer")
@@ -27,6 +28,23 @@ def test_a_wrong_convolution_is_refused(monkeypatch, way):
     monkeypatch.setattr(bench_layer, "conv2d", narrow)
     fault = bench_layer._fault.__wrapped__("3-filters", way, "cpu")
     assert fault.startswith(f"{way} is off by")
+
+
+@pytest.mark.parametrize(
+    ("error", "device", "right"), [(0.4, "cuda", True), (0.6, "cuda", False), (0.4, "cpu", False)]
+)
+def test_on_a_gpu_the_nearest_integer_has_to_be_right(monkeypatch, error, device, right):
+    """Red where a transform of cuDNN, which rounds what a sum does not, counts as a fault."""
+    explained, conv2d = bench_layer._explained, bench_layer.conv2d
+
+    def transformed(images, weight, padding):
+        found = conv2d(images, weight, padding=padding)
+        return found + error if images.dtype == torch.float32 else found
+
+    monkeypatch.setattr(bench_layer, "_explained", lambda *sums: explained(*sums[:2], device))
+    monkeypatch.setattr(bench_layer, "conv2d", transformed)
+    fault = bench_layer._fault.__wrapped__("3-filters", "float32, contiguous", "cpu")
+    assert (fault is None) is right
 
 
 def test_operations_are_counted_as_those_of_a_step_are():
