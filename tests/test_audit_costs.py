@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -15,9 +16,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.audit_modules import Fn, Net
 from theory import audit
-from theory.auditing import counting, propagation
+from theory.auditing import counting, propagation, reach
 from theory.auditing.dependence import Dependence
 from theory.diagnosis.primitives import POINTWISE
+from theory.diagnosis.structure import Level, interpret
 
 
 def test_macs_and_flops_are_counted_apart() -> None:
@@ -206,3 +208,21 @@ def test_macs_are_half_the_flops_of_torchs_own_counter(
         module(torch.zeros(1, *shape))  # with gradients, so that no fused kernel hides its products
     assert 2 * facts.macs == counter.get_total_flops()
     assert facts.macs > 0
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_what_a_gpu_fuses_is_what_its_parts_are(affine: bool) -> None:
+    """On a GPU `torch.nn.RMSNorm` is one primitive, on the CPU a few."""
+    (row,) = audit(nn.RMSNorm(5, elementwise_affine=affine), (3, 5, 5)).rows
+    graph = torch.fx.Graph()
+    x, weight = graph.placeholder("x"), graph.get_attr("weight") if affine else None
+    fused = graph.call_function(torch.ops.aten._fused_rms_norm.default, (x, [5], weight, None))
+    first = graph.call_function(operator.getitem, (fused, 0))
+    graph.output(first)
+    for node in graph.nodes:
+        node.meta["val"] = torch.empty(1, 3, 5, 5, device="meta")
+    fused.meta["val"] = (first.meta["val"], torch.empty(1, 3, 5, 1, device="meta"))
+    assert counting.cost(fused).flops == row.flops
+    seen = [propagation.follow(graph, axis)[first] for axis in (2, 3)]
+    assert tuple(reach.largest(each.reach) for each in seen) == row.receptive_field
+    assert affine or interpret(graph).level is Level.NONLINEAR

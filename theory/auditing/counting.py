@@ -124,6 +124,13 @@ def _normalisation(call: Primitive) -> Cost:
     return Cost(flops=(2 if fixed else 8) * math.prod(call.shape))
 
 
+def _rms_norm(call: Primitive) -> Cost:
+    """Square, add, scale, and multiply by a weight if there is one; add and take a root a mean."""
+    values = math.prod(call.shape)
+    means = values // math.prod(call["normalized_shape"])
+    return Cost(flops=(3 if call["weight"] is None else 4) * values + 2 * means)
+
+
 def _softmax(call: Primitive) -> Cost:
     """Compare for the maximum, subtract, exponential, add, divide."""
     return Cost(flops=5 * math.prod(call.shape))
@@ -181,6 +188,7 @@ _RULES: dict[str, Callable[[Primitive], Cost]] = {
     "_prelu_kernel": _per_output,
     **dict.fromkeys(gathering.ATTENTION, _attention),
     **dict.fromkeys(gathering.BAGS, _bags),
+    "_fused_rms_norm": _rms_norm,
     "_weight_norm_interface": _weight_norm,
     "linalg_vector_norm": _norm,
     **{

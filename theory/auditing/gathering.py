@@ -222,7 +222,7 @@ RULES: dict[str, Rule] = {
     ),
     "complex": pointwise,
     "embedding": _lookup,
-    "native_layer_norm": _layer_norm,
+    **dict.fromkeys(["_fused_rms_norm", "native_layer_norm"], _layer_norm),
     "native_group_norm": _group_norm,
     **dict.fromkeys(["addmm", "baddbmm", "bmm", "dot", "mm", "mv", "addmv"], _product),
     "view_as_complex": _joined_parts,

@@ -63,10 +63,10 @@ CONSTANT = ZERO | _names("arange eye full full_like new_full new_ones ones ones_
 
 NONLINEAR = _names(
     """
-    _log_softmax _native_batch_norm_legit _native_batch_norm_legit_functional _prelu_kernel
-    _safe_softmax _scaled_dot_product_flash_attention_for_cpu _softmax abs acos acosh
-    adaptive_max_pool2d adaptive_max_pool3d amax amin aminmax angle argmax argmin argsort asin
-    asinh atan atan2 atanh bitwise_and bitwise_not bitwise_or bitwise_xor ceil celu clamp
+    _fused_rms_norm _log_softmax _native_batch_norm_legit _native_batch_norm_legit_functional
+    _prelu_kernel _safe_softmax _scaled_dot_product_flash_attention_for_cpu _softmax abs acos
+    acosh adaptive_max_pool2d adaptive_max_pool3d amax amin aminmax angle argmax argmin argsort
+    asin asinh atan atan2 atanh bitwise_and bitwise_not bitwise_or bitwise_xor ceil celu clamp
     clamp_max clamp_min copysign cos cosh cumprod digamma elu eq erf erfc erfinv exp exp2 expm1
     fake_quantize_per_tensor_affine floor floor_divide fmax fmin fmod frac fractional_max_pool2d
     fractional_max_pool3d ge gelu glu gt hardshrink hardsigmoid hardswish hardtanh hypot
