@@ -84,7 +84,8 @@ class Profiler:
         if device == "cuda":
             activities.append(ProfilerActivity.CUDA)
         self._device = device
-        self._profile = profile(activities=activities)
+        # There is one cycle; without the option some versions of PyTorch warn of losing others.
+        self._profile = profile(activities=activities, acc_events=True)
         self._started = 0.0
 
     def start(self) -> None:
