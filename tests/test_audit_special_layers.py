@@ -109,6 +109,9 @@ SPECIAL: dict[str, Callable[[], nn.Module]] = {
     "written in place": lambda: Ones(Fn(_written_in_place), _conv()),
     "attention weights": lambda: Ones(Fn(lambda x: x @ x.transpose(2, 3) + x)),
     "normalised": lambda: Ones(_conv(), nn.BatchNorm2d(1, affine=False), nn.Dropout(), nn.ReLU()),
+    "normalised by groups": lambda: Ones(
+        _conv(1, 4), nn.GroupNorm(2, 4, affine=False), _conv(4, 1)
+    ),
     "strided window of the map": lambda: Ones(nn.AvgPool2d(8)),
 }
 
