@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 CASES = {
     "smoke": [(1, 2, 4)],
-    "default": [*((1, 16, n) for n in (6, 9, 12)), *((depth, 4, 5) for depth in (1, 2, 4))],
+    "default": [*((1, 16, n) for n in (6, 9, 12)), *((depth, 4, 4) for depth in (1, 2, 3))],
     "full": [
         *((1, 16, n) for n in (8, 16, 32, 64)),
         *((depth, 4, 16) for depth in (1, 2, 4, 8, 16)),

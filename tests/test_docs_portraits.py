@@ -41,7 +41,8 @@ def test_a_portrait_is_captioned_with_the_accuracy_of_the_weights_drawn(build_pa
         validation_loss=[1.0, 1.5, 2.0],
         validation_accuracy=[0.5] * 3,
     )
-    portray(tmp_path, record(recipe, 0, study="assignment-3", curves=curves))
+    run = record(recipe, 0, study="assignment-3", curves=curves, best_train_accuracy=0.5)
+    portray(tmp_path, run)
     page = f"# Page\n\n```{{portrait}} assignment-3 {recipe.name}\n```\n"
     html = text(build_page(page, "_ext.measurements", "_ext.portraits"))
     assert "test accuracy of the weights drawn is 62.0%" in html
