@@ -31,6 +31,7 @@ extensions = [
     "_ext.goals",
     "_ext.listings",
     "_ext.measurements",
+    "_ext.module_maps",
     "_ext.mutants",
     "_ext.operators",
     "_ext.pictures",

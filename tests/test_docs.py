@@ -5,6 +5,7 @@ Small sites are built here; the whole one is opened in a browser by `test_docs_b
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -60,6 +61,16 @@ def test_a_listing_ends_with_its_text(build_page):
     html = build_page("# Page\n\n```python\n>>> 1 + 1\n2\n\n```\n", "_ext.listings")
     (listing,) = re.findall(r"<pre>(.*?)</pre>", html, flags=re.DOTALL)
     assert text(listing) == "&gt;&gt;&gt; 1 + 1\n2\n"
+
+
+@pytest.mark.parametrize("package", ["theory.auditing", "theory.diagnosis", "theory.testing"])
+def test_the_map_of_a_package_stays_in_the_code(build_page, package):
+    written = importlib.import_module(package).__doc__ or ""
+    page = f"```{{eval-rst}}\n.. automodule:: {package}\n```\n"
+    shown = text(build_page(page, "sphinx.ext.autodoc", "_ext.module_maps"))
+    assert written.splitlines()[0].rstrip(".") in shown.replace("’", "'")
+    assert "Which module answers" in written
+    assert "Which module answers" not in shown
 
 
 def test_every_verdict_has_a_chip():

@@ -1,7 +1,6 @@
 """Instruments that say what an operator is: linear, equivariant, a convolution.
 
-The questions of a diagnosis in the order in which a call of `diagnose` meets them, and the modules
-that answer them:
+Which module answers which question, in the order in which a call of `diagnose` meets them:
 
 1. How is the operator called, and what does it return? ``calling``, with ``shapes``,
    ``conventions``, ``outputs``, ``errors`` and ``remedies``; ``isolation`` leaves no trace.
