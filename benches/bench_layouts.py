@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 TURNS = {"smoke": 1, "default": 3, "full": 8}
 """In each a layout is warmed up, and then timed in `ROUNDS` rounds."""
 
-ROUND_SECONDS = {"smoke": 0.001, "default": 0.04, "full": 0.2}
+ROUND_SECONDS = {"smoke": 0.001, "default": 0.03, "full": 0.2}
 """Of a layout; one step at least."""
 
 FULL_SECONDS = 12.0
