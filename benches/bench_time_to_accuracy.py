@@ -45,7 +45,7 @@ NAMES = (*RACE, ENGINE_NAME)
 CHECKED = 20
 """Times that a batch is seen before it must have been learned."""
 
-STEPS = {"smoke": 2, "default": 2, "full": 40}
+STEPS = {"smoke": 2, "default": 3, "full": 40}
 ROUNDS = {"smoke": 1, "default": 3, "full": 5}
 """Each round times so many steps of each recipe."""
 
