@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy.typing import DTypeLike
 
+from theory.arguments import require_known
 from theory.arrays import as_array
 from theory.counts import as_integer
 
@@ -95,8 +96,7 @@ def shift(
     x, offsets = as_array("signal", x), per_axis(by)
     if not 1 <= len(offsets) <= x.ndim:
         raise ValueError(f"{len(offsets)} offsets for a signal of {x.ndim} axes: one per axis")
-    if boundary not in get_args(Ends):
-        raise ValueError(f"unknown boundary {boundary!r}; known: {', '.join(get_args(Ends))}")
+    require_known("boundary", boundary, get_args(Ends))
     axes = range(x.ndim - len(offsets), x.ndim)
     shifted = np.roll(x, offsets, tuple(axes))
     if boundary == "zero":
