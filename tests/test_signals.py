@@ -99,7 +99,10 @@ def test_rational_signals_are_fractions_within_their_bounds():
         (lambda: impulse(3, at=-1), "not a cell of shape"),
         (lambda: impulse((3, 3), at=1), "not a cell of shape"),
         (lambda: shift(np.zeros(3), (1, 1)), "2 offsets for a signal of 1 axes"),
-        (lambda: shift(np.zeros(3), 1, boundary="reflect"), "known: circular, zero"),
+        (
+            lambda: shift(np.zeros(3), 1, boundary="reflect"),
+            "unknown boundary 'reflect'; known: circular, zero",
+        ),
         (lambda: integer_signal((2, 0), seed=0), "has no cell"),
         (lambda: integer_signal(2, seed=0, bound=-1), "larger bound"),
         (lambda: integer_signal(2, seed=0, bound=128, dtype=np.int8), "int8 does not hold"),
