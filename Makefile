@@ -35,7 +35,7 @@ orders: $(VENV)/.installed-dev  ## the theory suite in 20 random orders, each wi
 	    --random-order --random-order-bucket=global --random-order-seed=$$seed || exit 1; \
 	done
 
-mutants: $(VENV)/.installed-dev $(VENV)/.installed-mutants  ## whether tests notice changes of the laws, an hour; MODULE=geometry for one
+mutants: $(VENV)/.installed-dev $(VENV)/.installed-mutants  ## whether tests notice changes of the code, an hour and more; MODULE=theory/geometry for one
 	$(PY) tests/mutation/run.py $(MODULE)
 
 docs: $(VENV)/.installed-docs  ## the site in docs/_build/html, warnings as errors

@@ -29,7 +29,7 @@ class Mutant:
     Attributes
     ----------
     module, function : str
-        Where it is, as in ``geometry`` and ``Layer.__post_init__``.
+        Where it is, as in ``theory/geometry`` and ``Layer.__post_init__``.
     was, becomes : str
         The lines that it changes, before and after; the latter is empty if it removes them.
     """
@@ -47,7 +47,7 @@ class Module:
     Attributes
     ----------
     name : str
-        The module below theory, as in ``geometry`` or ``methods/fast_convolution``.
+        The module, as in ``theory/geometry``.
     source : str
         `digest` of the source that was mutated.
     killed, timeouts : int
@@ -168,19 +168,19 @@ def load_reasons(path: Path) -> dict[Mutant, str]:
     return reasons
 
 
-def findings(modules: dict[str, Module], reasons: dict[Mutant, str], laws: Path) -> list[str]:
+def findings(modules: dict[str, Module], reasons: dict[Mutant, str], root: Path) -> list[str]:
     """Return what is wrong with a report: scores too low, survivors or reasons on their own.
 
     Parameters
     ----------
     modules, reasons
         What `load_results` and `load_reasons` return.
-    laws
-        The folder with the sources of the modules as they are now.
+    root
+        The folder that the names of modules start from.
     """
     survivors = {each for module in modules.values() for each in module.survivors}
     sources = {each.module for each in survivors | reasons.keys()}
-    names = {name: _functions(laws / f"{name}.py") for name in sources}
+    names = {name: _functions(root / f"{name}.py") for name in sources}
     gone = {each for each in survivors | reasons.keys() if each.function not in names[each.module]}
     return [
         *(

@@ -21,15 +21,14 @@ from mutant_report import Module, Mutant
 
 ROOT = Path(__file__).resolve().parents[1]
 
-STRIDES = Mutant("geometry", "Layer.__post_init__", "if a < b:", "if a <= b:")
-REMOVED = Mutant("geometry", "output_size", "n += 1", "")
-LAWS = ROOT / "theory"
-GEOMETRY = Module("geometry", "digest", 17, 1, (STRIDES, REMOVED), 60.0)
+STRIDES = Mutant("theory/geometry", "Layer.__post_init__", "if a < b:", "if a <= b:")
+REMOVED = Mutant("theory/geometry", "output_size", "n += 1", "")
+GEOMETRY = Module("theory/geometry", "digest", 17, 1, (STRIDES, REMOVED), 60.0)
 REASONS = {STRIDES: "they are never equal", REMOVED: "undone below"}
 
 ENTRY = """
 [[survivor]]
-module = "geometry"
+module = "theory/geometry"
 function = "output_size"
 was = "n += 1"
 becomes = ["n += 2", ""]
@@ -71,7 +70,7 @@ def run(monkeypatch, tmp_path):
 def test_every_stored_survivor_has_its_reason_and_every_module_its_share_of_kills():
     modules = mutant_report.load_results(ROOT / "docs" / "results" / "mutants.json")
     reasons = mutant_report.load_reasons(ROOT / "tests" / "mutation" / "survivors.toml")
-    assert mutant_report.findings(modules, reasons, LAWS) == []
+    assert mutant_report.findings(modules, reasons, ROOT) == []
 
 
 def test_every_law_that_is_listed_has_been_mutated_and_has_tests():
@@ -79,7 +78,7 @@ def test_every_law_that_is_listed_has_been_mutated_and_has_tests():
     modules = mutant_report.load_results(ROOT / "docs" / "results" / "mutants.json")
     assert listed["mutants"].keys() == modules.keys()
     for name, patterns in listed["mutants"].items():
-        assert (ROOT / "theory" / f"{name}.py").is_file()
+        assert (ROOT / f"{name}.py").is_file()
         assert all(any(ROOT.glob(pattern)) for pattern in patterns), f"no tests for {name}"
 
 
@@ -87,54 +86,62 @@ def test_every_law_that_is_listed_has_been_mutated_and_has_tests():
 
 
 def test_a_report_without_gaps_has_no_findings():
-    assert mutant_report.findings({"geometry": GEOMETRY}, REASONS, LAWS) == []
+    assert mutant_report.findings({"theory/geometry": GEOMETRY}, REASONS, ROOT) == []
 
 
 def test_a_survivor_without_a_reason_is_found():
     reasons = {STRIDES: "they are never equal"}
-    (found,) = mutant_report.findings({"geometry": GEOMETRY}, reasons, LAWS)
-    assert found == "no reason why this survives: geometry.output_size: n += 1 — goes"
+    (found,) = mutant_report.findings({"theory/geometry": GEOMETRY}, reasons, ROOT)
+    assert found == "no reason why this survives: theory/geometry.output_size: n += 1 — goes"
 
 
 def test_a_reason_without_a_survivor_is_found():
     killed = dataclasses.replace(GEOMETRY, killed=18, survivors=(REMOVED,))
-    (found,) = mutant_report.findings({"geometry": killed}, REASONS, LAWS)
-    assert found.startswith("a reason, but no survivor: geometry.Layer.__post_init__: if a < b:")
+    (found,) = mutant_report.findings({"theory/geometry": killed}, REASONS, ROOT)
+    assert found.startswith(
+        "a reason, but no survivor: theory/geometry.Layer.__post_init__: if a < b:"
+    )
 
 
 @pytest.mark.parametrize(
     ("module", "function"),
-    [("geometry", "input_size"), ("geometry", "__post_init__"), ("algebra", "output_size")],
+    [
+        ("theory/geometry", "input_size"),
+        ("theory/geometry", "__post_init__"),
+        ("theory/algebra", "f"),
+    ],
 )
 def test_a_reason_for_a_function_that_is_gone_is_found_and_its_survivor_needs_none(
     module, function
 ):
     gone = Mutant(module, function, "n += 1", "")
     modules = {module: dataclasses.replace(GEOMETRY, name=module, survivors=(gone,))}
-    (found,) = mutant_report.findings(modules, {gone: "undone below"}, LAWS)
+    (found,) = mutant_report.findings(modules, {gone: "undone below"}, ROOT)
     assert found == f"a reason for a function that is gone: {module}.{function}: n += 1 — goes"
-    assert mutant_report.findings(modules, {}, LAWS) == []
+    assert mutant_report.findings(modules, {}, ROOT) == []
 
 
 def test_too_few_kills_are_found_even_if_all_survivors_are_excused():
     weak = dataclasses.replace(GEOMETRY, killed=16)  # 2 of 19 survive
-    (found,) = mutant_report.findings({"geometry": weak}, REASONS, LAWS)
-    assert found.startswith("geometry: 89.5% of the mutants were killed, and 90% are required")
+    (found,) = mutant_report.findings({"theory/geometry": weak}, REASONS, ROOT)
+    assert found.startswith(
+        "theory/geometry: 89.5% of the mutants were killed, and 90% are required"
+    )
 
 
 def test_the_table_counts_a_run_into_the_time_limit_as_noticed():
     _, row = mutant_report.table([GEOMETRY])
-    assert row == ("geometry", "20", "17", "1", "2", "90.0%")
+    assert row == ("theory/geometry", "20", "17", "1", "2", "90.0%")
 
 
 def test_results_are_read_as_they_were_written(tmp_path):
     path = tmp_path / "mutants.json"
     assert mutant_report.load_results(path) == {}
-    mutant_report.save_results({"geometry": GEOMETRY}, path)
-    assert mutant_report.load_results(path) == {"geometry": GEOMETRY}
+    mutant_report.save_results({"theory/geometry": GEOMETRY}, path)
+    assert mutant_report.load_results(path) == {"theory/geometry": GEOMETRY}
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"geometry": {}}', '{"geometry": 1}'])
+@pytest.mark.parametrize("text", ["", "[]", '{"theory/geometry": {}}', '{"theory/geometry": 1}'])
 def test_other_results_are_refused(tmp_path, text):
     path = tmp_path / "mutants.json"
     path.write_text(text)
@@ -154,7 +161,7 @@ def test_one_reason_may_hold_for_several_mutants_of_a_line(tmp_path):
     [
         (ENTRY.replace("reason =", "because ="), "wrong fields"),
         (ENTRY.replace('"undone below"', '" "'), "no reason for n"),
-        (ENTRY + ENTRY, "two reasons for geometry.output_size"),
+        (ENTRY + ENTRY, "two reasons for theory/geometry.output_size"),
     ],
 )
 def test_incomplete_reasons_are_refused(tmp_path, text, message):
@@ -169,10 +176,10 @@ def test_the_page_shows_each_survivor_with_its_reason_and_what_has_changed():
     shown = page.survivors(GEOMETRY, REASONS).astext()
     assert "Layer.__post_init__: they are never equal\n\n- if a < b:\n+ if a <= b:" in shown
     assert shown.endswith("output_size: undone below\n\n- n += 1")  # nothing comes instead
-    scores = page.scores({"geometry": GEOMETRY})
-    assert scores[-1].astext() == "Changed since this run: geometry."
+    scores = page.scores({"theory/geometry": GEOMETRY})
+    assert scores[-1].astext() == "Changed since this run: theory/geometry."
     source = mutant_report.digest(ROOT / "theory" / "geometry.py")
-    scores = page.scores({"geometry": dataclasses.replace(GEOMETRY, source=source)})
+    scores = page.scores({"theory/geometry": dataclasses.replace(GEOMETRY, source=source)})
     assert "Changed" not in scores[-1].astext()
     without = page.survivors(GEOMETRY, {STRIDES: "they are never equal"}).astext()
     assert without.endswith("output_size: gone since this run\n\n- n += 1")
@@ -199,13 +206,14 @@ def test_a_source_is_another_where_its_code_is_and_not_where_it_imports_or_docum
 
 
 def test_a_mutant_is_read_off_its_name_and_its_diff(run):
-    assert run.read_mutant("geometry", "theory.geometry.x_output_size__mutmut_3", DIFF) == Mutant(
-        "geometry", "output_size", "room = sum( n, )", "room = None"
+    def read(name: str) -> Mutant:
+        return run.read_mutant("theory/geometry", f"theory.geometry.{name}", DIFF)
+
+    assert read("x_output_size__mutmut_3") == Mutant(
+        "theory/geometry", "output_size", "room = sum( n, )", "room = None"
     )
-    method = run.read_mutant("geometry", "theory.geometry.xǁLayerǁ__post_init____mutmut_12", DIFF)
-    assert method.function == "Layer.__post_init__"
-    private = run.read_mutant("geometry", "theory.geometry.x__room__mutmut_1", DIFF)
-    assert private.function == "_room"
+    assert read("xǁLayerǁ__post_init____mutmut_12").function == "Layer.__post_init__"
+    assert read("x__room__mutmut_1").function == "_room"
 
 
 def test_settings_are_written_as_toml(run):
@@ -241,15 +249,17 @@ def test_mutants_are_counted_by_how_their_tests_ended(run, tmp_path, monkeypatch
     place = tmp_path / "build" / "geometry"
     run.prepare(place, [], "")
     codes = {f"theory.geometry.x_f__mutmut_{n}": code for n, code in enumerate([1, 1, 3, -24, 0])}
-    counted = run.counted("geometry", codes, place)
+    counted = run.counted("theory/geometry", codes, place)
     assert (counted.killed, counted.timeouts, len(counted.survivors)) == (3, 1, 1)
     assert counted.source == mutant_report.digest(tmp_path / "theory" / "geometry.py")
 
 
 @pytest.mark.parametrize("code", [255, -9, -11, 4])
 def test_tests_that_did_not_run_are_no_kill(run, tmp_path, code):
-    with pytest.raises(run.MutationError, match="the tests of 1 mutants of geometry did not run"):
-        run.counted("geometry", {"theory.geometry.x_f__mutmut_1": code}, tmp_path)
+    with pytest.raises(
+        run.MutationError, match="the tests of 1 mutants of theory/geometry did not run"
+    ):
+        run.counted("theory/geometry", {"theory.geometry.x_f__mutmut_1": code}, tmp_path)
 
 
 @pytest.mark.parametrize("codes", [{}, {"a": 1, "b": None}, {"a": 1, "b": 2}])
@@ -260,19 +270,19 @@ def test_an_interrupted_run_is_not_complete(run, codes):
 
 def test_the_results_that_mutmut_left_are_found(run, tmp_path):
     meta = tmp_path / "mutants" / "theory" / "geometry.py.meta"
-    assert run.exit_codes(tmp_path, "geometry") == {}
+    assert run.exit_codes(tmp_path, "theory/geometry") == {}
     meta.parent.mkdir(parents=True)
     meta.write_text(json.dumps({"exit_code_by_key": {"a": 1, "b": None}}))
-    assert run.exit_codes(tmp_path, "geometry") == {"a": 1, "b": None}
+    assert run.exit_codes(tmp_path, "theory/geometry") == {"a": 1, "b": None}
 
 
 def test_a_run_says_beforehand_how_long_it_takes(run):
-    said = run.announcement(["geometry", "signals"], {"geometry": GEOMETRY})
+    said = run.announcement(["theory/geometry", "theory/signals"], {"theory/geometry": GEOMETRY})
     assert "about 1 minutes" in said
-    assert "more for signals" in said
+    assert "more for theory/signals" in said
 
 
 def test_an_unknown_module_is_named_in_one_line(run, monkeypatch, capsys):
     monkeypatch.setattr(run, "ROOT", ROOT)
     assert run.main(["algebra"]) == 2
-    assert capsys.readouterr().err.startswith("no laws in algebra; known: convolution, ")
+    assert capsys.readouterr().err.startswith("no mutants of algebra; known: theory/convolution, ")

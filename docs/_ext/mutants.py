@@ -38,7 +38,7 @@ class MutantsDirective(SphinxDirective):
         if not modules:
             note = nodes.Text(" No results are stored; the command above stores them.")
             return [nodes.paragraph("", "", chip("not_run"), note)]
-        if found := mutant_report.findings(modules, reasons, ROOT / "theory"):
+        if found := mutant_report.findings(modules, reasons, ROOT):
             raise ExtensionError("\n".join(found))
         return [
             *scores(modules),
@@ -52,7 +52,7 @@ def scores(modules: dict[str, Module]) -> list[nodes.Node]:
     stale = [
         name
         for name, module in modules.items()
-        if mutant_report.digest(ROOT / "theory" / f"{name}.py") != module.source
+        if mutant_report.digest(ROOT / f"{name}.py") != module.source
     ]
     shown: list[nodes.Node] = [table(head, rows)]
     if stale:

@@ -1,4 +1,4 @@
-"""Change the laws of theory/ one line at a time, and see whether their tests notice.
+"""Change laws and instruments one line at a time, and see whether their tests notice.
 
 ``python tests/mutation/run.py [MODULE ...]`` does the modules that the table
 ``tool.convlaws.mutants`` in pyproject.toml lists, or the named ones. mutmut makes the mutants
@@ -29,7 +29,8 @@ RESULTS = ROOT / "docs" / "results" / "mutants.json"
 REASONS = Path(__file__).with_name("survivors.toml")
 BUILD = ROOT / "build" / "mutants"
 MUTMUT = Path(sys.executable).with_name("mutmut")
-COPIED = ("theory", "experiments", "tests")
+MUTABLE = ("theory", "experiments")
+COPIED = (*MUTABLE, "tests")
 
 # What mutmut stores for a mutant: how its pytest ended, or which signal ended it.
 KILLED = {1, 3}
@@ -48,7 +49,7 @@ def main(names: list[str]) -> int:
     selection: dict[str, list[str]] = tool["convlaws"]["mutants"]
     unknown = [name for name in names if name not in selection]
     if unknown:
-        print(f"no laws in {', '.join(unknown)}; known: {', '.join(selection)}", file=sys.stderr)
+        print(f"no mutants of {', '.join(unknown)}; known: {', '.join(selection)}", file=sys.stderr)
         return 2
     names = names or list(selection)
     try:
@@ -66,8 +67,8 @@ def main(names: list[str]) -> int:
         print("\ninterrupted; the same command continues from here", file=sys.stderr)
         return 130
     for row in mutant_report.table(modules[name] for name in selection if name in modules):
-        print("{:<24}{:>9}{:>9}{:>12}{:>11}{:>9}".format(*row))
-    found = mutant_report.findings(modules, reasons, ROOT / "theory")
+        print("{:<32}{:>9}{:>9}{:>12}{:>11}{:>9}".format(*row))
+    found = mutant_report.findings(modules, reasons, ROOT)
     for each in found:
         print(each, file=sys.stderr)
     survivors = {mutant for module in modules.values() for mutant in module.survivors}
@@ -91,11 +92,14 @@ def mutate(name: str, tests: list[str], tool: dict[str, Any]) -> Module:
     selected = sorted(
         str(path.relative_to(ROOT)) for pattern in tests for path in ROOT.glob(pattern)
     )
+    room = name.partition("/")[0]
     settings = {
         "tool.pytest.ini_options": tool["pytest"]["ini_options"],
         "tool.mutmut": {
             **tool["mutmut"],
-            "only_mutate": [f"theory/{name}.py"],
+            "source_paths": [room],
+            "also_copy": [each for each in MUTABLE if each != room],
+            "only_mutate": [f"{name}.py"],
             "pytest_add_cli_args_test_selection": selected,
         },
     }
@@ -125,9 +129,9 @@ def mutate(name: str, tests: list[str], tool: dict[str, Any]) -> Module:
 
 
 def prepare(place: Path, selected: list[str], settings: str) -> None:
-    """Copy the tree, unless an earlier run left a copy of the same laws, tests and helpers."""
-    modules = (path for room in ("theory", "tests") for path in (ROOT / room).rglob("*.py"))
-    shared = [path for path in modules if not path.name.startswith("test_")]  # laws, and helpers
+    """Copy the tree, unless an earlier run left a copy of the same sources and tests."""
+    modules = (path for room in COPIED for path in (ROOT / room).rglob("*.py"))
+    shared = [path for path in modules if not path.name.startswith("test_")]  # sources, and helpers
     state = hashlib.sha256(settings.encode())
     for path in sorted({*shared, *map(ROOT.joinpath, selected)}):
         state.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
@@ -152,7 +156,7 @@ def toml(tables: dict[str, dict[str, Any]]) -> str:
 
 def exit_codes(place: Path, name: str) -> dict[str, int | None]:
     """Return how each mutant ended, by mutmut's name for it; empty before the first run."""
-    meta = place / "mutants" / "theory" / f"{name}.py.meta"
+    meta = place / "mutants" / f"{name}.py.meta"
     if not meta.exists():
         return {}
     codes: dict[str, int | None] = json.loads(meta.read_text(encoding="utf-8"))["exit_code_by_key"]
@@ -175,7 +179,7 @@ def counted(name: str, codes: dict[str, int | None], place: Path) -> Module:
     survivors = [each for each, code in codes.items() if code in SURVIVED]
     return Module(
         name=name,
-        source=mutant_report.digest(place / "theory" / f"{name}.py"),
+        source=mutant_report.digest(place / f"{name}.py"),
         killed=sum(code in KILLED for code in codes.values()),
         timeouts=sum(code in TIMED_OUT for code in codes.values()),
         survivors=tuple(sorted(read_mutant(name, each, diff(place, each)) for each in survivors)),
