@@ -63,6 +63,12 @@ def test_a_row_that_is_written_over_another_is_a_border() -> None:
     assert row.border == ((1, 0), (0, 0))
 
 
+def test_a_map_whose_cells_all_touch_an_edge_keeps_its_border_when_it_is_moved() -> None:
+    moved = [Fn(lambda x: x.permute(0, 2, 3, 1)), Fn(lambda x: x.permute(0, 3, 1, 2))]
+    rows = audit(nn.Sequential(nn.Conv2d(3, 2, 9, padding=4), *moved), (3, 4, 5)).rows
+    assert [row.border for row in rows] == [((4, 4), (5, 5))] * 3
+
+
 def test_what_circular_padding_brings_from_the_other_end_is_a_border() -> None:
     """The same border as `diagnose` measures in the interior."""
     layer = nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular")

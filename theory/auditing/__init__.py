@@ -30,6 +30,7 @@ from theory.auditing.calls import Call
 from theory.auditing.counting import Cost, cost
 from theory.auditing.dependence import Dependence, Unknown
 from theory.auditing.linearity import call_linearity, unknown_linearities
+from theory.auditing.primitive import shape_of
 from theory.auditing.propagation import Seen, follow
 from theory.auditing.recording import Recording, record
 from theory.auditing.report import Audit, Linearity, Row
@@ -134,7 +135,7 @@ class _Facts:
         outputs = end.all_input_nodes
         if not outputs:
             raise ValueError(f"{type(self.module).__name__} returns no tensor")
-        fields = [[_Axis(seen[node]).size for node in outputs] for seen in self.seen]
+        fields = [[_Axis(seen[node], node).size for node in outputs] for seen in self.seen]
         gaps = [
             *self._unknown_fields(calls, outputs),
             *unknown_linearities(calls, [unknown for _, unknown in found]),
@@ -180,11 +181,12 @@ class _Facts:
     def _row(self, call: Call, linearity: Linearity) -> Row:
         parameters, buffers = self._first_used(call)
         total = sum((cost(node) for node in call.nodes), Cost())
-        axes = [_Axis(seen[call.outputs[0]]) for seen in self.seen]
+        output = call.outputs[0]
+        axes = [_Axis(seen[output], output) for seen in self.seen]
         return Row(
             name=call.name,
             kind=call.kind,
-            output_shape=self.recording.shape(call.outputs[0]),
+            output_shape=self.recording.shape(output),
             parameters=parameters,
             buffers=buffers,
             macs=total.macs,
@@ -215,7 +217,7 @@ def _uncounted(total: Cost) -> Iterator[str]:
 class _Axis:
     """One axis of a row: what the cells of a tensor see of one axis of the input."""
 
-    def __init__(self, seen: Seen) -> None:
+    def __init__(self, seen: Seen, node: torch.fx.Node) -> None:
         self.size: int | None = 0 if seen is None else None
         self.jump: int | Fraction | None = None
         self.start: int | None = None
@@ -229,4 +231,4 @@ class _Axis:
         else:
             self.size, self.jump, self.start = window
         if law is not None and seen.dim is not None:
-            self.border = reaching.border(seen.reach, seen.dim)
+            self.border = reaching.border(seen.reach, seen.dim, shape_of(node)[seen.dim])

@@ -157,7 +157,7 @@ def first(reach: Reach) -> Int[np.ndarray, "*tensor"]:
     return np.where(reach[0] < _NEVER, reach[0], -1)
 
 
-def border(reach: Reach, dim: int) -> tuple[int, int]:
+def border(reach: Reach, dim: int, cells: int) -> tuple[int, int]:
     """Return up to which cell at either end of a dimension cells touch an edge.
 
     Between the two lies the stretch that touches none and holds most of the cells that see
@@ -166,7 +166,7 @@ def border(reach: Reach, dim: int) -> tuple[int, int]:
     different phases leave it at different cells.
     """
     others = tuple(d + 1 for d in range(reach.ndim - 1) if d != dim)
-    first, _, touched = reach.min(axis=others)
+    first, _, touched = np.broadcast_to(reach.min(axis=others), (3, cells))
     edges = np.flatnonzero(touched)
     starts, ends = np.r_[0, edges + 1], np.r_[edges, len(touched)]
     seeing = np.r_[0, np.cumsum((first < _NEVER) & (touched == 0))]
