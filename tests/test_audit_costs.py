@@ -53,6 +53,12 @@ def test_macs_and_flops_are_counted_apart() -> None:
             nn.utils.parametrizations.weight_norm(nn.Conv1d(3, 2, 3)),
             2 * 6 * (2 * 9 + 1) + (2 + 1) * 18 + (1 + 1) * 2,
         ),
+        # 6 outputs of 2 channels; the norm is u'Wv, by which each of the 18 weights is divided
+        (
+            nn.utils.parametrizations.spectral_norm(nn.Conv1d(3, 2, 3, bias=False)),
+            2 * 6 * 2 * 9 + 2 * 18 + 2 * 2 + 18,
+        ),
+        (Fn(lambda x: torch.vdot(x.flatten(), x.flatten())), 2 * 3 * 8),
     ],
 )
 def test_flops_of_norms_and_of_values_that_are_looked_up(module: nn.Module, flops: int) -> None:

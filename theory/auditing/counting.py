@@ -79,7 +79,7 @@ def _convolution(call: Primitive) -> Cost:
 def _product(call: Primitive) -> Cost:
     """Each value of the first factor meets the columns of the second."""
     left, right = list(call.arguments.values())["add" in call.name :][:2]
-    columns = 1 if call.name in {"mv", "dot", "addmv"} else shape_of(right)[-1]
+    columns = 1 if call.name in {"mv", "dot", "vdot", "addmv"} else shape_of(right)[-1]
     macs = math.prod(shape_of(left)) * columns
     added = math.prod(call.shape) if "add" in call.name else 0
     return Cost(macs, 2 * macs + added)
@@ -183,7 +183,7 @@ _FREE = {
 
 _RULES: dict[str, Callable[[Primitive], Cost]] = {
     "convolution": _convolution,
-    **dict.fromkeys(["addmm", "addmv", "baddbmm", "bmm", "dot", "mm", "mv"], _product),
+    **dict.fromkeys(["addmm", "addmv", "baddbmm", "bmm", "dot", "mm", "mv", "vdot"], _product),
     **dict.fromkeys(["std", "std_mean", "var", "var_mean"], _deviation),
     "_prelu_kernel": _per_output,
     **dict.fromkeys(gathering.ATTENTION, _attention),

@@ -82,7 +82,7 @@ def _group_norm(call: Primitive, sources: Sources) -> Dependence:
 def _product(call: Primitive, sources: Sources) -> Dependence:
     """Rows of the first factor meet columns of the second; a third argument is added."""
     *added, left, right = list(call.arguments.values())[: 3 if "add" in call.name else 2]
-    vector = call.name in {"mv", "dot"}
+    vector = call.name in {"mv", "dot", "vdot"}
     seen = []
     for factor, contracted in ((left, -1), (right, -1 if vector else -2)):
         if factor in sources:
@@ -224,7 +224,7 @@ RULES: dict[str, Rule] = {
     "embedding": _lookup,
     **dict.fromkeys(["_fused_rms_norm", "native_layer_norm"], _layer_norm),
     "native_group_norm": _group_norm,
-    **dict.fromkeys(["addmm", "baddbmm", "bmm", "dot", "mm", "mv", "addmv"], _product),
+    **dict.fromkeys(["addmm", "baddbmm", "bmm", "dot", "mm", "mv", "vdot", "addmv"], _product),
     "view_as_complex": _joined_parts,
     "view_as_real": _parts,
     **dict.fromkeys(ATTENTION, _attention),
