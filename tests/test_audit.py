@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import doctest
 import json
+from collections import UserDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -87,6 +89,37 @@ def test_fractions_of_a_jump_and_several_outputs() -> None:
     assert up.to_dict()["rows"][0]["jump"] == ["1/2"]
     two = audit(Fn(lambda x, conv: {"a": x, "b": conv(x)}, nn.Conv1d(1, 1, 5)), (1, 8))
     assert two.receptive_field == (5,)
+
+
+class _Pair(NamedTuple):
+    """A named tuple of outputs."""
+
+    a: Tensor
+    b: Tensor | None
+
+
+@dataclass
+class _Output:
+    """A dataclass of outputs, one of them within another collection."""
+
+    a: Tensor
+    b: Any
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        _Pair,
+        _Output,
+        lambda x, y: _Output(x, _Pair(y, None)),
+        lambda x, y: {"a": x, "b": [y, "name"]},
+        lambda x, y: UserDict(a=x, b=_Output(y, 3)),
+    ],
+)
+def test_tensors_are_found_in_what_a_module_returns(returned: Callable[..., Any]) -> None:
+    facts = audit(Fn(lambda x, conv: returned(x, conv(x)), nn.Conv1d(1, 1, 5)), (1, 8))
+    assert (facts.output_shape, facts.receptive_field) == ((1, 8), (5,))
+    assert facts.warnings == ()
 
 
 def test_a_replicated_module_is_the_module() -> None:

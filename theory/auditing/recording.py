@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -150,9 +152,9 @@ def _recorded(
         x = torch.empty(size, dtype=dtype or precision, device=device)
     recorder = Recorder(twin, names)
 
-    def run(x: Tensor) -> Any:
+    def run(x: Tensor) -> list[Tensor]:
         with recorder:
-            return twin(x)
+            return list(_tensors(twin(x)))
 
     functional = dispatch_functionalize(run, mode=FunctionalTensorMode())
     try:
@@ -171,6 +173,22 @@ def _recorded(
     read = {node: id(getattr(traced, str(node.target))) for node in nodes}
     state = {node: names[key] for node, key in read.items() if key in names}
     return Recording(traced.graph, tuple(recorder.calls), state, batched, noted if batched else {})
+
+
+def _tensors(returned: Any) -> Iterator[Tensor]:
+    """Yield all tensors in what a module returns.
+
+    A graph that returned a named tuple or a dataclass would hold a call of its class.
+    """
+    if isinstance(returned, torch.Tensor):
+        yield returned
+    elif isinstance(returned, Mapping):
+        yield from _tensors(list(returned.values()))
+    elif isinstance(returned, Sequence) and not isinstance(returned, str):
+        for each in returned:
+            yield from _tensors(each)
+    elif dataclasses.is_dataclass(returned):
+        yield from _tensors([getattr(returned, part.name) for part in dataclasses.fields(returned)])
 
 
 @contextlib.contextmanager

@@ -105,7 +105,7 @@ class Audit:
     flops : int
         Floating-point operations for one input.
     receptive_field : tuple of (int or None)
-        Of the output, as in the rows; None where it is unknown.
+        Of the output, as in the rows; of several tensors the largest. None where it is unknown.
     warnings : tuple of str
         What deserves a second look, one sentence each.
     """
