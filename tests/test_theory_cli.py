@@ -72,6 +72,26 @@ def test_the_default_shape_fits_the_operator_and_is_said(
     assert f"--shape {','.join(map(str, shape))}." in out
 
 
+@pytest.mark.parametrize("command", ["diagnose", "audit"])
+def test_what_the_users_code_prints_is_no_part_of_the_report(
+    theory_command: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    command: str,
+) -> None:
+    (tmp_path / f"printing_{command}.py").write_text(
+        "from torch import nn\n\nprint('imported')\n\n\nclass Layer(nn.ReLU):\n"
+        "    def __init__(self):\n        super().__init__()\n        print('made')\n\n"
+        "    def forward(self, x):\n        print('called')\n        return super().forward(x)\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    code, out, err = theory_command(command, f"printing_{command}:Layer", "--shape", "8", "--json")
+    assert code == 0
+    assert json.loads(out)["shape"] == [8]
+    assert {"imported", "made", "called"} == set(err.split())
+
+
 def test_boundary_and_axes_are_passed_on(
     theory_command: Callable[..., tuple[int, str, str]],
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -54,11 +56,12 @@ def audit(
 
     from theory import auditing
 
-    model = operator(target, parsed_kwargs(kwargs), seed)
-    if not isinstance(model, torch.nn.Module):
-        model = _made(target, model, seed)
+    with redirect_stdout(sys.stderr):  # what a model prints is no part of the audit
+        model = operator(target, parsed_kwargs(kwargs), seed)
+        if not isinstance(model, torch.nn.Module):
+            model = _made(target, model, seed)
     sizes = parsed_shape(shape)
-    with refusals(shape):
+    with refusals(shape), redirect_stdout(sys.stderr):
         facts = auditing.audit(model, sizes)
     if as_json:
         print(json.dumps({"target": target, **facts.to_dict()}, indent=2, allow_nan=False))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -83,7 +85,8 @@ def diagnose(
     if figure is not None and (figure.suffix != ".svg" or not figure.resolve().parent.is_dir()):
         raise BadInputError(f"--figure {figure}: expected a .svg file in an existing folder")
     judged_on, precision = parsed_boundary(boundary), parsed_dtype(dtype)
-    op = operator(target, parsed_kwargs(kwargs), seed)
+    with redirect_stdout(sys.stderr):  # what an operator prints is no part of the diagnosis
+        op = operator(target, parsed_kwargs(kwargs), seed)
     sizes = None if shape is None else parsed_shape(shape)
     settings: dict[str, Any] = {
         "boundary": judged_on,
@@ -93,7 +96,8 @@ def diagnose(
     }
     if budget is not None:
         settings["budget"] = budget
-    with refusals(shape), options.working(f"diagnosing {target}", Console(stderr=True)):
+    working = options.working(f"diagnosing {target}", Console(stderr=True))
+    with refusals(shape), redirect_stdout(sys.stderr), working:
         diagnosis = _diagnosis(op, sizes, settings)
     if figure is not None:
         _drawn(diagnosis, figure)
