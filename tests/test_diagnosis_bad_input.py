@@ -87,6 +87,17 @@ _HALF = torch.ones(1, 1, 3, dtype=torch.half)
             ValueError,
             r"give a function that converts them, such as lambda x: op\(x.half\(\)\)",
         ),
+        *(
+            (op, (8,), {}, ValueError, "it takes integers: give a function of real numbers")
+            for op in (
+                nn.Embedding(9, 4),
+                lambda x: torch.arange(9.0)[torch.as_tensor(x)],
+                lambda x: np.arange(9.0)[x],
+                lambda x: torch.arange(9.0).gather(0, x),
+                lambda x: torch.arange(9.0).index_select(0, x),
+                nn.functional.one_hot,
+            )
+        ),
     ],
 )
 def test_bad_input(

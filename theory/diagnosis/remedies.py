@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -13,19 +13,27 @@ import torch
 _OF_TYPES = re.compile(r"^RuntimeError: .*(dtype|scalar type|Input type)")
 """What torch says where numbers of two types meet."""
 
+_OF_INTEGERS = re.compile(r"types: Long|used as indices|index tensor|for index")
+"""What torch and NumPy say where real numbers are to be indices."""
 
-def remedy(op: Callable[..., Any], refusals: Iterable[str]) -> str:
+
+def remedy(op: Callable[..., Any], refusals: Collection[str]) -> str:
     """Return what to do, as the end of a sentence; empty if nothing is known to help.
 
     Parameters
     ----------
     op : callable
         The operator.
-    refusals : iterable of str
+    refusals : collection of str
         What it raised, in each way that it was called.
     """
     if not takes_one(op):
         return "; give a function of one array that calls it with all that it needs"
+    if any(_OF_INTEGERS.search(each) for each in refusals):
+        return (
+            "; inputs are real and it takes integers: give a function of real numbers, such as "
+            "what comes after its embedding"
+        )
     if not any(_OF_TYPES.search(each) for each in refusals):
         return ""
     if any(each.is_complex() for each in tensors(op)):
