@@ -154,6 +154,13 @@ def missing(runs: Iterable[Run]) -> list[Run]:
     return [run for run in runs if not run.key.startswith(keys[run.store, run.study])]
 
 
+def check_records(runs: Iterable[Run]) -> None:
+    """Raise a RecordError if the record of one of the runs is there and cannot be read."""
+    for run in runs:
+        if run.record_path.is_file():
+            run.store.read(run.record_path)
+
+
 def check_stores(runs: Iterable[Run]) -> None:
     """Raise a RecordError if a record of one of the runs could not be written."""
     for store in dict.fromkeys(run.store for run in runs):

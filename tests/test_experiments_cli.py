@@ -312,6 +312,15 @@ def test_a_damaged_record_is_one_line(refused, tmp_path):
     assert "x.json cannot be read" in refused("report", "--store", tmp_path)
 
 
+def test_a_damaged_record_is_not_counted_as_done(refused, tmp_path):
+    (run, *_) = sweep.plan(catalog.study("digits"), [0], Store(tmp_path))
+    run.record_path.parent.mkdir()
+    run.record_path.write_text("{")
+    error = refused("run", "digits", "--seeds", 1, "--store", tmp_path)
+    assert f"record {run.record_path} cannot be read: not a complete record" in error
+    assert "delete it and run again to replace it" in error
+
+
 def test_cuda_without_a_gpu_is_one_line(refused, tmp_path, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     error = refused("run", "digits", "--device", "cuda", "--store", tmp_path)

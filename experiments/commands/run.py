@@ -102,7 +102,7 @@ def run(
     says are kept apart, in STORE/variants, and count for no verdict.
     """
     from experiments import sweep  # PyTorch takes seconds to import
-    from experiments.runs import check_stores, missing
+    from experiments.runs import check_records, check_stores, missing
 
     study = catalog.study(report)
     chosen = [
@@ -129,6 +129,7 @@ def run(
             threads=spread.threads,
             here=spread.here,
         )
+        check_records(runs)  # or one that is damaged would count as done
         todo = missing(runs)
         check_stores(todo)
         _announce(study, chosen, Store(store))
