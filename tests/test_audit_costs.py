@@ -45,6 +45,8 @@ def test_macs_and_flops_are_counted_apart() -> None:
         (Fn(lambda x: x[:, torch.tensor([2, 0, 0])]), 0),
         (Fn(lambda x: x.index_select(1, torch.tensor([2, 0, 0]))), 0),
         (Fn(lambda x: x.as_strided((1, 2, 2), (8, 4, 2))), 0),
+        (Fn(lambda x: x.rot90(1, (1, 2))), 0),
+        (nn.GLU(), 2 * 3 * 4),  # a sigmoid, and a product with it
         (Fn(lambda x, table: table(torch.arange(8)), nn.Embedding(8, 2)), 0),
         (Fn(lambda x, bags: bags(x.long()), nn.EmbeddingBag(9, 2)), 3 * 8 * 2),
         (Fn(lambda x, bags: bags(x.long()), nn.EmbeddingBag(9, 2, mode="max")), 3 * 8 * 2),

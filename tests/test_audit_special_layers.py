@@ -100,6 +100,8 @@ SPECIAL: dict[str, Callable[[], nn.Module]] = {
     "transposed axes": lambda: Ones(Fn(lambda x: x.transpose(2, 3)), _conv(dilation=2)),
     "axes added": lambda: Ones(Fn(lambda x: x + x.transpose(2, 3)), _conv()),
     "flipped": lambda: Ones(Fn(lambda x: x.flip(2)), _conv(stride=2)),
+    "turned by a right angle": lambda: Ones(Fn(lambda x: x.rot90(1, (2, 3))), _conv(dilation=2)),
+    "turned upside down": lambda: Ones(Fn(lambda x: x.rot90(2, (2, 3))), _conv(stride=2)),
     "rolled": lambda: Ones(Fn(lambda x: x.roll(3, 2)), _conv()),
     "rows side by side": lambda: Ones(Fn(lambda x: torch.cat([x, x[:, :, :3]], 2)), _conv()),
     "every second row": lambda: Ones(Fn(lambda x: x[:, :, ::2]), _conv()),
@@ -112,6 +114,10 @@ SPECIAL: dict[str, Callable[[], nn.Module]] = {
     "normalised by groups": lambda: Ones(
         _conv(1, 4), nn.GroupNorm(2, 4, affine=False), _conv(4, 1)
     ),
+    "gated": lambda: Ones(
+        Fn(lambda x: torch.cat([x, functional.max_pool2d(x, 3, 1, 1)], 1)), nn.GLU(1), _conv()
+    ),
+    "gated by other rows": lambda: Ones(_conv(padding=1), nn.GLU(2)),
     "strided window of the map": lambda: Ones(nn.AvgPool2d(8)),
 }
 
@@ -121,7 +127,12 @@ def test_measured_dependence_is_what_the_graph_reaches(name: str) -> None:
     module, sides = SPECIAL[name](), (8, 8)
     # Where factors multiply, one impulse alone would meet zeros: the background is 1 there.
     # Statistics turn some values below 0, which a positive response alone would not show.
-    by_change = name in ("attention weights", "normalised by groups")
+    by_change = name in (
+        "attention weights",
+        "gated",
+        "gated by other rows",
+        "normalised by groups",
+    )
     sees = (_changed if by_change else measured)(module, *sides)
     output = tuple(sees.shape[1:])
     for axis in (0, 1):

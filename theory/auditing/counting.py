@@ -67,6 +67,11 @@ def _per_input(call: Primitive) -> Cost:
     return Cost(flops=math.prod(shape_of(call.node.all_input_nodes[0])))
 
 
+def _gate(call: Primitive) -> Cost:
+    """Count a sigmoid and a product for each value."""
+    return Cost(flops=2 * math.prod(call.shape))
+
+
 def _convolution(call: Primitive) -> Cost:
     """Each value of the output, or of the input where transposed, meets one filter."""
     weight = shape_of(call["weight"])
@@ -190,6 +195,7 @@ _RULES: dict[str, Callable[[Primitive], Cost]] = {
     **dict.fromkeys(gathering.BAGS, _bags),
     "_fused_rms_norm": _rms_norm,
     "_weight_norm_interface": _weight_norm,
+    "glu": _gate,
     "linalg_vector_norm": _norm,
     **{
         name: _adaptive_pool if "adaptive" in name else _resizing if "upsample" in name else _pool

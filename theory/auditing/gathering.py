@@ -98,6 +98,15 @@ def _product(call: Primitive, sources: Sources) -> Dependence:
     return Dependence(reaching.hull(each.reach for each in seen))
 
 
+def _gate(call: Primitive, sources: Sources) -> Dependence:
+    """Each value of one half of a dimension meets the one of the other half at its place."""
+    node, source = only(sources)
+    shape, dim = shape_of(node), call["dim"] % len(call.shape)
+    halves = reaching.moved(lambda tensors: tensors[0].chunk(2, dim), [source.reach], [shape])
+    gated = Dependence(reaching.hull(halves))
+    return gated if source.dim == dim else gated.along(source.dim, source.windows)
+
+
 def _lookup(call: Primitive, sources: Sources) -> Dependence:
     """Each index becomes the row of a table, along a new last dimension."""
     if set(sources) != {call["indices"]}:
@@ -222,6 +231,7 @@ RULES: dict[str, Rule] = {
     ),
     "complex": pointwise,
     "embedding": _lookup,
+    "glu": _gate,
     **dict.fromkeys(["_fused_rms_norm", "native_layer_norm"], _layer_norm),
     "native_group_norm": _group_norm,
     **dict.fromkeys(["addmm", "baddbmm", "bmm", "dot", "mm", "mv", "vdot", "addmv"], _product),

@@ -233,8 +233,8 @@ _RESHAPES = {"_reshape_alias", "_unsafe_view", "reshape", "view"}
 
 _MOVES = """
     _reshape_alias _unsafe_view alias channel_shuffle clone contiguous detach diagonal expand flip
-    lift_fresh_copy permute pixel_shuffle pixel_unshuffle repeat reshape roll select slice split
-    split_with_sizes squeeze t transpose unbind unfold unsafe_split unsqueeze view
+    lift_fresh_copy permute pixel_shuffle pixel_unshuffle repeat reshape roll rot90 select slice
+    split split_with_sizes squeeze t transpose unbind unfold unsafe_split unsqueeze view
 """
 
 MOVES = frozenset(_MOVES.split())
