@@ -236,8 +236,17 @@ def test_an_unknown_primitive_is_named() -> None:
         (lambda x: (torch.special.entr(x), x + torch.relu(0 * x))[1], "relu is nonlinear"),
         (lambda x: (torch.relu(x), x + torch.special.entr(0 * x))[1], "special_entr is unknown"),
         (lambda x: x + 0 * torch.relu(x).sort().values.abs(), "relu is nonlinear"),
+        (lambda x: 0 * x + x.float(), "_to_copy (rounding to float32) is nonlinear"),
+        (
+            lambda x: torch.zeros(8, dtype=torch.cfloat).copy_(x.to(torch.cdouble)).real,
+            "copy (rounding to complex64) is nonlinear",
+        ),
+        (lambda x: x + 0 * torch.relu(x).float(), "relu is nonlinear"),
     ],
-    ids=["unknown last", "unknown first", "unknown, unused", "nonlinear, unused", "two"],
+    ids=[
+        *("unknown last", "unknown first", "unknown, unused", "nonlinear, unused", "two"),
+        *("rounding", "rounding a complex number", "nonlinear, then rounded"),
+    ],
 )
 def test_the_primitive_is_named_that_made_the_output_what_it_is(
     op: Callable[..., Any], blamed: str

@@ -64,7 +64,7 @@ class Structure:
         How the output depends on the input.
     culprit : str
         The primitive that made the output nonlinear or unknown, and the first of them if there are
-        several; empty if none did.
+        several, with the type that it rounds to if that is why; empty if none did.
     primitives : tuple of str
         Names of the primitives, each once, in order of appearance.
     pointwise : bool
@@ -121,10 +121,12 @@ def interpret(graph: torch.fx.Graph) -> Structure:
                 sizing = sizing or primitive_name(node)
             if _may_raise(node, levels):
                 raising = raising or primitive_name(node)
+        rounding = ""
         depends = node.op == "call_function" and not levels[node].is_fixed
-        if depends and _rounds(node, levels):
-            levels[node] = max(levels[node], Level.NONLINEAR)
-        culprits[node] = _culprit(node, levels, culprits)
+        if depends and levels[node] <= Level.AFFINE and _rounds(node, levels):
+            levels[node] = Level.NONLINEAR
+            rounding = f" (rounding to {str(value_type(node)).removeprefix('torch.')})"
+        culprits[node] = _culprit(node, levels, culprits) + rounding
     culprit = culprits[node]  # the last node is the output
     if sizing or (raising and level <= Level.AFFINE):
         level, culprit = Level.UNKNOWN, sizing or raising
