@@ -72,7 +72,7 @@ def adjointness(
     linear = diagnose(op, shape, **options).linear
     if linear.holds is not True:
         counterexample = None if linear.witness is None else Counterexample.of(linear.witness)
-        known = "is not linear" if linear.holds is False else "may not be linear"
+        known = "A is not linear" if linear.holds is False else "A may not be linear"
         why = f"{known}, and only a linear operator has an adjoint: {linear.reason}"
         return Agreement(Finding(linear.holds, linear.certainty, why), counterexample)
     with isolated(seed):
