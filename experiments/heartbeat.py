@@ -2,7 +2,7 @@
 
 A run in progress keeps one small file under ``.running``. Its content says which run it is and how
 many epochs are done; its age says whether the process is alive, for a thread touches it every few
-seconds. A killed run leaves a file that grows old.
+seconds. A killed run leaves a file that grows old, and on its own machine a process that is gone.
 """
 
 from __future__ import annotations
@@ -88,24 +88,24 @@ def beating(
 
 
 def read(file: Path) -> Heartbeat | None:
-    """Return the heartbeat in a file; None where there is none, or it is of a killed run."""
+    """Return the heartbeat in a file; None where there is none, or it is of a killed run.
+
+    A process of this machine that is gone runs nothing, though its file is young.
+    """
     try:
         if time.time() - file.stat().st_mtime >= _ALIVE_SECONDS:
             return None
-        return Heartbeat(**json.loads(file.read_text()))
+        beat = Heartbeat(**json.loads(file.read_text()))
     except (OSError, ValueError, TypeError):
         return None
+    gone = beat.host == socket.gethostname() and not _exists(beat.pid)
+    return None if gone else beat
 
 
 def elsewhere(file: Path) -> bool:
-    """Return whether another process trains the run that this file tells of.
-
-    One on this machine that is gone does not, though its file is young.
-    """
-    beat, here = read(file), socket.gethostname()
-    if beat is None or (beat.host, beat.pid) == (here, os.getpid()):
-        return False
-    return beat.host != here or _exists(beat.pid)
+    """Return whether another process trains the run that this file tells of."""
+    beat = read(file)
+    return beat is not None and (beat.host, beat.pid) != (socket.gethostname(), os.getpid())
 
 
 def alive(store: Store) -> list[Heartbeat]:

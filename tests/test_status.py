@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -258,6 +260,20 @@ def test_a_heartbeat_lasts_as_long_as_the_run(tmp_path):
     assert heartbeat.alive(store) == []
     assert heartbeat.read(file) is None
     assert list(file.parent.iterdir()) == []
+
+
+def test_a_run_whose_process_is_gone_is_not_in_progress(tmp_path):
+    """Ctrl-C and SIGKILL end workers at once, and leave their files behind, still young."""
+    store = Store(tmp_path)
+    script = (
+        "import os, sys; from pathlib import Path; from experiments import heartbeat\n"
+        "with heartbeat.beating(Path(sys.argv[1]), study='s', recipe='r', seed=3, device='cpu'):\n"
+        "    os._exit(0)"
+    )
+    file = heartbeat.path(store, "key")
+    subprocess.run([sys.executable, "-c", script, str(file)], check=True)
+    assert file.is_file()
+    assert heartbeat.alive(store) == []
 
 
 def test_a_heartbeat_whose_writer_was_killed_halfway_is_not_listed_twice(tmp_path):
