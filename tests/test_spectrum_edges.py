@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -192,6 +193,18 @@ def test_what_is_set_for_all_of_torch_is_heeded_after_single_precision_as_before
     torch.backends.fp32_precision = "none"
     assert allowed() == before
     assert torch.backends.cudnn.allow_tf32
+
+
+def test_that_torch_gives_up_a_setting_is_no_warning_of_single_precision(monkeypatch):
+    """PyTorch 2.9 warns where the setting is read: what is an error here is noise to users."""
+
+    def announced() -> str:
+        warnings.warn("Please use the new API settings to control TF32 behavior", stacklevel=1)
+        return "highest"
+
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", announced)
+    with single_precision():
+        pass
 
 
 @pytest.mark.parametrize("overall", ["highest", "high", "medium"])

@@ -8,6 +8,7 @@ each operation of each library below it.
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -29,8 +30,10 @@ def single_precision() -> Iterator[None]:
         *(backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn),
     ]
     before = [operation.fp32_precision for operation in operations]
-    products = _summed_up(torch.get_float32_matmul_precision, "highest")
-    convolutions = _summed_up(lambda: backends.cudnn.allow_tf32, False)
+    with warnings.catch_warnings():  # PyTorch 2.9 announces the end of these two
+        warnings.filterwarnings("ignore", "Please use the new API settings to control TF32")
+        products = _summed_up(torch.get_float32_matmul_precision, "highest")
+        convolutions = _summed_up(lambda: backends.cudnn.allow_tf32, False)
     torch.set_float32_matmul_precision("highest")
     backends.cudnn.allow_tf32 = False
     for operation in operations:  # else convolutions heed what is set for all libraries
