@@ -1,16 +1,18 @@
 # Every target makes the environment it needs in .venv, from the versions in constraints.txt.
-# `make PYTHON=python3.12 ...` chooses the interpreter; `make VENV=...` another place.
+# `make PYTHON=python3.12 ...` chooses the interpreter; `make VENV=... CONSTRAINTS=...` another place,
+# and other versions.
 
 PYTHON ?= python3
 VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
 PY := $(VENV)/bin/python
-PIP_INSTALL := $(PY) -m pip install --disable-pip-version-check --constraint constraints.txt
+PIP_INSTALL := $(PY) -m pip install --disable-pip-version-check $(addprefix --constraint ,$(CONSTRAINTS))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 # Two targets may need two extras, and pip must not install into one environment twice at a time.
 .NOTPARALLEL:
-.PHONY: help verify test lint orders mutants docs bench smoke clean
+.PHONY: help verify test suite lowest newest lint orders mutants docs bench smoke clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -21,8 +23,16 @@ verify: $(VENV)/.installed  ## the theory suite, the embedded experiment on digi
 	$(PY) -m experiments run digits --seeds 3 --executor processes --store "$$store" && \
 	$(PY) -m experiments report digits --store "$$store"
 
-test: lint $(VENV)/.installed-cluster $(VENV)/.installed-tensorboard  ## all that CI checks but the long parts: lint, the tests and the theory suite
+test: lint suite  ## all that CI checks but the long parts: lint, the tests and the theory suite
+
+suite: $(VENV)/.installed-dev $(VENV)/.installed-cluster $(VENV)/.installed-tensorboard  ## the tests and the theory suite alone
 	$(PY) -m pytest -n 2
+
+lowest:  ## the suite with the lowest versions that pyproject.toml allows, in .venv-lowest
+	$(MAKE) suite VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt
+
+newest:  ## the suite with the newest versions there are, in .venv-newest
+	$(MAKE) suite VENV=.venv-newest CONSTRAINTS=
 
 lint: $(VENV)/.installed-dev  ## style (ruff) and types (mypy)
 	$(PY) -m ruff check .
@@ -59,7 +69,7 @@ $(VENV)/.created:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.created
+$(VENV)/.installed: pyproject.toml $(CONSTRAINTS) $(VENV)/.created
 	$(PIP_INSTALL) --editable .
 	@touch $@
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
 from tests.audit_modules import Counter, Fn
@@ -60,6 +61,15 @@ class TwoInputs(nn.Module):
         return x + y
 
 
+def _without_values_any_numbers_are_indices() -> bool:
+    with FakeTensorMode():
+        try:
+            functional.embedding(torch.ones(3), torch.ones(2, 2))
+        except RuntimeError:
+            return False
+    return True
+
+
 @pytest.mark.parametrize(
     ("module", "shape", "words"),
     [
@@ -74,6 +84,8 @@ class TwoInputs(nn.Module):
 def test_what_takes_no_tensor_of_real_numbers_is_told_to_be_wrapped(
     module: nn.Module, shape: tuple[int, ...], words: str
 ) -> None:
+    if words == "takes integers" and _without_values_any_numbers_are_indices():
+        pytest.skip("this version of PyTorch does not look at the type of indices without values")
     with pytest.raises(ValueError, match="fails on an input of shape") as refusal:
         audit(module, shape)
     assert words in str(refusal.value)

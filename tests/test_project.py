@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -169,6 +170,20 @@ def test_pins_equal_the_versions_that_make_installed():
     installed = installed_closure(DECLARED)
     assert "torch" in installed  # the walk reached something
     assert {name: pinned.get(name) for name in installed} == installed
+
+
+def test_the_lowest_versions_are_those_that_the_package_declares():
+    """Red for a bound that rises, or a dependency that is added, in one place alone."""
+    extras = PROJECT["optional-dependencies"]
+    used = map(Requirement, [*PROJECT["dependencies"], *extras["cluster"], *extras["tensorboard"]])
+    pinned = pins(read("constraints-lowest.txt"))
+    for requirement in used:
+        (bound,) = requirement.specifier
+        lowest = Version(pinned[canonicalize_name(requirement.name)])
+        declared = Version(bound.version)
+        assert bound.operator == ">="
+        assert lowest >= declared  # a later one only where the first release is broken
+        assert lowest.release[: len(declared.release)] == declared.release
 
 
 @pytest.mark.parametrize("line", ["numpy>=2", "numpy", "numpy==2.*", "numpy==1.0\nNumPy==1.0"])

@@ -27,6 +27,7 @@ from theory.diagnosis.errors import told
 from theory.diagnosis.isolation import computed, isolated
 from theory.diagnosis.remedies import takes_one
 from theory.diagnosis.sequences import single_steps
+from theory.diagnosis.tracing import whole_primitives
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,7 +159,7 @@ def _recorded(
 
     functional = dispatch_functionalize(run, mode=FunctionalTensorMode())
     try:
-        with _unlogged(), single_steps(twin) as noted:
+        with _unlogged(), whole_primitives(), single_steps(twin) as noted:
             traced = make_fx(functional, tracing_mode="fake")(x)
     except Exception as error:
         if any(words in told(error) for words in _READS):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import traceback
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -105,6 +106,20 @@ def _is_traced(tensor: torch.Tensor) -> bool:
     return isinstance(tensor, FunctionalTensor) or torch._is_functional_tensor(tensor)
 
 
+@contextlib.contextmanager
+def whole_primitives() -> Iterator[None]:
+    """Record nearest upsampling as one primitive, which PyTorch 2.9 takes apart into indexing."""
+    implicit = torch._C.DispatchKey.CompositeImplicitAutograd
+    with contextlib.ExitStack() as stack:
+        for name, d in itertools.product(
+            ("upsample_nearest", "_upsample_nearest_exact"), (1, 2, 3)
+        ):
+            kernels = getattr(torch.ops.aten, f"{name}{d}d").default.py_kernels
+            stack.enter_context(mock.patch.dict(kernels))
+            kernels.pop(implicit, None)
+        yield
+
+
 def trace(operator: Operator, inputs: Iterable[Array]) -> torch.fx.Graph:
     """Return the operator's graph of ATen primitives.
 
@@ -133,7 +148,8 @@ def trace(operator: Operator, inputs: Iterable[Array]) -> torch.fx.Graph:
     try:
         # The first call of make_fx imports torch._dynamo, for more than a second. Only who traces
         # should wait for that, not who imports theory.
-        module = make_fx(dispatch_functionalize(watched, mode=FunctionalTensorMode()))(example)
+        with whole_primitives():
+            module = make_fx(dispatch_functionalize(watched, mode=FunctionalTensorMode()))(example)
     except Exception as error:
         raise UntraceableError(_why(error)) from error
     if errors.first is not None:
