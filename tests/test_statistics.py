@@ -90,10 +90,11 @@ def test_many_seeds_predict_a_further_one_by_their_ranks() -> None:
 
 
 def test_noise_widens_ranks_on_either_side() -> None:
-    values = [0.0] * 38 + [3.0]
-    interval = prediction_interval(values, noise_sd=4 / 1.959964)
-    assert interval.low == pytest.approx(-4, rel=1e-6)
-    assert interval.high == pytest.approx(5, rel=1e-6)
+    """From the median, 10, it is 5 down to the lowest value and 9 up to the highest."""
+    values = [5.0] + [10.0] * 37 + [19.0]
+    interval = prediction_interval(values, noise_sd=12 / 1.959964)
+    assert interval.low == pytest.approx(10 - math.hypot(5, 12), rel=1e-6)
+    assert interval.high == pytest.approx(10 + math.hypot(9, 12), rel=1e-6)
 
 
 def test_values_that_coincide_on_a_grid_may_differ_by_its_rounding() -> None:
@@ -120,6 +121,12 @@ def test_intervals_contain_their_ends() -> None:
     assert 1.0 in interval
     assert 1.0000001 not in interval
     assert interval.half_width == 0.5
+
+
+def test_an_interval_is_cut_off_only_at_the_bounds_that_it_crosses() -> None:
+    assert Interval(-0.1, 0.6).within(0, 1) == Interval(0, 0.6)
+    assert Interval(0.4, 1.1).within(0, 1) == Interval(0.4, 1)
+    assert Interval(-0.1, 1.1).within(0, 1) == Interval(0, 1)
 
 
 def coverage(interval_of, *, seed_sd: float, test_set_sd: float, seeds: int) -> tuple[float, float]:
@@ -179,6 +186,13 @@ def test_noise_of_two_test_sets_is_covered(test_set_sd: float) -> None:
 
     further_run, _ = coverage(widened, seed_sd=1.0, test_set_sd=test_set_sd, seeds=3)
     assert further_run > 0.95 - COVERAGE_SLACK
+
+
+def test_one_image_is_a_test_set() -> None:
+    """Right or wrong, it leaves all but the 95 % that the other answer would make implausible."""
+    lowest = 1 / (1 + 1.959964**2)  # where the score test rejects: (1 - p)**2 = z**2 p (1 - p)
+    assert binomial_interval(1, 1).ends == pytest.approx([lowest, 1], rel=1e-6)
+    assert binomial_interval(0, 1).ends == pytest.approx([0, 1 - lowest], rel=1e-6)
 
 
 def test_without_the_noise_another_test_set_is_missed() -> None:
@@ -248,7 +262,8 @@ def test_ranks_and_images_are_counted() -> None:
 
 @pytest.mark.parametrize("function", [binomial_interval, two_test_sets_sd])
 def test_bad_proportions_are_named(function) -> None:
-    with pytest.raises(ValueError, match=r"accuracy lies in \[0, 1\], got 71"):
-        function(71.0, 100)
+    for accuracy in (71.0, 1.5, -0.5):
+        with pytest.raises(ValueError, match=rf"accuracy lies in \[0, 1\], got {accuracy}"):
+            function(accuracy, 100)
     with pytest.raises(ValueError, match="at least one image, got 0"):
         function(0.71, 0)
