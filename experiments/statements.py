@@ -248,7 +248,7 @@ class Reported(Statement):
         """Say what the number may have been, where only that lies in an interval."""
         if interval.low <= self.value <= interval.high:
             return ""
-        step = self.half_unit if self.value < interval.low else -self.half_unit
+        step = math.copysign(self.half_unit, interval.low - self.value)
         unrounded = formatted_reported(self.value + step, self.quantity.unit, self.half_unit / 10)
         return f", which may have been {unrounded} before it was rounded,"
 

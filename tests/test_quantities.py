@@ -226,6 +226,8 @@ def test_bad_readings_are_named() -> None:
         at_epoch("loss", "wide", 1)
     with pytest.raises(ValueError, match="epochs count from 1, got 0"):
         at_epoch("test_loss", "wide", 0)
+    with pytest.raises(ValueError, match=r"an epoch must be an integer, got 1\.5"):
+        at_epoch("test_loss", "wide", 1.5)
     for first, last in ((0, 2), (3, 2)):
         with pytest.raises(ValueError, match=f"count from 1, .* got {first} to {last}"):
             median_over_epochs("test_loss", "wide", first, last)

@@ -53,6 +53,8 @@ def test_a_recipe_without_epochs_has_no_last_one(quantity) -> None:
 
 
 def test_a_number_that_is_no_accuracy_says_how_finely_it_is_printed() -> None:
+    gain = Reported("toy-gain", difference(ACCURACY, ACCURACY), 0.12)
+    assert (gain.half_unit, gain.resolution) == (0.005, 0.05)
     loss = at_epoch("test_loss", "wide", 4)
     with pytest.raises(ValueError, match="'toy-loss': give the half_unit of a number in nats"):
         Reported("toy-loss", loss, 0.67)
@@ -162,6 +164,8 @@ def test_a_value_that_runs_may_lack_is_no_sign_of_divergence(settings, quantity,
     ("make", "message"),
     [
         (lambda: Reported("toy-a", ACCURACY, 70), "an accuracy is a fraction of 1, got 70"),
+        (lambda: Reported("toy-a", ACCURACY, 1.01), r"an accuracy is a fraction of 1, got 1\.01"),
+        (lambda: Reported("toy-a", ACCURACY, -0.1), r"an accuracy is a fraction of 1, got -0\.1"),
         (lambda: Reported("toy-a", ACCURACY, math.nan), "value must be finite, got nan"),
         (lambda: Reported("toy-a", _LOSS, math.inf, 0.1, 0.1), "value must be finite, got inf"),
         (lambda: Reported("toy-a", ACCURACY, "70%"), "value must be a number, got '70%'"),
@@ -171,10 +175,14 @@ def test_a_value_that_runs_may_lack_is_no_sign_of_divergence(settings, quantity,
             "resolution must not be negative, got -1",
         ),
         (lambda: Exactly("toy-a", parameters("wide"), 1.5), r"value must be an integer, got 1\.5"),
-        (lambda: at_epoch("test_loss", "wide", 1.5), r"an epoch must be an integer, got 1\.5"),
     ],
 )
 def test_a_number_that_no_report_can_give_is_named(make, message) -> None:
     """Red where a claim of 70, for 70 %, is held against runs and cannot come out."""
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=f"claim 'toy-a': {message}"):
         make()
+
+
+def test_no_accuracy_and_all_of_it_are_accuracies_and_a_loss_may_be_more() -> None:
+    for quantity, value in ((ACCURACY, 0), (ACCURACY, 1), (_LOSS, 2.5)):
+        assert Reported("toy-a", quantity, value, 0.05, 0.5).reported == value

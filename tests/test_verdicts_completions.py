@@ -35,6 +35,18 @@ def test_all_parts_under_one_completion(make_record) -> None:
     assert claim.reason == "reproduced under slow; not reproduced under fast"
 
 
+def test_each_claim_has_its_sentence_and_a_verdict_of_its_own(wide) -> None:
+    ninety = Reported("toy-ninety", ACCURACY, 0.9)
+    sentences = {"toy-acc": "It reaches 70 %.", "toy-ninety": "It reaches 90 %."}
+    study = dataclasses.replace(toy_study(SEVENTY, ninety), own=sentences)
+    assert [
+        (each.claim, each.sentence, each.verdict) for each in judge(study, wide([0.7] * 4))
+    ] == [
+        ("toy-acc", "It reaches 70 %.", "reproduced"),
+        ("toy-ninety", "It reaches 90 %.", "not_reproduced"),
+    ]
+
+
 def test_no_completion_applies_but_the_one_that_the_report_states(make_record) -> None:
     """Red where runs that the report rules out refute its claim, or reproduce it."""
     records = [
@@ -102,6 +114,7 @@ def test_refuted_where_run_but_not_run_everywhere(make_record) -> None:
     claim = pair_verdict(make_record, {"slow": (0.8, 0.9), "fast": None})
     assert claim.by_completion == {"slow": "not_reproduced", "fast": "not_run"}
     assert claim.verdict == "undecided"
+    assert claim.undecided_for == "runs are missing"
 
 
 def test_not_run_says_what_is_missing(make_record) -> None:

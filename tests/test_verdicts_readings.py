@@ -44,6 +44,23 @@ def test_one_reading_that_holds_is_enough(make_record):
     assert claim.reason == "reproduced under slow (wide); not reproduced under slow (narrow)"
 
 
+def test_readings_are_named_where_others_of_the_completion_came_out_otherwise(make_record):
+    records = [
+        make_record(recipe("wide", completion), seed, test_accuracy=accuracy)
+        for completion, accuracy in (("slow", 0.7), ("fast", 0.5))
+        for seed in range(4)
+    ]
+    quantity = at_epoch("test_accuracy", "wide", 4)
+    readings = [
+        Reported("toy-acc", quantity, value, reading=name)
+        for name, value in (("first", 0.7), ("second", 0.8), ("third", 0.9))
+    ]
+    (claim,) = judge(toy_study(*readings, completions=("slow", "fast")), records)
+    assert claim.reason == (
+        "reproduced under slow (first); not reproduced under slow (second, third), fast"
+    )
+
+
 def test_a_claim_is_refuted_where_every_reading_is(make_record):
     claim = read(read_as(wide=0.8, narrow=0.9), both(make_record))
     assert claim.verdict == "not_reproduced"

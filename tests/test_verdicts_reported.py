@@ -35,6 +35,8 @@ def test_a_shifted_mean_is_not_reproduced(wide) -> None:
     for shift in (-0.05, 0.05):
         claim = judged(SEVENTY, wide(0.70 + shift + 0.005 * SPREAD))
         assert claim.verdict == "not_reproduced"
+        assert 0.70 + shift in claim.findings[0].interval
+        assert 0.70 not in claim.findings[0].interval
 
 
 @pytest.mark.parametrize(("seeds", "verdict"), [(38, "reproduced"), (39, "not_reproduced")])
@@ -48,7 +50,8 @@ def test_many_seeds_are_held_against_by_their_ranks(make_record, seeds, verdict)
     claim = judged(Reported("toy-acc", final_train_accuracy("wide"), 0.74, resolution=0.1), records)
     assert claim.verdict == verdict
     (finding,) = claim.findings
-    assert finding.reason.endswith("(by ranks 1 and 39 of 39)") == (seeds == 39)
+    ranks = ", where one further run is expected (by ranks 1 and 39 of 39)"
+    assert finding.reason.endswith(ranks) == (seeds == 39)
 
 
 def test_a_number_is_held_against_the_prediction_not_the_mean(wide) -> None:
@@ -100,6 +103,17 @@ def test_agreement_with_anything_decides_nothing(wide) -> None:
     claim = judged(SEVENTY, wide(0.70 + 0.02 * SPREAD))
     assert claim.verdict == "undecided"
     assert "but more than ± 5.0 pp is too wide to confirm" in claim.findings[0].reason
+
+
+def test_an_interval_as_wide_as_the_resolution_confirms(make_record) -> None:
+    losses = [0.9, 1.0, 1.1]
+    records = [make_record(recipe("wide", "slow"), s, test_loss=x) for s, x in enumerate(losses)]
+    width = prediction_interval(losses).half_width
+    for resolution, verdict in ((width, "reproduced"), (0.99 * width, "undecided")):
+        loss = Reported("toy-loss", at_epoch("test_loss", "wide", 4), 1.0, 0.05, resolution)
+        claim = judged(loss, records)
+        assert claim.verdict == verdict
+    assert claim.findings[0].reason.endswith("but more than ± 0.492 is too wide to confirm it")
 
 
 def test_no_further_run_is_expected_below_no_accuracy_or_above_all(wide) -> None:
@@ -155,7 +169,7 @@ def test_one_seed_is_undecided(wide) -> None:
     assert claim.verdict == "undecided"
     assert finding.interval is None
     assert finding.seed_interval is None
-    assert "need two" in finding.reason
+    assert finding.reason == "seeds with every run: 1; error bars need two"
 
 
 def test_rounding_belongs_to_the_number(make_record) -> None:
@@ -171,6 +185,25 @@ def test_rounding_belongs_to_the_number(make_record) -> None:
             assert claim.verdict == verdict
             told = "before it was rounded, lies in" if verdict == "reproduced" else "lies outside"
             assert told in claim.findings[0].reason
+    for edge in (edges.low, edges.high):  # they belong to the interval, and need no rounding
+        claim = judged(Reported("toy-acc", quantity, edge, half_unit=0), records)
+        assert claim.verdict == "reproduced"
+        assert "before it was rounded" not in claim.findings[0].reason
+
+
+@pytest.mark.parametrize(("value", "unrounded"), [(0.72, 71.5), (0.68, 68.5)])
+def test_the_reason_says_how_near_a_number_was_before_it_was_rounded(
+    make_record, value, unrounded
+) -> None:
+    records = [
+        make_record(recipe("wide", "slow"), seed, final_train_accuracy=accuracy)
+        for seed, accuracy in enumerate(0.70 + 0.0044 * SPREAD)
+    ]
+    (finding,) = judged(Reported("toy-acc", final_train_accuracy("wide"), value), records).findings
+    assert finding.reason == (
+        f"{100 * value:.0f} %, which may have been {unrounded} % before it was rounded, lies in "
+        "68.4 to 71.6 %, where one further run is expected"
+    )
 
 
 def test_only_a_test_accuracy_has_noise_of_the_test_set(make_record) -> None:
@@ -213,6 +246,13 @@ def test_seeds_that_agree_confirm_a_number_to_the_grid_of_their_counts(make_reco
         claim = judged(Reported("toy-acc", quantity, 0.5, resolution=resolution), records)
         assert claim.verdict == verdict
         assert "before it was rounded" not in claim.findings[0].reason
+
+
+def test_what_confirms_a_test_accuracy_is_known_to_an_image_too(wide) -> None:
+    """Of 100 images: ± t sqrt(1 + 1/4) / 100 / sqrt(12) = 0.0103."""
+    for value, verdict in ((0.51, "reproduced"), (0.511, "undecided")):
+        statement = Reported("toy-acc", ACCURACY, value, half_unit=0, resolution=0.2)
+        assert judged(statement, wide([0.5] * 4, test_size=100)).verdict == verdict
 
 
 def test_the_wrong_epoch_is_seen(make_record) -> None:

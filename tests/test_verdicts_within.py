@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.quantities import at_epoch, difference, seconds_an_epoch
+from experiments.quantities import at_epoch, difference, parameters, seconds_an_epoch
 from experiments.statements import Within
 from tests.toy_study import ACCURACY, SEEDS, SPREAD, judged, recipe
 
@@ -35,6 +35,27 @@ def test_better(pairs, gain, verdict) -> None:
     claim = judged(Within("toy-gain", GAIN, above=0), pairs(gain + 0.01 * SPREAD))
     assert claim.verdict == verdict
     assert claim.findings[0].measured == pytest.approx(gain)
+
+
+@pytest.mark.parametrize(
+    ("gain", "told"),
+    [(0.1, "is > 0"), (0.0, "is only in part > 0"), (-0.1, "is not > 0")],
+)
+def test_the_reason_says_where_the_mean_lies_and_what_of_it_is_meant(pairs, gain, told) -> None:
+    (finding,) = judged(Within("toy-gain", GAIN, above=0), pairs(gain + 0.01 * SPREAD)).findings
+    low, high = (100 * (gain + side * 0.0159) for side in (-1, 1))  # the t-interval of SPREAD
+    assert finding.reason == f"{low:+.1f} to {high:+.1f} pp, where the mean over seeds lies, {told}"
+
+
+def test_a_bound_is_not_between_the_bounds(wide) -> None:
+    """What no seed changes can lie on one exactly."""
+    for bounds, verdict in (
+        ({"above": 100}, "not_reproduced"),
+        ({"below": 100}, "not_reproduced"),
+        ({"above": 99, "below": 101}, "reproduced"),
+    ):
+        statement = Within("toy-count", parameters("wide"), **bounds)
+        assert judged(statement, wide([0.5], parameters=100)).verdict == verdict
 
 
 @pytest.mark.parametrize("bound", ["above", "below"])
