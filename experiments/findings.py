@@ -134,10 +134,10 @@ def find(
     missing = tuple(f"{role}.{completion}" for role in quantity.reads if not every[role])
     need = "; ".join(study.on_request[name] for name in missing if name in study.on_request)
     runs = on_one_device(every)
-    by_seed = {} if missing else dict(sorted(quantity.values(runs).items()))
+    by_seed = dict(sorted(quantity.values(runs).items()))
     values = list(by_seed.values())
     used = [runs[role][seed] for role in quantity.reads for seed in by_seed]
-    test_images = used[0].test_size if used else 0
+    test_images = min((record.test_size for record in used), default=0)
     if missing:
         needs = f"; needs {need}" if need else ""
         judgement = Judgement("not_run", None, f"no records of {', '.join(missing)}{needs}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from experiments.quantities import at_epoch, parameters
-from experiments.statements import Exactly, Reported
+from experiments.quantities import at_epoch, difference, parameters
+from experiments.statements import Exactly, Reported, Within
 from experiments.verdicts import ClaimVerdict, judge
 from tests.toy_study import ACCURACY, SEEDS, SEVENTY, SPREAD, judged, recipe, toy_study
 
@@ -135,6 +135,21 @@ def test_what_is_run_on_request_says_what_it_needs(wide) -> None:
     assert (finding.missing, finding.records) == (("wide.slow",), ())
     (claim,) = judge(asking, wide(0.705 + 0.005 * SPREAD))  # once it was run, it counts
     assert (claim.verdict, claim.needs) == ("reproduced", ())
+
+
+def test_all_that_is_missing_is_named_and_all_that_it_needs(make_record) -> None:
+    gap = difference(ACCURACY, at_epoch("test_accuracy", "narrow", 4))
+    statement = Within("toy-gap", gap, above=0)
+    (finding,) = judged(statement, []).findings
+    assert (finding.reason, finding.need) == ("no records of wide.slow, narrow.slow", "")
+    needs = {"wide.slow": "a larger machine", "narrow.slow": "a day"}
+    (claim,) = judge(dataclasses.replace(toy_study(statement), on_request=needs), [])
+    (finding,) = claim.findings
+    assert finding.need == "a larger machine; a day"
+    assert finding.reason == "no records of wide.slow, narrow.slow; needs a larger machine; a day"
+    one = [make_record(recipe("narrow", "slow"), seed) for seed in SEEDS]
+    (finding,) = judged(statement, one).findings
+    assert (finding.missing, finding.seeds, finding.measured) == (("wide.slow",), (), None)
 
 
 def test_a_need_is_not_a_missing_record() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from experiments.findings import spoken
 from experiments.quantities import at_epoch, parameters
 from experiments.statements import Exactly, Reported, Within
 from experiments.verdicts import ClaimVerdict, judge
@@ -143,6 +144,12 @@ def test_a_late_reading_leaves_a_claim_open_and_reproduces_none(make_record):
     assert read(late[:1], both(make_record)).reason == (
         "fits, but late under the one completion that applies"
     )
+
+
+def test_a_verdict_is_spoken_in_words():
+    assert spoken("not_reproduced") == "not reproduced"
+    assert spoken("reproduced") == "reproduced"
+    assert spoken("reproduced", fits_late=True) == "fits, but late"
 
 
 def test_why_a_claim_is_undecided_is_said(make_record):

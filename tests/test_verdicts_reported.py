@@ -14,7 +14,7 @@ from experiments.quantities import (
     turning_point,
 )
 from experiments.statements import Reported, Within
-from experiments.statistics import prediction_interval, two_test_sets_sd
+from experiments.statistics import mean_interval, prediction_interval, two_test_sets_sd
 from tests.toy_study import ACCURACY, SEEDS, SEVENTY, SPREAD, judged, recipe
 
 
@@ -24,7 +24,8 @@ def test_a_number_within_reach_is_reproduced(wide) -> None:
     assert claim.verdict == "reproduced"
     assert finding.measured == pytest.approx(0.705)
     assert finding.seeds == (0, 1, 2, 3)
-    assert finding.reported == 0.70
+    assert (finding.claim, finding.unit) == ("toy-acc", "accuracy")
+    assert (finding.reported, finding.rounding, finding.outcome) == (0.70, 0.005, "reproduced")
     assert 0.70 in finding.interval
     # Both error bars are stated, and the one that decides covers both.
     assert finding.interval.half_width > finding.seed_interval.half_width
@@ -219,6 +220,8 @@ def test_only_a_test_accuracy_has_noise_of_the_test_set(make_record) -> None:
     counted = prediction_interval([0.7] * 4, grid=1e-4).half_width
     assert tested.interval.half_width == pytest.approx(math.hypot(0.012702, counted), abs=1e-6)
     assert trained.interval.half_width == pytest.approx(counted, rel=1e-9)
+    of_the_mean = mean_interval([0.7] * 4, grid=1e-4).half_width
+    assert trained.seed_interval.half_width == pytest.approx(of_the_mean, rel=1e-9)
     assert trained.test_set_interval is None
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from experiments.quantities import at_epoch, difference, parameters, seconds_an_epoch
 from experiments.statements import Within
+from experiments.statistics import mean_interval
 from tests.toy_study import ACCURACY, SEEDS, SPREAD, judged, recipe
 
 GAIN = difference(ACCURACY, at_epoch("test_accuracy", "narrow", 4))
@@ -65,6 +66,19 @@ def test_equal_counts_are_neither_better_nor_worse(pairs, bound) -> None:
     for gain, verdict in ((0.0, "undecided"), (5e-5, "undecided"), (1e-4, "reproduced")):
         claim = judged(Within("toy-gain", GAIN, **{bound: 0}), pairs([sign * gain] * 4))
         assert claim.verdict == verdict
+
+
+@pytest.mark.parametrize("sizes", [(100, 10_000), (10_000, 100)])
+def test_a_difference_is_known_to_an_image_of_the_smaller_test_set(make_record, sizes) -> None:
+    """Red where the first of the two alone says how fine it is."""
+    records = [
+        make_record(recipe(role, "slow"), seed, test_accuracy=accuracy, test_size=size)
+        for role, accuracy, size in zip(("wide", "narrow"), (0.51, 0.5), sizes, strict=True)
+        for seed in SEEDS
+    ]
+    (finding,) = judged(Within("toy-gain", GAIN, above=0), records).findings
+    expected = mean_interval([0.01] * 4, grid=2**0.5 / 100)
+    assert finding.interval.half_width == pytest.approx(expected.half_width, rel=1e-9)
 
 
 @pytest.mark.parametrize(
