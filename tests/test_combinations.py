@@ -11,6 +11,7 @@ from experiments.quantities import (
     at_epoch,
     at_the_end,
     difference,
+    largest_lead,
     median_of,
     parameters,
     trend,
@@ -90,6 +91,12 @@ def test_units_and_what_must_be_there() -> None:
     turns = median_of([turning_point("a", 4), turning_point("b", 4)])
     assert (turns.unit, turns.reads) == ("count", {"a": 4, "b": 4})
     assert str(turns) == "median epoch of the lowest test loss, a, b, of 4"
+    assert trend("width", {1: turning_point("a", 4), 2: turning_point("b", 4)}).unit == "count"
+    one = median_of([turning_point("a", 4)])
+    assert str(one) == "median epoch of the lowest test loss, a, of 4"
+    sizes = [parameters(role) for role in "abc"]
+    gaps = median_of([difference(sizes[0], sizes[1]), difference(sizes[1], sizes[2])])
+    assert str(gaps) == "median parameters, a − b, b − c"
 
 
 def test_rounding_passes_into_what_is_combined_and_no_further() -> None:
@@ -109,6 +116,15 @@ def test_rounding_passes_into_what_is_combined_and_no_further() -> None:
         (rounding[:, :3] @ weights, float(np.linalg.norm(weights))),
     ):
         assert error.std() < 1.02 * grid / math.sqrt(12)
+
+
+def test_counted_images_pass_into_what_is_combined_as_a_grid_does() -> None:
+    weights = np.array([-4, -1, 5]) / 14
+    slope = trend("x", dict(zip((1, 2, 4), ACCURACY.values(), strict=True)))
+    assert slope.grid_of(100) == pytest.approx(float(np.linalg.norm(weights)) / 100)
+    assert median_of(list(ACCURACY.values())).grid_of(100) == pytest.approx(0.01)
+    gap, lead = difference(ACCURACY["a"], ACCURACY["b"]), largest_lead("c")  # the lead has no grid
+    assert median_of([gap, lead]).grid_of(100) == pytest.approx(math.sqrt(2) / 100)
 
 
 def test_combinations_that_mean_nothing_are_refused() -> None:
