@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 
 from experiments.catalog import study
-from experiments.comparison import compare
+from experiments.comparison import compare, differing_settings
+from tests.toy_study import recipe
 
 FIRST, SECOND = study("digits").recipes[:2]
 ACCURACIES = {"first": [0.71, 0.74, 0.69, 0.75], "second": [0.70, 0.71, 0.66, 0.74]}
@@ -59,6 +60,35 @@ def test_pairs_that_differ_by_one_image_each_do_not_tell_which_is_larger(runs, i
     assert entry.interval.half_width == pytest.approx(4.302653 * 2**0.5 / 450 / 6, rel=1e-6)
 
 
+@pytest.mark.parametrize("sizes", [(450, 10_000), (10_000, 450)])
+def test_the_smaller_of_two_test_sets_says_how_finely_accuracies_are_known(runs, sizes):
+    first, second = (
+        runs(each, [0.5] * 3, test_size=size)
+        for each, size in zip((FIRST, SECOND), sizes, strict=True)
+    )
+    entry = of(compare(first, second), "test accuracy")
+    assert entry.interval.half_width == pytest.approx(4.302653 * 2**0.5 / 450 / 6, rel=1e-6)
+
+
+def test_a_loss_is_no_count(make_record):
+    """Pairs that all differ by as much tell it exactly."""
+    first, second = (
+        [make_record(each, seed, test_loss=loss) for seed in range(3)]
+        for each, loss in ((FIRST, 0.5), (SECOND, 0.25))
+    )
+    entry = of(compare(first, second), "test loss, last")
+    assert (entry.interval.ends, entry.larger) == ([0.25, 0.25], "first")
+
+
+def test_two_recipes_differ_in_settings_and_not_for_their_names():
+    optimizer = dataclasses.replace(FIRST.optimizer, lr=2 * FIRST.optimizer.lr)
+    other = dataclasses.replace(FIRST, name="other.adam", epochs=7, optimizer=optimizer)
+    assert differing_settings(FIRST, other) == {
+        "epochs": (FIRST.epochs, 7),
+        "optimizer.lr": (FIRST.optimizer.lr, optimizer.lr),
+    }
+
+
 @pytest.mark.parametrize("lost", [0, 1])
 def test_a_pair_with_a_run_that_diverged_is_left_out_and_named(runs, make_record, lost):
     both = [runs(FIRST, ACCURACIES["first"]), runs(SECOND, ACCURACIES["second"])]
@@ -78,6 +108,9 @@ def test_runs_on_different_data_are_not_compared(runs):
     first, second = runs(FIRST, [0.5, 0.6]), runs(SECOND, [0.4, 0.5], dataset_fingerprint="other")
     with pytest.raises(ValueError, match="on different data"):
         compare(first, second)
+    of_images = runs(recipe("wide", "slow"), [0.4, 0.5], dataset_fingerprint="other")
+    with pytest.raises(ValueError, match=r"on different data \(digits, cifar10\)"):
+        compare(first, of_images)
 
 
 def test_a_pair_is_of_one_kind_of_device(runs):
