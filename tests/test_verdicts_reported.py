@@ -186,24 +186,32 @@ def test_rounding_belongs_to_the_number(make_record) -> None:
             assert claim.verdict == verdict
             told = "before it was rounded, lies in" if verdict == "reproduced" else "lies outside"
             assert told in claim.findings[0].reason
-    for edge in (edges.low, edges.high):  # they belong to the interval, and need no rounding
-        claim = judged(Reported("toy-acc", quantity, edge, half_unit=0), records)
-        assert claim.verdict == "reproduced"
-        assert "before it was rounded" not in claim.findings[0].reason
+    for edge in prediction_interval(list(0.70 + 0.001 * SPREAD), grid=1e-4).ends:  # belongs to it
+        (finding,) = judged(Reported("toy-acc", quantity, edge, half_unit=0), records).findings
+        assert finding.verdict == "reproduced"
+        assert finding.reason.startswith(f"{finding.expected} lies in ")
 
 
-@pytest.mark.parametrize(("value", "unrounded"), [(0.72, 71.5), (0.68, 68.5)])
+@pytest.mark.parametrize(
+    ("value", "half_unit", "told"),
+    [
+        (0.72, 0.005, "72 %, which may have been 71.5 %"),
+        (0.68, 0.005, "68 %, which may have been 68.5 %"),
+        (0.716, 0.0005, "71.6 %, which may have been 71.55 %"),
+        (0.684, 0.0005, "68.4 %, which may have been 68.45 %"),
+    ],
+)
 def test_the_reason_says_how_near_a_number_was_before_it_was_rounded(
-    make_record, value, unrounded
+    make_record, value, half_unit, told
 ) -> None:
     records = [
         make_record(recipe("wide", "slow"), seed, final_train_accuracy=accuracy)
         for seed, accuracy in enumerate(0.70 + 0.0044 * SPREAD)
     ]
-    (finding,) = judged(Reported("toy-acc", final_train_accuracy("wide"), value), records).findings
+    number = Reported("toy-acc", final_train_accuracy("wide"), value, half_unit)
+    (finding,) = judged(number, records).findings
     assert finding.reason == (
-        f"{100 * value:.0f} %, which may have been {unrounded} % before it was rounded, lies in "
-        "68.4 to 71.6 %, where one further run is expected"
+        f"{told} before it was rounded, lies in 68.4 to 71.6 %, where one further run is expected"
     )
 
 
