@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from tests.operator_table import NoTensor, assert_replays, conv
+from tests.operator_table import NoTensor, assert_replays
 from theory import diagnose
 from theory.diagnosis import primitives
 from theory.diagnosis.calling import Operator
@@ -19,7 +19,6 @@ from theory.diagnosis.rounding import gamma
 from theory.diagnosis.search import Trials
 from theory.diagnosis.structure import Level, interpret
 from theory.diagnosis.tracing import trace
-from theory.diagnosis.values import largest_at_zero
 from theory.testing import assert_same_operator
 
 if TYPE_CHECKING:
@@ -280,35 +279,6 @@ def test_an_offset_that_hides_the_input_is_no_excuse() -> None:
     found = diagnose(lambda x: (x + 1e8) - 1e8, (8,))
     assert found.linear.holds
     assert found.affine.certainty == "proved"
-
-
-@pytest.mark.parametrize(
-    ("op", "expected"),
-    [
-        (lambda x: (x + 3) - 3, 3),
-        (lambda x: (x - 5) * 0.25 + 1.25, 5),
-        (lambda x: x + (1e8 * torch.ones(4) - 1e8), 0),
-        (lambda x: torch.stack((x + 2, x - 7)).sort().values.sum(0), 7),
-        (lambda x: torch.fft.fft(x + 2), 8),
-        (lambda x: torch.log(x).clamp(-3, 3), 3),
-        (lambda x: (x - 9 > 0) * 1.0, 9),
-    ],
-    ids=["sum", "first", "constants", "stacked", "complex", "infinite", "truth values"],
-)
-def test_the_largest_value_at_zero(op: Callable[..., Any], expected: float) -> None:
-    zero = torch.zeros(4, dtype=torch.float64)
-    graph = trace(Operator(op, (4,)), [zero.numpy()])
-    assert largest_at_zero(graph, zero) == expected
-
-
-def test_memory_that_was_never_written_is_not_held() -> None:
-    """Circular padding copies into memory as it was found, here that of the numbers given back."""
-    graph = trace(Operator(conv(), (2, 8)), [np.zeros((2, 8))])
-    assert "empty" in str(graph)
-    for _ in range(8):
-        found = [torch.full((1, 2, 10), 1e5, dtype=torch.float64) for _ in range(64)]
-        del found
-        assert largest_at_zero(graph, torch.zeros(1, 2, 8, dtype=torch.float64)) == 0
 
 
 def test_what_is_measured_of_an_offset() -> None:

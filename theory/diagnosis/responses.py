@@ -68,7 +68,7 @@ class Responses:
         self._finite = False
         self._memory: dict[bytes, Array] = {}
         self._batches = operator.batched
-        largest = max(1, math.prod(operator.shape), math.prod(operator.output_shape))
+        largest = max(math.prod(operator.shape), math.prod(operator.output_shape))
         self._capacity = max(8, _REMEMBERED_VALUES // largest)
         self.rounding_of_sums: Rounding = measured_rounding(operator, self, held, amplified)
         self.rounding: Rounding = self.rounding_of_sums.along(channel_axes(operator))
@@ -127,7 +127,7 @@ class Responses:
 
     def _add_up(self, cells: Sequence[tuple[int, ...]], responses: list[Array]) -> bool:
         """Whether an affine operator's responses fit its response to a mixture of the impulses."""
-        weights = np.random.default_rng(0).integers(1, 9, len(cells), endpoint=True).astype(float)
+        weights = np.random.default_rng(0).integers(1, 10, len(cells)).astype(float)
         mixture = np.zeros(self.operator.shape)
         mixture[*np.transpose(cells)] = weights
         total = float(weights.sum())
