@@ -58,15 +58,17 @@ def test_channels_that_are_not_there_have_no_axis(
     assert circular_kernel(trials).tolist() == expected
 
 
-def test_the_shifted_axes_need_not_be_the_last_ones() -> None:
-    """Shifts act on the first axis, and the second one, of 3 cells, holds the channels."""
-    weights = torch.tensor([1.0, 2, 4], dtype=torch.float64)
-    kernel = circular_kernel(_trials(lambda x: x.roll(1, -2) * weights, (4, 3), axes=(0,)))
-    responses = [kernel[:, c] for c in range(3)]
-    for c, response in enumerate(responses):
-        expected = np.zeros((4, 3))
-        expected[1, c] = weights[c]
-        assert np.array_equal(response, expected)
+@pytest.mark.parametrize("found", [circular_kernel, lambda trials: interior_kernel(trials, (1,))])
+def test_a_kernel_has_its_cells_last_where_the_operator_has_its_channels_last(
+    found: Callable[[Trials], np.ndarray],
+) -> None:
+    """Of 3 features at 8 times, shifted in time, two are made: as of channels, but transposed."""
+    mix = torch.tensor([[1.0, 2, 4], [0, 1, 5]], dtype=torch.float64)
+    first = _trials(lambda x: mix @ x.roll(1, -1), (3, 8), axes=(-1,))
+    last = _trials(lambda x: x.roll(1, -2) @ mix.T, (8, 3), axes=(0,))
+    kernel = found(last)
+    assert kernel.shape == (2, 3, 8)
+    assert np.array_equal(kernel, found(first))
 
 
 @pytest.mark.parametrize(("shape", "border"), [((9,), (2,)), ((8,), (3,)), ((7, 6), (2, 1))])

@@ -94,9 +94,12 @@ def _cells_of_channels(operator: Operator, at: tuple[int, ...]) -> Iterator[tupl
 
 
 def _over_channels(operator: Operator, responses: list[Array]) -> Array:
-    """Stack the responses along an axis for the input's channels, if it has them."""
-    channels = len(operator.shape) - len(operator.axes)
-    if not channels:
+    """Stack the responses along an axis for the input's channels, if it has them.
+
+    The shifted axes come last, wherever the operator has its channels.
+    """
+    shifted = len(operator.axes)
+    responses = [np.moveaxis(each, operator.axes, range(-shifted, 0)) for each in responses]
+    if len(operator.shape) == shifted:
         return responses[0]
-    before = len(operator.output_shape) - len(operator.axes)
-    return np.stack(responses, axis=before)
+    return np.stack(responses, axis=len(operator.output_shape) - shifted)
