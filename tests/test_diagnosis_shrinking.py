@@ -55,6 +55,18 @@ def test_no_step_goes_beyond_what_is_accepted(needed: set[tuple[int, int]], seed
     assert any(np.array_equal(found, each) for each in accepted)
 
 
+@pytest.mark.parametrize("cell", [0, 5, N - 1])
+def test_a_cell_is_zeroed_in_all_inputs_at_once(cell: int) -> None:
+    """As long as the two cancel, which no change of one of them alone leaves them to do."""
+    x = np.arange(40.0, 40 + N)
+
+    def accept(inputs: tuple[np.ndarray, ...]) -> bool:
+        return np.array_equal(inputs[0], -inputs[1]) and inputs[0][cell] != 0
+
+    left, right = shrunk((x, -x), accept)
+    assert np.flatnonzero(left).tolist() == np.flatnonzero(right).tolist() == [cell]
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize(
     ("value", "enough", "expected"),
