@@ -98,11 +98,17 @@ def test_a_kernel_in_the_interior_is_not_read_off_the_border(shape: Shape, borde
     assert np.array_equal(interior_kernel(trials, (0,) * len(shape)), spoilt(impulse))
 
 
-def test_what_lies_beyond_the_input_stays_zero() -> None:
-    """Of four cells the border leaves none: only what a moved impulse still reaches is known."""
-    op = NoTensor(lambda x: np.asarray(x) * 5)
-    trials = Trials(Operator(op, (4,), batched=False), budget=1000)
-    assert interior_kernel(trials, (2,)).tolist() == [0, 0, 5, 0]
+@pytest.mark.parametrize(
+    ("n", "m", "border", "expected"),
+    [(4, 4, 2, [0, 7, 12, 7]), (2, 8, 3, [0, 0, 0, 7, 7, 7, 0, 0])],
+)
+def test_what_no_moved_impulse_reaches_stays_zero(
+    n: int, m: int, border: int, expected: list[int]
+) -> None:
+    """Every cell returns 7 times the sum, and in the first case 5 times the cell at its place."""
+    op = NoTensor(lambda x: 7 * np.full(m, x.sum()) + (5 * x if n == m else 0))
+    trials = Trials(Operator(op, (n,), batched=False), budget=1000)
+    assert interior_kernel(trials, (border,)).tolist() == expected
 
 
 def test_every_channel_is_asked_in_the_interior() -> None:
