@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -61,12 +62,44 @@ def test_macs_and_flops_are_counted_apart() -> None:
             2 * 6 * 2 * 9 + 2 * 18 + 2 * 2 + 18,
         ),
         (Fn(lambda x: torch.vdot(x.flatten(), x.flatten())), 2 * 3 * 8),
+        # a sum for the mean; a difference, a square, a sum for the variance; a difference and a
+        # product; a scale and an offset
+        (nn.LayerNorm(8), 8 * 3 * 8),
+        (nn.GroupNorm(3, 3), 8 * 3 * 8),
+        (nn.BatchNorm1d(3, track_running_stats=False), 8 * 3 * 8),
+        (nn.Softmax(-1), 5 * 3 * 8),  # the maximum, a difference, an exponential, a sum, a quotient
+        (nn.LogSoftmax(-1), 5 * 3 * 8),
+        (Fn(lambda x: x.cumsum(-1)), 3 * 8),
+        (Fn(lambda x: x.amax(-1)), 3 * 8),
     ],
 )
 def test_flops_of_norms_and_of_values_that_are_looked_up(module: nn.Module, flops: int) -> None:
     facts = audit(module, (3, 8))
     assert facts.flops == flops
     assert not any("unknown cost" in warning for warning in facts.warnings)
+
+
+@pytest.mark.parametrize(
+    ("module", "macs", "added"),
+    [
+        (Fn(lambda x: torch.dot(x[0, 0], x[0, 1])), 8, 0),
+        (Fn(lambda x: torch.mv(x[0], x[0, 0])), 3 * 8, 0),
+        (Fn(lambda x: torch.addmv(x[0, :, 0], x[0], x[0, 0])), 3 * 8, 3),
+        (Fn(lambda x: torch.mm(x[0].T, x[0])), 8 * 3 * 8, 0),
+        (Fn(lambda x: torch.addmm(x[0, 0], x[0].T, x[0])), 8 * 3 * 8, 8 * 8),
+        (Fn(lambda x: torch.bmm(x, x.transpose(1, 2))), 3 * 8 * 3, 0),
+        (Fn(lambda x: torch.baddbmm(x[:, :, :3], x, x.transpose(1, 2))), 3 * 8 * 3, 3 * 3),
+        (nn.Conv1d(3, 2, 3, bias=False), 2 * 6 * 9, 0),
+        (nn.Conv1d(3, 2, 3), 2 * 6 * 9, 2 * 6),
+        (nn.ConvTranspose1d(3, 2, 3, bias=False), 3 * 8 * 6, 0),
+        (nn.ConvTranspose1d(3, 2, 3), 3 * 8 * 6, 2 * 10),
+    ],
+)
+def test_a_product_costs_two_operations_for_each_mac_and_one_for_what_it_is_added_to(
+    module: nn.Module, macs: int, added: int
+) -> None:
+    facts = audit(module, (3, 8))
+    assert (facts.macs, facts.flops) == (macs, 2 * macs + added)
 
 
 def test_a_weighted_bag_costs_a_product_for_each_value_that_it_adds() -> None:
@@ -138,16 +171,22 @@ _KEYS = torch.ones(1, 2, 4, 8)
 def test_every_kernel_of_attention_has_a_field_and_a_cost(kind: str) -> None:
     graph = torch.fx.Graph()
     packet = getattr(torch.ops.aten, f"_scaled_dot_product_{kind}")
-    x = graph.placeholder("x")
-    x.meta["val"] = torch.empty(1, 2, 4, 8, device="meta")
+    inputs = [graph.placeholder(name) for name in ("query", "key", "value")]
+    for each, cells, features in zip(inputs, (4, 6, 6), (8, 8, 5), strict=True):
+        each.meta["val"] = torch.empty(1, 2, cells, features, device="meta")
     between = [None, False] if kind in {"cudnn_attention", "efficient_attention"} else []
-    node = graph.call_function(packet.default, (x, x, x, *between))
-    node.meta["val"] = (x.meta["val"], torch.empty(1, 2, 4, device="meta"))
+    node = graph.call_function(packet.default, (*inputs, *between))
+    node.meta["val"] = (
+        torch.empty(1, 2, 4, 5, device="meta"),
+        torch.empty(1, 2, 4, device="meta"),
+    )
     seen = propagation.follow(graph, 2)[node]
     assert isinstance(seen, Dependence)
     assert seen.dim is None
-    assert {tuple(cell) for cell in seen.reach.reshape(3, -1).T.tolist()} == {(0, -3, 0)}
-    assert counting.cost(node).macs == 2 * (2 * 4 * 4 * 8)
+    assert {tuple(cell) for cell in seen.reach.reshape(3, -1).T.tolist()} == {(0, -5, 0)}
+    pairs = 2 * 4 * 6  # of a query and a key, which a softmax weighs
+    found = counting.cost(node)
+    assert (found.macs, found.flops) == (pairs * (8 + 5), 2 * pairs * (8 + 5) + 5 * pairs)
 
 
 @pytest.mark.parametrize(
@@ -173,6 +212,31 @@ def test_a_pool_costs_an_operation_for_each_cell_that_its_windows_take_in(
         impulse = x.flatten().index_fill(0, torch.tensor(cell), 1).reshape(x.shape)
         taken += int((layer(impulse) > 0).sum())
     assert audit(layer, shape).flops == taken
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Upsample(scale_factor=2, mode="linear"), (2, 6)),
+        (nn.Upsample(scale_factor=2, mode="bilinear"), (1, 6, 4)),
+        (nn.Upsample(scale_factor=2, mode="trilinear"), (1, 4, 5, 6)),
+        (nn.Upsample(scale_factor=2, mode="bicubic"), (2, 6, 6)),
+    ],
+)
+def test_a_resizing_costs_a_product_for_each_weight_and_the_sums_between_them(
+    layer: nn.Module, shape: tuple[int, ...]
+) -> None:
+    cells = math.prod(shape[1:])
+    impulses = torch.eye(cells, dtype=torch.float64).reshape(cells, 1, *shape[1:])
+    weights = int((layer(impulses) != 0).sum(0).max())  # of an output away from the edges
+    facts = audit(layer, shape)
+    assert facts.flops == (2 * weights - 1) * math.prod(facts.output_shape)
+    assert facts.macs == 0
+
+
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact"])
+def test_a_resizing_that_only_copies_is_free(mode: str) -> None:
+    assert audit(nn.Upsample(scale_factor=2, mode=mode), (1, 3, 3)).flops == 0
 
 
 @pytest.mark.parametrize("name", sorted(POINTWISE))

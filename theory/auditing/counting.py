@@ -93,7 +93,7 @@ def _product(call: Primitive) -> Cost:
 def _attention(call: Primitive) -> Cost:
     """Count queries with keys, and their softmax, of 5 operations a value, with values."""
     *batch, queries, features = shape_of(call["query"])
-    keys, out = shape_of(call["key"])[-2], shape_of(call["value"])[-1]
+    *_, keys, out = shape_of(call["value"])
     pairs = math.prod(batch) * queries * keys
     macs = pairs * (features + out)
     return Cost(macs, 2 * macs + 5 * pairs)
