@@ -87,10 +87,10 @@ def test_what_is_read_is_seen_and_what_lies_beyond_is_an_edge() -> None:
 
 
 def test_channels_see_what_those_of_their_group_see() -> None:
-    reach = seeing((0, 1), (4, 5), (2, 2), (1, 3)).reshape(3, 1, 4, 1)
+    reach = seeing((0, 1), (4, 5), (2, 2), (1, 3)).reshape(3, 1, 4, 1, 1)
     assert intervals(reaching.mixed(reach, 1, 1, 2)) == [(0, 5)] * 2
     grouped = reaching.mixed(reach, 1, 2, 6)
-    assert grouped.shape == (3, 1, 6, 1)
+    assert grouped.shape == (3, 1, 6, 1, 1)
     assert intervals(grouped) == [(0, 5)] * 3 + [(1, 3)] * 3
     assert intervals(reaching.mixed(reach, 1, 4, 4)) == intervals(reach)
     same = reach[:, :, :1]
@@ -116,7 +116,7 @@ def test_what_repeats_is_kept_once() -> None:
     assert reaching.compressed([rows, rows]).shape == (2, 1, 2)
     assert reaching.compressed([rows, rows.T]).shape == (2, 2, 2)
     assert reaching.compressed([rows * 0]).tolist() == [[[0]]]
-    (virtual,) = reaching.carried(lambda tensors: tensors[0], [np.array([[5], [6]])], [(2, 1000)])
+    (virtual,) = reaching.carried(lambda tensors: tensors[0], [np.array([[5], [6]])], [(2, 2)])
     assert virtual.tolist() == [[5], [6]]
 
 
@@ -152,6 +152,9 @@ def test_cells_may_be_told_to_touch_an_edge() -> None:
     assert reach.shape == (3, 2, 3)
     assert intervals(reach) == [(0, 0)] * 3 + [(1, 1)] * 3
     assert reach[2].tolist() == [[-1, 0, -1]] * 2
+    assert reach.dtype == np.int64
+    rows = reaching.touching(reaching.of_input((2, 3), 1), 0, np.array([True, False]))
+    assert rows[2].tolist() == [[-1, -1, -1], [0, 0, 0]]
     again = reaching.touching(reach, 1, np.array([False, True, False]))
     assert (again[2] == -1).all()  # those that did touch one go on to
 

@@ -124,6 +124,10 @@ def test_what_lies_beyond_the_ends_may_fold_back() -> None:
         ([0, 0, 1, 1, 2, 2], 3, Taps(((0,), (0,)), 1)),
         ([1, 0, 3, 2, 5, 4], 6, None),
         ([1, 0, 1, 3, 2, 3], 4, Taps(((1,), (0,), (1,)), 2)),
+        ([-1, 0, 2, 4], 6, Taps(((-2,),), 2)),
+        ([2, 1, 0, -1, -1], 3, Taps(((2,),), -1)),
+        ([-1, -1, 0, 1], 2, None),
+        ([0], 4, ITSELF),
         ([3], 4, Taps(((3,),), 1)),
         ([-1], 4, None),
         ([-1, 1], 4, None),  # a constant is no cell before the first
@@ -137,7 +141,9 @@ def test_what_lies_beyond_the_ends_may_fold_back() -> None:
 def test_the_law_of_a_move_is_that_of_most_cells(
     coordinates: list[int], cells: int, law: Taps | None
 ) -> None:
-    assert law_of_move(np.array(coordinates), cells) == law
+    found = law_of_move(np.array(coordinates), cells)
+    assert found == law
+    assert found is None or index(found.step) == law.step
 
 
 @pytest.mark.parametrize(
@@ -157,7 +163,9 @@ def test_the_law_of_a_table_is_that_of_its_middle_periods(taps: Taps, most: int)
         outputs, cells = turns * len(taps.offsets), turns * taps.step
         rows = [sorted(read(taps, output)) for output in range(outputs)]
         table = np.array([[*row, row[-1]] for row in rows]).clip(0, cells - 1)
-        assert law_of_table(table, cells) == (taps if turns >= most else None)
+        found = law_of_table(table, cells)
+        assert found == (taps if turns >= most else None)
+        assert found is None or index(found.step) == taps.step
 
 
 def test_a_table_of_which_no_two_periods_agree_has_no_law() -> None:

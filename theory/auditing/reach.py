@@ -77,7 +77,7 @@ def read_by(reach: Reach, axis: int, cells: int, table: Int[np.ndarray, "outputs
         np.broadcast_to(each.reshape(3, *(1,) * (reach.ndim - 1)), sizes)
         for each in (_NOTHING, _EDGE)
     ]
-    table = np.where(table < 0, table + cells + 2, table)
+    # The numbers -1 and -2 are the last entry and the one before it.
     read = np.take(np.concatenate([reach, *others], axis=axis + 1), table, axis=axis + 1)
     result: Reach = read.min(axis=axis + 2)
     return result
@@ -110,8 +110,7 @@ def moved(
     shapes : sequence of sequences of int
         The shapes of the tensors.
     """
-    nothing = _NOTHING.reshape(3, 1)
-    known = [nothing if reach is None else reach for reach in reaches]
+    known = [_NOTHING if reach is None else reach for reach in reaches]
     planes = [carried(move, [reach[plane] for reach in known], shapes) for plane in range(3)]
     return [compressed(np.broadcast_arrays(*same)) for same in zip(*planes, strict=True)]
 
