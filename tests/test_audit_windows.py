@@ -126,7 +126,7 @@ def test_what_lies_beyond_the_ends_may_fold_back() -> None:
         ([1, 0, 1, 3, 2, 3], 4, Taps(((1,), (0,), (1,)), 2)),
         ([-1, 0, 2, 4], 6, Taps(((-2,),), 2)),
         ([2, 1, 0, -1, -1], 3, Taps(((2,),), -1)),
-        ([-1, -1, 0, 1], 2, None),
+        ([4, 0, 1, 2, 0, 3], 5, None),  # three of six are not most
         ([0], 4, ITSELF),
         ([3], 4, Taps(((3,),), 1)),
         ([-1], 4, None),
