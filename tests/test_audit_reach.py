@@ -80,7 +80,7 @@ def test_what_is_read_is_seen_and_what_lies_beyond_is_an_edge() -> None:
     assert intervals(rows) == [(2, 5), (7, 9), None, None, (2, 3)]
     assert rows[2].tolist() == [-1, -1, -1, 0, 0]
     # Along an axis of size 1 all cells see the same.
-    (same,) = [reaching.read_by(seeing((4, 5)).reshape(3, 1, 1), 1, 3, table)]
+    same = reaching.read_by(seeing((4, 5)).reshape(3, 1, 1), 1, 3, table)
     assert same.shape == (3, 1, 5)
     assert intervals(same) == [(4, 5), (4, 5), None, None, (4, 5)]
     assert same[2].tolist() == [[0, -1, -1, 0, 0]]
