@@ -216,6 +216,22 @@ def test_a_mutant_is_read_off_its_name_and_its_diff(run):
     assert read("x__room__mutmut_1").function == "_room"
 
 
+@pytest.mark.parametrize(
+    ("becomes", "strictness"),
+    [
+        ("for a, b in zip(c, d, ):", True),
+        ("for a, b in zip(c, d, strict=False):", True),
+        ("for a, b in zip(c, d, strict=None):", True),
+        ("for a, b in zip(c, strict=True):", False),
+        ("for a, b in zip(c, None, strict=True):", False),
+        ("", False),
+    ],
+)
+def test_a_zip_that_does_not_compare_lengths_is_no_survivor(run, becomes, strictness):
+    mutant = Mutant("theory/geometry", "f", "for a, b in zip(c, d, strict=True):", becomes)
+    assert run.is_about_strictness(mutant) is strictness
+
+
 def test_settings_are_written_as_toml(run):
     settings = {"tool.a": {"on": True, "lines": ['^\\s*f?"[^"]*"$'], "n": 1}, "tool.b": {"c": "é"}}
     read = tomllib.loads(run.toml(settings))["tool"]
