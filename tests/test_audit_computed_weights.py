@@ -98,3 +98,38 @@ def test_what_is_computed_from_parameters_has_rows(name: str) -> None:
     assert [(row.name, row.parameters, row.macs) for row in facts.rows] == rows
     for total in ("parameters", "buffers", "macs", "flops"):
         assert sum(getattr(row, total) for row in facts.rows) == getattr(facts, total)
+
+
+def _noisy(x: Tensor, conv: nn.Module) -> Tensor:
+    return functional.conv2d(x, conv.weight + 0 * torch.randn_like(conv.weight), stride=2)
+
+
+@pytest.mark.parametrize(
+    ("module", "aliases"),
+    [
+        (Fn(lambda x, conv: functional.conv2d(x, conv.weight, stride=2)), True),
+        (Fn(lambda x, conv: functional.conv2d(x, conv.weight * conv.mask, stride=2)), True),
+        (Fn(lambda x, conv: functional.conv2d(x, conv.weight.abs() / 4, stride=2)), False),
+        (Fn(lambda x, conv: functional.conv2d(x, torch.ones(1, 1, 2, 2) / 4, stride=2)), False),
+        (Fn(_noisy), False),  # of a weight that is drawn anew nothing is said
+        (Fn(lambda x, conv: functional.conv2d(x, conv.weight * x.mean(), stride=2)), False),
+    ],
+    ids=["given", "masked", "a blur", "no parameter", "noisy", "of the input"],
+)
+def test_a_stride_is_judged_by_the_weights_that_are_computed(module: Fn, aliases: bool) -> None:
+    """The weights are ±1/4 in a checkerboard: what a mask leaves of them is no blur either."""
+    conv = nn.Conv2d(1, 1, 2, bias=False)
+    conv.register_buffer("mask", torch.tensor([[1.0, 1], [1, 0]]))
+    with torch.no_grad():
+        conv.weight.copy_(torch.tensor([[1.0, -1], [-1, 1]]) / 4)
+    module.layers.append(conv)
+    told = [each for each in audit(module, (1, 8, 8)).warnings if "aliases" in each]
+    assert len(told) == aliases
+
+
+def test_units_that_a_mask_cuts_off_are_dead() -> None:
+    conv = _masked_conv(1, 4)
+    conv.mask.zero_()
+    assert "4 of 4 units of conv2d are dead: their weights are all 0" in (
+        audit(Fn(_masked, conv), (1, 8, 8)).warnings
+    )

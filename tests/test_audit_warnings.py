@@ -211,9 +211,11 @@ def test_a_bias_is_redundant_only_if_no_use_of_it_is_seen(
     [
         (nn.BatchNorm1d(3, track_running_stats=False), "layers.1"),
         (lambda x: functional.batch_norm(x, None, None, training=True), "batch_norm"),
+        (nn.InstanceNorm1d(3, affine=True), "layers.1"),
+        (nn.GroupNorm(3, 3), "layers.1"),
     ],
 )
-def test_a_bias_is_redundant_before_a_norm_by_statistics_of_the_batch(
+def test_a_bias_is_redundant_before_a_norm_by_statistics_of_the_input(
     norm: Callable[[Tensor], Tensor], name: str
 ) -> None:
     layers = [each for each in (nn.Conv1d(3, 3, 1), norm) if isinstance(each, nn.Module)]
@@ -230,6 +232,17 @@ def test_a_bias_is_redundant_before_a_norm_by_statistics_of_the_batch(
         bound = 4 * 32 * 2**-53 * conv(x).abs().max() / 1e-5**0.5
         conv.bias.zero_()
         assert (network(x) - given).abs().max() <= bound
+
+
+def test_a_bias_counts_before_a_norm_of_several_channels_or_by_what_was_recorded_of_each_input():
+    """One bias of the three moves its channel against the mean of all; a mean may be frozen."""
+    for norm in (nn.GroupNorm(1, 3), nn.InstanceNorm1d(3, track_running_stats=True)):
+        network = nn.Sequential(nn.Conv1d(3, 3, 1), norm)
+        assert audit(network, (3, 8)).warnings == ()
+        given = network.eval()(x := torch.arange(24.0).reshape(1, 3, 8))
+        with torch.no_grad():
+            network[0].bias[0] += 1
+        assert not torch.allclose(network(x), given)
 
 
 @pytest.mark.parametrize("frozen", [True, False])

@@ -57,7 +57,7 @@ def warnings(
 
 
 def _redundant_biases(network: Network) -> Iterator[str]:
-    """Find the biases of which every use is followed by nothing but batch normalisation."""
+    """Find the biases of which every use is followed by nothing but a norm of each channel."""
     for name in dict.fromkeys(network.state.values()):
         found = [_normalised(network, Primitive(use), name) for use in network.uses(name)]
         norms = [norm for each in found for norm in each]
@@ -86,10 +86,25 @@ def _normalised(network: Network, call: Primitive, name: str) -> list[torch.fx.N
     places = [key for key, value in call.arguments.items() if network.reads(value, name)]
     if argument is None or places != [argument]:
         return []
-    norms = [user for user in call.node.users if "batch_norm" in Primitive(user).name]
-    fed = [norm for norm in norms if Primitive(norm)["input"] is call.node]
+    held, users = [call.node], []
+    for user in call.node.users:
+        if Primitive(user).name == "view" and shape_of(user) == call.shape:
+            held.append(user)  # as instance normalisation does, which is one of a larger batch
+            users += user.users
+        else:
+            users.append(user)
+    norms = [user for user in users if _subtracts_means_of_channels(network, Primitive(user))]
+    fed = [norm for norm in norms if Primitive(norm)["input"] in held]
     a_channel = all(size == 1 for size in shape_of(call[argument])[:-1])
-    return fed if a_channel and len(fed) == len(call.node.users) else []
+    return fed if a_channel and len(fed) == len(users) else []
+
+
+def _subtracts_means_of_channels(network: Network, call: Primitive) -> bool:
+    """Whether a call is a normalisation of each channel by itself, by a mean that can be named."""
+    if call.name == "native_group_norm":
+        return bool(call["group"] == call["C"])
+    mean = call.arguments.get("running_mean")
+    return "batch_norm" in call.name and (mean is None or mean in network.state)
 
 
 def _larger_than_the_input(rows: Sequence[Row], shape: Sequence[int]) -> Iterator[str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import operator as builtin
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.fx.node import map_arg
 
 from theory.auditing.calls import named_tensors
 from theory.auditing.primitive import Primitive
+from theory.diagnosis.nodes import is_pure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,6 +45,7 @@ class Network:
         self._modules = dict(module.named_modules())
         self.parameters = dict(module.named_parameters())
         self._values = named_tensors(module)
+        self._known: dict[torch.fx.Node, Any] = {}
         self.names = {node: call.name for call in recording.calls for node in call.nodes}
         self.varying = _of_input(self.graph)
         self.primitives = [
@@ -67,19 +71,32 @@ class Network:
         return self._modules[name.rpartition(".")[0]].training
 
     def value(self, node: object) -> Tensor | None:
-        """Return the values of a parameter or buffer, None if the node is none or it has none.
+        """Return the values of a parameter or buffer, or of what is computed of these alone.
 
-        None is returned of complex numbers as well: what is said of values is about their order.
+        None is returned where there are none, and of complex numbers: what is said of values is
+        about their order.
         """
-        if not isinstance(node, torch.fx.Node):
-            return None
-        tensor = self._values.get(self.state.get(node, ""))
-        if tensor is None or tensor.is_meta or tensor.is_complex():
+        tensor = self._computed(node) if isinstance(node, torch.fx.Node) else None
+        if not isinstance(tensor, torch.Tensor) or tensor.is_meta or tensor.is_complex():
             return None
         return tensor.detach()
 
+    def _computed(self, node: torch.fx.Node) -> Any:
+        """Return what a node holds, whatever the input is; None where that is not known."""
+        if node not in self._known:
+            self._known[node] = self._values.get(self.state.get(node, ""))
+            if node.op == "call_function" and node not in self.varying and _is_function(node):
+                held = {each: self._computed(each) for each in node.all_input_nodes}
+                if all(each is not None for each in held.values()):
+                    with torch.no_grad():
+                        call = (
+                            map_arg(each, held.__getitem__) for each in (node.args, node.kwargs)
+                        )
+                        self._known[node] = Primitive(node).run(*next(call), **next(call))
+        return self._known[node]
+
     def filters(self) -> Iterator[Filter]:
-        """Yield the layers whose weights are parameters with values, one filter a row."""
+        """Yield the layers whose weights do not depend on the input, one filter a row."""
         for call in self.primitives:
             if call.name == "convolution" and not call["transposed"]:
                 x, weight, bias = call["input"], self.value(call["weight"]), call["bias"]
@@ -97,6 +114,11 @@ class Network:
                 if values is not None:  # of addmm it may be one a row, too: the largest is kept
                     values = torch.atleast_2d(values).amax(0).expand(len(weight))
                 yield Filter(call, x, self.name(call.node), weight, values)
+
+
+def _is_function(node: torch.fx.Node) -> bool:
+    """Whether a node returns the same whenever it is given the same, and changes nothing."""
+    return node.target is builtin.getitem or is_pure(node)
 
 
 def _of_input(graph: torch.fx.Graph) -> dict[torch.fx.Node, None]:
