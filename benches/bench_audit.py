@@ -105,7 +105,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     )
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.jit, which fvcore traces with
+@pytest.mark.filterwarnings("ignore:.*torch.jit")  # with which fvcore traces
 def test_audit(
     depth: int, n: int, name: str, scale: str, probe: Callable[..., Probe], measure: Measure
 ) -> None:

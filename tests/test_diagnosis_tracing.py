@@ -308,7 +308,7 @@ def test_the_reason_says_why_there_is_no_graph(op: Callable[..., Any], reason: s
     assert found.affine.reason.endswith(f"not provable from its structure: {reason}")
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_a_scripted_function_is_called_as_it_is() -> None:
     scripted = torch.jit.trace(lambda x: 2 * x, torch.ones(8))
     assert diagnose(scripted, (8,)).lti.holds
@@ -320,7 +320,7 @@ def _branches(x: torch.Tensor) -> torch.Tensor:
     return 2 * x
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_torchscript_that_has_no_graph_is_called_that() -> None:
     reason = diagnose(torch.jit.script(_branches), (8,)).affine.reason
     assert reason.endswith("its TorchScript cannot be traced: give it unscripted")
