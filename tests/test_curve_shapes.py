@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import pytest
-
 from experiments.quantities import jumpiness, steps_to_reach, turning_point
 from experiments.recipe import Optimizer, Recipe
 
@@ -74,19 +72,16 @@ def test_a_straight_curve_does_not_jump(make_record) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("quantity", "unit"),
-    [
+def test_units_and_epochs_that_must_be_there() -> None:
+    for quantity, unit in (
         (turning_point("net", 5), "count"),
         (jumpiness("train_loss", "net", 5), "nats"),
         (jumpiness("test_accuracy", "net", 5), "points"),
         (steps_to_reach("test_loss", "net", 1.0, 5, every=4), "count"),
-    ],
-)
-def test_units_and_epochs_that_must_be_there(quantity, unit) -> None:
-    assert quantity.unit == unit
-    assert quantity.reads == {"net": 5}
-    assert not quantity.of_test_set
+    ):
+        assert quantity.unit == unit
+        assert quantity.reads == {"net": 5}
+        assert not quantity.of_test_set
 
 
 def test_what_is_read_off_a_grid_says_how_fine_it_is() -> None:
