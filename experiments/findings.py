@@ -138,15 +138,17 @@ def find(
     values = list(by_seed.values())
     used = [runs[role][seed] for role in quantity.reads for seed in by_seed]
     test_images = min((record.test_size for record in used), default=0)
+    held_out = [record.recipe.validation for record in used if quantity.validated]
+    grid = quantity.grid_of(min([test_images, *filter(None, held_out)]))
     if missing:
         needs = f"; needs {need}" if need else ""
         judgement = Judgement("not_run", None, f"no records of {', '.join(missing)}{needs}")
     else:
-        judgement = statement.judge(values, test_images)
+        judgement = statement.judge(values, test_images, grid)
     measured = seed_interval = test_set_interval = None
     if values and math.isfinite(mean := float(np.mean(values))):
         measured = mean
-        seed_interval = mean_interval(values, grid=quantity.grid_of(test_images))
+        seed_interval = mean_interval(values, grid=grid)
         if quantity.of_test_set:
             test_set_interval = binomial_interval(mean, test_images)
     return Finding(

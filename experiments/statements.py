@@ -100,7 +100,7 @@ class Statement(ABC):
     def expected(self) -> str:
         """What the claim says of the quantity, for people."""
 
-    def judge(self, values: Sequence[float], test_images: int) -> Judgement:
+    def judge(self, values: Sequence[float], test_images: int, grid: float) -> Judgement:
         """Judge the statement on one value for each seed.
 
         Parameters
@@ -109,6 +109,8 @@ class Statement(ABC):
             In the quantity's unit; NaN for a run that diverged.
         test_images
             Size of the test set.
+        grid
+            Distance of the values that can be told apart.
         """
         count, alike = len(values), len(set(values)) == 1
         few = count < FEWEST_SEEDS and not self.quantity.seedless
@@ -118,14 +120,14 @@ class Statement(ABC):
             if lost == count >= 2:
                 return Judgement("not_reproduced", None, reason)
             return Judgement("undecided", None, reason, too_few=few)
-        judgement = self._decide(values, test_images)
+        judgement = self._decide(values, test_images, grid)
         if judgement.verdict == "undecided":
             return replace(judgement, too_few=few or judgement.too_few)
         if self.quantity.seedless:
             return judgement
         if few:
             reason = f"{judgement.reason}, but {count} seeds are too few for a verdict"
-        elif count < FEWEST_EQUAL and alike and not self.quantity.grid_of(test_images):
+        elif count < FEWEST_EQUAL and alike and not grid:
             each = f"{self._format(values[0])} with each of {count} seeds"
             reason = f"{each}: without any spread a verdict takes {FEWEST_EQUAL}"
         else:
@@ -133,7 +135,7 @@ class Statement(ABC):
         return Judgement("undecided", judgement.interval, reason, too_few=True)
 
     @abstractmethod
-    def _decide(self, values: Sequence[float], test_images: int) -> Judgement: ...
+    def _decide(self, values: Sequence[float], test_images: int, grid: float) -> Judgement: ...
 
     def _format(self, value: float) -> str:
         return formatted(value, self.quantity.unit)
@@ -211,11 +213,10 @@ class Reported(Statement):
         """The reported number, with the report's digits."""
         return formatted_reported(self.value, self.quantity.unit, self.half_unit)
 
-    def _decide(self, values: Sequence[float], test_images: int) -> Judgement:
+    def _decide(self, values: Sequence[float], test_images: int, grid: float) -> Judgement:
         noise = 0.0
         if self.quantity.of_test_set and values:
             noise = two_test_sets_sd(float(np.mean(values)), test_images)
-        grid = self.quantity.grid_of(test_images)
         interval = prediction_interval(values, noise_sd=noise, grid=grid)
         by_seeds = prediction_interval(values, grid=grid)
         if interval is None or by_seeds is None:
@@ -296,8 +297,8 @@ class Within(Statement):
     def _bound(self, value: float) -> str:
         return self._format(value) if value else "0"
 
-    def _decide(self, values: Sequence[float], test_images: int) -> Judgement:
-        interval = mean_interval(values, grid=self.quantity.grid_of(test_images))
+    def _decide(self, values: Sequence[float], test_images: int, grid: float) -> Judgement:
+        interval = mean_interval(values, grid=grid)
         if self.quantity.seedless and values:
             interval = Interval(min(values), max(values))
         if interval is None:
@@ -342,7 +343,7 @@ class Exactly(Statement):
         """The reported number."""
         return self._format(self.value)
 
-    def _decide(self, values: Sequence[float], test_images: int) -> Judgement:
+    def _decide(self, values: Sequence[float], test_images: int, grid: float) -> Judgement:
         if len(values) < (1 if self.quantity.seedless else 2):
             return _too_few_seeds(len(values))
         found = sorted({self._format(value) for value in values if value != self.value})

@@ -240,7 +240,7 @@ def test_a_size_comes_out_where_the_same_number_of_a_report_is_reproduced() -> N
         for half_unit in (0.0005, 0.005):
             for runs in (NEAR, UP, WIDE, DOWN):
                 statement = Reported("a", LINEAR[0].quantity, value, half_unit)
-                verdict = statement.judge(runs, test_images=10_000).verdict
+                verdict = statement.judge(runs, test_images=10_000, grid=0).verdict
                 told = _sized(value, runs, half_unit=half_unit)
                 assert f"pp, which {said[verdict]} under" in told
                 met.add(verdict)

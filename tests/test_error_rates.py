@@ -33,7 +33,8 @@ def share(happens) -> float:
 
 
 def verdict(statement, values) -> str:
-    return statement.judge([float(value) for value in values], IMAGES).verdict
+    grid = statement.quantity.grid_of(IMAGES)
+    return statement.judge([float(value) for value in values], IMAGES, grid).verdict
 
 
 @pytest.mark.parametrize(("last", "rate"), [(3, 0.025), (10, 0.08)])

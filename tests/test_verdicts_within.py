@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from experiments.quantities import at_epoch, difference, parameters, seconds_an_epoch
+from experiments.findings import find
+from experiments.quantities import (
+    at_epoch,
+    at_the_end,
+    difference,
+    parameters,
+    seconds_an_epoch,
+)
 from experiments.statements import Within
 from experiments.statistics import mean_interval
-from tests.toy_study import ACCURACY, SEEDS, SPREAD, judged, recipe
+from tests.toy_study import ACCURACY, SEEDS, SPREAD, judged, recipe, toy_study
 
 GAIN = difference(ACCURACY, at_epoch("test_accuracy", "narrow", 4))
 
@@ -79,6 +88,20 @@ def test_a_difference_is_known_to_an_image_of_the_smaller_test_set(make_record, 
     (finding,) = judged(Within("toy-gain", GAIN, above=0), records).findings
     expected = mean_interval([0.01] * 4, grid=2**0.5 / 100)
     assert finding.interval.half_width == pytest.approx(expected.half_width, rel=1e-9)
+
+
+def test_an_accuracy_on_held_out_images_is_known_to_one_of_them(make_record) -> None:
+    """Red where it is known to an image of the test set, which is larger."""
+    holding = replace(recipe("wide", "slow"), validation=100)
+    made = [make_record(holding, seed) for seed in SEEDS]
+    curves = replace(made[0].curves, validation_loss=[1.0] * 4, validation_accuracy=[0.5] * 4)
+    runs = {"wide": [replace(run, curves=curves) for run in made]}
+    for metric, images in (("validation_accuracy", 100), ("test_accuracy", 10_000)):
+        statement = Within("toy-end", at_the_end(metric, "wide"), above=0.2)
+        finding = find(toy_study(), statement, "slow", runs)
+        expected = mean_interval([0.5] * 4, grid=1 / images)
+        for interval in (finding.interval, finding.seed_interval):
+            assert interval.half_width == pytest.approx(expected.half_width, rel=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -78,8 +78,7 @@ class Quantity:
         Parameters
         ----------
         images
-            Size of the test set, the smallest of those that accuracies are measured on; 0 where it
-            is not known.
+            Size of the smallest set that accuracies are measured on; 0 where it is not known.
         """
         return math.hypot(self.grid, self.proportions / images if images else 0.0)
 
