@@ -361,18 +361,15 @@ def test_steps_until_a_run_may_end_are_known_to_as_many() -> None:
             assert statement.quantity.grid >= 351
 
 
-@pytest.mark.parametrize(
-    "quantity",
-    [
+def test_a_lost_run_has_no_value(make_record) -> None:
+    runs = {"wide": {0: make_record(WIDE, 0, diverged_after=2)}}
+    for quantity in (
         at_the_end("test_loss", "wide"),
         at_lowest_test_loss("test_loss", "wide", 4),
         median_over_epochs("test_loss", "wide", 1, 4),
         steps_taken("wide"),
-    ],
-)
-def test_a_lost_run_has_no_value(make_record, quantity) -> None:
-    runs = {"wide": {0: make_record(WIDE, 0, diverged_after=2)}}
-    assert math.isnan(quantity.values(runs)[0])
+    ):
+        assert math.isnan(quantity.values(runs)[0])
 
 
 def test_both_sets_are_counted(make_record) -> None:
