@@ -26,8 +26,8 @@ def as_integer(name: str, value: SupportsIndex) -> int:
         If it is no integer, be its value as whole as that of 2.0.
     """
     try:
-        # A tensor of one truth value is an index for torch, though no array of NumPy's is.
-        if not isinstance(value, bool) and str(getattr(value, "dtype", "")) != "torch.bool":
+        # A truth value of torch is an index, and so is one of NumPy before its version 2.
+        if not str(getattr(value, "dtype", type(value).__name__)).endswith("bool"):
             return operator.index(value)
     except TypeError:
         pass
