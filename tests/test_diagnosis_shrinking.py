@@ -14,7 +14,7 @@ from theory.diagnosis.shrinking import shrunk
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-N = 12
+N = 8  # blocks of 8, 4, 2 and 1: thirds of them would leave out the single cells
 
 needed_cells = st.sets(st.tuples(st.integers(0, 1), st.integers(0, N - 1)))
 
@@ -90,6 +90,12 @@ def test_a_magnitude_becomes_the_smallest_integer_of_its_sign(
     )
     assert found.tolist() == [[0, sign * expected]]
     assert np.signbit(found).any() == (sign * expected < 0), "a zero with a sign"
+
+
+def test_what_goes_from_one_of_two_inputs_leaves_a_zero_without_a_sign() -> None:
+    left, right = shrunk((-np.ones(1), np.ones(1)), lambda inputs: bool(inputs[1].all()))
+    assert (left, right) == (0, 1)
+    assert not np.signbit(left)
 
 
 def test_blocks_are_halved_so_that_few_questions_find_one_cell_of_many() -> None:

@@ -148,7 +148,7 @@ def sizes(measured: list[Measurement]) -> str:
         number = f"{side.report} gives {statement.expected}"
         under = places.setdefault(number, {how: [] for how in _COMES_OUT.values()})
         # On a difference, the size of the test set has no bearing.
-        judgement = statement.judge(each.values, test_images=0)
+        judgement = statement.judge(each.values, test_images=0, grid=side.quantity.grid)
         if (run := judgement.interval) is not None:
             place = formatted_range(run.low, run.high, side.quantity.unit)
             under[_COMES_OUT[judgement.verdict]].append(f"{each.completion} ({place})")

@@ -107,7 +107,7 @@ def _of_curve(
     role: str,
     when: str,
     value: Callable[[Record], float],
-    last: int = 0,
+    last: int,
     *,
     validated: bool = False,
 ) -> Quantity:
