@@ -127,6 +127,20 @@ def test_a_stride_is_judged_by_the_weights_that_are_computed(module: Fn, aliases
     assert len(told) == aliases
 
 
+def test_weights_that_cannot_be_computed_are_not_judged() -> None:
+    """A run would fail on these values, too; but shapes and costs do not depend on them."""
+
+    def chosen(x: Tensor, layer: nn.Module) -> Tensor:
+        return functional.linear(x, layer.weight[layer.rows])
+
+    layer = nn.Linear(3, 3, bias=False)
+    layer.register_buffer("rows", torch.tensor([0, 3]))
+    module = Fn(chosen, layer)
+    assert audit(module, (3,)).output_shape == (2,)
+    with pytest.raises(IndexError):
+        module(torch.ones(3))
+
+
 def test_units_that_a_mask_cuts_off_are_dead() -> None:
     conv = _masked_conv(1, 4)
     conv.mask.zero_()

@@ -86,7 +86,8 @@ def _normalised(network: Network, call: Primitive, name: str) -> list[torch.fx.N
     places = [key for key, value in call.arguments.items() if network.reads(value, name)]
     if argument is None or places != [argument]:
         return []
-    held, users = [call.node], []
+    held: list[torch.fx.Node] = [call.node]
+    users: list[torch.fx.Node] = []
     for user in call.node.users:
         if Primitive(user).name == "view" and shape_of(user) == call.shape:
             held.append(user)  # as instance normalisation does, which is one of a larger batch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator as builtin
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -88,11 +89,11 @@ class Network:
             if node.op == "call_function" and node not in self.varying and _is_function(node):
                 held = {each: self._computed(each) for each in node.all_input_nodes}
                 if all(each is not None for each in held.values()):
-                    with torch.no_grad():
-                        call = (
-                            map_arg(each, held.__getitem__) for each in (node.args, node.kwargs)
-                        )
-                        self._known[node] = Primitive(node).run(*next(call), **next(call))
+                    args: Any = map_arg(node.args, held.__getitem__)
+                    kwargs: Any = map_arg(node.kwargs, held.__getitem__)
+                    # What fails on these values would fail in a run of the module as well.
+                    with torch.no_grad(), contextlib.suppress(Exception):
+                        self._known[node] = Primitive(node).run(*args, **kwargs)
         return self._known[node]
 
     def filters(self) -> Iterator[Filter]:
