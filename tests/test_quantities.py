@@ -372,6 +372,16 @@ def test_a_lost_run_has_no_value(make_record) -> None:
         assert math.isnan(quantity.values(runs)[0])
 
 
+def test_what_a_record_says_of_its_network_is_read_off_it(make_record) -> None:
+    kept = make_record(WIDE, 0, parameters=390_410, best_train_accuracy=0.75)
+    lost = make_record(WIDE, 1, parameters=390_410, diverged_after=2)
+    runs = {"wide": {0: kept, 1: lost}}
+    assert parameters("wide").values(runs) == {0: 390_410, 1: 390_410}
+    accuracies = best_train_accuracy("wide").values(runs)
+    assert accuracies[0] == 0.75
+    assert math.isnan(accuracies[1])
+
+
 def test_both_sets_are_counted(make_record) -> None:
     runs = {"wide": {0: make_record(WIDE, 0, train_size=250, test_size=90)}}
     assert size_of_training_set("wide").values(runs) == {0: 250}
