@@ -340,6 +340,7 @@ def test_a_combination_is_as_fine_and_as_sure_as_its_parts() -> None:
     assert difference(*turns).grid == pytest.approx(math.sqrt(2))
     assert not difference(*turns).seedless
     assert difference(parameters("wide"), parameters("narrow")).seedless
+    assert difference(parameters("wide"), parameters("narrow")).reads == {"wide": 0, "narrow": 0}
     assert not difference(parameters("wide"), turning_point("narrow", 4)).seedless
 
 
