@@ -132,7 +132,7 @@ def test_the_border_is_what_lies_around_the_longest_stretch_that_touches_no_edge
             if "edge" not in kinds[a:b]
         ]
         seeing_cells, length, *_ = max(stretches, default=(0, 0))
-        before, after = reaching.border(seeing(*cells, edges=touched), 0)
+        before, after = reaching.border(seeing(*cells, edges=touched), 0, 5)
         if seeing_cells:
             assert (seeing_cells, length, before, 5 - after) in stretches
         elif touched:  # nothing lies inside: both borders reach to the farthest edge
@@ -143,8 +143,8 @@ def test_the_border_is_what_lies_around_the_longest_stretch_that_touches_no_edge
 
 def test_a_border_is_one_along_its_own_dimension() -> None:
     reach = seeing((0, 0), (0, 0), (1, 1), (1, 1), (2, 2), (2, 2), edges=(0, 5)).reshape(3, 3, 2)
-    assert reaching.border(reach, 0) == (1, 1)
-    assert reaching.border(reach, 1) == (2, 2)
+    assert reaching.border(reach, 0, 3) == (1, 1)
+    assert reaching.border(reach, 1, 2) == (2, 2)
 
 
 def test_cells_may_be_told_to_touch_an_edge() -> None:

@@ -189,7 +189,7 @@ class _DrawsRarely(nn.Module):
         (_LayerDrop(random.random), "Python's generator"),
         (_LayerDrop(lambda: random.gauss(9, 1)), "Python's generator"),
         (_LayerDrop(lambda: np.random.rand()), "NumPy's global generator"),  # noqa: NPY002
-        (_LayerDrop(np.random.rand), "its generator draw"),
+        (_LayerDrop(np.random.RandomState(0).rand), "its generator draw"),
         (_LayerDrop(lambda: torch.rand(()).item()), "torch's generator"),
         (_Owner(np.random.default_rng(0)), "its generator drop.generator"),
         (_Owner(np.random.RandomState(0)), "its generator drop.generator"),
