@@ -102,5 +102,5 @@ KNOWN = (
 INTEGER_DIVISION = _names("div floor_divide fmod remainder")
 """Raises an error where integers are divided by zero."""
 
-POINTWISE = _names("_to_copy hardswish log_sigmoid_forward")
-"""Act on each cell alone, in one and the same way, although torch does not tag them so."""
+POINTWISE = _names("_to_copy hardswish leaky_relu log_sigmoid_forward")
+"""Act on each cell alone, in one and the same way; torch does not tag them so, or did not once."""
