@@ -84,7 +84,7 @@ def _convolution(call: Primitive) -> Cost:
 def _product(call: Primitive) -> Cost:
     """Each value of the first factor meets the columns of the second."""
     left, right = list(call.arguments.values())["add" in call.name :][:2]
-    columns = 1 if call.name in {"mv", "dot", "vdot", "addmv"} else shape_of(right)[-1]
+    columns = 1 if len(shape_of(right)) == 1 else shape_of(right)[-1]
     macs = math.prod(shape_of(left)) * columns
     added = math.prod(call.shape) if "add" in call.name else 0
     return Cost(macs, 2 * macs + added)

@@ -16,6 +16,7 @@ from theory.auditing.dependence import (
     Sources,
     Unknown,
     everything,
+    joined,
     only,
     pointwise,
 )
@@ -60,6 +61,24 @@ def _softmax(call: Primitive, sources: Sources) -> Dependence:
     return _over(call, sources, _dims(call, len(call.shape)))
 
 
+def _cumulation(call: Primitive, sources: Sources) -> Dependence:
+    """Each value sees those up to it along a dimension."""
+    _, source = only(sources)
+    dim = call["dim"] % max(len(call.shape), 1)
+    reach = source.reach
+    if reach.ndim > 1:
+        reach = np.minimum.accumulate(reach, axis=dim + 1)
+    lost = source.dim in {None, dim}
+    return Dependence(reach) if lost else Dependence(reach).along(source.dim, source.windows)
+
+
+def _normalisation(rule: Rule) -> Rule:
+    """Return the rule of a normalisation, given that of its input: scale and offset may vary."""
+    return lambda call, sources: (rule if [*sources] == [call["input"]] else everything)(
+        call, sources
+    )
+
+
 def _batch_norm(call: Primitive, sources: Sources) -> Dependence:
     """Statistics of the input are taken over all cells of a channel."""
     return _over(call, sources, [d for d in range(len(call.shape)) if d != 1])
@@ -72,8 +91,6 @@ def _layer_norm(call: Primitive, sources: Sources) -> Dependence:
 
 def _group_norm(call: Primitive, sources: Sources) -> Dependence:
     """Statistics are taken over all cells of a group of channels."""
-    if len(sources) > 1:
-        return everything(call, sources)
     _, source = only(sources)
     whole = reaching.reduced(source.reach, range(2, len(call.shape)))
     return Dependence(reaching.mixed(whole, 1, call["group"], call.shape[1]))
@@ -82,20 +99,19 @@ def _group_norm(call: Primitive, sources: Sources) -> Dependence:
 def _product(call: Primitive, sources: Sources) -> Dependence:
     """Rows of the first factor meet columns of the second; a third argument is added."""
     *added, left, right = list(call.arguments.values())[: 3 if "add" in call.name else 2]
-    vector = call.name in {"mv", "dot", "vdot"}
-    seen = []
+    parts = [pointwise(call, {each: sources[each]}) for each in added if each in sources]
+    vector = len(shape_of(right)) == 1
     for factor, contracted in ((left, -1), (right, -1 if vector else -2)):
         if factor in sources:
             source, rank = sources[factor], len(shape_of(factor))
             dim = contracted % rank
-            reach = reaching.reduced(source.reach, [dim], keepdim=not vector)
+            # A matrix by a vector loses an axis, and so do two vectors; the vector itself does not.
+            reach = reaching.reduced(source.reach, [dim], keepdim=rank == len(call.shape))
             part = Dependence(reach)
-            seen.append(part if source.dim == dim else part.along(source.dim, source.windows))
-    if any(each in sources for each in added):
-        return everything(call, sources)
-    if len(seen) == 1:
-        return seen[0]
-    return Dependence(reaching.hull(each.reach for each in seen))
+            parts.append(part if source.dim == dim else part.along(source.dim, source.windows))
+    return joined(
+        reaching.hull(each.reach for each in parts), [(each.dim, each.windows) for each in parts]
+    )
 
 
 def _gate(call: Primitive, sources: Sources) -> Dependence:
@@ -220,20 +236,18 @@ RULES: dict[str, Rule] = {
         ],
         _reduction,
     ),
-    **dict.fromkeys(
-        ["_log_softmax", "_safe_softmax", "_softmax", "cumprod", "cumsum", "logcumsumexp", "sort"],
-        _softmax,
-    ),
-    **dict.fromkeys(["_native_batch_norm_legit_no_training", "_prelu_kernel"], pointwise),
+    **dict.fromkeys(["_log_softmax", "_safe_softmax", "_softmax", "sort"], _softmax),
+    **dict.fromkeys(["cumprod", "cumsum", "logcumsumexp"], _cumulation),
+    **dict.fromkeys(["_prelu_kernel", "complex"], pointwise),
     **dict.fromkeys(
         ["_native_batch_norm_legit", "_native_batch_norm_legit_functional", "native_batch_norm"],
-        _batch_norm,
+        _normalisation(_batch_norm),
     ),
-    "complex": pointwise,
+    "_native_batch_norm_legit_no_training": _normalisation(pointwise),
     "embedding": _lookup,
     "glu": _gate,
-    **dict.fromkeys(["_fused_rms_norm", "native_layer_norm"], _layer_norm),
-    "native_group_norm": _group_norm,
+    **dict.fromkeys(["_fused_rms_norm", "native_layer_norm"], _normalisation(_layer_norm)),
+    "native_group_norm": _normalisation(_group_norm),
     **dict.fromkeys(["addmm", "baddbmm", "bmm", "dot", "mm", "mv", "vdot", "addmv"], _product),
     "view_as_complex": _joined_parts,
     "view_as_real": _parts,

@@ -44,7 +44,8 @@ def _move(call: Primitive, sources: Sources) -> Dependence | list[Dependence]:
 
     seen = [Dependence(each) for each in reaching.moved(move, [source.reach], [shape])]
     if source.dim is not None and source.windows is not None:
-        laws, off = _laws(move, shape, source.dim, source.windows)
+        ranks = [each.reach.ndim - 1 for each in seen]
+        laws, off = _laws(move, shape, source.dim, source.windows, ranks)
         if not laws and call.shape == shape:
             laws = [(source.dim, source.windows)]
             off = [np.zeros(shape[source.dim], dtype=bool)]
@@ -57,7 +58,7 @@ def _move(call: Primitive, sources: Sources) -> Dependence | list[Dependence]:
 
 
 def _laws(
-    move: Move, shape: tuple[int, ...], dim: int, windows: Windows | Scattered
+    move: Move, shape: tuple[int, ...], dim: int, windows: Windows | Scattered, ranks: list[int]
 ) -> tuple[list[Law], list[Bool[np.ndarray, " cells"]]]:
     """Return for each result the dimension along which the windows now move, and their law.
 
@@ -65,7 +66,7 @@ def _laws(
     those that a roll brings from the other end do.
 
     A single cell varies along nothing. The move is asked where two would go, if it takes two; none
-    is returned if it does not.
+    is returned if it does not, or if its results then have other ranks: it squeezes a single one.
     """
     places = np.arange(max(shape[dim], 2))
     if isinstance(windows, Scattered):
@@ -73,6 +74,8 @@ def _laws(
     try:
         origins = _origins(move, shape, dim, places)
     except RuntimeError:
+        return [], []
+    if [origin.ndim for origin in origins] != ranks:
         return [], []
     found: list[Law] = []
     off, cells = [], int(places.max()) + 1

@@ -76,6 +76,8 @@ def _seen(call: Primitive, found: dict[torch.fx.Node, Seen]) -> Seen:
         return unknown
     if call.name == "getitem":
         source, index = inputs[call.positional[0]], call.positional[1]
+        if isinstance(source, Dependence) and source.reach.ndim != len(call.shape) + 1:
+            return Unknown(Primitive(call.positional[0]).name)  # the statistics of a normalisation
         return source[index] if isinstance(source, list) else source
     sources = {node: each for node, each in inputs.items() if isinstance(each, Dependence)}
     if not sources or call.name in CONSTANT:

@@ -122,7 +122,7 @@ def carried(
 ) -> list[Int[np.ndarray, "..."]]:
     """Return values where an operation puts them; parameters as in `moved`."""
     pairs = zip(values, shapes, strict=True)
-    result = move([torch.tensor(each).expand(*shape) for each, shape in pairs])
+    result = move([torch.tensor(each).expand(tuple(shape)) for each, shape in pairs])
     results = list(result) if isinstance(result, tuple | list) else [result]
     return [_thin(each).numpy() for each in results]
 

@@ -1,0 +1,141 @@
+"""What single primitives see: the graph, against the derivative of each output by each input.
+
+Of those that take several arguments each is given the input in turn. No function here has a
+derivative that is 0 by chance, so that a cell is seen exactly if its derivative is not 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tests.seen_cells import in_graph, interval
+from theory.auditing import dependence, propagation
+from theory.auditing.recording import record
+
+SEEDED = torch.Generator().manual_seed(0)
+
+
+def _numbers(*shape: int) -> Tensor:
+    return torch.rand(shape, generator=SEEDED, dtype=torch.float64) + 0.5
+
+
+A, B, U, V, W = _numbers(4, 3), _numbers(3, 5), _numbers(4), _numbers(3), _numbers(4, 5)
+MEAN, VARIANCE = _numbers(3), _numbers(3)
+
+EXACT: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
+    "mm, left": (lambda x: torch.mm(x, B), (4, 3)),
+    "mm, right": (lambda x: torch.mm(A, x), (3, 5)),
+    "mv, left": (lambda x: torch.mv(x, V), (4, 3)),
+    "mv, right": (lambda x: torch.mv(A, x), (3,)),
+    "mv, softmax of it": (lambda x: torch.mv(A, x).softmax(0), (3,)),
+    "dot": (lambda x: torch.dot(x, V), (3,)),
+    "vdot": (lambda x: torch.vdot(V, x), (3,)),
+    "inner": (lambda x: torch.inner(x, V), (3,)),
+    "inner with a number": (lambda x: torch.inner(x, torch.tensor(2.0).double()), (3,)),
+    "addmv, added": (lambda x: torch.addmv(x, A, V), (4,)),
+    "addmv, left": (lambda x: torch.addmv(U, x, V), (4, 3)),
+    "addmv, left, and on": (lambda x: torch.addmv(U, x, V)[None].cumsum(1), (4, 3)),
+    "addmv, right": (lambda x: torch.addmv(U, A, x), (3,)),
+    "addmm, added": (lambda x: torch.addmm(x, A, B), (4, 5)),
+    "addmm, added to all rows": (lambda x: torch.addmm(x, A, B), (5,)),
+    "addmm, added and left": (lambda x: torch.addmm(x, x, B @ B.T), (4, 3)),
+    "baddbmm, added": (lambda x: torch.baddbmm(x, A[None], B[None]), (1, 4, 5)),
+    "baddbmm, right": (lambda x: torch.baddbmm(W[None], A[None], x), (1, 3, 5)),
+    "squeeze of one cell": (lambda x: x.squeeze(), (1, 1)),
+    "squeeze of one of five": (lambda x: x.squeeze(), (5, 1)),
+    "cumsum": (lambda x: x.cumsum(0), (4, 3)),
+    "cumprod of one row": (lambda x: x.cumprod(-1), (3,)),
+    "logcumsumexp": (lambda x: x.logcumsumexp(1), (4, 3)),
+    "cumsum of what sees all": (lambda x: (x * x.sum(0)).cumsum(0), (4,)),
+}
+
+COVERED: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
+    "scale of a layer norm": (lambda x: functional.layer_norm(A, (3,), x, V), (3,)),
+    "offset of a layer norm": (lambda x: functional.layer_norm(A, (3,), V, x), (3,)),
+    "scale of a group norm": (
+        lambda x: functional.group_norm(A.reshape(1, 3, 4), 3, x.mean(1), V),
+        (3, 2),
+    ),
+    "scale of a batch norm": (
+        lambda x: functional.batch_norm(A, None, None, x.mean(1), V, training=True),
+        (3, 2),
+    ),
+    "scale of a frozen batch norm": (
+        lambda x: functional.batch_norm(A.reshape(4, 3, 1), MEAN, VARIANCE, x.mean(1), V),
+        (3, 2),
+    ),
+    "scale of an RMS norm": (lambda x: functional.rms_norm(A, (3,), x), (3,)),
+    "mean of a layer norm": (
+        lambda x: torch.native_layer_norm(x, (3,), None, None, 1e-5)[1][:, 0],
+        (4, 3),
+    ),
+}
+
+
+class _Unbatched(nn.Module):
+    """A function of an input of one shape, and of no batch of it."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.function, self.shape = function, shape
+        self.register_buffer("precision", torch.zeros((), dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if tuple(x.shape) != self.shape:
+            raise ValueError(f"a shape other than {self.shape}")
+        return self.function(x)
+
+
+Interval = tuple[int, int] | None
+
+
+def _seen(
+    function: Callable[[Tensor], Tensor], shape: tuple[int, ...], axis: int
+) -> tuple[list[Interval], list[Interval] | None]:
+    """Return what each output cell sees along an axis of the input: measured, and in the graph.
+
+    The second is None where the graph has a primitive without a rule.
+    """
+    derivative = torch.autograd.functional.jacobian(function, _numbers(*shape))
+    outputs = tuple(derivative.shape[: derivative.ndim - len(shape)])
+    sees = derivative.reshape(-1, *shape) != 0
+    others = [d + 1 for d in range(len(shape)) if d != axis]
+    measured = [interval(each) for each in (sees.amax(others) if others else sees)]
+    graph = record(_Unbatched(function, shape), shape).graph
+    (end,) = (node for node in graph.nodes if node.op == "output")
+    (seen,) = (propagation.follow(graph, axis)[node] for node in end.all_input_nodes)
+    if not isinstance(seen, dependence.Dependence):
+        return measured, None
+    assert seen.reach.ndim == len(outputs) + 1
+    return measured, in_graph(seen.reach, outputs)
+
+
+@pytest.mark.parametrize(
+    ("name", "axis"),
+    [(name, axis) for name, (_, shape) in EXACT.items() for axis in range(len(shape))],
+)
+def test_a_primitive_sees_what_its_derivative_does_not_vanish_on(name: str, axis: int) -> None:
+    measured, graph = _seen(*EXACT[name], axis)
+    assert graph == measured
+
+
+@pytest.mark.parametrize("name", COVERED)
+def test_scales_and_offsets_of_a_normalisation_may_depend_on_the_input(name: str) -> None:
+    """No interval is too small; that of everything may be too large."""
+    function, shape = COVERED[name]
+    measured, graph = _seen(function, shape, 0)
+    assert graph is not None
+    for seen, bounds in zip(measured, graph, strict=True):
+        assert seen is None or (bounds is not None and bounds[0] <= seen[0] <= seen[1] <= bounds[1])
+
+
+def test_the_statistics_of_a_normalisation_are_unknown_where_they_have_another_rank() -> None:
+    def deviations(x: Tensor) -> Tensor:
+        return torch.native_group_norm(x, None, None, 1, 4, 6, 2, 1e-5)[1]
+
+    assert _seen(deviations, (1, 4, 6), 2)[1] is None
