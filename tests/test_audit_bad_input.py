@@ -106,6 +106,16 @@ def test_no_wrapping_is_advised_where_it_is_of_no_use() -> None:
         assert "wrap" not in str(refusal.value)
 
 
+class _Remembering:
+    """It keeps its last input in a tensor that is neither a parameter nor a buffer."""
+
+    def __init__(self) -> None:
+        self.last = torch.zeros(1, 3, 8)
+
+    def __call__(self, x: Tensor, _: nn.Module) -> Tensor:
+        return x + self.last.copy_(x)
+
+
 def _running_mean(x: Tensor, norm: nn.Module) -> Tensor:
     norm.running_mean.mul_(0.9).add_(0.1 * x.mean((0, 2)))
     return x - norm.running_mean[:, None]
@@ -132,7 +142,8 @@ def _running_mean(x: Tensor, norm: nn.Module) -> Tensor:
         (lambda x, norm: x if torch.rand(()) > x[0, 0, 0] else -x, "reads values of its input"),
         (lambda x, norm: x * int(torch.arange(3)[1]), "reads values of tensors that it makes"),
         (lambda x, norm: x * x.new_ones(3).sum().item(), "reads values of tensors that it makes"),
-        (_running_mean, "writes in place into a parameter or buffer what depends on its input"),
+        (_running_mean, "writes in place into layers.0.running_mean what depends on its input"),
+        (_Remembering(), "a tensor that is neither a parameter nor a buffer.*register"),
     ],
 )
 def test_whose_values_are_read_or_written_is_said(function: Callable[..., Any], words: str) -> None:

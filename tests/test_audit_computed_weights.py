@@ -63,6 +63,32 @@ def _with_token(x: Tensor, token: nn.Module, position: nn.Module) -> Tensor:
     return torch.cat([token.weight[None].expand(len(x), -1, -1), x], 1) + place
 
 
+class _Causal(nn.Conv1d):
+    """It multiplies its own weight by a mask whenever it runs."""
+
+    def __init__(self) -> None:
+        super().__init__(2, 2, 3, padding=2)
+        self.register_buffer("mask", torch.tensor([1.0, 1.0, 0.0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.weight.data *= self.mask
+        return super().forward(x)
+
+
+def _half_of_it(x: Tensor, conv: nn.Module) -> Tensor:
+    weight = conv.weight.clone()
+    weight[:, :, 2:] = 0
+    return functional.conv1d(x, weight, conv.bias, padding=2)
+
+
+def _similarities(x: Tensor, classes: nn.Module) -> Tensor:
+    return functional.cosine_similarity(x[:, None], classes.weight[None], dim=2)
+
+
+def _solved(x: Tensor, mixing: nn.Module) -> Tensor:
+    return x @ torch.linalg.inv(mixing.weight)
+
+
 # Each with the calls that it has: their names, parameters and MACs.
 COMPUTED: dict[str, tuple[nn.Module, tuple[int, ...], list[tuple[str, int, int]]]] = {
     "masked": (
@@ -82,6 +108,26 @@ COMPUTED: dict[str, tuple[nn.Module, tuple[int, ...], list[tuple[str, int, int]]
             *[("mean", 72, 0), ("sub", 0, 0), ("square", 0, 0), ("mean", 0, 0), ("rsqrt", 0, 0)],
             *[("mul", 0, 0), ("conv2d", 4, 2592)],
         ],
+    ),
+    "written into": (
+        _Causal(),
+        (2, 8),
+        [("data", 12, 0), ("mul", 0, 0), ("conv1d", 2, 10 * 2 * 2 * 3)],
+    ),
+    "copied and written into": (
+        Fn(_half_of_it, nn.Conv1d(2, 2, 3)),
+        (2, 8),
+        [("clone", 12, 0), ("conv1d", 2, 10 * 2 * 2 * 3)],
+    ),
+    "classes": (
+        Fn(_similarities, nn.Linear(6, 5, bias=False)),
+        (6,),
+        [("getitem", 0, 0), ("getitem", 30, 0), ("cosine_similarity", 0, 0)],
+    ),
+    "an inverse": (
+        Fn(_solved, nn.Linear(4, 4, bias=False)),
+        (4, 4),
+        [("inv", 16, 0), ("matmul", 0, 64)],
     ),
     "tokens": (
         Fn(_with_token, nn.Embedding(1, 4), nn.Embedding(9, 4)),

@@ -267,6 +267,10 @@ class _Masked(nn.Conv1d):
         return super().forward(x)
 
 
+def _keeps(last: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda x: 2 * last.copy_(x)
+
+
 def _raises_where_it_is_traced(x: torch.Tensor) -> torch.Tensor:
     if type(x) is not torch.Tensor:
         raise ValueError("no subclass of Tensor is welcome\n\nat all")
@@ -287,7 +291,8 @@ def _fails_in_torch_where_it_is_traced(x: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("op", "reason"),
     [
-        (_Masked(), "it takes .data of a parameter while it runs"),
+        (_Masked(), "it writes into weight while it runs"),
+        (_keeps(torch.zeros(1, 8)), "it writes into a tensor that it did not make"),
         (torch.compile(lambda x: 2 * x, backend="eager"), "it is compiled: give it uncompiled"),
         (
             _raises_where_it_is_traced,
@@ -299,13 +304,51 @@ def _fails_in_torch_where_it_is_traced(x: torch.Tensor) -> torch.Tensor:
         ),
         (_asserts_where_it_is_traced, "tracing raises AssertionError: plain tensors alone"),
     ],
-    ids=["data", "compiled", "another", "torch's own", "an assertion"],
+    ids=["its weights", "another's tensor", "compiled", "another", "torch's own", "an assertion"],
 )
 def test_the_reason_says_why_there_is_no_graph(op: Callable[..., Any], reason: str) -> None:
     found = diagnose(op, (1, 8))
     assert found.affine.certainty == "sampled"
     assert found.affine.holds
     assert found.affine.reason.endswith(f"not provable from its structure: {reason}")
+
+
+class _Convolution(nn.Conv1d):
+    """A circular convolution by a weight that is computed anew whenever it runs."""
+
+    def __init__(self, computed: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__(1, 1, 3, padding=1, padding_mode="circular", bias=False)
+        self.computed = computed
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self._conv_forward(x, self.computed(self.weight), None)
+
+
+def _causal(weight: torch.Tensor) -> torch.Tensor:
+    weight = weight.clone()
+    weight[..., 2:] = 0
+    return weight
+
+
+def _scaled(weight: torch.Tensor) -> torch.Tensor:
+    weight = weight.clone()
+    weight *= torch.arange(3)
+    return weight
+
+
+def _whitened(weight: torch.Tensor) -> torch.Tensor:
+    return weight @ torch.linalg.inv(torch.diag(weight[0, 0].square() + 1))
+
+
+@pytest.mark.parametrize(
+    "computed", [_causal, _scaled, _whitened, lambda weight: weight.data], ids=str
+)
+def test_a_weight_may_be_computed_by_writing_into_a_copy_or_by_a_solver(
+    computed: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    found = diagnose(_Convolution(computed), (1, 8))
+    assert found.affine.certainty == "proved"
+    assert found.lti.certainty == "exhausted"
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit")

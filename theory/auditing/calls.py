@@ -101,11 +101,11 @@ class Recorder(TorchFunctionMode):
             with _unfused():  # here, and not around the run: the module may choose a kernel itself
                 result = func(*args, **(kwargs or {}))
         except Exception:
-            self.failed_on = _nodes_of(args[1:] if func in _SELECTING else args)
+            self.failed_on = nodes_of(args[1:] if func in _SELECTING else args)
             raise
         if any(frame.is_layer for frame in self._frames):
             return result
-        outputs = _nodes_of(result if result is not None else args[:1])
+        outputs = nodes_of(result if result is not None else args[:1])
         nodes = _nodes_since(before)
         if nodes and outputs:
             kind = _function_name(func)
@@ -125,7 +125,7 @@ class Recorder(TorchFunctionMode):
             kind = type(module).__name__
             held = [id(_unwrapped(each)) for each in named_tensors(module).values()]
             owned = tuple(self._names[key] for key in held if key in self._names)
-            outputs, nodes = _nodes_of(result), _nodes_since(frame.before)
+            outputs, nodes = nodes_of(result), _nodes_since(frame.before)
             self.calls.append(Call(frame.path or kind, kind, owned, nodes, outputs))
 
 
@@ -170,7 +170,7 @@ def _nodes_since(before: torch.fx.Node | None) -> tuple[torch.fx.Node, ...]:
     return tuple(reversed(nodes))
 
 
-def _nodes_of(result: Any) -> tuple[torch.fx.Node, ...]:
+def nodes_of(result: Any) -> tuple[torch.fx.Node, ...]:
     """Return the graph's nodes for the tensors in what a call returned."""
     nodes = []
     for value in map(_unwrapped, tree_leaves(result)):

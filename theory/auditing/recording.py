@@ -8,7 +8,6 @@ touched. The run leaves one graph of ATen primitives without mutation; a call is
 from __future__ import annotations
 
 import contextlib
-import copy
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
@@ -21,10 +20,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch._subclasses.functional_tensor import FunctionalTensorMode, dispatch_functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from theory.auditing.calls import Call, Recorder, named_tensors
+from theory.auditing.calls import Call, Recorder, named_tensors, nodes_of
+from theory.auditing.primitive import upstream
 from theory.auditing.readings import refusal
 from theory.diagnosis.errors import told
-from theory.diagnosis.isolation import computed, isolated
+from theory.diagnosis.functional_state import functional_copy, inner
+from theory.diagnosis.isolation import isolated
 from theory.diagnosis.remedies import takes_one
 from theory.diagnosis.sequences import single_steps
 from theory.diagnosis.tracing import whole_primitives
@@ -146,8 +147,8 @@ class _UnreadableError(Exception):
 def _recorded(
     module: nn.Module, size: tuple[int, ...], *, batched: bool, dtype: torch.dtype | None = None
 ) -> Recording:
-    fake = FakeTensorMode(allow_non_fake_inputs=True)
-    names, twin = _without_values(module, fake)
+    fake, mode = FakeTensorMode(allow_non_fake_inputs=True), FunctionalTensorMode()
+    twin, names = _without_values(module, fake, mode)
     precision, device = _precision(module)
     with fake:
         x = torch.empty(size, dtype=dtype or precision, device=device)
@@ -155,25 +156,37 @@ def _recorded(
 
     def run(x: Tensor) -> list[Tensor]:
         with recorder:
-            return list(_tensors(twin(x)))
+            returned = list(_tensors(twin(x)))
+        _require_unwritten(twin)
+        return returned
 
-    functional = dispatch_functionalize(run, mode=FunctionalTensorMode())
     try:
         with _unlogged(), whole_primitives(), single_steps(twin) as noted:
-            traced = make_fx(functional, tracing_mode="fake")(x)
+            traced = make_fx(dispatch_functionalize(run, mode=mode), tracing_mode="fake")(x)
     except Exception as error:
         if any(words in told(error) for words in _READS):
             raise _UnreadableError(refusal(recorder.failed_on, told(error))) from error
         if "mutating a non-functional tensor" in str(error):
             raise _UnreadableError(
-                "writes in place into a parameter or buffer what depends on its input, which an "
-                "audit cannot follow: assign a new tensor instead, or audit its parts"
+                "writes in place into a tensor that is neither a parameter nor a buffer, or into "
+                "what it computes from one, which an audit cannot follow: register the tensor as a "
+                "buffer, or audit its parts"
             ) from error
         raise
     nodes = [node for node in traced.graph.nodes if node.op == "get_attr"]
     read = {node: id(getattr(traced, str(node.target))) for node in nodes}
     state = {node: names[key] for node, key in read.items() if key in names}
     return Recording(traced.graph, tuple(recorder.calls), state, batched, noted if batched else {})
+
+
+def _require_unwritten(twin: nn.Module) -> None:
+    """Refuse a module into whose state a run writes what depends on its input."""
+    for name, tensor in named_tensors(twin).items():
+        if any(node.op == "placeholder" for node in upstream(nodes_of(tensor))):
+            raise _UnreadableError(
+                f"writes in place into {name} what depends on its input, so that one call may "
+                "differ from the next, and no one audit holds: audit its parts"
+            )
 
 
 def _tensors(returned: Any) -> Iterator[Tensor]:
@@ -214,23 +227,25 @@ _READS = (
 )
 
 
-def _without_values(module: nn.Module, fake: FakeTensorMode) -> tuple[dict[int, str], nn.Module]:
-    """Return a copy of a module in which tensors have no values, and the names of its tensors."""
-    memo: dict[int, Any] = {id(each): fake.from_tensor(each) for each in computed(module)}
-    names: dict[int, str] = {}
+def _without_values(
+    module: nn.Module, fake: FakeTensorMode, mode: FunctionalTensorMode
+) -> tuple[nn.Module, dict[int, str]]:
+    """Return a copy of a module in which tensors have no values, and the names of its tensors.
+
+    A name is that of a functional tensor, and of the tensor that it holds.
+    """
     for name, tensor in named_tensors(module).items():
         if nn.parameter.is_lazy(tensor):
             raise _UnreadableError(f"has not decided the shape of {name} yet: call it once first")
-        memo[id(tensor)] = fake.from_tensor(tensor)
-        names[id(memo[id(tensor)])] = name
     try:
-        twin = copy.deepcopy(module, memo).eval()
+        twin, state = functional_copy(module, mode, lambda each: fake.from_tensor(each.detach()))
     except Exception as error:
         raise _UnreadableError(f"cannot be copied ({told(error)})") from error
-    for each in twin.modules():
+    for each in twin.eval().modules():
         if isinstance(each, nn.DataParallel):
             each.device_ids = []  # no replicas: the input has no values to be scattered
-    return names, twin
+    names = {id(each): name for name, each in state.items()}
+    return twin, names | {id(inner(each)): name for name, each in state.items()}
 
 
 def _precision(module: nn.Module) -> tuple[torch.dtype, torch.device]:

@@ -20,6 +20,7 @@ from unittest import mock
 
 import numpy as np
 import torch
+from torch._higher_order_ops import effects
 from torch._subclasses.functional_tensor import (
     FunctionalTensor,
     FunctionalTensorMode,
@@ -30,6 +31,7 @@ from torch.overrides import TorchFunctionMode
 
 from theory.diagnosis.calling import Array, Operator
 from theory.diagnosis.errors import OperatorError, told
+from theory.diagnosis.functional_state import functional_copy, inner
 from theory.diagnosis.generators import Generators
 
 if TYPE_CHECKING:
@@ -108,9 +110,14 @@ def _is_traced(tensor: torch.Tensor) -> bool:
 
 @contextlib.contextmanager
 def whole_primitives() -> Iterator[None]:
-    """Record nearest upsampling as one primitive, which PyTorch 2.9 takes apart into indexing."""
+    """Record nearest upsampling as one primitive, and the checks of solvers without an order.
+
+    PyTorch 2.9 takes the first apart into indexing. Later versions order the second by tokens that
+    whoever traces would have to hand in.
+    """
     implicit = torch._C.DispatchKey.CompositeImplicitAutograd
     with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch.object(effects, "has_effects", _has_effects))
         for name, d in itertools.product(
             ("upsample_nearest", "_upsample_nearest_exact"), (1, 2, 3)
         ):
@@ -118,6 +125,10 @@ def whole_primitives() -> Iterator[None]:
             stack.enter_context(mock.patch.dict(kernels))
             kernels.pop(implicit, None)
         yield
+
+
+def _has_effects(op: Any, *args: Any, original: Callable[..., bool] = effects.has_effects) -> bool:
+    return op is not torch.ops.aten._linalg_check_errors.default and original(op, *args)
 
 
 def trace(operator: Operator, inputs: Iterable[Array]) -> torch.fx.Graph:
@@ -139,21 +150,10 @@ def trace(operator: Operator, inputs: Iterable[Array]) -> torch.fx.Graph:
     if not operator.takes_tensors:
         raise UntraceableError("it computes with numpy")
     example = operator.wrap(np.zeros(operator.shape))
-    underlying, errors = operator.underlying, _Errors()
-
-    def watched(x: torch.Tensor) -> Any:
-        with errors.remembered():
-            return underlying(x)
-
     try:
-        # The first call of make_fx imports torch._dynamo, for more than a second. Only who traces
-        # should wait for that, not who imports theory.
-        with whole_primitives():
-            module = make_fx(dispatch_functionalize(watched, mode=FunctionalTensorMode()))(example)
-    except Exception as error:
-        raise UntraceableError(_why(error)) from error
-    if errors.first is not None:
-        raise UntraceableError(_why(errors.first)) from errors.first
+        module = _recorded(operator.underlying, example)
+    except _WriteError:
+        module = _recorded_with_state(operator.underlying, example)
     for x in inputs:
         before = Generators.now()
         try:
@@ -173,6 +173,56 @@ def trace(operator: Operator, inputs: Iterable[Array]) -> torch.fx.Graph:
     return module.graph
 
 
+class _WriteError(UntraceableError):
+    """It writes what was traced into a tensor that was not, or takes the data of one."""
+
+
+def _recorded(
+    op: Callable[..., Any], example: Any, mode: FunctionalTensorMode | None = None
+) -> torch.fx.GraphModule:
+    errors = _Errors()
+
+    def watched(x: torch.Tensor) -> Any:
+        with errors.remembered():
+            return op(x)
+
+    functional = dispatch_functionalize(watched, mode=mode or FunctionalTensorMode())
+    try:
+        # The first call of make_fx imports torch._dynamo, for more than a second. Only who traces
+        # should wait for that, not who imports theory.
+        with whole_primitives():
+            module = make_fx(functional)(example)
+    except Exception as error:
+        raise _untraceable(error) from error
+    if errors.first is not None:
+        raise _untraceable(errors.first) from errors.first
+    return module
+
+
+def _recorded_with_state(op: Callable[..., Any], example: Any) -> torch.fx.GraphModule:
+    """Record a module whose parameters and buffers are traced as well, if it leaves them alone."""
+    if not isinstance(op, torch.nn.Module):
+        raise UntraceableError("it writes into a tensor that it did not make")
+    mode = FunctionalTensorMode()
+    twin, state = functional_copy(op, mode)
+    before = {name: inner(each) for name, each in state.items()}
+    module = _recorded(twin, example, mode)
+    for name, each in state.items():
+        if inner(each) is not before[name]:
+            raise UntraceableError(f"it writes into {name} while it runs")
+    return module
+
+
+def _untraceable(error: Exception) -> UntraceableError:
+    message = str(error)
+    data = "aten.detach" in message and "Parameter" in message
+    kind = _WriteError if data or _MUTATES in message else UntraceableError
+    return kind(_why(error))
+
+
+_MUTATES = "mutating a non-functional tensor"
+
+
 def _why(error: Exception) -> str:
     message = str(error)
     if "numpy" in message:
@@ -184,8 +234,8 @@ def _why(error: Exception) -> str:
         return "it is compiled: give it uncompiled"
     if "TorchScript interpreter" in message:
         return "its TorchScript cannot be traced: give it unscripted"
-    if "aten.detach" in message and "Parameter" in message:
-        return "it takes .data of a parameter while it runs"
+    if _MUTATES in message:
+        return "it writes into a tensor that it did not make"
     if isinstance(error, AssertionError) and _raised_by_torch(error):
         return f"torch cannot record a graph of it ({type(error).__name__} in its tracer)"
     return f"tracing raises {told(error)}"
