@@ -1,7 +1,7 @@
 """What single primitives see: the graph, against the derivative of each output by each input.
 
-Of those that take several arguments each is given the input in turn. No function here has a
-derivative that is 0 by chance, so that a cell is seen exactly if its derivative is not 0.
+Of those that take several arguments each is given the input in turn. In the first table no function
+has a derivative that is 0 by chance, so that a cell is seen exactly if its derivative is not 0.
 """
 
 from __future__ import annotations
@@ -48,6 +48,39 @@ EXACT: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
     "baddbmm, right": (lambda x: torch.baddbmm(W[None], A[None], x), (1, 3, 5)),
     "squeeze of one cell": (lambda x: x.squeeze(), (1, 1)),
     "squeeze of one of five": (lambda x: x.squeeze(), (5, 1)),
+    "tril": (lambda x: x.tril(), (4, 3)),
+    "triu": (lambda x: x.triu(1), (4, 3)),
+    "diag_embed": (lambda x: torch.diag_embed(x), (2, 3)),
+    "unfold": (lambda x: functional.unfold(x[None], 2), (2, 4, 3)),
+    "unfold, padded and strided": (
+        lambda x: functional.unfold(x[None], (3, 2), dilation=(1, 2), padding=1, stride=2),
+        (2, 4, 5),
+    ),
+    "fold": (lambda x: functional.fold(x, (3, 4), 2), (8, 6)),
+    "fold, padded and strided": (
+        lambda x: functional.fold(x, (4, 5), (3, 2), dilation=(1, 2), padding=1, stride=2),
+        (12, 6),
+    ),
+    "unfold, weighed and folded": (
+        lambda x: functional.fold(
+            functional.unfold(x[None], 3, padding=1) * 2, (4, 3), 3, padding=1
+        ),
+        (2, 4, 3),
+    ),
+    "rfft": (lambda x: torch.view_as_real(torch.fft.rfft(x, dim=0))[1:, :, 0], (5, 3)),
+    "spectral layer": (
+        lambda x: torch.fft.irfft(torch.fft.rfft(x, dim=0) * _numbers(3, 1), n=4, dim=0),
+        (4, 3),
+    ),
+    "sampled at a grid": (
+        lambda x: functional.grid_sample(
+            _numbers(1, 2, 4, 3), x.tanh()[None, :, :, None] * U[:2], align_corners=True
+        ),
+        (4, 3),
+    ),
+    "conjugate": (lambda x: torch.complex(x, 2 * x).cumsum(0).conj().imag, (4, 3)),
+    "distances": (lambda x: torch.cdist(x, A), (5, 3)),
+    "distances, right": (lambda x: torch.cdist(A, x), (5, 3)),
     "cumsum": (lambda x: x.cumsum(0), (4, 3)),
     "cumprod of one row": (lambda x: x.cumprod(-1), (3,)),
     "logcumsumexp": (lambda x: x.logcumsumexp(1), (4, 3)),
@@ -70,6 +103,15 @@ COVERED: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
         (3, 2),
     ),
     "scale of an RMS norm": (lambda x: functional.rms_norm(A, (3,), x), (3,)),
+    "the largest two": (lambda x: x.topk(2, dim=0)[0], (4, 3)),
+    "the second": (lambda x: x.kthvalue(2, dim=0)[0], (4, 3)),
+    "gather, where the input says": (lambda x: (2 * x).gather(0, x.argsort(0)), (4, 3)),
+    "sampled at places of its own": (
+        lambda x: functional.grid_sample(
+            x[None], x.tanh().movedim(0, -1)[None], align_corners=False, padding_mode="border"
+        ),
+        (2, 4, 3),
+    ),
     "mean of a layer norm": (
         lambda x: torch.native_layer_norm(x, (3,), None, None, 1e-5)[1][:, 0],
         (4, 3),
@@ -125,8 +167,8 @@ def test_a_primitive_sees_what_its_derivative_does_not_vanish_on(name: str, axis
 
 
 @pytest.mark.parametrize("name", COVERED)
-def test_scales_and_offsets_of_a_normalisation_may_depend_on_the_input(name: str) -> None:
-    """No interval is too small; that of everything may be too large."""
+def test_a_primitive_sees_all_that_it_may_depend_on(name: str) -> None:
+    """Which cells it does depend on is decided by values, or is not kept apart."""
     function, shape = COVERED[name]
     measured, graph = _seen(function, shape, 0)
     assert graph is not None
@@ -134,8 +176,19 @@ def test_scales_and_offsets_of_a_normalisation_may_depend_on_the_input(name: str
         assert seen is None or (bounds is not None and bounds[0] <= seen[0] <= seen[1] <= bounds[1])
 
 
-def test_the_statistics_of_a_normalisation_are_unknown_where_they_have_another_rank() -> None:
-    def deviations(x: Tensor) -> Tensor:
-        return torch.native_group_norm(x, None, None, 1, 4, 6, 2, 1e-5)[1]
+UNKNOWN: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
+    "deviations of groups": (
+        lambda x: torch.native_group_norm(x, None, None, 1, 4, 6, 2, 1e-5)[1],
+        (1, 4, 6),
+    ),
+    "gather": (lambda x: x.gather(0, torch.tensor([[3, 1], [0, 0]])), (4, 3)),
+    "sampled at fixed places": (
+        lambda x: functional.grid_sample(x[None], _numbers(1, 5, 6, 2) - 1, align_corners=False),
+        (2, 4, 3),
+    ),
+}
 
-    assert _seen(deviations, (1, 4, 6), 2)[1] is None
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_what_no_rule_covers_is_unknown_and_not_guessed(name: str) -> None:
+    assert _seen(*UNKNOWN[name], 0)[1] is None

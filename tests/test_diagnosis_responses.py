@@ -174,6 +174,12 @@ def test_the_first_error_is_told_and_its_response_is_nan() -> None:
     assert found.not_finite == ""
 
 
+def test_a_constant_input_is_told_by_its_value() -> None:
+    found = _responses(lambda x: np.where(x > 8, np.nan, x))
+    found(np.full(4, 9.0))
+    assert found.not_finite == "on an input with the value 9 everywhere its output is not finite"
+
+
 def test_what_is_not_finite_is_told_apart_from_what_is_missing() -> None:
     found = _responses(lambda x: np.where(x > 8, np.nan, x))
     odd = found(np.array([0.0, 9, -3, 0]))

@@ -7,7 +7,8 @@ Which module answers which question, in the order in which an audit asks:
   it, and ``readings`` says why there is no audit of what reads values.
 - ``propagation``: what of the input does each tensor see? ``dependence`` is the answer: the exact
   interval of each cell (``reach``), and the law by which intervals move (``windows``). The rules
-  are in ``sliding`` (with ``taps``, what one operation reads), ``gathering`` and ``moving``.
+  are in ``sliding`` (with ``taps``, what one operation reads), ``gathering``, ``moving`` and
+  ``arranging``.
 - ``linearity``: what is each call as a function of its inputs?
 - ``counting``: what does each primitive cost?
 - ``advice``: what deserves a second look? ``network`` is the graph with its values.

@@ -57,7 +57,7 @@ def _over(call: Primitive, sources: Sources, dims: Iterable[int]) -> Dependence:
     return whole if lost else whole.along(source.dim, source.windows)
 
 
-def _softmax(call: Primitive, sources: Sources) -> Dependence:
+def _along(call: Primitive, sources: Sources) -> Dependence:
     return _over(call, sources, _dims(call, len(call.shape)))
 
 
@@ -181,6 +181,41 @@ def _joined_parts(call: Primitive, sources: Sources) -> Dependence:
     return whole if source.dim == last else whole.along(source.dim, source.windows)
 
 
+def _picked(call: Primitive, sources: Sources) -> Dependence | Unknown:
+    """Any value of a row may be picked by an index that varies; another's choice is unknown."""
+    table, index, dim = call["self"], call["index"], call["dim"] % max(len(call.shape), 1)
+    if index not in sources:
+        return Unknown(call.name)
+    parts = [sources[index].reach]
+    if table in sources:
+        row = reaching.reduced(sources[table].reach, [dim])
+        parts.append(row[(slice(None), *(slice(n) for n in call.shape))])
+    return Dependence(reaching.hull(parts))
+
+
+def _sampled(call: Primitive, sources: Sources) -> Dependence | Unknown:
+    """Points of a grid that varies may lie anywhere in the map; where another's lie is unknown."""
+    if call["grid"] not in sources:
+        return Unknown(call.name)
+    # Its last dimension holds the places, and it has none for the channels.
+    places = reaching.reduced(sources[call["grid"]].reach, [-1], keepdim=False)[:, :, None]
+    parts = [places]
+    if call["input"] in sources:
+        seen = sources[call["input"]].reach
+        parts.append(reaching.reduced(seen, range(2, seen.ndim - 1)))
+    return Dependence(reaching.hull(parts))
+
+
+def _distances(call: Primitive, sources: Sources) -> Dependence:
+    """Rows of the first argument meet rows of the second."""
+    parts = []
+    for rows, axes in ((call["x1"], (-2, -1)), (call["x2"], (-1, -2))):
+        if rows in sources:
+            seen = reaching.reduced(sources[rows].reach, [-1])
+            parts.append(np.moveaxis(seen, axes, (-2, -1)))
+    return Dependence(reaching.hull(parts))
+
+
 def _attention(call: Primitive, sources: Sources) -> Dependence:
     """Each query sees all keys and all values."""
     contracted = {"query": [-1], "key": [-2, -1], "value": [-2]}
@@ -220,12 +255,15 @@ RULES: dict[str, Rule] = {
             "any",
             "argmax",
             "argmin",
+            "kthvalue",
             "linalg_vector_norm",
             "logsumexp",
             "max",
             "mean",
             "median",
             "min",
+            "mode",
+            "nanmedian",
             "norm",
             "prod",
             "std",
@@ -236,16 +274,31 @@ RULES: dict[str, Rule] = {
         ],
         _reduction,
     ),
-    **dict.fromkeys(["_log_softmax", "_safe_softmax", "_softmax", "sort"], _softmax),
+    **dict.fromkeys(
+        [
+            "_fft_c2c",
+            "_fft_c2r",
+            "_fft_r2c",
+            "_log_softmax",
+            "_safe_softmax",
+            "_softmax",
+            "sort",
+            "topk",
+        ],
+        _along,
+    ),
     **dict.fromkeys(["cumprod", "cumsum", "logcumsumexp"], _cumulation),
-    **dict.fromkeys(["_prelu_kernel", "complex"], pointwise),
+    **dict.fromkeys(["_conj", "_neg_view", "_prelu_kernel", "complex"], pointwise),
     **dict.fromkeys(
         ["_native_batch_norm_legit", "_native_batch_norm_legit_functional", "native_batch_norm"],
         _normalisation(_batch_norm),
     ),
     "_native_batch_norm_legit_no_training": _normalisation(pointwise),
+    "_cdist_forward": _distances,
     "embedding": _lookup,
+    "gather": _picked,
     "glu": _gate,
+    **dict.fromkeys(["grid_sampler_2d", "grid_sampler_3d"], _sampled),
     **dict.fromkeys(["_fused_rms_norm", "native_layer_norm"], _normalisation(_layer_norm)),
     "native_group_norm": _normalisation(_group_norm),
     **dict.fromkeys(["addmm", "baddbmm", "bmm", "dot", "mm", "mv", "vdot", "addmv"], _product),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from theory.auditing import gathering, moving, sliding
+from theory.auditing import arranging, gathering, moving, sliding
 from theory.auditing import reach as reaching
 from theory.auditing.dependence import Dependence, Rule, Unknown, pointwise
 from theory.auditing.primitive import Primitive, shape_of
@@ -20,7 +20,12 @@ from theory.diagnosis.primitives import CONSTANT
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_RULES: dict[str, Rule] = {**sliding.RULES, **gathering.RULES, **moving.RULES}
+_RULES: dict[str, Rule] = {
+    **sliding.RULES,
+    **gathering.RULES,
+    **moving.RULES,
+    **arranging.RULES,
+}
 
 Seen = Dependence | list[Dependence] | Unknown | None
 """What a node sees: None is nothing, a list has one entry for each of several results."""

@@ -14,7 +14,7 @@ def _names(text: str) -> frozenset[str]:
 LINEAR_IN_FIRST = _names(
     """
     _adaptive_avg_pool2d _adaptive_avg_pool3d _conj _conj_physical _fft_c2c _fft_c2r _fft_r2c
-    _reshape_alias _unsafe_view _upsample_bicubic2d_aa _upsample_bilinear2d_aa
+    _neg_view _reshape_alias _unsafe_view _upsample_bicubic2d_aa _upsample_bilinear2d_aa
     _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d
     adaptive_avg_pool1d alias as_strided avg_pool1d avg_pool2d avg_pool3d channel_shuffle clone
     col2im contiguous cumsum detach diag_embed diagonal embedding expand flip gather im2col imag
@@ -31,8 +31,8 @@ LINEAR_IN_FIRST = _names(
 
 AFFINE_COMBINATION = _names(
     """
-    add cat copy diagonal_scatter fill hstack index_add index_copy index_fill index_put put rsub
-    scatter scatter_add select_scatter slice_scatter stack sub vstack
+    add cat complex copy diagonal_scatter fill hstack index_add index_copy index_fill index_put
+    put rsub scatter scatter_add select_scatter slice_scatter stack sub vstack
     """
 )
 """Sums and arrangements of arrays: linear if all are, affine if some are constant."""

@@ -152,4 +152,6 @@ class Responses:
 
 
 def _described(x: Array) -> str:
-    return f"an input with values from {x.min():g} to {x.max():g}"
+    low, high = x.min(), x.max()
+    values = f"values from {low:g} to {high:g}" if low < high else f"the value {low:g} everywhere"
+    return f"an input with {values}"
