@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tests.audit_modules import Fn
 from tests.seen_cells import in_graph, interval
+from theory import audit
 from theory.auditing import dependence, propagation
 from theory.auditing.recording import record
 
@@ -81,6 +83,15 @@ EXACT: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
     "conjugate": (lambda x: torch.complex(x, 2 * x).cumsum(0).conj().imag, (4, 3)),
     "distances": (lambda x: torch.cdist(x, A), (5, 3)),
     "distances, right": (lambda x: torch.cdist(A, x), (5, 3)),
+    "rows in another order": (lambda x: x.cumsum(1)[torch.tensor([3, 0, 1])], (4, 3)),
+    "cells in another order": (lambda x: x[torch.tensor([[3, 0]]), torch.tensor([2, 1])], (4, 3)),
+    "index_select": (lambda x: x.index_select(-1, torch.tensor([2, 0])), (4, 3)),
+    "columns, in an order that was computed": (
+        lambda x: x.sum(1, keepdim=True).cumsum(0).expand(-1, 3)[:, V.argsort()],
+        (4, 3),
+    ),
+    "gather": (lambda x: x.gather(0, torch.tensor([[3, 1], [0, 0]])), (4, 3)),
+    "gather, repeated": (lambda x: x.gather(1, torch.tensor([[2, 1, 0]] * 4)), (4, 3)),
     "cumsum": (lambda x: x.cumsum(0), (4, 3)),
     "cumprod of one row": (lambda x: x.cumprod(-1), (3,)),
     "logcumsumexp": (lambda x: x.logcumsumexp(1), (4, 3)),
@@ -176,12 +187,27 @@ def test_a_primitive_sees_all_that_it_may_depend_on(name: str) -> None:
         assert seen is None or (bounds is not None and bounds[0] <= seen[0] <= seen[1] <= bounds[1])
 
 
+def test_an_index_may_be_a_buffer_but_not_one_that_is_written_into() -> None:
+    def ordered(x: Tensor, layer: nn.Module) -> Tensor:
+        return x[..., layer.order]
+
+    def reordered(x: Tensor, layer: nn.Module) -> Tensor:
+        layer.order.mul_(2).remainder_(3)
+        return x[..., layer.order]
+
+    layer = nn.Identity()
+    layer.register_buffer("order", torch.tensor([0, 2, 1, 3]))
+    pair = nn.Conv1d(1, 1, 2)
+    assert audit(nn.Sequential(Fn(ordered, layer), pair), (1, 4)).receptive_field == (3,)
+    assert audit(nn.Sequential(Fn(reordered, layer), pair), (1, 4)).receptive_field == (None,)
+
+
 UNKNOWN: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
     "deviations of groups": (
         lambda x: torch.native_group_norm(x, None, None, 1, 4, 6, 2, 1e-5)[1],
         (1, 4, 6),
     ),
-    "gather": (lambda x: x.gather(0, torch.tensor([[3, 1], [0, 0]])), (4, 3)),
+    "an order that was computed": (lambda x: x[U.argsort()], (4, 3)),
     "sampled at fixed places": (
         lambda x: functional.grid_sample(x[None], _numbers(1, 5, 6, 2) - 1, align_corners=False),
         (2, 4, 3),

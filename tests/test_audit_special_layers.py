@@ -281,10 +281,12 @@ def test_rows_of_indices_are_bags_of_their_own() -> None:
         assert in_graph(seen.reach, (5, 1)) == [(cell, cell) for cell in range(5)]
 
 
-def test_bags_whose_offsets_have_no_values_during_an_audit_see_nobody_knows_what() -> None:
+def test_offsets_of_bags_may_be_a_buffer_but_not_what_is_computed_from_one() -> None:
     bags = nn.EmbeddingBag(9, 2)
     bags.register_buffer("offsets", torch.tensor([0, 3]))
     facts = audit(Fn(lambda x, bags: bags(x[0].long(), bags.offsets), bags), (8,))
+    assert facts.receptive_field == (5,)
+    facts = audit(Fn(lambda x, bags: bags(x[0].long(), 2 * bags.offsets), bags), (8,))
     assert facts.receptive_field == (None,)
     assert facts.rows[-1].linearity == "nonlinear"
     assert "from layers.0 on: no rule for the primitive _embedding_bag" in facts.warnings[0]

@@ -6,8 +6,6 @@ import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch._subclasses.fake_tensor import FakeTensor
 
 from theory.auditing import reach as reaching
 from theory.auditing.dependence import (
@@ -20,7 +18,8 @@ from theory.auditing.dependence import (
     only,
     pointwise,
 )
-from theory.auditing.primitive import Primitive, shape_of
+from theory.auditing.moving import pick
+from theory.auditing.primitive import Primitive, integers, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -135,7 +134,8 @@ def _bags(call: Primitive, sources: Sources) -> Dependence | Unknown:
     if not set(sources) <= {call["indices"], call["per_sample_weights"]}:
         return everything(call, sources)
     (cells,) = shape_of(call["indices"])
-    offsets = _offsets(call["offsets"])
+    values = integers(call["offsets"])
+    offsets = None if values is None else values.tolist()
     if offsets is not None and not call["include_last_offset"]:
         offsets = [*offsets, cells]
     if offsets is None or offsets != sorted(offsets):
@@ -153,20 +153,6 @@ _NO_CELL = -2
 """Stands in a table of `theory.auditing.reach.read_by` for no cell at all."""
 
 
-def _offsets(node: torch.fx.Node) -> list[int] | None:
-    """Return where bags begin; None where it is made of what has no values during an audit."""
-    call = Primitive(node)
-    while node.op == "call_function" and call.name == "lift_fresh_copy":
-        (node,) = node.all_input_nodes
-        call = Primitive(node)
-    if node.op == "call_function" and call.name in {"arange", "zeros"}:
-        return [int(each) for each in call.run(*node.args, **{**node.kwargs, "device": "cpu"})]
-    value = getattr(node.graph.owning_module, str(node.target), None)
-    if not isinstance(value, torch.Tensor) or isinstance(value, FakeTensor) or value.is_meta:
-        return None
-    return [int(each) for each in value]
-
-
 def _parts(call: Primitive, sources: Sources) -> Dependence:
     """Each number becomes several, along a new last dimension."""
     _, source = only(sources)
@@ -181,11 +167,11 @@ def _joined_parts(call: Primitive, sources: Sources) -> Dependence:
     return whole if source.dim == last else whole.along(source.dim, source.windows)
 
 
-def _picked(call: Primitive, sources: Sources) -> Dependence | Unknown:
+def _picked(call: Primitive, sources: Sources) -> Dependence | list[Dependence] | Unknown:
     """Any value of a row may be picked by an index that varies; another's choice is unknown."""
     table, index, dim = call["self"], call["index"], call["dim"] % max(len(call.shape), 1)
     if index not in sources:
-        return Unknown(call.name)
+        return pick(call, sources)
     parts = [sources[index].reach]
     if table in sources:
         row = reaching.reduced(sources[table].reach, [dim])

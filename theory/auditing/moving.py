@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.fx.node import map_arg
 
 from theory.auditing import reach as reaching
 from theory.auditing.dependence import (
@@ -21,12 +22,12 @@ from theory.auditing.dependence import (
     only,
     pointwise,
 )
-from theory.auditing.primitive import Primitive, shape_of
+from theory.auditing.primitive import Primitive, integers, shape_of
 from theory.auditing.taps import Taps, law_of_move, law_of_table
 from theory.auditing.windows import Scattered, Windows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from jaxtyping import Bool, Int
 
@@ -35,12 +36,23 @@ if TYPE_CHECKING:
 
 def _move(call: Primitive, sources: Sources) -> Dependence | list[Dependence]:
     node, source = only(sources)
+    return _moved(call, node, source, {})
+
+
+def _moved(
+    call: Primitive,
+    node: torch.fx.Node,
+    source: Dependence,
+    indices: Mapping[torch.fx.Node, torch.Tensor | None],
+) -> Dependence | list[Dependence]:
+    """Follow what moves the values of a node, given the values of the other arguments."""
     shape = shape_of(node)
+    rest: Any = map_arg(call.positional[1:], indices.__getitem__)
 
     def move(tensors: list[torch.Tensor]) -> Any:
         if call.name in _RESHAPES:  # a view does not fit tensors that repeat by strides
             return tensors[0].reshape(call.shape)
-        return call.run(tensors[0], *call.positional[1:], **call.node.kwargs)
+        return call.run(tensors[0], *rest, **call.node.kwargs)
 
     seen = [Dependence(each) for each in reaching.moved(move, [source.reach], [shape])]
     if source.dim is not None and source.windows is not None:
@@ -55,6 +67,30 @@ def _move(call: Primitive, sources: Sources) -> Dependence | list[Dependence]:
                 for each, law, others in zip(seen, laws, off, strict=True)
             ]
     return seen if isinstance(call.node.meta["val"], tuple | list) else seen[0]
+
+
+def pick(call: Primitive, sources: Sources) -> Dependence | list[Dependence] | Unknown:
+    """Follow an index that does not depend on the input; an audit may have no values of it.
+
+    Where it picks among cells that see alike, it is all the same whether it picks others or, as
+    then here, always the first.
+    """
+    node = call.positional[0]
+    if [*sources] != [node]:
+        return Unknown(call.name)
+    if call.name == "index":
+        dims = [dim for dim, index in enumerate(call["indices"]) if index is not None]
+    else:
+        dims = [call["dim"] % max(len(shape_of(node)), 1)]
+    source = sources[node]
+    indices = {each: integers(each) for each in call.node.all_input_nodes if each != node}
+    if all(index is not None for index in indices.values()):
+        return _moved(call, node, source, indices)
+    if any(n > 1 for n in np.take(source.reach.shape[1:], dims)):
+        return Unknown(call.name)
+    indices = {each: torch.zeros(shape_of(each)).long() for each in indices}
+    alike = Dependence(source.reach) if source.dim in dims else source
+    return _moved(call, node, alike, indices)
 
 
 def _laws(
@@ -249,6 +285,7 @@ RULES: dict[str, Rule] = {
     "cat": _concatenation,
     "copy": _copy,
     "fill": _copy,
+    **dict.fromkeys(["index", "index_select"], pick),
     "select_scatter": _scatter,
     "slice_scatter": _scatter,
     "stack": _stack,

@@ -21,7 +21,7 @@ from torch._subclasses.functional_tensor import FunctionalTensorMode, dispatch_f
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from theory.auditing.calls import Call, Recorder, named_tensors, nodes_of
-from theory.auditing.primitive import upstream
+from theory.auditing.primitive import HELD, upstream
 from theory.auditing.readings import refusal
 from theory.diagnosis.errors import told
 from theory.diagnosis.functional_state import functional_copy, inner
@@ -148,6 +148,7 @@ def _recorded(
     module: nn.Module, size: tuple[int, ...], *, batched: bool, dtype: torch.dtype | None = None
 ) -> Recording:
     fake, mode = FakeTensorMode(allow_non_fake_inputs=True), FunctionalTensorMode()
+    held = named_tensors(module)
     twin, names = _without_values(module, fake, mode)
     precision, device = _precision(module)
     with fake:
@@ -176,6 +177,8 @@ def _recorded(
     nodes = [node for node in traced.graph.nodes if node.op == "get_attr"]
     read = {node: id(getattr(traced, str(node.target))) for node in nodes}
     state = {node: names[key] for node, key in read.items() if key in names}
+    for node, name in state.items():
+        node.meta[HELD] = held[name]
     return Recording(traced.graph, tuple(recorder.calls), state, batched, noted if batched else {})
 
 
