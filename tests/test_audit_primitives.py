@@ -92,6 +92,13 @@ EXACT: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
     ),
     "gather": (lambda x: x.gather(0, torch.tensor([[3, 1], [0, 0]])), (4, 3)),
     "gather, repeated": (lambda x: x.gather(1, torch.tensor([[2, 1, 0]] * 4)), (4, 3)),
+    "as_strided": (lambda x: x.as_strided((3, 2), (2, 1), 1), (8,)),
+    "frames, windowed and transformed": (
+        lambda x: torch.stft(
+            x, 5, hop_length=2, window=_numbers(5), center=False, return_complex=True
+        ).abs(),
+        (9,),
+    ),
     "cumsum": (lambda x: x.cumsum(0), (4, 3)),
     "cumprod of one row": (lambda x: x.cumprod(-1), (3,)),
     "logcumsumexp": (lambda x: x.logcumsumexp(1), (4, 3)),

@@ -168,6 +168,16 @@ def test_the_law_of_a_table_is_that_of_its_middle_periods(taps: Taps, most: int)
         assert found is None or index(found.step) == taps.step
 
 
+@pytest.mark.parametrize("step", [1, 2, 5])
+def test_frames_have_the_law_by_which_the_second_follows_the_first(step: int) -> None:
+    frames = np.arange(3)[:, None] * step + np.array([[0, 1, 4]])
+    assert law_of_table(frames, 64) == Taps(((0, 1, 4),), step)
+    assert law_of_table(frames[:2], 64) is None
+    assert law_of_table(frames[::-1], 64) is None
+    frames[2, 1] += 1
+    assert law_of_table(frames, 64) is None
+
+
 def test_a_table_of_which_no_two_periods_agree_has_no_law() -> None:
     assert law_of_table(np.array([[0], [2], [1], [4], [2]]), 5) is None
 

@@ -52,7 +52,8 @@ def _moved(
     def move(tensors: list[torch.Tensor]) -> Any:
         if call.name in _RESHAPES:  # a view does not fit tensors that repeat by strides
             return tensors[0].reshape(call.shape)
-        return call.run(tensors[0], *rest, **call.node.kwargs)
+        moved = tensors[0].contiguous() if call.name == "as_strided" else tensors[0]
+        return call.run(moved, *rest, **call.node.kwargs)
 
     seen = [Dependence(each) for each in reaching.moved(move, [source.reach], [shape])]
     if source.dim is not None and source.windows is not None:
@@ -162,17 +163,20 @@ def _origins(
     return [reaching.compressed([each])[0] for each in reaching.carried(move, [places], [sizes])]
 
 
-def _restrided(call: Primitive, sources: Sources) -> Dependence | Unknown:
-    """Follow what says anew how a tensor lies in memory; any other view of memory is unknown.
+def _restrided(call: Primitive, sources: Sources) -> Dependence | list[Dependence] | Unknown:
+    """Follow what says anew how a tensor lies in memory, as frames of a signal do.
 
-    A global pool says so of its result where the layout is channels last.
+    A global pool says so of its result where the layout is channels last. Another view of a memory
+    in which more lies, or in another order, is unknown.
     """
     node, source = only(sources)
     value = node.meta["val"]
     strides = zip(call.shape, value.stride(), call["stride"], strict=False)
     stays = call.shape == shape_of(node) and all(old == new for n, old, new in strides if n > 1)
-    begins = call["storage_offset"] in {None, value.storage_offset()}
-    return source if stays and begins else Unknown(call.name)
+    if stays and call["storage_offset"] in {None, value.storage_offset()}:
+        return source
+    alone = value.untyped_storage().nbytes() == value.numel() * value.element_size()
+    return _moved(call, node, source, {}) if value.is_contiguous() and alone else Unknown(call.name)
 
 
 def _copy(call: Primitive, sources: Sources) -> Dependence | None:

@@ -154,13 +154,19 @@ def law_of_move(coordinates: Int[np.ndarray, " outputs"], cells: int) -> Taps | 
 
 
 def law_of_table(table: Int[np.ndarray, "outputs taps"], cells: int) -> Taps | None:
-    """Return the taps of an operation that resizes a map of some cells; None if no law fits.
+    """Return the taps of an operation that resizes a map of some cells, or reads frames of it.
+
+    None is returned if no law fits.
 
     Notes
     -----
-    The law is that of the period in the middle; the one before or after it has to agree.
+    The law of a map is that of the period in the middle; the one before or after it has to agree.
+    Frames all have to be as far apart as the first two.
     """
     outputs = len(table)
+    apart = np.diff(table, axis=0)
+    if len(apart) > 1 and (apart == apart[0, 0]).all() and apart[0, 0] > 0:
+        return Taps((tuple(int(cell) for cell in table[0]),), int(apart[0, 0]))
     common = math.gcd(cells, outputs)
     period, step = outputs // common, cells // common
     turn = common // 2
