@@ -81,6 +81,8 @@ EXACT: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
         (4, 3),
     ),
     "conjugate": (lambda x: torch.complex(x, 2 * x).cumsum(0).conj().imag, (4, 3)),
+    "losses": (lambda x: functional.mse_loss(x, x.cumsum(0) ** 2, reduction="none"), (4, 3)),
+    "mean loss": (lambda x: functional.huber_loss(x, 9 * A), (4, 3)),
     "distances": (lambda x: torch.cdist(x, A), (5, 3)),
     "distances, right": (lambda x: torch.cdist(A, x), (5, 3)),
     "rows in another order": (lambda x: x.cumsum(1)[torch.tensor([3, 0, 1])], (4, 3)),

@@ -202,6 +202,11 @@ def _distances(call: Primitive, sources: Sources) -> Dependence:
     return Dependence(reaching.hull(parts))
 
 
+def _loss(call: Primitive, sources: Sources) -> Dependence:
+    """Each value meets its target; their losses are averaged or summed, if they are reduced."""
+    return (everything if call["reduction"] else pointwise)(call, sources)
+
+
 def _attention(call: Primitive, sources: Sources) -> Dependence:
     """Each query sees all keys and all values."""
     contracted = {"query": [-1], "key": [-2, -1], "value": [-2]}
@@ -285,6 +290,7 @@ RULES: dict[str, Rule] = {
     "gather": _picked,
     "glu": _gate,
     **dict.fromkeys(["grid_sampler_2d", "grid_sampler_3d"], _sampled),
+    **dict.fromkeys(["huber_loss", "mse_loss", "smooth_l1_loss"], _loss),
     **dict.fromkeys(["_fused_rms_norm", "native_layer_norm"], _normalisation(_layer_norm)),
     "native_group_norm": _normalisation(_group_norm),
     **dict.fromkeys(["addmm", "baddbmm", "bmm", "dot", "mm", "mv", "vdot", "addmv"], _product),

@@ -63,19 +63,21 @@ CONSTANT = ZERO | _names("arange eye full full_like new_full new_ones ones ones_
 
 NONLINEAR = _names(
     """
-    _fused_rms_norm _log_softmax _native_batch_norm_legit _native_batch_norm_legit_functional
-    _prelu_kernel _safe_softmax _scaled_dot_product_flash_attention_for_cpu _softmax abs acos
-    acosh adaptive_max_pool2d adaptive_max_pool3d amax amin aminmax angle argmax argmin argsort
-    asin asinh atan atan2 atanh bitwise_and bitwise_not bitwise_or bitwise_xor ceil celu clamp
-    clamp_max clamp_min copysign cos cosh cumprod digamma elu eq erf erfc erfinv exp exp2 expm1
+    _cdist_forward _fused_rms_norm _log_softmax _native_batch_norm_legit
+    _native_batch_norm_legit_functional _prelu_kernel _safe_softmax
+    _scaled_dot_product_flash_attention_for_cpu _softmax abs acos acosh adaptive_max_pool2d
+    adaptive_max_pool3d amax amin aminmax angle argmax argmin argsort asin asinh atan atan2
+    atanh bitwise_and bitwise_not bitwise_or bitwise_xor ceil celu clamp clamp_max clamp_min
+    copysign cos cosh cumprod digamma elu eq erf erfc erfinv exp exp2 expm1
     fake_quantize_per_tensor_affine floor floor_divide fmax fmin fmod frac fractional_max_pool2d
-    fractional_max_pool3d ge gelu glu gt hardshrink hardsigmoid hardswish hardtanh hypot
-    isfinite isinf isnan kthvalue le leaky_relu lgamma linalg_vector_norm log log10 log1p log2
-    log_sigmoid_forward logaddexp logcumsumexp logical_and logical_not logical_or logical_xor
-    logsumexp lt max max_pool2d_with_indices max_pool3d_with_indices maximum median min minimum
-    mish mode nan_to_num nanmedian native_group_norm native_layer_norm ne nonzero norm pow prelu
-    prod reciprocal relu remainder round rsqrt sgn sigmoid sign signbit silu sin sinh softplus
-    softshrink sort sqrt square std std_mean tan tanh threshold topk trunc var var_mean
+    fractional_max_pool3d ge gelu glu gt hardshrink hardsigmoid hardswish hardtanh huber_loss
+    hypot isfinite isinf isnan kthvalue le leaky_relu lgamma linalg_vector_norm log log10 log1p
+    log2 log_sigmoid_forward logaddexp logcumsumexp logical_and logical_not logical_or
+    logical_xor logsumexp lt max max_pool2d_with_indices max_pool3d_with_indices maximum median
+    min minimum mish mode mse_loss nan_to_num nanmedian native_group_norm native_layer_norm ne
+    nonzero norm pow prelu prod reciprocal relu remainder round rsqrt sgn sigmoid sign signbit
+    silu sin sinh smooth_l1_loss softplus softshrink sort sqrt square std std_mean tan tanh
+    threshold topk trunc var var_mean xlogy
     """
 )
 """Known not to be affine in general: a hint, never a verdict."""
