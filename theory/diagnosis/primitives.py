@@ -77,7 +77,7 @@ NONLINEAR = _names(
     min minimum mish mode mse_loss nan_to_num nanmedian native_group_norm native_layer_norm ne
     nonzero norm pow prelu prod reciprocal relu remainder round rsqrt sgn sigmoid sign signbit
     silu sin sinh smooth_l1_loss softplus softshrink sort sqrt square std std_mean tan tanh
-    threshold topk trunc var var_mean xlogy
+    threshold topk trunc var var_mean
     """
 )
 """Known not to be affine in general: a hint, never a verdict."""
