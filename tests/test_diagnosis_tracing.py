@@ -313,6 +313,44 @@ def test_the_reason_says_why_there_is_no_graph(op: Callable[..., Any], reason: s
     assert found.affine.reason.endswith(f"not provable from its structure: {reason}")
 
 
+def _by_a_filter_that_is_checked(x: torch.Tensor) -> torch.Tensor:
+    taps = torch.linspace(-1, 1, 3, dtype=x.dtype).exp()
+    if taps.sum() != 1:
+        taps = taps / taps.sum()
+    assert taps.numpy().shape == (3,)
+    spread = float(taps[0]) * int(torch.arange(3).max())
+    padded = nn.functional.pad(x[None], (1, 1), mode="circular")
+    return spread * nn.functional.conv1d(padded, taps[None, None])[0]
+
+
+def test_what_is_made_of_no_input_may_be_read() -> None:
+    found = diagnose(_by_a_filter_that_is_checked, (1, 8))
+    assert found.affine.certainty == "proved"
+    assert found.lti.certainty == "exhausted"
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda x: torch.ones(8) * x,
+        lambda x: torch.zeros(8).copy_(x),
+        lambda x: torch.arange(8).masked_fill(x > 0, 0),
+        lambda x: torch.ones(8).mul_(x)[:1],
+    ],
+)
+@pytest.mark.parametrize("how", [bool, float, torch.Tensor.tolist, torch.Tensor.numpy])
+def test_what_is_made_of_the_input_may_not_be_read(
+    read: Callable[[torch.Tensor], torch.Tensor], how: Callable[[torch.Tensor], Any]
+) -> None:
+    def reads(x: torch.Tensor) -> torch.Tensor:
+        how(read(x).sum())
+        return 2 * x
+
+    found = diagnose(reads, (8,)).affine
+    assert found.certainty == "sampled"
+    assert "reads values of its input" in found.reason or "numpy" in found.reason
+
+
 class _Convolution(nn.Conv1d):
     """A circular convolution by a weight that is computed anew whenever it runs."""
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from theory.auditing import moving, subsampling
 from theory.auditing.network import Network, listed
-from theory.auditing.primitive import Primitive, shape_of, upstream
+from theory.auditing.primitive import Primitive, shape_of
+from theory.diagnosis.nodes import upstream
 from theory.diagnosis.sequences import told_of
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
-from torch._subclasses.functional_tensor import FunctionalTensor
-from torch.fx.experimental.proxy_tensor import get_proxy_mode, get_proxy_slot
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._pytree import tree_leaves
+
+from theory.diagnosis.functional_state import node_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -172,16 +173,9 @@ def _nodes_since(before: torch.fx.Node | None) -> tuple[torch.fx.Node, ...]:
 
 def nodes_of(result: Any) -> tuple[torch.fx.Node, ...]:
     """Return the graph's nodes for the tensors in what a call returned."""
-    nodes = []
-    for value in map(_unwrapped, tree_leaves(result)):
-        if isinstance(value, FunctionalTensor):
-            torch._sync(value)  # writing into a view reaches its base, and the graph, only now
-            value = torch._from_functional_tensor(value.elem)
-        # What is computed from parameters alone is no FunctionalTensor, but has its node as well.
-        if isinstance(value, torch.Tensor):
-            traced = get_proxy_slot(value, _tracer(), None)
-            nodes += [] if traced is None else [traced.proxy.node]
-    return tuple(nodes)
+    tensors = [each for each in map(_unwrapped, tree_leaves(result)) if torch.is_tensor(each)]
+    nodes = [node_of(each, _tracer()) for each in tensors]
+    return tuple(node for node in nodes if node is not None)
 
 
 def _unwrapped(value: Any) -> Any:

@@ -15,8 +15,9 @@ import numpy as np
 from theory.auditing import moving, propagation
 from theory.auditing import reach as reaching
 from theory.auditing.dependence import Dependence
-from theory.auditing.primitive import Primitive, shape_of, upstream
+from theory.auditing.primitive import Primitive, shape_of
 from theory.auditing.sliding import PADDINGS
+from theory.diagnosis.nodes import upstream
 from theory.diagnosis.primitives import CONSTANT
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator as builtin
-from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
@@ -101,20 +100,6 @@ def integers(node: torch.fx.Node) -> torch.Tensor | None:
 
 HELD = "held"
 """The entry of a node's ``meta`` with the values of the parameter or buffer that it reads."""
-
-
-def upstream(
-    nodes: Iterable[torch.fx.Node], through: Callable[[torch.fx.Node], bool] = lambda _: True
-) -> set[torch.fx.Node]:
-    """Return some nodes and all that they are made of; behind those not gone through, nothing."""
-    found: set[torch.fx.Node] = set()
-    waiting = [*nodes]
-    while waiting:
-        node = waiting.pop()
-        if node not in found:
-            found.add(node)
-            waiting.extend(node.all_input_nodes if through(node) else ())
-    return found
 
 
 def broadcast(value: int | list[int] | tuple[int, ...], axes: int) -> list[int]:

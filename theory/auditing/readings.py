@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from theory.auditing.primitive import Primitive, upstream
+from theory.auditing.primitive import Primitive
+from theory.diagnosis.nodes import upstream
 from theory.diagnosis.primitives import CONSTANT
 from theory.diagnosis.randomness import draws
 

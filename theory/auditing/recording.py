@@ -21,11 +21,12 @@ from torch._subclasses.functional_tensor import FunctionalTensorMode, dispatch_f
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from theory.auditing.calls import Call, Recorder, named_tensors, nodes_of
-from theory.auditing.primitive import HELD, upstream
+from theory.auditing.primitive import HELD
 from theory.auditing.readings import refusal
 from theory.diagnosis.errors import told
 from theory.diagnosis.functional_state import functional_copy, inner
 from theory.diagnosis.isolation import isolated
+from theory.diagnosis.nodes import upstream
 from theory.diagnosis.remedies import takes_one
 from theory.diagnosis.sequences import single_steps
 from theory.diagnosis.tracing import whole_primitives

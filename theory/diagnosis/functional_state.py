@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 from torch._subclasses.functional_tensor import FunctionalTensor, FunctionalTensorMode
+from torch.fx.experimental.proxy_tensor import get_proxy_slot
 
 from theory.diagnosis.isolation import computed
 
@@ -54,6 +55,16 @@ def functional_copy(
         memo[id(tensor)] = wrapper.requires_grad_(tensor.requires_grad)
     state = {name: memo[id(tensor)] for name, tensor in named.items()}
     return copy.deepcopy(module, memo), state
+
+
+def node_of(tensor: Tensor, tracer: Any) -> torch.fx.Node | None:
+    """Return the node that gives a tensor while it is traced; None if none does."""
+    if isinstance(tensor, FunctionalTensor):
+        tensor = inner(tensor)  # writing into a view reaches its base, and the graph, only now
+    # What is computed from constants alone may be no FunctionalTensor, but has its node as well.
+    traced = get_proxy_slot(tensor, tracer, None)
+    node: torch.fx.Node | None = None if traced is None else traced.proxy.node
+    return node
 
 
 def inner(tensor: FunctionalTensor) -> Tensor:

@@ -1,11 +1,14 @@
-"""What one node of a graph says: its primitive, what that is given, and what it returns."""
+"""What a node of a graph says: its primitive, what that is given, returns and is made of."""
 
 from __future__ import annotations
 
 import operator as builtin
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 
 def arguments(node: torch.fx.Node) -> dict[str, Any]:
@@ -52,3 +55,17 @@ def is_pure(node: torch.fx.Node) -> bool:
     if not isinstance(target, torch._ops.OpOverload):
         return False
     return not target._schema.is_mutable and torch.Tag.nondeterministic_seeded not in target.tags
+
+
+def upstream(
+    nodes: Iterable[torch.fx.Node], through: Callable[[torch.fx.Node], bool] = lambda _: True
+) -> set[torch.fx.Node]:
+    """Return some nodes and all that they are made of; behind those not gone through, nothing."""
+    found: set[torch.fx.Node] = set()
+    waiting = [*nodes]
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found.add(node)
+            waiting.extend(node.all_input_nodes if through(node) else ())
+    return found

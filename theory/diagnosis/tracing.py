@@ -2,11 +2,13 @@
 
 The operator runs once on proxies (make_fx over ATen, functionalised, so that writing into a slice
 becomes a pure operation). Reading a value during the run, for a branch, in numpy, as text or in a
-pickle, raises: such an operator cannot be traced, not even where it catches the error. What does
-not raise may still be baked into the graph as a constant (random numbers, hidden state): the graph
-counts only if it computes what the operator computes. What an operator does only with tensors that
-are not traced, since it asks for their type, is in no graph: whatever is said of that is said of
-what it does with a traced one, which is the same on all inputs that are compared.
+pickle, raises: such an operator cannot be traced, not even where it catches the error. Only values
+that come neither from the input nor from random numbers may be read, as those of a filter that is
+made anew. What does not raise may still be baked into the graph as a constant (random numbers,
+hidden state): the graph counts only if it computes what the operator computes. What an operator
+does only with tensors that are not traced, since it asks for their type, is in no graph: whatever
+is said of that is said of what it does with a traced one, which is the same on all inputs that are
+compared.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import contextlib
 import functools
 import itertools
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 from unittest import mock
 
 import numpy as np
@@ -24,15 +26,21 @@ from torch._higher_order_ops import effects
 from torch._subclasses.functional_tensor import (
     FunctionalTensor,
     FunctionalTensorMode,
+    disable_functional_mode,
     dispatch_functionalize,
 )
-from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.experimental.proxy_tensor import (
+    disable_proxy_modes_tracing,
+    get_proxy_mode,
+    make_fx,
+)
 from torch.overrides import TorchFunctionMode
 
 from theory.diagnosis.calling import Array, Operator
 from theory.diagnosis.errors import OperatorError, told
-from theory.diagnosis.functional_state import functional_copy, inner
+from theory.diagnosis.functional_state import functional_copy, inner, node_of
 from theory.diagnosis.generators import Generators
+from theory.diagnosis.nodes import is_pure, upstream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -101,7 +109,24 @@ _READING = (
 def _read(
     tensor: torch.Tensor, errors: _Errors, method: Callable[..., Any], *args: Any, **kwargs: Any
 ) -> Any:
-    return errors.of(method, (tensor, *args), kwargs)
+    with contextlib.ExitStack() as untraced:
+        if _is_known(tensor):
+            tensor = inner(tensor)
+            untraced.enter_context(disable_functional_mode())
+            untraced.enter_context(disable_proxy_modes_tracing())
+        return errors.of(method, (tensor, *args), kwargs)
+
+
+def _is_known(tensor: torch.Tensor) -> TypeGuard[FunctionalTensor]:
+    """Whether a traced tensor is made of what is no input, and of no random numbers."""
+    mode = get_proxy_mode()
+    if mode is None or not isinstance(tensor, FunctionalTensor):
+        return False
+    node = node_of(tensor, mode.tracer)
+    made = [] if node is None else upstream([node])
+    return node is not None and all(
+        each.op == "get_attr" or (each.op == "call_function" and is_pure(each)) for each in made
+    )
 
 
 def _is_traced(tensor: torch.Tensor) -> bool:
@@ -227,8 +252,7 @@ def _why(error: Exception) -> str:
     message = str(error)
     if "numpy" in message:
         return "it computes with numpy"
-    reads = "get value out of a tracing tensor" in message or "data-dependent" in message
-    if reads or isinstance(error, _ReadError):
+    if isinstance(error, _ReadError) or any(words in message for words in _READS):
         return "it reads values of its input, as a data-dependent branch does"
     if "dynamo-optimized" in message:
         return "it is compiled: give it uncompiled"
@@ -239,6 +263,9 @@ def _why(error: Exception) -> str:
     if isinstance(error, AssertionError) and _raised_by_torch(error):
         return f"torch cannot record a graph of it ({type(error).__name__} in its tracer)"
     return f"tracing raises {told(error)}"
+
+
+_READS = ("get value out of a tracing tensor", "data-dependent", ".tolist() is not supported")
 
 
 def _raised_by_torch(error: Exception) -> bool:
