@@ -28,6 +28,12 @@ def _numbers(*shape: int) -> Tensor:
 
 A, B, U, V, W = _numbers(4, 3), _numbers(3, 5), _numbers(4), _numbers(3), _numbers(4, 5)
 MEAN, VARIANCE = _numbers(3), _numbers(3)
+SPECTRUM, MAP, PLACES, WINDOW = (
+    _numbers(3, 1),
+    _numbers(1, 2, 4, 3),
+    _numbers(1, 5, 6, 2),
+    _numbers(5),
+)
 
 EXACT: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
     "mm, left": (lambda x: torch.mm(x, B), (4, 3)),
@@ -71,12 +77,12 @@ EXACT: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
     ),
     "rfft": (lambda x: torch.view_as_real(torch.fft.rfft(x, dim=0))[1:, :, 0], (5, 3)),
     "spectral layer": (
-        lambda x: torch.fft.irfft(torch.fft.rfft(x, dim=0) * _numbers(3, 1), n=4, dim=0),
+        lambda x: torch.fft.irfft(torch.fft.rfft(x, dim=0) * SPECTRUM, n=4, dim=0),
         (4, 3),
     ),
     "sampled at a grid": (
         lambda x: functional.grid_sample(
-            _numbers(1, 2, 4, 3), x.tanh()[None, :, :, None] * U[:2], align_corners=True
+            MAP, x.tanh()[None, :, :, None] * U[:2], align_corners=True
         ),
         (4, 3),
     ),
@@ -97,7 +103,7 @@ EXACT: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
     "as_strided": (lambda x: x.as_strided((3, 2), (2, 1), 1), (8,)),
     "frames, windowed and transformed": (
         lambda x: torch.stft(
-            x, 5, hop_length=2, window=_numbers(5), center=False, return_complex=True
+            x, 5, hop_length=2, window=WINDOW, center=False, return_complex=True
         ).abs(),
         (9,),
     ),
@@ -218,7 +224,7 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
     ),
     "an order that was computed": (lambda x: x[U.argsort()], (4, 3)),
     "sampled at fixed places": (
-        lambda x: functional.grid_sample(x[None], _numbers(1, 5, 6, 2) - 1, align_corners=False),
+        lambda x: functional.grid_sample(x[None], PLACES - 1, align_corners=False),
         (2, 4, 3),
     ),
 }
