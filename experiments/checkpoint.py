@@ -18,6 +18,7 @@ import torch
 
 from experiments import halfway
 from experiments.halfway import Halfway, Identity
+from experiments.interruption import held_back
 from theory.atomic import write_whole
 from theory.processor import model, processor
 
@@ -128,7 +129,7 @@ class Checkpoint:
             return
         content, made = io.BytesIO(), self._way(progress)
         torch.save({"made": made, "state": progress.state()}, content)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), held_back():
             write_whole(self.file, content.getvalue())
             if self.run is not None:
                 way = {name: made[name] for name in ("threads", "hardware", "torch")}

@@ -228,8 +228,12 @@ class _DaskExecutor(Executor):
 
 
 def _start_worker() -> None:
-    """Make a worker die quietly: at Ctrl-C, and when its parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Make a worker die quietly: at Ctrl-C, at SIGTERM, and when its parent is gone.
+
+    By a handler of Python's, which `held_back` lets wait: a file that is being written is finished.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda ending, _: os._exit(128 + ending))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
+import signal
 
 import pytest
 import torch
@@ -75,6 +77,16 @@ def test_a_run_that_is_interrupted_twice_measures_the_same(name, tmp_path):
     assert told == [3, *epochs[3:]]
     assert resumed.provenance["resumed_after_epochs"] == [1, 3]
     assert "resumed_after_epochs" not in whole.provenance
+
+
+def test_an_interrupt_waits_until_a_checkpoint_is_written(tmp_path, monkeypatch):
+    kept = Checkpoint(tmp_path / "kept.pt", "key")
+    monkeypatch.setattr(os, "fsync", lambda _: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        _train(PLAIN, kept)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.pt"]
+    monkeypatch.undo()
+    assert _train(PLAIN, kept)[0].provenance["resumed_after_epochs"] == [1]
 
 
 def test_times_are_those_of_all_parts(tmp_path, monkeypatch):

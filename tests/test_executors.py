@@ -14,6 +14,7 @@ import pytest
 from experiments import executors
 from experiments.errors import InputError
 from experiments.executors import available_cores, make_executor, what_was_lost
+from experiments.interruption import held_back
 from experiments.records import RecordError
 from tests.platforms import linux
 
@@ -34,6 +35,35 @@ def test_ended_workers_are_not_taken_for_a_crash(monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             interrupted()
     assert unhandled == []
+
+
+def _writes(folder):
+    with held_back():
+        (folder / "begun").touch()
+        time.sleep(1)
+        (folder / "finished").touch()
+    time.sleep(600)
+
+
+@pytest.mark.parametrize("number", [None, signal.SIGINT])
+def test_a_worker_finishes_what_it_writes_and_ends(tmp_path, number):
+    """It ends with its pool, or with it by Ctrl-C, which a terminal sends to all."""
+
+    def interrupted():
+        with make_executor("processes", 1) as pool:
+            worker = pool.submit(os.getpid).result()
+            pool.submit(_writes, tmp_path)
+            while not (tmp_path / "begun").exists():
+                time.sleep(0.01)
+            if number is not None:
+                os.kill(worker, number)
+            raise KeyboardInterrupt
+
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert (tmp_path / "finished").exists()
+    assert time.monotonic() - begun < 300  # what comes after it would take longer
 
 
 @linux

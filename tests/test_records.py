@@ -7,11 +7,13 @@ import errno
 import json
 import math
 import os
+import signal
 
 import numpy as np
 import pytest
 
 from experiments import provenance, records
+from experiments.interruption import sigterm_interrupts
 from experiments.recipe import Optimizer, Recipe
 from experiments.records import Curves, Record, RecordError, Store, record_key
 
@@ -51,6 +53,16 @@ def test_a_record_survives_the_store(tmp_path):
     assert list(store.records("test")) == [record]
     assert path == store.path("test", RECIPE, 0, "cpu", record.key)
     assert oct(path.stat().st_mode & 0o777) == "0o644"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_waits_until_a_record_is_written(tmp_path, monkeypatch, number):
+    store, record = Store(tmp_path), make_record()
+    monkeypatch.setattr(os, "fsync", lambda _: signal.raise_signal(number))
+    with sigterm_interrupts(), pytest.raises(KeyboardInterrupt):
+        store.write(record)
+    assert list(store.records("test")) == [record]
+    assert len(list(tmp_path.rglob("*"))) == 2  # the folder of the study, and the record
 
 
 def test_numbers_that_are_equal_make_one_recipe():

@@ -5,10 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_PARTIAL = ".partial"
+
+_SECONDS = 3600
+"""After so long nobody writes a file any more."""
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -20,7 +27,7 @@ def write_whole(path: Path, content: bytes) -> None:
         If it cannot be written; what was there stays, and nothing else is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(".partial", ".", path.parent)
+    descriptor, temporary = tempfile.mkstemp(_PARTIAL, ".", path.parent)
     try:
         with open(descriptor, "wb") as file:
             file.write(content)
@@ -32,3 +39,11 @@ def write_whole(path: Path, content: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):  # an interrupt may come just after the move
             os.unlink(temporary)
         raise
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what processes that were killed left of files in a folder, an hour ago or earlier."""
+    for file in folder.rglob(f".*{_PARTIAL}"):
+        with contextlib.suppress(OSError):  # another process may do the same
+            if time.time() - file.stat().st_mtime > _SECONDS:
+                file.unlink()

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from experiments.interruption import held_back
 from experiments.recipe import Recipe
 from experiments.records.record import Record, RecordError, place_of
-from theory.atomic import write_whole
+from theory.atomic import remove_partial, write_whole
 
 _ROOM = 2**16
 """Bytes; no record takes more."""
@@ -54,7 +55,7 @@ class Store:
                 "mend what made it and run again"
             ) from error
         path = self.root / record.place
-        with self._explained(path):
+        with self._explained(path), held_back():
             write_whole(path, f"{text}\n".encode())
         return path
 
@@ -65,6 +66,8 @@ class Store:
 
     def check_writable(self) -> None:
         """Find out before hours of training whether a record can be written, and has room.
+
+        What a process that was killed has written in part is removed.
 
         Raises
         ------
@@ -78,6 +81,7 @@ class Store:
                 file.write(bytes(_ROOM))
                 file.flush()
                 os.fsync(file.fileno())  # a full disk may be noticed only here
+            remove_partial(self.root)
 
     @contextmanager
     def _explained(self, path: Path) -> Iterator[None]:
