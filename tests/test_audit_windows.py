@@ -169,12 +169,13 @@ def test_the_law_of_a_table_is_that_of_its_middle_periods(taps: Taps, most: int)
 
 
 @pytest.mark.parametrize("step", [1, 2, 5])
-def test_frames_have_the_law_by_which_the_second_follows_the_first(step: int) -> None:
-    frames = np.arange(3)[:, None] * step + np.array([[0, 1, 4]])
-    assert law_of_table(frames, 64) == Taps(((0, 1, 4),), step)
+@pytest.mark.parametrize("taps", [(2,), (0, 1, 4)])
+def test_frames_are_as_far_apart_as_the_first_two(step: int, taps: tuple[int, ...]) -> None:
+    frames = np.arange(3)[:, None] * step + np.array([taps])
+    assert law_of_table(frames, 64) == Taps((taps,), step)
     assert law_of_table(frames[:2], 64) is None
     assert law_of_table(frames[::-1], 64) is None
-    frames[2, 1] += 1
+    frames[2, -1] += 1
     assert law_of_table(frames, 64) is None
 
 

@@ -164,9 +164,9 @@ def law_of_table(table: Int[np.ndarray, "outputs taps"], cells: int) -> Taps | N
     Frames all have to be as far apart as the first two.
     """
     outputs = len(table)
-    apart = np.diff(table, axis=0)
-    if len(apart) > 1 and (apart == apart[0, 0]).all() and apart[0, 0] > 0:
-        return Taps((tuple(int(cell) for cell in table[0]),), int(apart[0, 0]))
+    apart = np.unique(np.diff(table, axis=0))
+    if outputs > 2 and len(apart) == 1 and apart[0] > 0:
+        return Taps((tuple(int(cell) for cell in table[0]),), int(apart[0]))
     common = math.gcd(cells, outputs)
     period, step = outputs // common, cells // common
     turn = common // 2
