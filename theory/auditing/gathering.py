@@ -198,6 +198,7 @@ def _distances(call: Primitive, sources: Sources) -> Dependence:
     for rows, axes in ((call["x1"], (-2, -1)), (call["x2"], (-1, -2))):
         if rows in sources:
             seen = reaching.reduced(sources[rows].reach, [-1])
+            seen = seen.reshape(3, *(1,) * (len(call.shape) + 1 - seen.ndim), *seen.shape[1:])
             parts.append(np.moveaxis(seen, axes, (-2, -1)))
     return Dependence(reaching.hull(parts))
 
