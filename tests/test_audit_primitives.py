@@ -218,6 +218,19 @@ def test_an_index_may_be_a_buffer_but_not_one_that_is_written_into() -> None:
     assert audit(nn.Sequential(Fn(reordered, layer), pair), (1, 4)).receptive_field == (None,)
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x[..., torch.tensor([4])],
+        lambda x: x.index_select(-1, torch.tensor([-1])),
+        lambda x: x.gather(-1, torch.tensor([[[4]]])),
+    ],
+)
+def test_an_index_that_no_cell_has_is_refused(function: Callable[[Tensor], Tensor]) -> None:
+    with pytest.raises(ValueError, match=r"at the index that it is given.*out of"):
+        audit(Fn(function), (1, 4))
+
+
 UNKNOWN: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
     "deviations of groups": (
         lambda x: torch.native_group_norm(x, None, None, 1, 4, 6, 2, 1e-5)[1],

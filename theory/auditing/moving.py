@@ -25,6 +25,7 @@ from theory.auditing.dependence import (
 from theory.auditing.primitive import Primitive, integers, shape_of
 from theory.auditing.taps import Taps, law_of_move, law_of_table
 from theory.auditing.windows import Scattered, Windows
+from theory.diagnosis.errors import told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -86,7 +87,12 @@ def pick(call: Primitive, sources: Sources) -> Dependence | list[Dependence] | U
     source = sources[node]
     indices = {each: integers(each) for each in call.node.all_input_nodes if each != node}
     if all(index is not None for index in indices.values()):
-        return _moved(call, node, source, indices)
+        try:
+            return _moved(call, node, source, indices)
+        except (IndexError, RuntimeError) as error:  # a run without values checks no index
+            raise ValueError(
+                f"{call.name} fails at the index that it is given: {told(error)}"
+            ) from error
     if any(n > 1 for n in np.take(source.reach.shape[1:], dims)):
         return Unknown(call.name)
     indices = {each: torch.zeros(shape_of(each)).long() for each in indices}
