@@ -121,6 +121,28 @@ def _running_mean(x: Tensor, norm: nn.Module) -> Tensor:
     return x - norm.running_mean[:, None]
 
 
+def _replaced_data(x: Tensor, norm: nn.Module) -> Tensor:
+    norm.running_mean.data = x.mean((0, 2))
+    return x - norm.running_mean[:, None]
+
+
+class _ReplacingData(_Remembering):
+    def __call__(self, x: Tensor, _: nn.Module) -> Tensor:
+        self.last.data = x
+        return x + self.last
+
+
+class _KeepingWhatItComputed(nn.Module):
+    """It writes its input into a tensor that was computed from another, and is no buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = torch.zeros(1, 3, 8, requires_grad=True) * 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.last.detach().copy_(x)
+
+
 @pytest.mark.parametrize(
     ("function", "words"),
     [
@@ -143,12 +165,27 @@ def _running_mean(x: Tensor, norm: nn.Module) -> Tensor:
         (lambda x, norm: x * int(torch.arange(3)[1]), "reads values of tensors that it makes"),
         (lambda x, norm: x * x.new_ones(3).sum().item(), "reads values of tensors that it makes"),
         (_running_mean, "writes in place into layers.0.running_mean what depends on its input"),
+        (_replaced_data, "writes in place into layers.0.running_mean what depends on its input"),
         (_Remembering(), "a tensor that is neither a parameter nor a buffer.*register"),
+        (_ReplacingData(), "a tensor that is neither a parameter nor a buffer.*register"),
     ],
 )
 def test_whose_values_are_read_or_written_is_said(function: Callable[..., Any], words: str) -> None:
     with pytest.raises(ValueError, match=words + ".*audit its parts"):
         audit(Fn(function, nn.BatchNorm1d(3)), (3, 8))
+
+
+def test_what_was_computed_before_may_not_be_written_into() -> None:
+    with pytest.raises(ValueError, match="writes in place into last what depends on its input"):
+        audit(_KeepingWhatItComputed(), (3, 8))
+
+
+def test_a_new_tensor_may_take_the_place_of_a_buffer() -> None:
+    def turned(x: Tensor, norm: nn.Module) -> Tensor:
+        norm.running_mean = x.flip(-1)
+        return x + norm.running_mean
+
+    assert audit(Fn(turned, nn.BatchNorm1d(3)), (3, 8)).receptive_field == (8,)
 
 
 def test_what_is_written_in_place_from_constants_is_followed() -> None:

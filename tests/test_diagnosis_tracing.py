@@ -317,7 +317,6 @@ def _by_a_filter_that_is_checked(x: torch.Tensor) -> torch.Tensor:
     taps = torch.linspace(-1, 1, 3, dtype=x.dtype).exp()
     if taps.sum() != 1:
         taps = taps / taps.sum()
-    assert taps.numpy().shape == (3,)
     spread = float(taps[0]) * int(torch.arange(3).max())
     padded = nn.functional.pad(x[None], (1, 1), mode="circular")
     return spread * nn.functional.conv1d(padded, taps[None, None])[0]
@@ -349,6 +348,60 @@ def test_what_is_made_of_the_input_may_not_be_read(
     found = diagnose(reads, (8,)).affine
     assert found.certainty == "sampled"
     assert "reads values of its input" in found.reason or "numpy" in found.reason
+
+
+def _through_numpy(x: torch.Tensor) -> Any:
+    kept = torch.zeros(8, dtype=x.dtype)
+    values = kept.numpy()
+    kept.copy_(x)
+    return values[3]
+
+
+def _through_dlpack(x: torch.Tensor) -> Any:
+    kept = torch.zeros(8, dtype=x.dtype)
+    values = np.from_dlpack(kept)
+    kept.copy_(x)
+    return values[3]
+
+
+def _through_data(x: torch.Tensor) -> Any:
+    kept = torch.zeros(8, dtype=x.dtype)
+    kept.data = x
+    return kept[3]
+
+
+def _through_a_sparse_tensor(x: torch.Tensor) -> Any:
+    kept = torch.zeros(8, dtype=x.dtype)
+    sparse = torch.sparse_coo_tensor(torch.arange(8)[None], kept, (8,), check_invariants=False)
+    kept.copy_(x)
+    return sparse.to_dense()[3]
+
+
+@pytest.mark.parametrize(
+    "read", [_through_numpy, _through_dlpack, _through_data, _through_a_sparse_tensor]
+)
+def test_memory_that_the_input_is_written_into_may_not_be_read(
+    read: Callable[[torch.Tensor], Any],
+) -> None:
+    found = diagnose(lambda x: 3 * x if read(x) == 12345.678 else 2 * x, (8,))
+    assert found.affine.certainty == "sampled"
+
+
+class _KeepingItsData(nn.Module):
+    """It lets a buffer have the data of its input, turned round."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("last", torch.zeros(8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.last.data = x.flip(-1)
+        return x + self.last
+
+
+def test_a_buffer_whose_data_are_replaced_is_written_into() -> None:
+    found = diagnose(_KeepingItsData(), (8,), batched=False).affine
+    assert found.reason.endswith("it writes into last while it runs")
 
 
 class _Convolution(nn.Conv1d):

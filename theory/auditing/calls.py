@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._pytree import tree_leaves
 
-from theory.diagnosis.functional_state import node_of
+from theory.diagnosis.functional_state import ASSIGN_DATA, node_of, require_same_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -99,6 +99,8 @@ class Recorder(TorchFunctionMode):
             return func(*args, **(kwargs or {}))
         before = _last_node()
         try:
+            if func == ASSIGN_DATA:
+                require_same_kind(*args)
             with _unfused():  # here, and not around the run: the module may choose a kernel itself
                 result = func(*args, **(kwargs or {}))
         except Exception:

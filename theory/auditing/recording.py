@@ -24,7 +24,7 @@ from theory.auditing.calls import Call, Recorder, named_tensors, nodes_of
 from theory.auditing.primitive import HELD
 from theory.auditing.readings import refusal
 from theory.diagnosis.errors import told
-from theory.diagnosis.functional_state import functional_copy, inner
+from theory.diagnosis.functional_state import MUTATES, followed_data, functional_copy, inner
 from theory.diagnosis.isolation import isolated
 from theory.diagnosis.nodes import upstream
 from theory.diagnosis.remedies import takes_one
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
+    from torch._subclasses.functional_tensor import FunctionalTensor
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,11 @@ def _recorded(
 ) -> Recording:
     fake, mode = FakeTensorMode(allow_non_fake_inputs=True), FunctionalTensorMode()
     held = named_tensors(module)
-    twin, names = _without_values(module, fake, mode)
+    twin, tensors = _without_values(module, fake, mode)
+    owned = {name: each for name, each in tensors.items() if name in held}
+    # A name is that of a functional tensor, and of the tensor that it holds before the run.
+    names = {id(each): name for name, each in owned.items()}
+    names |= {id(inner(each)): name for name, each in owned.items()}
     precision, device = _precision(module)
     with fake:
         x = torch.empty(size, dtype=dtype or precision, device=device)
@@ -159,16 +164,16 @@ def _recorded(
     def run(x: Tensor) -> list[Tensor]:
         with recorder:
             returned = list(_tensors(twin(x)))
-        _require_unwritten(twin)
+        _require_unwritten(tensors)
         return returned
 
     try:
-        with _unlogged(), whole_primitives(), single_steps(twin) as noted:
+        with _unlogged(), whole_primitives(), followed_data(), single_steps(twin) as noted:
             traced = make_fx(dispatch_functionalize(run, mode=mode), tracing_mode="fake")(x)
     except Exception as error:
         if any(words in told(error) for words in _READS):
             raise _UnreadableError(refusal(recorder.failed_on, told(error))) from error
-        if "mutating a non-functional tensor" in str(error):
+        if MUTATES in str(error):
             raise _UnreadableError(
                 "writes in place into a tensor that is neither a parameter nor a buffer, or into "
                 "what it computes from one, which an audit cannot follow: register the tensor as a "
@@ -183,9 +188,9 @@ def _recorded(
     return Recording(traced.graph, tuple(recorder.calls), state, batched, noted if batched else {})
 
 
-def _require_unwritten(twin: nn.Module) -> None:
-    """Refuse a module into whose state a run writes what depends on its input."""
-    for name, tensor in named_tensors(twin).items():
+def _require_unwritten(tensors: Mapping[str, Tensor]) -> None:
+    """Refuse a module into whose tensors a run writes what depends on its input."""
+    for name, tensor in tensors.items():
         if any(node.op == "placeholder" for node in upstream(nodes_of(tensor))):
             raise _UnreadableError(
                 f"writes in place into {name} what depends on its input, so that one call may "
@@ -233,23 +238,19 @@ _READS = (
 
 def _without_values(
     module: nn.Module, fake: FakeTensorMode, mode: FunctionalTensorMode
-) -> tuple[nn.Module, dict[int, str]]:
-    """Return a copy of a module in which tensors have no values, and the names of its tensors.
-
-    A name is that of a functional tensor, and of the tensor that it holds.
-    """
+) -> tuple[nn.Module, dict[str, FunctionalTensor]]:
+    """Return a copy of a module in which tensors have no values, and these tensors by name."""
     for name, tensor in named_tensors(module).items():
         if nn.parameter.is_lazy(tensor):
             raise _UnreadableError(f"has not decided the shape of {name} yet: call it once first")
     try:
-        twin, state = functional_copy(module, mode, lambda each: fake.from_tensor(each.detach()))
+        twin, tensors = functional_copy(module, mode, lambda each: fake.from_tensor(each.detach()))
     except Exception as error:
         raise _UnreadableError(f"cannot be copied ({told(error)})") from error
     for each in twin.eval().modules():
         if isinstance(each, nn.DataParallel):
             each.device_ids = []  # no replicas: the input has no values to be scattered
-    names = {id(each): name for name, each in state.items()}
-    return twin, names | {id(inner(each)): name for name, each in state.items()}
+    return twin, tensors
 
 
 def _precision(module: nn.Module) -> tuple[torch.dtype, torch.device]:

@@ -86,7 +86,7 @@ def private_copy(
                     "by to_empty and load_state_dict for one"
                 )
     try:
-        private = copy.deepcopy(op, {id(each): each.detach().clone() for each in computed(op)})
+        private = copy.deepcopy(op, {id(each): each.detach().clone() for _, each in computed(op)})
     except Exception as error:
         raise ValueError(
             f"{name} cannot be copied ({told(error)}), and would not come back as it was: "
@@ -108,10 +108,13 @@ def _in_precision(dtype: torch.dtype, tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
-def computed(op: object) -> Iterator[torch.Tensor]:
-    """Yield the tensors that a module has computed and keeps, which torch refuses to copy."""
-    modules = op.modules() if isinstance(op, torch.nn.Module) else []
-    for module in modules:
-        for value in vars(module).values():
+def computed(op: object) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield, with their names, the tensors that a module has computed and keeps.
+
+    Torch refuses to copy them.
+    """
+    modules = op.named_modules() if isinstance(op, torch.nn.Module) else []
+    for path, module in modules:
+        for name, value in vars(module).items():
             if isinstance(value, torch.Tensor) and not value.is_leaf:
-                yield value
+                yield f"{path}.{name}" if path else name, value

@@ -38,7 +38,15 @@ from torch.overrides import TorchFunctionMode
 
 from theory.diagnosis.calling import Array, Operator
 from theory.diagnosis.errors import OperatorError, told
-from theory.diagnosis.functional_state import functional_copy, inner, node_of
+from theory.diagnosis.functional_state import (
+    ASSIGN_DATA,
+    MUTATES,
+    followed_data,
+    functional_copy,
+    inner,
+    node_of,
+    require_same_kind,
+)
 from theory.diagnosis.generators import Generators
 from theory.diagnosis.nodes import is_pure, upstream
 
@@ -81,6 +89,8 @@ class _Errors(TorchFunctionMode):
         try:
             if func in _TELLING and _is_traced(args[0]):
                 raise _ReadError
+            if func == ASSIGN_DATA:
+                require_same_kind(*args)
             return func(*args, **kwargs)
         except Exception as error:
             self.first = self.first or error
@@ -99,10 +109,13 @@ class _Errors(TorchFunctionMode):
 _TELLING = (torch.Tensor.__repr__, torch.Tensor.__format__, torch.Tensor.__reduce_ex__)
 """What tells the values of a traced tensor, and does not raise by itself."""
 
-_READING = (
-    *("item", "tolist", "numpy", "__dlpack__", "__reduce_ex__"),
+_COPYING = (
+    *("item", "tolist"),
     *("__bool__", "__int__", "__float__", "__complex__", "__index__"),
 )
+"""Methods that read values, and give no one the memory that holds them."""
+
+_READING = (*_COPYING, "numpy", "__dlpack__", "__reduce_ex__")
 """Methods that read values. All of pickle, torch.save and copy.copy goes by `__reduce_ex__`."""
 
 
@@ -110,7 +123,8 @@ def _read(
     tensor: torch.Tensor, errors: _Errors, method: Callable[..., Any], *args: Any, **kwargs: Any
 ) -> Any:
     with contextlib.ExitStack() as untraced:
-        if _is_known(tensor):
+        # Memory that is given away may hold the input later, and no graph shows who reads it then.
+        if method.__name__ in _COPYING and _is_known(tensor):
             tensor = inner(tensor)
             untraced.enter_context(disable_functional_mode())
             untraced.enter_context(disable_proxy_modes_tracing())
@@ -118,14 +132,20 @@ def _read(
 
 
 def _is_known(tensor: torch.Tensor) -> TypeGuard[FunctionalTensor]:
-    """Whether a traced tensor is made of what is no input, and of no random numbers."""
+    """Whether a traced tensor is made of what is no input, and of no random numbers.
+
+    Nor of a sparse tensor, which has no `val` in a graph: it shares the memory of its values, and
+    writing into that is not followed.
+    """
     mode = get_proxy_mode()
     if mode is None or not isinstance(tensor, FunctionalTensor):
         return False
     node = node_of(tensor, mode.tracer)
     made = [] if node is None else upstream([node])
     return node is not None and all(
-        each.op == "get_attr" or (each.op == "call_function" and is_pure(each)) for each in made
+        each.op == "get_attr"
+        or (each.op == "call_function" and is_pure(each) and each.meta.get("val") is not None)
+        for each in made
     )
 
 
@@ -215,7 +235,7 @@ def _recorded(
     try:
         # The first call of make_fx imports torch._dynamo, for more than a second. Only who traces
         # should wait for that, not who imports theory.
-        with whole_primitives():
+        with whole_primitives(), followed_data():
             module = make_fx(functional)(example)
     except Exception as error:
         raise _untraceable(error) from error
@@ -241,11 +261,8 @@ def _recorded_with_state(op: Callable[..., Any], example: Any) -> torch.fx.Graph
 def _untraceable(error: Exception) -> UntraceableError:
     message = str(error)
     data = "aten.detach" in message and "Parameter" in message
-    kind = _WriteError if data or _MUTATES in message else UntraceableError
+    kind = _WriteError if data or MUTATES in message else UntraceableError
     return kind(_why(error))
-
-
-_MUTATES = "mutating a non-functional tensor"
 
 
 def _why(error: Exception) -> str:
@@ -258,7 +275,7 @@ def _why(error: Exception) -> str:
         return "it is compiled: give it uncompiled"
     if "TorchScript interpreter" in message:
         return "its TorchScript cannot be traced: give it unscripted"
-    if _MUTATES in message:
+    if MUTATES in message:
         return "it writes into a tensor that it did not make"
     if isinstance(error, AssertionError) and _raised_by_torch(error):
         return f"torch cannot record a graph of it ({type(error).__name__} in its tracer)"
