@@ -218,6 +218,17 @@ def test_an_index_may_be_a_buffer_but_not_one_that_is_written_into() -> None:
     assert audit(nn.Sequential(Fn(reordered, layer), pair), (1, 4)).receptive_field == (None,)
 
 
+def test_cells_of_patches_in_a_padding_lie_beyond_the_edge() -> None:
+    def patches(x: Tensor) -> Tensor:
+        return functional.unfold(x[None], (1, 3), padding=(0, 1))
+
+    graph = record(_Unbatched(patches, (1, 1, 4)), (1, 1, 4)).graph
+    (end,) = (node for node in graph.nodes if node.op == "output")
+    (seen,) = (propagation.follow(graph, 2)[node] for node in end.all_input_nodes)
+    assert isinstance(seen, dependence.Dependence)
+    assert seen.reach[2, 0].tolist() == [[-1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, -1]]
+
+
 @pytest.mark.parametrize(
     "function",
     [
