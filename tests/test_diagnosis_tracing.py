@@ -431,9 +431,7 @@ def _whitened(weight: torch.Tensor) -> torch.Tensor:
     return weight @ torch.linalg.inv(torch.diag(weight[0, 0].square() + 1))
 
 
-@pytest.mark.parametrize(
-    "computed", [_causal, _scaled, _whitened, lambda weight: weight.data], ids=str
-)
+@pytest.mark.parametrize("computed", [_causal, _scaled, _whitened, lambda weight: weight.data])
 def test_a_weight_may_be_computed_by_writing_into_a_copy_or_by_a_solver(
     computed: Callable[[torch.Tensor], torch.Tensor],
 ) -> None:
