@@ -153,6 +153,11 @@ class _KeepingWhatItComputed(nn.Module):
         (lambda x, norm: x[:, norm.weight > 0], "reads values of its own parameters"),
         (lambda x, norm: x * (x.sum() + norm.weight[0]).item(), "reads values of its input"),
         (lambda x, norm: x[:, norm.weight > x[0, 0, 0]], "reads values of its input"),
+        (lambda x, norm: x if torch.equal(x, -x) else 2 * x, "reads values of its input"),
+        (
+            lambda x, norm: x if torch.equal(norm.weight, norm.bias) else 2 * x,
+            "reads values of its own parameters",
+        ),
         (lambda x, norm: torch.roll(x, int(torch.randint(0, 2, (1,))), -1), "random numbers"),
         (lambda x, norm: x if torch.rand(()) > 0.5 else -x, "random numbers"),
         (lambda x, norm: x if torch.rand_like(x)[0, 0, 0] > 0.5 else -x, "random numbers"),

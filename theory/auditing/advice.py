@@ -115,7 +115,8 @@ def _larger_than_the_input(rows: Sequence[Row], shape: Sequence[int]) -> Iterato
         if any(size is not None and size > cells for size, cells in pairs):
             yield (
                 f"the receptive field is larger than the input from {row.name} on: "
-                f"{_by(row.receptive_field)} cells of {_by(shape)}; what lies outside is padding"
+                f"{_by(row.receptive_field)} cells of {_by(shape)}; what lies outside is padding, "
+                "or wraps around"
             )
             return
 

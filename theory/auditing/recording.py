@@ -233,6 +233,7 @@ _READS = (
     ".numpy() is not supported",
     "Cannot access data pointer",
     "DynamicOutputShape",
+    "DataDependentOutput",
 )
 
 
