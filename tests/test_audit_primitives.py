@@ -258,3 +258,11 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_what_no_rule_covers_is_unknown_and_not_guessed(name: str) -> None:
     assert _seen(*UNKNOWN[name], 0)[1] is None
+
+
+def test_a_triangle_keeps_the_law_of_what_it_keeps_and_a_diagonal_has_none() -> None:
+    pair = nn.Conv2d(1, 1, 2, stride=2)
+    (_, triangle) = audit(nn.Sequential(pair, Fn(torch.tril)), (1, 8, 8)).rows
+    assert (triangle.receptive_field, triangle.jump, triangle.start) == ((2, 2), (2, 2), (0, 0))
+    (diagonal,) = audit(Fn(torch.diag_embed), (1, 8)).rows
+    assert (diagonal.receptive_field, diagonal.jump, diagonal.start) == ((1,), (None,), (None,))
