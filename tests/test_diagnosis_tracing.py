@@ -271,6 +271,10 @@ def _keeps(last: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
     return lambda x: 2 * last.copy_(x)
 
 
+def _times(factor: nn.Parameter) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda x: x * factor.data
+
+
 def _raises_where_it_is_traced(x: torch.Tensor) -> torch.Tensor:
     if type(x) is not torch.Tensor:
         raise ValueError("no subclass of Tensor is welcome\n\nat all")
@@ -293,6 +297,7 @@ def _fails_in_torch_where_it_is_traced(x: torch.Tensor) -> torch.Tensor:
     [
         (_Masked(), "it writes into weight while it runs"),
         (_keeps(torch.zeros(1, 8)), "it writes into a tensor that it did not make"),
+        (_times(nn.Parameter(torch.ones(8))), "it takes .data of a parameter while it runs"),
         (torch.compile(lambda x: 2 * x, backend="eager"), "it is compiled: give it uncompiled"),
         (
             _raises_where_it_is_traced,
@@ -304,7 +309,15 @@ def _fails_in_torch_where_it_is_traced(x: torch.Tensor) -> torch.Tensor:
         ),
         (_asserts_where_it_is_traced, "tracing raises AssertionError: plain tensors alone"),
     ],
-    ids=["its weights", "another's tensor", "compiled", "another", "torch's own", "an assertion"],
+    ids=[
+        "its weights",
+        "another's tensor",
+        "data",
+        "compiled",
+        "another",
+        "torch's own",
+        "an assertion",
+    ],
 )
 def test_the_reason_says_why_there_is_no_graph(op: Callable[..., Any], reason: str) -> None:
     found = diagnose(op, (1, 8))

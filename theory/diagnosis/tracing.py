@@ -198,7 +198,10 @@ def trace(operator: Operator, inputs: Iterable[Array]) -> torch.fx.Graph:
     try:
         module = _recorded(operator.underlying, example)
     except _WriteError:
-        module = _recorded_with_state(operator.underlying, example)
+        owner = operator.underlying
+        if not isinstance(owner, torch.nn.Module):
+            raise
+        module = _recorded_with_state(owner, example)
     for x in inputs:
         before = Generators.now()
         try:
@@ -244,10 +247,8 @@ def _recorded(
     return module
 
 
-def _recorded_with_state(op: Callable[..., Any], example: Any) -> torch.fx.GraphModule:
+def _recorded_with_state(op: torch.nn.Module, example: Any) -> torch.fx.GraphModule:
     """Record a module whose parameters and buffers are traced as well, if it leaves them alone."""
-    if not isinstance(op, torch.nn.Module):
-        raise UntraceableError("it writes into a tensor that it did not make")
     mode = FunctionalTensorMode()
     twin, state = functional_copy(op, mode)
     before = {name: inner(each) for name, each in state.items()}
@@ -260,9 +261,12 @@ def _recorded_with_state(op: Callable[..., Any], example: Any) -> torch.fx.Graph
 
 def _untraceable(error: Exception) -> UntraceableError:
     message = str(error)
-    data = "aten.detach" in message and "Parameter" in message
-    kind = _WriteError if data or MUTATES in message else UntraceableError
+    kind = _WriteError if _takes_data(message) or MUTATES in message else UntraceableError
     return kind(_why(error))
+
+
+def _takes_data(message: str) -> bool:
+    return "aten.detach" in message and "Parameter" in message
 
 
 def _why(error: Exception) -> str:
@@ -275,6 +279,8 @@ def _why(error: Exception) -> str:
         return "it is compiled: give it uncompiled"
     if "TorchScript interpreter" in message:
         return "its TorchScript cannot be traced: give it unscripted"
+    if _takes_data(message):
+        return "it takes .data of a parameter while it runs"
     if MUTATES in message:
         return "it writes into a tensor that it did not make"
     if isinstance(error, AssertionError) and _raised_by_torch(error):
