@@ -42,8 +42,8 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def remove_partial(folder: Path) -> None:
-    """Remove what processes that were killed left of files in a folder, an hour ago or earlier."""
-    for file in folder.rglob(f".*{_PARTIAL}"):
+    """Remove what killed processes left of files in a folder's folders, an hour ago or earlier."""
+    for file in folder.glob(f"*/.*{_PARTIAL}"):
         with contextlib.suppress(OSError):  # another process may do the same
             if time.time() - file.stat().st_mtime > _SECONDS:
                 file.unlink()
