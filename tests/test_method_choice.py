@@ -25,7 +25,7 @@ from theory.methods.choice import (
 )
 from theory.methods.convolution_plan import plan
 from theory.methods.costs import KNOTS, PLACE, SHIPPED, costs_file, machine_costs, read, write
-from theory.methods.direct_convolution import LONGEST_DOT, MOST_RUNS, UNROLLED_TAPS, by_sum, runs
+from theory.methods.direct_convolution import MOST_RUNS, UNROLLED_TAPS, by_sum, runs
 from theory.methods.fast_gradients import by_blocked_fft
 from theory.methods.gradient_plan import plan_gradient
 from theory.methods.gradient_sums import by_taps
@@ -352,11 +352,11 @@ def test_runs_of_taps_add_up(dtype, k):
     assert runs(1500, k) == runs(k, 1500) == (-(-k // 11) if k <= 11 * MOST_RUNS else 1)
 
 
-def test_a_long_kernel_is_cut_where_only_valid_outputs_are_asked_for():
-    for extra in (-1, 0, 1, LONGEST_DOT + 3):
-        x = integer_signal(2 * LONGEST_DOT + 50, seed=1)
-        h = integer_signal(LONGEST_DOT + extra, seed=2)
-        assert np.array_equal(by_sum(x, h, valid=True), np.convolve(x, h, "valid"))
+@pytest.mark.parametrize("k", [3, 5000])
+def test_a_valid_correlation_of_real_floats_is_one_call_of_numpy(k):
+    of_both = np.dtype(np.float64), np.dtype(np.float32)
+    assert plan((9000,), (k,), *of_both, "valid", "direct").correlate is np.correlate
+    assert sum_parts((9000,), (k,), valid=True)["call"] == 1
 
 
 @pytest.mark.parametrize("sizes", [((6, 7), (5, 6)), ((6, 7), (2, 3)), ((6, 7), (6, 1))])

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Literal
 
 from theory.methods.costs import KNOTS, Costs, machine_costs
-from theory.methods.direct_convolution import LONGEST_DOT, UNROLLED_TAPS, runs, valid_shape
+from theory.methods.direct_convolution import UNROLLED_TAPS, runs, valid_shape
 from theory.methods.fast_convolution import block_cells, whole_cells
 
 Shape = tuple[int, ...]
@@ -130,10 +130,10 @@ def sum_parts(n: Shape, k: Shape, *, valid: bool = False) -> dict[str, int]:
         outputs = math.prod(valid_shape(n, k)) if valid else signal
         return {"tap": min(outputs, kernel), "tap_cell": outputs * kernel}
     cells, taps = max(signal, kernel), min(signal, kernel)
-    pieces = -(-taps // LONGEST_DOT) if valid else runs(cells, taps)
+    pieces = 1 if valid else runs(cells, taps)
     outputs = cells - taps + 1 if valid else cells + taps - 1
     products = taps * (outputs if valid else cells)
-    if taps <= UNROLLED_TAPS or (pieces > 1 and not valid):
+    if taps <= UNROLLED_TAPS or pieces > 1:
         return {"call": pieces, "unrolled_output": pieces * outputs, "unrolled_product": products}
     return {"call": pieces, "output": pieces * outputs, "product": products}
 

@@ -8,7 +8,6 @@ as it is and adds to it at most one product for every further tap.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 from jaxtyping import Float, Int, Num, Shaped
@@ -22,9 +21,6 @@ Beyond, it calls BLAS for the dot product of each output, which is slow while ke
 
 MOST_RUNS = 4
 """Runs of `UNROLLED_TAPS` taps up to which adding up such kernels beats dot products."""
-
-LONGEST_DOT = 2048
-"""Taps up to which both factors of a dot product stay in the first level of cache, for the next."""
 
 LEAST_CELLS = 1024
 """Signal from which on the gain is worth a second call."""
@@ -77,8 +73,7 @@ def summation(
     if len(n) > 1 or "O" in (x_type.kind, h_type.kind):
         loop: Loop = _windows if valid else _tap_by_tap
     elif valid:
-        inside = _complex_inside if "c" in (x_type.kind, h_type.kind) else _inside
-        loop = inside if k[0] <= LONGEST_DOT else partial(_in_pieces, inside)
+        loop = _complex_inside if "c" in (x_type.kind, h_type.kind) else _inside
     elif x_type.kind == h_type.kind == "f":
         loop = _dots if runs(*n, *k) == 1 else _in_runs
     else:
@@ -100,7 +95,7 @@ def correlation(
     n, k, x_type, h_type
         As for `summation`.
     """
-    alone = len(n) == 1 and x_type.kind == h_type.kind == "f" and k[0] <= LONGEST_DOT
+    alone = len(n) == 1 and x_type.kind == h_type.kind == "f"
     return np.correlate if alone else None
 
 
@@ -122,17 +117,6 @@ def _inside(x: Num[np.ndarray, " n"], h: Num[np.ndarray, " k"]) -> Num[np.ndarra
 
 def _complex_inside(x: Num[np.ndarray, " n"], h: Num[np.ndarray, " k"]) -> Num[np.ndarray, " m"]:
     return np.convolve(x, h, "valid")  # a correlation would conjugate
-
-
-def _in_pieces(
-    inside: Loop, x: Num[np.ndarray, " n"], h: Num[np.ndarray, " k"]
-) -> Num[np.ndarray, " m"]:
-    k, outputs = len(h), len(x) - len(h) + 1
-    y = inside(x[k - LONGEST_DOT :], h[:LONGEST_DOT])
-    for start in range(LONGEST_DOT, k, LONGEST_DOT):
-        end = min(start + LONGEST_DOT, k)
-        y += inside(x[k - end : k - start + outputs - 1], h[start:end])
-    return y
 
 
 def _in_runs(x: Float[np.ndarray, " n"], h: Float[np.ndarray, " k"]) -> Float[np.ndarray, " m"]:
