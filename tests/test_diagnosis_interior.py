@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import scipy.signal
 import torch
 from torch import nn
 
@@ -108,6 +109,38 @@ def test_where_nothing_is_followed_one_cell_rules_a_shift_out(
     monkeypatch.setattr(Interior, "_unlike", lambda *args: compared.append(1) or unlike(*args))
     assert diagnose(make(n), (n,), boundary="interior").period == (None,)
     assert len(compared) < n
+
+
+def _every_cell_sees_an_end(reason: str) -> bool:
+    return reason.endswith(
+        "what enters in the middle reaches an end: longer inputs, if taken, may leave a border"
+    )
+
+
+def _halved(x: np.ndarray) -> np.ndarray:
+    """Keep every other cell of what a filter of half a band leaves: ten cells see each end."""
+    return scipy.signal.resample_poly(x, 1, 2)
+
+
+@pytest.mark.parametrize(("short", "long"), [(32, 64), (33, 65)])
+def test_where_every_cell_sees_an_end_longer_inputs_are_advised(short: int, long: int) -> None:
+    found = diagnose(_halved, (short,), boundary="interior")
+    assert (found.shift_equivariant.certainty, found.period) == ("refuted", (None,))
+    assert _every_cell_sees_an_end(found.shift_equivariant.reason)
+    longer = diagnose(_halved, (long,), boundary="interior")
+    assert (longer.period, longer.border) == ((2,), (10,))
+    assert not _every_cell_sees_an_end(longer.shift_equivariant.reason)
+
+
+def test_longer_inputs_are_not_advised_where_some_cell_sees_no_end() -> None:
+    """It is its own taps that differ from cell to cell, as they would on longer inputs."""
+
+    def tapered(x: torch.Tensor) -> torch.Tensor:
+        return (x + x.roll(1)) * torch.linspace(1, 2, x.shape[-1])
+
+    found = diagnose(tapered, (16,), boundary="interior").shift_equivariant
+    assert found.certainty == "refuted"
+    assert not _every_cell_sees_an_end(found.reason)
 
 
 def _every_eighth(x: torch.Tensor) -> torch.Tensor:

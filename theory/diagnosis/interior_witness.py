@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _FADES = "; faint in the middle: longer inputs may leave a border"
 """What to add where only what comes from the ends, and fades, speaks against every shift."""
 
+_REACHES = "; what enters in the middle reaches an end: longer inputs, if taken, may leave a border"
+"""What to add where an end may be in sight of every cell."""
+
 _OR_SINGLE = ", or dtype float32 if values inside or weights were computed in that"
 """What to add to that where no more than such rounding speaks against linearity: in single
 precision it has faded after fewer cells."""
@@ -74,7 +77,7 @@ class WitnessSearch:
             by = self._operator.along(axis, 1)
             equation = Equation("shift_equivariant", shift=by, boundary="interior")
             found = self._trials.witness(equation, two_windows(signal, axis, 1)), advice
-            if not advice:
+            if advice in ("", _REACHES):  # it is clear
                 return found
             faint = faint or found
         return faint or (None, "")
@@ -92,7 +95,8 @@ class WitnessSearch:
         for signal in itertools.chain(self._signals(axis, 1), self._impulses(axis)):
             if size((signal,)) > 1:
                 if self._trials.is_clear((signal,), size):
-                    return self._trials.shrink((signal,), size), ""
+                    advice = _REACHES if self._reaches_an_end(axis) else ""
+                    return self._trials.shrink((signal,), size), advice
                 faint.append((signal,))
         if not faint:
             return None
@@ -104,6 +108,20 @@ class WitnessSearch:
             return math.nan if self._trials.is_clear(inputs, whole) else size(inputs)
 
         return self._trials.shrink(rounded, rounding), SINGLE
+
+    def _reaches_an_end(self, axis: int) -> bool:
+        """Return whether the first or last cells along an axis respond to the input's middle.
+
+        That is two cells: a filter of half a band passes one of them by.
+        """
+        zero = np.zeros(self._operator.shape)
+        x = zero.copy()
+        middle = self._operator.shape[axis] // 2
+        cells_along(x, axis, max(0, middle - 1), middle + 1)[...] = 1
+        responding = self._trials.unlike(
+            self._trials(x), self._trials(zero), float(x.sum()), threshold=1
+        )
+        return bool(responding.take([0, -1], axis).any())
 
     def _impulses(self, axis: int) -> Iterator[Array]:
         """Yield all unit impulses, where cells that see no end were found to differ on these."""
