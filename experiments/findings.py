@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ from experiments.statistics import binomial_interval, mean_interval
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from experiments.quantities import Unit
+    from experiments.quantities import Quantity
     from experiments.records import Record
     from experiments.statements import Statement, Verdict
     from experiments.statistics import Interval
@@ -28,77 +29,107 @@ FITS_LATE = "fits, but late"
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One statement of a claim, measured under one completion.
+class Measurement:
+    """A quantity read off the runs of one completion: a value for each seed.
 
     Parameters
     ----------
-    claim, completion, reading
-        What was judged, under which completion, and in which reading; "" where it is part of all.
-    late
-        Whether the reading was added, or is judged in another way, since runs were seen.
-    quantity, unit
-        What was measured; accuracies are fractions of 1, losses are in nats.
-    expected
-        What the claim says of it, for people.
-    reported, rounding
-        The report's number, or None where it gives none; how far it may lie from what was rounded.
-    measured
-        Mean over seeds; None without runs, or where a run diverged.
-    seed_interval
-        95% t-interval of the mean over seeds; None for fewer than two.
-    test_set_interval
-        95% binomial interval of one test accuracy; None for other quantities.
-    interval
-        The interval that decided the verdict, or None.
+    quantity
+        What was measured.
     seeds
         The seeds that count: those with every run the quantity needs.
-    verdict, reason
-        The verdict, and one sentence why.
-    too_few
-        Whether it is open, and these seeds are fewer than a verdict takes.
-    missing
-        The recipes without a record; the verdict is then ``not_run``.
-    need
-        What a run of those needs, where a study runs them only on request; else empty.
-    seedless
-        Whether the quantity is the same for every seed.
+    values
+        One for each of them, in the quantity's unit; NaN for a run that diverged.
+    test_images
+        Size of the smallest test set; 0 without runs.
+    grid
+        Distance of the values that can be told apart.
     records
-        The files behind the measurement, relative to the store.
+        The files behind the values, relative to the store.
     """
 
-    claim: str
-    completion: str
-    reading: str
-    late: bool
-    quantity: str
-    unit: Unit
-    expected: str
-    reported: float | None
-    rounding: float
-    measured: float | None
-    seed_interval: Interval | None
-    test_set_interval: Interval | None
-    interval: Interval | None
+    quantity: Quantity
     seeds: tuple[int, ...]
-    verdict: Verdict
-    reason: str
-    too_few: bool
+    values: tuple[float, ...]
+    test_images: int
+    grid: float
+    records: tuple[str, ...]
+
+    @cached_property
+    def mean(self) -> float | None:
+        """Mean over seeds; None without runs, or where a run diverged."""
+        mean = float(np.mean(self.values)) if self.values else math.nan
+        return mean if math.isfinite(mean) else None
+
+    @property
+    def seed_interval(self) -> Interval | None:
+        """95% t-interval of the mean over seeds; None without one, or for fewer than two seeds."""
+        return None if self.mean is None else mean_interval(self.values, grid=self.grid)
+
+    @property
+    def test_set_interval(self) -> Interval | None:
+        """95% binomial interval of one test accuracy; None for other quantities."""
+        if self.mean is None or not self.quantity.of_test_set:
+            return None
+        return binomial_interval(self.mean, self.test_images)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One statement of a claim under one completion: what was measured, and its judgement.
+
+    Parameters
+    ----------
+    statement, completion
+        What was judged, and under which completion.
+    measurement
+        What the runs gave.
+    judgement
+        What follows; ``not_run`` where a recipe is missing.
+    missing
+        The recipes without a record.
+    need
+        What a run of those needs, where a study runs them only on request; else empty.
+    """
+
+    statement: Statement
+    completion: str
+    measurement: Measurement
+    judgement: Judgement
     missing: tuple[str, ...]
     need: str
-    seedless: bool
-    records: tuple[str, ...]
+
+    @property
+    def quantity(self) -> Quantity:
+        """What was measured."""
+        return self.statement.quantity
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict."""
+        return self.judgement.verdict
+
+    @property
+    def interval(self) -> Interval | None:
+        """The interval that decided it, or None."""
+        return self.judgement.interval
+
+    @property
+    def reason(self) -> str:
+        """One sentence why."""
+        return self.judgement.reason
 
     @property
     def what(self) -> str:
         """What was measured, and in which reading, for people."""
-        notes = [f"reading: {self.reading}"] * bool(self.reading) + ["late"] * self.late
-        return f"{self.quantity} ({', '.join(notes)})" if notes else self.quantity
+        reading, late = self.statement.reading, self.statement.late
+        notes = [f"reading: {reading}"] * bool(reading) + ["late"] * late
+        return f"{self.quantity} ({', '.join(notes)})" if notes else str(self.quantity)
 
     @property
     def fits_late(self) -> bool:
         """Whether what was measured fits, but in a late reading."""
-        return self.late and self.verdict == "reproduced"
+        return self.statement.late and self.verdict == "reproduced"
 
     @property
     def outcome(self) -> str:
@@ -108,9 +139,9 @@ class Finding:
     @property
     def next_run(self) -> str:
         """Where one further run is expected, as people read it; "" where no number was reported."""
-        if self.reported is None or self.interval is None:
+        if self.statement.reported is None or self.interval is None:
             return ""
-        return formatted_range(self.interval.low, self.interval.high, self.unit)
+        return formatted_range(self.interval.low, self.interval.high, self.quantity.unit)
 
 
 def spoken(verdict: Verdict, *, fits_late: bool = False) -> str:
@@ -130,47 +161,37 @@ def find(
     every
         For each role that the statement reads, its records under the completion, of all devices.
     """
-    quantity = statement.quantity
-    missing = tuple(f"{role}.{completion}" for role in quantity.reads if not every[role])
+    missing = tuple(f"{role}.{completion}" for role in statement.quantity.reads if not every[role])
     need = "; ".join(study.on_request[name] for name in missing if name in study.on_request)
-    runs = on_one_device(every)
-    by_seed = dict(sorted(quantity.values(runs).items()))
-    values = list(by_seed.values())
-    used = [runs[role][seed] for role in quantity.reads for seed in by_seed]
-    test_images = min((record.test_size for record in used), default=0)
-    held_out = [record.recipe.validation for record in used if quantity.validated]
-    grid = quantity.grid_of(min([test_images, *filter(None, held_out)]))
+    found = measure(statement.quantity, every)
     if missing:
         needs = f"; needs {need}" if need else ""
         judgement = Judgement("not_run", None, f"no records of {', '.join(missing)}{needs}")
     else:
-        judgement = statement.judge(values, test_images, grid)
-    measured = seed_interval = test_set_interval = None
-    if values and math.isfinite(mean := float(np.mean(values))):
-        measured = mean
-        seed_interval = mean_interval(values, grid=grid)
-        if quantity.of_test_set:
-            test_set_interval = binomial_interval(mean, test_images)
-    return Finding(
-        claim=statement.claim,
-        completion=completion,
-        reading=statement.reading,
-        late=statement.late,
-        quantity=str(quantity),
-        unit=quantity.unit,
-        expected=statement.expected,
-        reported=statement.reported,
-        rounding=statement.rounding,
-        measured=measured,
-        seed_interval=seed_interval,
-        test_set_interval=test_set_interval,
-        interval=judgement.interval,
+        judgement = statement.judge(found.values, found.test_images, found.grid)
+    return Finding(statement, completion, found, judgement, missing, need)
+
+
+def measure(quantity: Quantity, every: Mapping[str, Sequence[Record]]) -> Measurement:
+    """Read a quantity off the records of one completion.
+
+    Parameters
+    ----------
+    quantity
+        What is measured.
+    every
+        As for :func:`find`.
+    """
+    runs = on_one_device(every)
+    by_seed = dict(sorted(quantity.values(runs).items()))
+    used = [runs[role][seed] for role in quantity.reads for seed in by_seed]
+    test_images = min((record.test_size for record in used), default=0)
+    held_out = [record.recipe.validation for record in used if quantity.validated]
+    return Measurement(
+        quantity=quantity,
         seeds=tuple(by_seed),
-        verdict=judgement.verdict,
-        reason=judgement.reason,
-        too_few=judgement.too_few,
-        missing=missing,
-        need=need,
-        seedless=quantity.seedless,
+        values=tuple(by_seed.values()),
+        test_images=test_images,
+        grid=quantity.grid_of(min([test_images, *filter(None, held_out)])),
         records=tuple(record.place.as_posix() for record in used),
     )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from experiments.recipe import Recipe
     from experiments.records import Record
     from experiments.statements import Verdict
+    from experiments.statistics import Interval
     from experiments.study import Study
 
 _STYLES: dict[Verdict, str] = {
@@ -91,12 +92,13 @@ def report_data(verdicts: Sequence[ClaimVerdict]) -> list[dict[str, Any]]:
 
 def measured_text(finding: Finding) -> str:
     """Return the mean over seeds, ± its interval over seeds, ± that of the test set, for people."""
-    if finding.measured is None:
+    found, quantity = finding.measurement, finding.quantity
+    if found.mean is None:
         return "–"
     # A count that is to be met exactly is decided by no interval.
-    exact = finding.seedless or (finding.unit == "count" and finding.interval is None)
-    bars = () if exact else (finding.seed_interval, finding.test_set_interval)
-    return formatted_with_bars(finding.measured, finding.unit, *bars)
+    exact = quantity.seedless or (quantity.unit == "count" and finding.interval is None)
+    bars = () if exact else (found.seed_interval, found.test_set_interval)
+    return formatted_with_bars(found.mean, quantity.unit, *bars)
 
 
 def recipe_summary(
@@ -157,10 +159,10 @@ def _part(findings: Sequence[Finding], *, show_header: bool) -> Table:
     for finding in findings:
         table.add_row(
             f"    {finding.completion}",
-            str(len(finding.seeds)),
+            str(len(finding.measurement.seeds)),
             measured_text(finding),
             finding.next_run,
-            finding.expected,
+            finding.statement.expected,
             _outcome(finding),
         )
     return table
@@ -211,8 +213,9 @@ def _by_few_seeds(study: Study, verdicts: Sequence[ClaimVerdict]) -> list[Text]:
 
 
 def _entry(finding: Finding, claim: ClaimVerdict) -> dict[str, Any]:
+    statement, found = finding.statement, finding.measurement
     return {
-        "claim": finding.claim,
+        "claim": statement.claim,
         "statement": claim.sentence,
         "claim_verdict": claim.verdict,
         "claim_reason": claim.reason,
@@ -220,20 +223,24 @@ def _entry(finding: Finding, claim: ClaimVerdict) -> dict[str, Any]:
         "verdict": finding.verdict,
         "reason": finding.reason,
         "completion": finding.completion,
-        "reading": finding.reading,
-        "late": finding.late,
-        "quantity": finding.quantity,
-        "unit": finding.unit,
-        "expected": finding.expected,
-        "reported": finding.reported,
-        "rounding": finding.rounding,
-        "measured": finding.measured,
-        "interval": finding.interval and finding.interval.ends,
-        "seed_interval": finding.seed_interval and finding.seed_interval.ends,
-        "test_set_interval": finding.test_set_interval and finding.test_set_interval.ends,
-        "seeds": list(finding.seeds),
-        "records": list(finding.records),
+        "reading": statement.reading,
+        "late": statement.late,
+        "quantity": str(finding.quantity),
+        "unit": finding.quantity.unit,
+        "expected": statement.expected,
+        "reported": statement.reported,
+        "rounding": statement.rounding,
+        "measured": found.mean,
+        "interval": _ends(finding.interval),
+        "seed_interval": _ends(found.seed_interval),
+        "test_set_interval": _ends(found.test_set_interval),
+        "seeds": list(found.seeds),
+        "records": list(found.records),
     }
+
+
+def _ends(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else interval.ends
 
 
 def _optimizer(recipe: Recipe) -> str:

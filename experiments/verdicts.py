@@ -32,7 +32,7 @@ class Way:
     def fits_late(self) -> bool:
         """Whether all parts fit, but one of them in a late reading."""
         fits = all(part.verdict == "reproduced" for part in self.parts)
-        return fits and any(part.late for part in self.parts)
+        return fits and any(part.statement.late for part in self.parts)
 
     @cached_property
     def verdict(self) -> Verdict:
@@ -50,14 +50,14 @@ class Way:
     def deciding(self) -> list[Finding]:
         """The parts that came out as the whole did."""
         if self.fits_late:
-            return [part for part in self.parts if part.late]
+            return [part for part in self.parts if part.statement.late]
         return [part for part in self.parts if part.verdict == self.verdict]
 
     @property
     def lacks_runs(self) -> bool:
         """Whether it is open, and a part was not run or with too few seeds for any verdict."""
         return self.verdict in ("undecided", "not_run") and any(
-            part.missing or part.too_few for part in self.parts
+            part.missing or part.judgement.too_few for part in self.parts
         )
 
     @property
@@ -66,7 +66,9 @@ class Way:
 
         What reproduces is as strong as its weakest part, what refutes as its strongest.
         """
-        counts = [len(part.seeds) for part in self.deciding if not part.seedless]
+        counts = [
+            len(part.measurement.seeds) for part in self.deciding if not part.quantity.seedless
+        ]
         if self.verdict == "reproduced":
             return min(counts, default=None)
         if self.verdict == "not_reproduced" and len(counts) == len(self.deciding):
@@ -91,7 +93,7 @@ class ClaimVerdict:
     def ways(self) -> tuple[Way, ...]:
         """The claim under each completion in each reading."""
         completions = dict.fromkeys(finding.completion for finding in self.findings)
-        readings = dict.fromkeys(finding.reading for finding in self.findings if finding.reading)
+        readings = dict.fromkeys(filter(None, (each.statement.reading for each in self.findings)))
         return tuple(
             Way(
                 completion,
@@ -99,7 +101,8 @@ class ClaimVerdict:
                 tuple(
                     finding
                     for finding in self.findings
-                    if finding.completion == completion and finding.reading in ("", reading)
+                    if finding.completion == completion
+                    and finding.statement.reading in ("", reading)
                 ),
             )
             for completion in completions
@@ -156,7 +159,9 @@ class ClaimVerdict:
     def example(self) -> Finding:
         """One part that came out as the claim did: the first that seeds can change, if any does."""
         parts = [part for way in self._deciding for part in way.deciding]
-        return next((part for part in parts if not part.seedless), (parts or self.findings)[0])
+        return next(
+            (part for part in parts if not part.quantity.seedless), (parts or self.findings)[0]
+        )
 
     @property
     def deciding_seeds(self) -> int | None:

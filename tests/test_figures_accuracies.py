@@ -33,7 +33,9 @@ def test_reported_numbers_stand_beside_what_was_measured(noisy_records) -> None:
     ]
     reported = [round(float(segment[0, 0])) for segment in upright]
     expected = {
-        f.quantity: round(100 * f.reported) for f in findings if f.unit == "accuracy" and f.reported
+        str(f.quantity): round(100 * f.statement.reported)
+        for f in findings
+        if f.quantity.unit == "accuracy" and f.statement.reported
     }
     assert dict(zip(labels, reported, strict=True)) == expected
     bands = [each for each in axes.collections if isinstance(each, PolyCollection)]
@@ -55,13 +57,20 @@ def test_a_band_is_as_wide_as_its_number_is_rounded_and_a_difference_has_no_row(
     noisy_records,
 ) -> None:
     findings = [f for claim in judge(STUDY, noisy_records) for f in claim.findings]
-    first, second = [f for f in findings if f.unit == "accuracy" and f.reported and f.interval][:2]
-    fine = dataclasses.replace(first, rounding=0.0005)
-    difference = dataclasses.replace(second, quantity="difference", unit="points")
+    first, second = [
+        f for f in findings if f.quantity.unit == "accuracy" and f.statement.reported and f.interval
+    ][:2]
+    fine = dataclasses.replace(
+        first, statement=dataclasses.replace(first.statement, half_unit=0.0005)
+    )
+    points = dataclasses.replace(second.quantity, what="difference", unit="points")
+    difference = dataclasses.replace(
+        second, statement=dataclasses.replace(second.statement, quantity=points)
+    )
     drawn = figures.draw_measured_against_reported([fine, difference], list(STUDY.completions))
     (axes,) = drawn.axes
     labels = [tick.get_text().replace("\n", ", ") for tick in axes.get_yticklabels()]
-    assert labels == [fine.quantity]
+    assert labels == [str(fine.quantity)]
     (band,) = (each for each in axes.collections if isinstance(each, PolyCollection))
     assert np.ptp(band.get_paths()[0].vertices[:, 0]) == pytest.approx(0.1, rel=1e-9)
 
@@ -81,7 +90,10 @@ def test_a_point_and_its_bar_are_in_the_row_and_colour_of_what_they_show(noisy_r
     shown = [
         f
         for f in findings
-        if f.unit == "accuracy" and f.reported and f.interval and f.measured is not None
+        if f.quantity.unit == "accuracy"
+        and f.statement.reported
+        and f.interval
+        and f.measurement.mean is not None
     ]
     drawn = figures.draw_measured_against_reported(findings, completions)
     (axes,) = drawn.axes
@@ -92,15 +104,15 @@ def test_a_point_and_its_bar_are_in_the_row_and_colour_of_what_they_show(noisy_r
     places: dict[str, dict[str, float]] = {}
     for finding, point, bar in zip(shown, points, axes.containers, strict=True):
         (measured,), (place,) = point.get_data()
-        assert measured == pytest.approx(100 * finding.measured, rel=1e-12)
-        assert labels[round(place)] == finding.quantity
+        assert measured == pytest.approx(100 * finding.measurement.mean, rel=1e-12)
+        assert labels[round(place)] == str(finding.quantity)
         assert (point.get_color(), point.get_marker()) == keys[finding.completion]
         (lines,) = bar.lines[2]
         (segment,) = lines.get_segments()
         ends = [[100 * finding.interval.low, place], [100 * finding.interval.high, place]]
         np.testing.assert_allclose(segment, ends, rtol=1e-12)
         assert tuple(lines.get_color()[0][:3]) == to_rgb(point.get_color())
-        places.setdefault(finding.quantity, {})[finding.completion] = place
+        places.setdefault(str(finding.quantity), {})[finding.completion] = place
     assert any(len(each) == len(completions) for each in places.values())
     for each in places.values():  # one below the other, as in the legend
         assert sorted(each, key=each.__getitem__) == [name for name in completions if name in each]
@@ -123,8 +135,8 @@ def test_a_mean_that_one_collapse_of_many_moves_out_of_its_bar_is_drawn(make_rec
     records = [make_record(recipe, seed, final_train_accuracy=0.8) for seed in range(78)]
     records.append(make_record(recipe, 78, final_train_accuracy=0.1))
     [claim] = [c for c in judge(STUDY, records) if c.claim.endswith("q1a-acc-20")]
-    [finding] = [f for f in claim.findings if f.interval and f.quantity.startswith("train")]
-    assert finding.measured < finding.interval.low == finding.interval.high == 0.8
+    [finding] = [f for f in claim.findings if f.interval and f.quantity.what.startswith("train")]
+    assert finding.measurement.mean < finding.interval.low == finding.interval.high == 0.8
     figures.draw_measured_against_reported([finding], ["adam"])
 
 

@@ -116,14 +116,22 @@ def test_a_count_that_seeds_change_shows_its_interval(make_record) -> None:
         for epoch in (4, 5, 6)
     ]
     found = [finding for claim in judge(report, runs) for finding in claim.findings]
-    measured = {each.quantity: measured_text(each) for each in found if each.measured is not None}
+    measured = {
+        str(each.quantity): measured_text(each)
+        for each in found
+        if each.measurement.mean is not None
+    }
     assert measured["epoch of the lowest test loss, block-3x3, of 8"] == "5 ± 2.6"
 
 
 def test_a_count_that_is_the_same_in_every_run_shows_none(noisy_records) -> None:
     found = [finding for claim in judge(STUDY, noisy_records) for finding in claim.findings]
-    counts = [each for each in found if each.unit == "count" and each.measured is not None]
-    assert any(each.seedless for each in counts)
+    counts = [
+        each
+        for each in found
+        if each.quantity.unit == "count" and each.measurement.mean is not None
+    ]
+    assert any(each.quantity.seedless for each in counts)
     assert not any("±" in measured_text(each) for each in counts)
 
 

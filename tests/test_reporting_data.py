@@ -23,9 +23,9 @@ def test_each_interval_of_an_entry_is_its_own(make_record) -> None:
     for entry, (claim, finding) in zip(entries, found, strict=True):
         assert (entry["verdict"], entry["claim_verdict"]) == (finding.verdict, claim.verdict)
         assert entry["statement"] == claim.sentence
-        assert entry["rounding"] == finding.rounding
+        assert entry["rounding"] == finding.statement.rounding
         for name in ("interval", "seed_interval", "test_set_interval"):
-            interval = getattr(finding, name)
+            interval = getattr(finding if name == "interval" else finding.measurement, name)
             assert entry[name] == (None if interval is None else [interval.low, interval.high])
     entry = next(each for each in entries if each["interval"] and each["test_set_interval"])
     assert len({str(entry[f"{kind}interval"]) for kind in ("", "seed_", "test_set_")}) == 3

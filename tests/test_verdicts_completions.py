@@ -73,7 +73,7 @@ def test_a_part_that_shows_the_verdict_is_found_under_a_completion_that_has_it(m
     assert half.example.completion == "fast"  # under slow the first part holds, but not the claim
     refuted = pair_verdict(make_record, {"slow": (0.8, 0.9), "fast": (0.1, 0.5)}).example
     assert (refuted.completion, refuted.verdict) == ("slow", "not_reproduced")
-    assert refuted.quantity.startswith("test")
+    assert refuted.quantity.what.startswith("test")
     assert pair_verdict(make_record, {"slow": None}).example.verdict == "not_run"
 
 
@@ -82,8 +82,8 @@ def test_a_part_that_seeds_can_change_shows_more_than_one_that_none_can(wide) ->
     for statements in ((same, SEVENTY), (SEVENTY, same)):
         (claim,) = judge(toy_study(*statements), wide([0.7] * 4))
         assert claim.verdict == "reproduced"
-        assert claim.example.quantity.startswith("test accuracy")
-    assert judged(same, wide([0.7])).example.quantity.startswith("parameters")
+        assert claim.example.quantity.what.startswith("test accuracy")
+    assert judged(same, wide([0.7])).example.quantity.what.startswith("parameters")
 
 
 def test_parts_from_different_completions_do_not_add_up(make_record) -> None:
@@ -123,7 +123,7 @@ def test_not_run_says_what_is_missing(make_record) -> None:
     finding = claim.findings[0]
     assert finding.missing == ("wide.slow",)
     assert finding.reason == "no records of wide.slow"
-    assert finding.records == ()
+    assert finding.measurement.records == ()
 
 
 def test_what_is_run_on_request_says_what_it_needs(wide) -> None:
@@ -131,8 +131,9 @@ def test_what_is_run_on_request_says_what_it_needs(wide) -> None:
     (claim,) = judge(asking, [])
     assert (claim.verdict, claim.reason) == ("not_run", "needs a larger machine")
     (finding,) = claim.findings
-    assert (finding.measured, finding.reported, finding.expected) == (None, 0.7, "70 %")
-    assert (finding.missing, finding.records) == (("wide.slow",), ())
+    assert (finding.statement.reported, finding.statement.expected) == (0.7, "70 %")
+    assert (finding.measurement.mean, finding.measurement.records) == (None, ())
+    assert finding.missing == ("wide.slow",)
     (claim,) = judge(asking, wide(0.705 + 0.005 * SPREAD))  # once it was run, it counts
     assert (claim.verdict, claim.needs) == ("reproduced", ())
 
@@ -149,7 +150,8 @@ def test_all_that_is_missing_is_named_and_all_that_it_needs(make_record) -> None
     assert finding.reason == "no records of wide.slow, narrow.slow; needs a larger machine; a day"
     one = [make_record(recipe("narrow", "slow"), seed) for seed in SEEDS]
     (finding,) = judged(statement, one).findings
-    assert (finding.missing, finding.seeds, finding.measured) == (("wide.slow",), (), None)
+    assert finding.missing == ("wide.slow",)
+    assert (finding.measurement.seeds, finding.measurement.mean) == ((), None)
 
 
 def test_a_need_is_not_a_missing_record() -> None:

@@ -24,7 +24,7 @@ def test_all_some_or_none(make_record, diverged, verdict) -> None:
     ]
     claim = judged(Reported("toy-acc", ACCURACY, 0.7), records)
     assert claim.verdict == verdict
-    assert (claim.findings[0].measured is None) == (diverged > 0)
+    assert (claim.findings[0].measurement.mean is None) == (diverged > 0)
 
 
 def test_one_diverged_run_alone_refutes_nothing(make_record) -> None:
@@ -66,8 +66,8 @@ def test_every_quantity_counts_the_diverged_alike(
     ]
     (finding,) = judged(statement, records).findings
     assert finding.verdict == verdict
-    assert finding.seeds == tuple(range(seeds))
-    assert len(finding.records) == seeds
+    assert finding.measurement.seeds == tuple(range(seeds))
+    assert len(finding.measurement.records) == seeds
     if diverged:
         assert finding.reason == f"the loss diverged for {diverged} of {seeds} seeds"
 
@@ -75,9 +75,10 @@ def test_every_quantity_counts_the_diverged_alike(
 def test_the_rise_of_one_seed_is_undecided(make_record) -> None:
     records = [make_record(recipe("wide", "slow"), 0, test_loss=[2.0, 1.0, 1.5, 4.0])]
     (finding,) = judged(Within("toy-rise", loss_rise("wide", 4), above=0), records).findings
-    assert (finding.verdict, finding.measured, finding.seeds) == ("undecided", 3.0, (0,))
+    assert finding.verdict == "undecided"
+    assert (finding.measurement.mean, finding.measurement.seeds) == (3.0, (0,))
     assert finding.reason == "seeds with every run: 1; error bars need two"
-    assert len(finding.records) == 1
+    assert len(finding.measurement.records) == 1
 
 
 def test_a_claim_about_an_earlier_epoch_stands(make_record) -> None:

@@ -14,7 +14,7 @@ from tests.toy_study import ACCURACY, judged, recipe, toy_study
 def test_findings_name_their_records(wide) -> None:
     records = wide([0.7, 0.7])
     (finding,) = judged(Reported("toy-acc", ACCURACY, 0.7), records).findings
-    assert finding.records == tuple(
+    assert finding.measurement.records == tuple(
         f"toy/wide.slow.seed-{r.seed}.cpu.{r.key[:12]}.json" for r in records
     )
 

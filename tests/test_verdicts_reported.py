@@ -22,14 +22,15 @@ def test_a_number_within_reach_is_reproduced(wide) -> None:
     claim = judged(SEVENTY, wide(0.705 + 0.005 * SPREAD))
     (finding,) = claim.findings
     assert claim.verdict == "reproduced"
-    assert finding.measured == pytest.approx(0.705)
-    assert finding.seeds == (0, 1, 2, 3)
-    assert (finding.claim, finding.unit) == ("toy-acc", "accuracy")
-    assert (finding.reported, finding.rounding, finding.outcome) == (0.70, 0.005, "reproduced")
+    assert finding.measurement.mean == pytest.approx(0.705)
+    assert finding.measurement.seeds == (0, 1, 2, 3)
+    assert (finding.statement.claim, finding.quantity.unit) == ("toy-acc", "accuracy")
+    assert (finding.statement.reported, finding.statement.rounding) == (0.70, 0.005)
+    assert finding.outcome == "reproduced"
     assert 0.70 in finding.interval
     # Both error bars are stated, and the one that decides covers both.
-    assert finding.interval.half_width > finding.seed_interval.half_width
-    assert finding.interval.half_width > finding.test_set_interval.half_width
+    assert finding.interval.half_width > finding.measurement.seed_interval.half_width
+    assert finding.interval.half_width > finding.measurement.test_set_interval.half_width
 
 
 def test_a_shifted_mean_is_not_reproduced(wide) -> None:
@@ -58,13 +59,13 @@ def test_many_seeds_are_held_against_by_their_ranks(make_record, seeds, verdict)
 def test_a_number_is_held_against_the_prediction_not_the_mean(wide) -> None:
     # Outside the confidence interval of the mean, inside the prediction interval.
     claim = judged(SEVENTY, wide(0.715 + 0.005 * SPREAD))
-    assert 0.70 not in claim.findings[0].seed_interval
+    assert 0.70 not in claim.findings[0].measurement.seed_interval
     assert claim.verdict == "reproduced"
 
 
 def test_what_is_measured_is_the_mean_and_no_median(wide) -> None:
     (finding,) = judged(SEVENTY, wide([0.70, 0.70, 0.70, 0.74])).findings
-    assert finding.measured == pytest.approx(0.71)
+    assert finding.measurement.mean == pytest.approx(0.71)
 
 
 def test_another_test_set_is_as_large_as_this_one_and_as_hard_as_the_mean(wide) -> None:
@@ -142,7 +143,7 @@ def test_two_seeds_that_turn_in_one_epoch_decide_little(make_record) -> None:
         ]
         claim = judged(turns, records)
         assert claim.verdict == verdict
-        assert claim.findings[0].seed_interval.half_width > 0
+        assert claim.findings[0].measurement.seed_interval.half_width > 0
 
 
 def test_one_seed_decides_what_seeds_do_not_change(make_record) -> None:
@@ -169,7 +170,7 @@ def test_one_seed_is_undecided(wide) -> None:
     (finding,) = claim.findings
     assert claim.verdict == "undecided"
     assert finding.interval is None
-    assert finding.seed_interval is None
+    assert finding.measurement.seed_interval is None
     assert finding.reason == "seeds with every run: 1; error bars need two"
 
 
@@ -189,7 +190,7 @@ def test_rounding_belongs_to_the_number(make_record) -> None:
     for edge in prediction_interval(list(0.70 + 0.001 * SPREAD), grid=1e-4).ends:  # belongs to it
         (finding,) = judged(Reported("toy-acc", quantity, edge, half_unit=0), records).findings
         assert finding.verdict == "reproduced"
-        assert finding.reason.startswith(f"{finding.expected} lies in ")
+        assert finding.reason.startswith(f"{finding.statement.expected} lies in ")
 
 
 @pytest.mark.parametrize(
@@ -229,8 +230,8 @@ def test_only_a_test_accuracy_has_noise_of_the_test_set(make_record) -> None:
     assert tested.interval.half_width == pytest.approx(math.hypot(0.012702, counted), abs=1e-6)
     assert trained.interval.half_width == pytest.approx(counted, rel=1e-9)
     of_the_mean = mean_interval([0.7] * 4, grid=1e-4).half_width
-    assert trained.seed_interval.half_width == pytest.approx(of_the_mean, rel=1e-9)
-    assert trained.test_set_interval is None
+    assert trained.measurement.seed_interval.half_width == pytest.approx(of_the_mean, rel=1e-9)
+    assert trained.measurement.test_set_interval is None
 
 
 def test_the_chance_of_another_test_set_widens_what_refutes_and_not_what_confirms(

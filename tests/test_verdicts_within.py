@@ -44,7 +44,7 @@ def pairs(make_record):
 def test_better(pairs, gain, verdict) -> None:
     claim = judged(Within("toy-gain", GAIN, above=0), pairs(gain + 0.01 * SPREAD))
     assert claim.verdict == verdict
-    assert claim.findings[0].measured == pytest.approx(gain)
+    assert claim.findings[0].measurement.mean == pytest.approx(gain)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_an_accuracy_on_held_out_images_is_known_to_one_of_them(make_record) -> 
         statement = Within("toy-end", at_the_end(metric, "wide"), above=0.2)
         finding = find(toy_study(), statement, "slow", runs)
         expected = mean_interval([0.5] * 4, grid=1 / images)
-        for interval in (finding.interval, finding.seed_interval):
+        for interval in (finding.interval, finding.measurement.seed_interval):
             assert interval.half_width == pytest.approx(expected.half_width, rel=1e-9)
 
 
@@ -122,11 +122,11 @@ def test_not_much_better(pairs) -> None:
 def test_unpaired_seeds_do_not_count(pairs) -> None:
     better = Within("toy-gain", GAIN, above=0)
     (half,) = judged(better, pairs([0.02] * 4, narrow_seeds=(2, 3, 4))).findings
-    assert half.seeds == (2, 3)
+    assert half.measurement.seeds == (2, 3)
     (none,) = judged(better, pairs([0.02] * 4, narrow_seeds=(7, 8, 9))).findings
-    assert none.seeds == ()
+    assert none.measurement.seeds == ()
     assert none.verdict == "undecided"
-    assert none.measured is None
+    assert none.measurement.mean is None
 
 
 def test_bounds_must_make_sense() -> None:
@@ -148,7 +148,7 @@ def test_bounds_must_make_sense() -> None:
 def test_bounds_are_told_on_the_side_where_they_are(pairs, bounds, expected) -> None:
     statement = Within("toy-gain", GAIN, **bounds)
     (finding,) = judged(statement, pairs(0.01 * SPREAD)).findings
-    assert finding.expected == expected
+    assert finding.statement.expected == expected
     assert finding.next_run == ""  # what was bounded is a mean, and no further run
 
 
@@ -157,7 +157,7 @@ def test_two_seeds_that_agree_by_chance_leave_no_doubt_only_seemingly(wide, abov
     """What they say is shown; red where it is told as a verdict, either way."""
     statement = Within("toy-acc", ACCURACY, above=above)
     (finding,) = judged(statement, wide([0.5, 0.5])).findings
-    assert (finding.verdict, len(finding.seeds)) == ("undecided", 2)
+    assert (finding.verdict, len(finding.measurement.seeds)) == ("undecided", 2)
     assert finding.interval is not None
     assert judged(statement, wide([0.5, 0.5, 0.5])).verdict != "undecided"
 
@@ -170,7 +170,7 @@ def test_seeds_without_any_spread_are_no_normal_draws(make_record, below, told) 
         records = [make_record(recipe("wide", "slow"), seed) for seed in range(seeds)]
         (finding,) = judged(statement, records).findings
         assert finding.verdict == ("undecided" if seeds < 5 else told)
-        assert finding.too_few is (seeds < 5)
+        assert finding.judgement.too_few is (seeds < 5)
         if seeds < 5:
             reason = f"1.000 with each of {seeds} seeds: without any spread a verdict takes 5"
             assert finding.reason == reason
@@ -195,17 +195,23 @@ def test_devices_are_never_subtracted_from_each_other(make_record) -> None:
         for role, accuracy, device in (("wide", 0.8, "cuda"), ("narrow", 0.7, "cpu"))
     ]
     (finding,) = judged(GAP, mixed).findings
-    assert (finding.verdict, finding.seeds, finding.records) == ("undecided", (), ())
+    assert finding.verdict == "undecided"
+    assert (finding.measurement.seeds, finding.measurement.records) == ((), ())
 
     # With the narrow network on both, the wide one's device is the one that has pairs.
     both = mixed + [run("narrow", seed, 0.6, "cuda") for seed in SEEDS]
     (finding,) = judged(GAP, both).findings
-    assert finding.measured == pytest.approx(0.2)
-    assert all(".cuda." in name for name in finding.records)
+    assert finding.measurement.mean == pytest.approx(0.2)
+    assert all(".cuda." in name for name in finding.measurement.records)
 
     # The CPU's pair comes first where there are two.
     (finding,) = judged(GAP, [*both, run("wide", 0, 0.9, "cpu")]).findings
-    assert [".cpu." in name for name in finding.records] == [True, False, False, False] * 2
+    assert [".cpu." in name for name in finding.measurement.records] == [
+        True,
+        False,
+        False,
+        False,
+    ] * 2
 
 
 @pytest.mark.parametrize(
@@ -230,4 +236,4 @@ def test_times_of_unequal_machines_are_not_compared(make_record, other) -> None:
         "reproduced"
     )
     (finding,) = judged(faster, records + [run("narrow", s, 4.0, other) for s in SEEDS]).findings
-    assert (finding.verdict, finding.seeds) == ("undecided", ())
+    assert (finding.verdict, finding.measurement.seeds) == ("undecided", ())

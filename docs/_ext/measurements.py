@@ -122,10 +122,10 @@ class RunsDirective(StudyDirective):
 def _measured(findings: Sequence[Finding], completions: int) -> nodes.container:
     """Return the table of a claim's findings: a group of rows a quantity, a row a completion."""
     columns = {
-        "seeds": [str(len(finding.seeds)) for finding in findings],
+        "seeds": [str(len(finding.measurement.seeds)) for finding in findings],
         "mean ± seeds ± test set": [measured_text(finding) for finding in findings],
         "next run": [finding.next_run for finding in findings],
-        "claimed": [finding.expected for finding in findings],
+        "claimed": [finding.statement.expected for finding in findings],
     }
     columns = {name: cells for name, cells in columns.items() if any(cells)}
     rows: list[list[Cell]] = []

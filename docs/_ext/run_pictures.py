@@ -130,18 +130,18 @@ class ReportedFigureDirective(StudyDirective):
             for finding in verdict.findings
         ]
         drawn = [
-            (finding, finding.measured)
+            (finding, finding.measurement.mean)
             for finding in findings
-            if finding.unit == "accuracy"
-            and finding.reported
+            if finding.quantity.unit == "accuracy"
+            and finding.statement.reported
             and finding.interval
-            and finding.measured is not None
+            and finding.measurement.mean is not None
         ]
         if not drawn:
             return [not_run(self.env, study, "error bars need two seeds", self.store)]
         alt = "Reported against measured accuracies. " + " ".join(
-            f"{finding.quantity}, {finding.completion}: reported {finding.expected}, "
-            f"measured {formatted(measured, finding.unit)}."
+            f"{finding.quantity}, {finding.completion}: reported {finding.statement.expected}, "
+            f"measured {formatted(measured, finding.quantity.unit)}."
             for finding, measured in drawn
         )
         name = f"reported-{study.name}"

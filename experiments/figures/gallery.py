@@ -74,7 +74,10 @@ def write_figures(study: Study, records: Iterable[Record], folder: Path) -> list
     if rows:
         drawings["accuracies"] = draw_final_accuracies(rows)
     findings = [each for verdict in judge(study, records) for each in verdict.findings]
-    if any(each.unit == "accuracy" and each.reported and each.interval for each in findings):
+    if any(
+        each.quantity.unit == "accuracy" and each.statement.reported and each.interval
+        for each in findings
+    ):
         drawings["reported"] = draw_measured_against_reported(findings, list(study.completions))
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -107,11 +107,12 @@ def draw_measured_against_reported(
         colors = _colors(completions, palette)
         figure = Figure(layout="constrained")
         axes = figure.subplots()
-        for finding in (finding for finding in findings if finding.unit == "accuracy"):
-            reported, measured, interval = finding.reported, finding.measured, finding.interval
+        for finding in (finding for finding in findings if finding.quantity.unit == "accuracy"):
+            statement, measured = finding.statement, finding.measurement.mean
+            reported, interval = statement.reported, finding.interval
             if reported is None or measured is None or interval is None:
                 continue
-            row = (finding.quantity, reported, finding.rounding)
+            row = (str(finding.quantity), reported, statement.rounding)
             if row not in rows:
                 rows.append(row)
             index = completions.index(finding.completion)
