@@ -11,8 +11,8 @@ module for each command, and `catalog` one for each report):
   `augmentation`; `networks`.
 * How is it trained? `training` of one run by itself, on its `course` and `device`; `fleet`, of
   several as one program.
-* What is told on the way? `heartbeat` of a run in progress, `checkpoint` to go on from, with a note
-  of it by `halfway`; `status` of all runs.
+* What is told on the way? `heartbeat` of a run in progress, `checkpoint` to go on from, and
+  `checkpoint_notes` of how far that is; `status` of all runs.
 * What was measured, where, and which of it counts? `records`, with their `provenance`.
 * What follows? `findings` on statements, by `statistics`; `verdicts` on claims; `comparison` of two
   recipes, `equivalence` of two precisions, `cost`.

@@ -3,7 +3,7 @@
 A run on the CPU that lasts longer than a minute keeps one file under ``.checkpoints`` of its store,
 with all that its remaining epochs depend on, and goes on from there to the very bits that it would
 have measured without a break. The order of images is not kept: it is drawn again, in no time. A
-note beside it says how far the run is (:mod:`experiments.halfway`).
+note beside it says how far the run is (:mod:`experiments.checkpoint_notes`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from experiments import halfway
-from experiments.halfway import Halfway, Identity
+from experiments import checkpoint_notes
+from experiments.checkpoint_notes import CheckpointNote, RunIdentity
 from experiments.interruption import held_back
 from theory.atomic import write_whole
 from theory.processor import model, processor
@@ -109,7 +109,7 @@ class Checkpoint:
 
     file: Path
     key: str
-    run: Identity | None = None
+    run: RunIdentity | None = None
     _last: float = field(default_factory=time.monotonic, init=False)
 
     def resume(self, progress: Progress) -> None:
@@ -133,12 +133,13 @@ class Checkpoint:
             write_whole(self.file, content.getvalue())
             if self.run is not None:
                 way = {name: made[name] for name in ("threads", "hardware", "torch")}
-                halfway.tell(self.file, Halfway(self.run, progress.epochs, **way))
+                note = CheckpointNote(self.run, progress.epochs, **way)
+                checkpoint_notes.write(self.file, note)
         self._last = time.monotonic()
 
     def discard(self) -> None:
         """Remove the file and its note, if they are there."""
-        halfway.forget(self.file)
+        checkpoint_notes.remove(self.file)
         with contextlib.suppress(OSError):
             self.file.unlink()
 
@@ -157,4 +158,4 @@ class Checkpoint:
 
 def path(store: Store, key: str) -> Path:
     """Return where the run with this key keeps its checkpoint."""
-    return store.root / halfway.FOLDER / f"{key}.pt"
+    return store.root / checkpoint_notes.FOLDER / f"{key}.pt"

@@ -16,9 +16,9 @@ from typing import Any
 
 from experiments import checkpoint, heartbeat
 from experiments.checkpoint import Checkpoint
+from experiments.checkpoint_notes import RunIdentity
 from experiments.errors import SweepError
 from experiments.fleet import Member, train_fleet
-from experiments.halfway import Identity
 from experiments.memory import give_back, too_small
 from experiments.recipe import Recipe
 from experiments.records import ENGINE_VERSION, Record, Store
@@ -55,7 +55,7 @@ class Run:
     @property
     def checkpoint(self) -> Checkpoint:
         """From where the run goes on if it was interrupted."""
-        run = Identity(self.study, self.recipe.digest, self.seed, self.device, ENGINE_VERSION)
+        run = RunIdentity(self.study, self.recipe.digest, self.seed, self.device, ENGINE_VERSION)
         return Checkpoint(checkpoint.path(self.store, self.key), self.key, run)
 
     def beating(self) -> AbstractContextManager[Callable[[int], None]]:

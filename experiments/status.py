@@ -23,7 +23,7 @@ from theory.processor import model, processor
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from experiments.halfway import Halfway
+    from experiments.checkpoint_notes import CheckpointNote
     from experiments.heartbeat import Heartbeat
     from experiments.recipe import Recipe
     from experiments.records import Record
@@ -54,7 +54,7 @@ class RecipeStatus:
         Seeds that are asked for, neither done nor in progress. Of a recipe that is run on request,
         only once one of its runs has begun.
     stopped
-        Those of the missing runs that go on from a checkpoint.
+        The checkpoints that some of the missing runs go on from.
     run_seconds
         Estimated wall time of one run; None where nothing is known.
     basis
@@ -69,7 +69,7 @@ class RecipeStatus:
     done: tuple[int, ...]
     running: tuple[Heartbeat, ...]
     missing: tuple[int, ...]
-    stopped: tuple[Halfway, ...]
+    stopped: tuple[CheckpointNote, ...]
     run_seconds: float | None
     basis: Basis | None
     elsewhere: bool
@@ -131,7 +131,7 @@ def status(
     heartbeats: Iterable[Heartbeat],
     seeds: Iterable[int],
     device: str = "cpu",
-    halfway: Iterable[Halfway] = (),
+    checkpoints: Iterable[CheckpointNote] = (),
 ) -> StudyStatus:
     """Return how far a study is on one kind of device.
 
@@ -147,8 +147,8 @@ def status(
         The seeds that are asked for.
     device
         ``"cpu"`` or ``"cuda"``.
-    halfway
-        Runs with a checkpoint, of any study; they may be in progress, or done.
+    checkpoints
+        Notes of checkpoints of any study; their runs may be in progress, or done.
 
     Raises
     ------
@@ -165,7 +165,9 @@ def status(
         ours = heartbeat.study == study.name and heartbeat.device == device
         if ours and heartbeat.seed not in done.get(heartbeat.recipe, {heartbeat.seed}):
             running[heartbeat.recipe].append(heartbeat)
-    kept = [each for each in halfway if (each.run.study, each.run.device) == (study.name, device)]
+    kept = [
+        note for note in checkpoints if (note.run.study, note.run.device) == (study.name, device)
+    ]
     own = {name: list(by_seed.values()) for name, by_seed in done.items()}
     this = processor(), model()
     result = []
@@ -173,7 +175,7 @@ def status(
         begun = {*done[recipe.name], *(run.seed for run in running[recipe.name])}
         which = recipe.digest, ENGINE_VERSION
         stopped = {
-            each.run.seed: each for each in kept if (each.run.digest, each.run.engine) == which
+            note.run.seed: note for note in kept if (note.run.digest, note.run.engine) == which
         }
         asked_for = wanted if begun or stopped or recipe.name not in study.on_request else ()
         missing = tuple(seed for seed in asked_for if seed not in begun)

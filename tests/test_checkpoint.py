@@ -12,8 +12,8 @@ import torch
 
 from experiments import checkpoint
 from experiments.checkpoint import Checkpoint
+from experiments.checkpoint_notes import CheckpointNote, RunIdentity, read_all
 from experiments.errors import InputError
-from experiments.halfway import Halfway, Identity, halfway
 from experiments.provenance import hardware
 from experiments.recipe import Optimizer, Recipe
 from experiments.records import ENGINE_VERSION, RecordError, Store
@@ -212,9 +212,9 @@ def test_a_sweep_goes_on_in_the_middle_of_a_run(interrupted):
 
 def test_a_note_says_how_far_a_run_is_until_its_record_is_there(interrupted):
     digest = interrupted.recipe.digest
-    assert halfway(interrupted.store) == [
-        Halfway(
-            Identity("test", digest, seed=0, device="cpu", engine=ENGINE_VERSION),
+    assert read_all(interrupted.store) == [
+        CheckpointNote(
+            RunIdentity("test", digest, seed=0, device="cpu", engine=ENGINE_VERSION),
             epoch=2,
             threads=1,
             hardware=hardware("cpu"),
@@ -222,7 +222,7 @@ def test_a_note_says_how_far_a_run_is_until_its_record_is_there(interrupted):
         )
     ]
     Batch((interrupted,)).execute()
-    assert halfway(interrupted.store) == []
+    assert read_all(interrupted.store) == []
     assert list(interrupted.checkpoint.file.parent.iterdir()) == []
 
 
@@ -233,7 +233,7 @@ def test_a_checkpoint_without_a_note_is_passed_over_and_taken_up(interrupted, co
         note.unlink()
     else:
         note.write_text(content)
-    assert halfway(interrupted.store) == []
+    assert read_all(interrupted.store) == []
     Batch((interrupted,)).execute()
     record = interrupted.store.read(interrupted.record_path)
     assert record.provenance["resumed_after_epochs"] == [2]
@@ -241,7 +241,7 @@ def test_a_checkpoint_without_a_note_is_passed_over_and_taken_up(interrupted, co
 
 def test_a_note_without_its_checkpoint_is_passed_over(interrupted):
     interrupted.checkpoint.file.unlink()
-    assert halfway(interrupted.store) == []
+    assert read_all(interrupted.store) == []
 
 
 def test_what_is_trained_beside_a_sweep_takes_no_checkpoint(interrupted):

@@ -15,10 +15,10 @@ import pytest
 from rich.console import Console
 
 from experiments import __main__ as cli
-from experiments import halfway, heartbeat
+from experiments import checkpoint_notes, heartbeat
 from experiments.catalog import study
+from experiments.checkpoint_notes import CheckpointNote, RunIdentity
 from experiments.commands.progress import RateColumn, progress
-from experiments.halfway import Halfway, Identity
 from experiments.records import ENGINE_VERSION, Store
 from experiments.variants import variant
 from theory.processor import model, processor
@@ -73,9 +73,9 @@ def test_status_says_what_is_done_in_progress_and_missing(convlaws, store):
 def test_status_says_what_was_stopped_and_how_it_goes_on(convlaws, store):
     other = NNI.recipe("conv-fc", "adam")
     for recipe, seed, epoch, threads in ((GAP, 2, 6, 1), (other, 3, 24, 2), (other, 4, 1, 4)):
-        run = Identity(NNI.name, recipe.digest, seed, "cpu", ENGINE_VERSION)
+        run = RunIdentity(NNI.name, recipe.digest, seed, "cpu", ENGINE_VERSION)
         file = store / ".checkpoints" / f"{seed}.pt"
-        halfway.tell(file, Halfway(run, epoch, threads, "abacus", "2.0"))
+        checkpoint_notes.write(file, CheckpointNote(run, epoch, threads, "abacus", "2.0"))
         file.touch()
     code, out, _ = convlaws("status", NNI.name, "--seeds", 4, "--store", store)
     assert code == 0

@@ -13,8 +13,8 @@ import pytest
 from experiments import heartbeat
 from experiments import status as status_module
 from experiments.catalog import study
+from experiments.checkpoint_notes import CheckpointNote, RunIdentity
 from experiments.errors import InputError
-from experiments.halfway import Halfway, Identity
 from experiments.heartbeat import Heartbeat
 from experiments.records import ENGINE_VERSION, Store
 from experiments.status import status
@@ -31,7 +31,9 @@ def beat(recipe, seed, epoch, study="nni-2023-ex1", device="cpu"):
 
 
 def stop(recipe, seed, epoch, study="nni-2023-ex1", device="cpu", engine=ENGINE_VERSION):
-    return Halfway(Identity(study, recipe.digest, seed, device, engine), epoch, 1, "abacus", "2.0")
+    return CheckpointNote(
+        RunIdentity(study, recipe.digest, seed, device, engine), epoch, 1, "abacus", "2.0"
+    )
 
 
 @pytest.fixture
@@ -205,29 +207,33 @@ def test_a_run_in_progress_counts_by_the_epochs_to_come(run):
 
 
 def test_a_run_that_was_stopped_is_missing_and_counts_by_the_epochs_to_come(run):
-    halfway = [stop(CHEAP, 1, 20), stop(SLOW, 0, 6)]
-    found = status(STUDY, [run(CHEAP, 0, 60.0)], [beat(CHEAP, 3, 15)], range(4), halfway=halfway)
+    checkpoints = [stop(CHEAP, 1, 20), stop(SLOW, 0, 6)]
+    found = status(
+        STUDY, [run(CHEAP, 0, 60.0)], [beat(CHEAP, 3, 15)], range(4), checkpoints=checkpoints
+    )
     entry = of(found, CHEAP)
-    assert (entry.missing, entry.stopped) == ((1, 2), (halfway[0],))
+    assert (entry.missing, entry.stopped) == ((1, 2), (checkpoints[0],))
     # Of 30 epochs 10, 30 and, of the run in progress, 15 are left.
     assert entry.remaining_seconds == pytest.approx(20 + 60 + 30, rel=1e-12)
-    assert of(found, SLOW).stopped == (halfway[1],)
+    assert of(found, SLOW).stopped == (checkpoints[1],)
 
 
 def test_a_checkpoint_of_a_run_in_progress_or_done_or_of_another_is_passed_over(run):
-    halfway = [
+    checkpoints = [
         *(stop(CHEAP, 0, 3), stop(CHEAP, 1, 3)),  # done, and in progress
         *(stop(CHEAP, 2, 3, study="digits"), stop(CHEAP, 2, 3, device="cuda")),
         *(stop(CHEAP, 2, 3, engine=ENGINE_VERSION - 1), stop(SHORT, 2, 3)),
         *(stop(variant(CHEAP, epochs_scale=0.1), 2, 3), stop(CHEAP, 7, 3)),  # nobody asks for 7
     ]
-    found = status(STUDY, [run(CHEAP, 0, 60.0)], [beat(CHEAP, 1, 3)], range(3), halfway=halfway)
+    found = status(
+        STUDY, [run(CHEAP, 0, 60.0)], [beat(CHEAP, 1, 3)], range(3), checkpoints=checkpoints
+    )
     assert (of(found, CHEAP).missing, of(found, CHEAP).stopped) == ((2,), ())
 
 
 def test_a_renamed_recipe_goes_on_from_its_checkpoint():
     renamed = dataclasses.replace(CHEAP, name="an-old-name.adam")
-    found = status(STUDY, [], [], range(3), halfway=[stop(renamed, 2, 5)])
+    found = status(STUDY, [], [], range(3), checkpoints=[stop(renamed, 2, 5)])
     assert of(found, CHEAP).stopped[0].epoch == 5
 
 
@@ -244,7 +250,7 @@ def test_what_is_run_on_request_is_missing_only_once_it_was_begun(run):
     assert of(status(asking, [], [], range(3)), CHEAP).missing == ()
     assert of(status(asking, [run(CHEAP, 1, 60.0)], [], range(3)), CHEAP).missing == (0, 2)
     assert of(status(asking, [], [beat(CHEAP, 0, 1)], range(3)), CHEAP).missing == (1, 2)
-    found = status(asking, [], [], range(3), halfway=[stop(CHEAP, 1, 1)])
+    found = status(asking, [], [], range(3), checkpoints=[stop(CHEAP, 1, 1)])
     assert of(found, CHEAP).missing == (0, 1, 2)
     assert of(status(asking, [], [], range(3)), SLOW).missing == (0, 1, 2)
 

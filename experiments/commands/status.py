@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from experiments import halfway, heartbeat
+from experiments import checkpoint_notes, heartbeat
 from experiments.commands import common
 from experiments.records import DEFAULT_STORE, Store
 from experiments.status import StudyStatus
@@ -16,7 +16,7 @@ from experiments.status import status as study_status
 from experiments.tables import plain_table
 
 if TYPE_CHECKING:
-    from experiments.halfway import Halfway
+    from experiments.checkpoint_notes import CheckpointNote
     from experiments.status import RecipeStatus
 
 
@@ -36,7 +36,7 @@ def status(
     stopped, only the epochs after its checkpoint count.
     """
     records, running = Store(store), heartbeat.alive(Store(store))
-    kept = halfway.halfway(Store(store))
+    kept = checkpoint_notes.read_all(Store(store))
     found = [
         study_status(study, records.records(study.name), running, range(seeds), device.value, kept)
         for study in common.studies(reports)
@@ -63,7 +63,7 @@ def _data(found: StudyStatus) -> dict[str, Any]:
                 "done": list(each.done),
                 "running": [asdict(run) for run in each.running],
                 "missing": list(each.missing),
-                "stopped": [_stopped(run) for run in each.stopped],
+                "stopped": [_stopped(note) for note in each.stopped],
                 "epochs": each.recipe.epochs,
                 "run_seconds": each.run_seconds,
                 "basis": each.basis,
@@ -75,9 +75,9 @@ def _data(found: StudyStatus) -> dict[str, Any]:
     }
 
 
-def _stopped(run: Halfway) -> dict[str, Any]:
-    way = {"threads": run.threads, "hardware": run.hardware, "torch": run.torch}
-    return {"seed": run.run.seed, "epoch": run.epoch} | way
+def _stopped(note: CheckpointNote) -> dict[str, Any]:
+    way = {"threads": note.threads, "hardware": note.hardware, "torch": note.torch}
+    return {"seed": note.run.seed, "epoch": note.epoch} | way
 
 
 def _table(found: StudyStatus) -> Table:
@@ -92,7 +92,8 @@ def _row(each: RecipeStatus) -> list[str]:
     epochs = each.recipe.epochs
     begun = [f"seed {run.seed}: {run.epoch} of {epochs} epochs" for run in each.running]
     begun += [
-        f"seed {run.run.seed}: stopped after {run.epoch} of {epochs} epochs" for run in each.stopped
+        f"seed {note.run.seed}: stopped after {note.epoch} of {epochs} epochs"
+        for note in each.stopped
     ]
     guess = "~" if each.basis == "role" else ""
     return [
@@ -135,8 +136,8 @@ def _elsewhere(found: StudyStatus) -> list[str]:
 
 def _ways(found: StudyStatus) -> list[str]:
     """Say in which ways runs that were stopped go on."""
-    stopped = (run for each in found.recipes for run in each.stopped)
-    ways = dict.fromkeys((run.threads, run.hardware, run.torch) for run in stopped)
+    stopped = (note for each in found.recipes for note in each.stopped)
+    ways = dict.fromkeys((note.threads, note.hardware, note.torch) for note in stopped)
     return [
         f"what was stopped goes on from there on {threads} thread{'s' * (threads > 1)} of "
         f"{hardware} with PyTorch {torch}; in another way it starts again"

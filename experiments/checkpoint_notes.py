@@ -1,4 +1,4 @@
-"""Halfway: which runs were stopped and go on from a checkpoint, and how far they are.
+"""Notes beside checkpoints: which runs go on from one, how far they are, and how they go on.
 
 A checkpoint is a large file that PyTorch alone reads. A note of a few bytes beside it says which
 run it is of, how many epochs are done, and in which way, for in no other way it is taken up.
@@ -23,7 +23,7 @@ FOLDER = ".checkpoints"
 
 
 @dataclass(frozen=True)
-class Identity:
+class RunIdentity:
     """Which run a checkpoint is of.
 
     Parameters
@@ -42,27 +42,27 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class Halfway:
-    """A run that has a checkpoint.
+class CheckpointNote:
+    """What the note of a checkpoint says.
 
     Parameters
     ----------
     run
-        Which one it is.
+        Which run the checkpoint is of.
     epoch
         How many epochs are done.
     threads, hardware, torch
         The way in which they were carried out, and the others have to be.
     """
 
-    run: Identity
+    run: RunIdentity
     epoch: int
     threads: int
     hardware: str
     torch: str
 
 
-def tell(checkpoint: Path, found: Halfway) -> None:
+def write(checkpoint: Path, note: CheckpointNote) -> None:
     """Write the note of a checkpoint that is there.
 
     Raises
@@ -70,28 +70,28 @@ def tell(checkpoint: Path, found: Halfway) -> None:
     OSError
         If it cannot be written.
     """
-    write_whole(_note(checkpoint), json.dumps(asdict(found)).encode())
+    write_whole(_file(checkpoint), json.dumps(asdict(note)).encode())
 
 
-def forget(checkpoint: Path) -> None:
+def remove(checkpoint: Path) -> None:
     """Remove the note of a checkpoint, if there is one."""
     with contextlib.suppress(OSError):
-        _note(checkpoint).unlink()
+        _file(checkpoint).unlink()
 
 
-def halfway(store: Store) -> list[Halfway]:
-    """Return the runs that have a checkpoint in a store; they may be in progress."""
+def read_all(store: Store) -> list[CheckpointNote]:
+    """Return the notes of all checkpoints in a store; their runs may be in progress."""
     checkpoints = sorted((store.root / FOLDER).glob("[!.]*.pt"))
-    return [found for file in checkpoints if (found := _read(_note(file)))]
+    return [note for checkpoint in checkpoints if (note := _read(_file(checkpoint)))]
 
 
-def _read(note: Path) -> Halfway | None:
+def _read(file: Path) -> CheckpointNote | None:
     try:
-        content = json.loads(note.read_text())
-        return Halfway(**content | {"run": Identity(**content["run"])})
+        content = json.loads(file.read_text())
+        return CheckpointNote(**content | {"run": RunIdentity(**content["run"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
-def _note(checkpoint: Path) -> Path:
+def _file(checkpoint: Path) -> Path:
     return checkpoint.with_suffix(".json")
