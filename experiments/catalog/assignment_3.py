@@ -206,12 +206,12 @@ def _beside_task_2(
     claim: str,
     role: str,
     quantity: Callable[[str], Quantity],
-    reading: str,
+    reading: str = "",
     *,
     late: bool = False,
     **bound: float,
 ) -> Within:
-    """State, in a reading, where a change leads from the network of task 2."""
+    """State where a change leads from the network of task 2."""
     beside = difference(quantity(role), quantity("task-2"))
     return Within(claim, beside, reading=reading, late=late, **bound)
 
@@ -274,16 +274,8 @@ _TASK_3: tuple[Statement, ...] = (
         )
         for other in ("task-2", "batch-norm", "dropout", "elu", "double-conv")
     ),
-    Within(
-        "assignment-3-3c-double-conv",
-        difference(_test("double-conv"), _test("task-2")),
-        below=_NO_IMPROVEMENT,
-    ),
-    Within(
-        "assignment-3-3c-double-conv",
-        difference(seconds_an_epoch("double-conv"), seconds_an_epoch("task-2")),
-        above=0,
-    ),
+    _beside_task_2("assignment-3-3c-double-conv", "double-conv", _test, below=_NO_IMPROVEMENT),
+    _beside_task_2("assignment-3-3c-double-conv", "double-conv", seconds_an_epoch, above=0),
     *(
         _beside_task_2("assignment-3-3c-double-conv", "double-conv", overfitting, reading, above=0)
         for reading, overfitting in ((_KEPT, _overfitting), (_LAST, _overfitting_at_the_end))
@@ -301,12 +293,7 @@ _TASK_3: tuple[Statement, ...] = (
             (_LAST, _test_at_the_end, _WORSE),
         )
     ),
-    Within(
-        "assignment-3-3c-dropout",
-        difference(_test("dropout"), _test("task-2")),
-        above=0,
-        below=_SLIGHTLY,
-    ),
+    _beside_task_2("assignment-3-3c-dropout", "dropout", _test, above=0, below=_SLIGHTLY),
     _beside_task_2(
         "assignment-3-3c-batchnorm", "batch-norm", _test, _BOTH, above=0, below=_SLIGHTLY
     ),
@@ -321,11 +308,7 @@ _TASK_3: tuple[Statement, ...] = (
         )
         for reading in (_BOTH, _TIME)
     ),
-    Within(
-        "assignment-3-3d-aug-steps",
-        difference(_steps("augmentation"), _steps("task-2")),
-        above=0,
-    ),
+    _beside_task_2("assignment-3-3d-aug-steps", "augmentation", _steps, above=0),
     *(
         statement
         for reading, role in (("what helped", "helped"), ("our own", "best"))
@@ -351,9 +334,10 @@ _TASK_4: tuple[Statement, ...] = (
 )
 
 _OWN: tuple[Statement, ...] = (
-    Within(
+    _beside_task_2(
         "assignment-3-own-initialisation",
-        difference(_test("kaiming"), _test("task-2")),
+        "kaiming",
+        _test,
         above=-_NO_IMPROVEMENT,
         below=_NO_IMPROVEMENT,
     ),

@@ -205,26 +205,25 @@ def _faster(claim: str, faster: str, slower: str) -> Within:
     return Within(claim, quantity, above=0)
 
 
-def _plateau(claim: str, role: str) -> tuple[Statement, ...]:
-    """State that the test accuracy changes no more in the last epochs, single ones or medians."""
-    before = _EPOCHS - _LAST
-    readings = {
-        "single epochs": (at_epoch("test_accuracy", role, before), _final(role)),
-        "medians of five epochs": (
-            median_over_epochs("test_accuracy", role, before - _LAST + 1, before),
-            _median_of_the_last(role),
-        ),
-    }
+def _same_result(claim: str, single: Quantity, medians: Quantity) -> tuple[Statement, ...]:
+    """State that accuracies hardly differ: single epochs or, in a late reading, medians."""
     return tuple(
-        Within(
-            claim,
-            difference(last, earlier),
-            above=-_SAME_RESULT,
-            below=_SAME_RESULT,
-            reading=reading,
-            late=reading != "single epochs",
+        Within(claim, change, above=-_SAME_RESULT, below=_SAME_RESULT, reading=reading, late=late)
+        for change, reading, late in (
+            (single, "single epochs", False),
+            (medians, "medians of five epochs", True),
         )
-        for reading, (earlier, last) in readings.items()
+    )
+
+
+def _plateau(claim: str, role: str) -> tuple[Statement, ...]:
+    """State that the test accuracy changes no more in the last epochs."""
+    before = _EPOCHS - _LAST
+    median_before = median_over_epochs("test_accuracy", role, before - _LAST + 1, before)
+    return _same_result(
+        claim,
+        difference(_final(role), at_epoch("test_accuracy", role, before)),
+        difference(_median_of_the_last(role), median_before),
     )
 
 
@@ -256,19 +255,10 @@ _BASELINE_AND_STANDARDISATION: tuple[Statement, ...] = (
     *_plateau("tp1-cnn-q18-overfit", "baseline"),
     _faster("tp1-cnn-q19-effect", "standardised", "baseline"),
     Within("tp1-cnn-q19-effect", _loss_gap("standardised"), above=_EXPLODES),
-    *(
-        Within(
-            "tp1-cnn-q19-effect",
-            difference(accuracy("standardised"), accuracy("baseline")),
-            above=-_SAME_RESULT,
-            below=_SAME_RESULT,
-            reading=reading,
-            late=reading != "single epochs",
-        )
-        for reading, accuracy in (
-            ("single epochs", _final),
-            ("medians of five epochs", _median_of_the_last),
-        )
+    *_same_result(
+        "tp1-cnn-q19-effect",
+        difference(_final("standardised"), _final("baseline")),
+        difference(_median_of_the_last("standardised"), _median_of_the_last("baseline")),
     ),
 )
 
