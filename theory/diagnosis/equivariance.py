@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from theory.diagnosis.findings import SINGLE, Finding, but_for, words
+from theory.diagnosis.findings import Finding, but_for, words
 from theory.diagnosis.inputs import probes
 from theory.diagnosis.search import Trials
 from theory.signals import impulse, shift
@@ -109,7 +109,7 @@ class Shifts:
         self.rng = rng
         cells = int(np.prod(trials.operator.shape))
         self.by_basis = affine.holds is True and cells <= trials.budget
-        self.in_single = affine.reason.endswith(SINGLE)  # as far as a witness tells
+        self.in_single = affine.may_be_rounding  # as far as a witness tells
         self.exhausts = self.by_basis and affine.certainty == "proved"
         self.faint = 0.0
         self.untried = ""  # which shifts remain open, and why, as the end of a sentence

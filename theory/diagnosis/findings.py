@@ -61,6 +61,11 @@ class Finding:
     reason: str
     witness: Witness | None = None
 
+    @property
+    def may_be_rounding(self) -> bool:
+        """Whether rounding in single precision may be all there is to the witness."""
+        return self.reason.endswith(SINGLE)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the finding as JSON-ready values."""
         return {

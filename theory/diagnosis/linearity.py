@@ -122,7 +122,7 @@ def both(findings: dict[str, Finding]) -> Finding:
     """
     for name, finding in findings.items():
         if finding.holds is False:
-            advice = SINGLE if finding.reason.endswith(SINGLE) else ""
+            advice = SINGLE if finding.may_be_rounding else ""
             return replace(finding, reason=f"not {name}{advice}")
     for name, finding in findings.items():
         if finding.holds is None:
