@@ -27,6 +27,11 @@ def stream_seed(seed: int, purpose: str) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
+def random_stream(seed: int, purpose: str, device: str = "cpu") -> torch.Generator:
+    """Return the generator of one of a run's streams (:func:`stream_seed`)."""
+    return torch.Generator(device).manual_seed(stream_seed(seed, purpose))
+
+
 def orders(
     recipe: Recipe, images: int, generator: torch.Generator
 ) -> Iterator[Int64[Tensor, " m"]]:
@@ -64,7 +69,7 @@ def split(recipe: Recipe, seed: int, data: Dataset) -> tuple[LabelledImages, Lab
         )
     if examples == len(labels):
         return (images, labels), (images[:0], labels[:0])
-    generator = torch.Generator().manual_seed(stream_seed(seed, "split"))
+    generator = random_stream(seed, "split")
     drawn = torch.randperm(len(labels), generator=generator)
     kept, held_out = drawn[:examples], drawn[len(drawn) - recipe.validation :]
     return _chosen(images, labels, kept), _chosen(images, labels, held_out)

@@ -25,7 +25,7 @@ from experiments.errors import InputError
 from experiments.provenance import provenance
 from experiments.recipe import Optimizer, Recipe
 from experiments.records import ENGINE_VERSION, Record, record_key
-from experiments.sampling import LabelledImages, orders, split, stream_seed
+from experiments.sampling import LabelledImages, orders, random_stream, split, stream_seed
 
 EpochCallback = Callable[[int], None]
 """Called after each epoch with its number, from 1; where a run goes on, with the last one first."""
@@ -284,11 +284,6 @@ def initialised(
         )
         networks.initialise(network, recipe.initialisation, data_root)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def random_stream(seed: int, purpose: str, device: str = "cpu") -> torch.Generator:
-    """Return the generator of one of a run's streams (:func:`experiments.sampling.stream_seed`)."""
-    return torch.Generator(device).manual_seed(stream_seed(seed, purpose))
 
 
 def make_optimizer(

@@ -23,7 +23,8 @@ from experiments.fleet.feed import Stock, streams
 from experiments.fleet.step import Evaluation, Replayed
 from experiments.fleet.training import FleetRun
 from experiments.recipe import Optimizer, Recipe
-from experiments.training import evaluated_at_once, random_stream
+from experiments.sampling import random_stream
+from experiments.training import evaluated_at_once
 
 RECIPE = Recipe(
     "x.adam",

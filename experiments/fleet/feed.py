@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from experiments.augmentation import inputs_of
-from experiments.sampling import orders, split
-from experiments.training import evaluated_at_once, random_stream
+from experiments.sampling import orders, random_stream, split
+from experiments.training import evaluated_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -19,7 +19,8 @@ from experiments.fleet.networks import Fleet
 from experiments.fleet.step import Evaluation, Replayed, Step, take_steps
 from experiments.fleet.update import UpdateRule
 from experiments.provenance import provenance
-from experiments.training import Job, initialised, random_stream
+from experiments.sampling import random_stream
+from experiments.training import Job, initialised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

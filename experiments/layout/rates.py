@@ -25,7 +25,8 @@ from experiments.executors import completed, make_executor
 from experiments.fleet import Fleet, Member
 from experiments.fleet.training import FleetRun
 from experiments.recipe import Optimizer
-from experiments.training import initialised, make_optimizer, random_stream, train_epoch
+from experiments.sampling import random_stream
+from experiments.training import initialised, make_optimizer, train_epoch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from experiments.sampling import stream_seed
+from experiments.sampling import random_stream
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int64
@@ -44,7 +44,7 @@ def appearances(
     streams
         Names the run: runs of one name draw the same random numbers.
     """
-    generator = torch.Generator().manual_seed(stream_seed(0, f"race/{streams}/order"))
+    generator = random_stream(0, f"race/{streams}/order")
     coins = torch.randint(2, (count,), generator=generator)
     orders = [torch.randperm(count, generator=generator) for _ in range(math.ceil(epochs))]
     hands = [(coins[order] + epoch) % 2 == 1 for epoch, order in enumerate(orders)]

@@ -18,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812
 from experiments.device import autocast, check_device, full_precision, reproducible, seeded
 from experiments.errors import InputError
 from experiments.provenance import provenance
-from experiments.sampling import stream_seed
+from experiments.sampling import random_stream, stream_seed
 from experiments.speed.inputs import Pixels, channel_means, halved
 from experiments.speed.muon import Muon
 from experiments.speed.network import RaceNet, whitening_filters
@@ -116,7 +116,7 @@ def parts(data: Dataset, split: Split) -> tuple[LabelledImages, LabelledImages]:
     images, labels = data.train_images, data.train_labels
     if split == "test":
         return (images, labels), (data.test_images, data.test_labels)
-    generator = torch.Generator().manual_seed(stream_seed(0, "race/validation"))
+    generator = random_stream(0, "race/validation")
     order = torch.randperm(len(labels), generator=generator)
     held_out, kept = order.tensor_split([int(VALIDATION_SHARE * len(order))])
     return (images[kept], labels[kept]), (images[held_out], labels[held_out])
