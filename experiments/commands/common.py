@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from experiments import catalog
+from experiments import catalog, executors
 from experiments.errors import InputError
 from experiments.records import DEFAULT_STORE
 
@@ -69,12 +69,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 
 def require_cores(threads: int | None) -> None:
     """Refuse more threads than there are cores to run on here: they would only wait."""
-    from experiments.executors import available_cores  # PyTorch takes seconds to import
-
-    if threads is not None and threads > available_cores():
-        raise InputError(
-            f"--threads {threads}: there are {available_cores()} cores to run on; give no more"
-        )
+    cores = executors.available_cores()
+    if threads is not None and threads > cores:
+        raise InputError(f"--threads {threads}: there are {cores} cores to run on; give no more")
 
 
 def studies(names: Sequence[str] | None) -> list[Study]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from experiments import executors
 from experiments.commands import common
 from experiments.commands.progress import progress
 from experiments.errors import InputError
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
-    from experiments import executors
     from experiments.datasets import Dataset
     from experiments.layout import Layout
     from experiments.recipe import Recipe
@@ -67,9 +67,7 @@ class Spread:
         ValueError
             As :func:`experiments.executors.make_executor`.
         """
-        from experiments.executors import make_executor  # PyTorch takes seconds to import
-
-        return make_executor(self.place, self.workers, self.scheduler)
+        return executors.make_executor(self.place, self.workers, self.scheduler)
 
     def carry_out(self, runs: Sequence[Run], pool: Executor, data_root: Path | None) -> None:
         """Carry the runs out on an executor, and show how far they are.
@@ -79,7 +77,7 @@ class Spread:
         Exception
             As :func:`experiments.sweep.sweep`.
         """
-        from experiments import layout, sweep
+        from experiments import layout, sweep  # PyTorch takes seconds to import
 
         layouts = _layouts(runs, data_root) if self.by_layout else None
         with progress(runs, common.err):
@@ -105,16 +103,14 @@ def settle(
     InputError
         If an option is left to the executor, or lacks, or there are not so many cores.
     """
-    from experiments.executors import available_cores
-
     on_cpu = device is common.Device.cpu
     place: executors.ExecutorName = "serial"
     if executor is ExecutorName.auto:
         _leave_to_auto({"--workers": workers, "--threads": threads, "--fleet": fleet})
     elif executor is ExecutorName.processes:
         place = "processes"
-        workers = workers or (available_cores() if on_cpu else 1)
-        threads = threads or max(1, available_cores() // workers)
+        workers = workers or (executors.available_cores() if on_cpu else 1)
+        threads = threads or max(1, executors.available_cores() // workers)
     elif executor is ExecutorName.dask:
         place = "dask"
         threads = threads or 1
@@ -148,7 +144,6 @@ def _leave_to_auto(settings: Mapping[str, int | None]) -> None:
 def _layouts(runs: Sequence[Run], data_root: Path | None) -> dict[Run, Layout]:
     """Return the layout of each run, and say it; what is not known of this machine is measured."""
     from experiments import datasets
-    from experiments.executors import available_cores
     from experiments.layout import Kept, choose, timing
 
     def data_of(recipe: Recipe) -> Dataset:
@@ -159,7 +154,7 @@ def _layouts(runs: Sequence[Run], data_root: Path | None) -> dict[Run, Layout]:
 
     if not runs:
         return {}
-    cores = available_cores()
+    cores = executors.available_cores()
     with common.err.status("measuring layouts") as status, timing(cores, data_of) as measure:
 
         def measured(recipe: Recipe, layout: Layout) -> float:
