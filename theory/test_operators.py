@@ -188,7 +188,7 @@ def test_what_acts_on_each_value_alone_commutes_with_every_shift() -> None:
     certainty="proved",
     condition="The argument is not 0, where ReLU has no derivative: the slopes from the two sides "
     "are 0 and 1, and what a library takes there depends on how ReLU is written (torch: 0 for "
-    "relu, 1 for clamp, 1/2 for maximum).",
+    "relu, 1/2 for maximum, and for clamp 1 up to PyTorch 2.13 and 0 since).",
 )
 def test_the_slope_of_relu_is_zero_or_one_except_at_zero() -> None:
     """Near x != 0 the difference quotient is constant: 1 if x > 0, else 0. At 0 it is either."""
