@@ -24,6 +24,13 @@ from experiments.statements import Verdict as ExperimentVerdict
 from tests.site_pages import text
 from theory.ledger.trials import VERDICTS
 
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def stem(page: Path) -> str:
+    """Return the name of a page, which the id of its test ends with."""
+    return page.stem
+
 
 @pytest.mark.parametrize(
     ("directive", "extension", "complaint"),
@@ -75,3 +82,16 @@ def test_the_map_of_a_package_stays_in_the_code(build_page, package):
 
 def test_every_verdict_has_a_chip():
     assert {*VERDICTS, *get_args(ExperimentVerdict)} <= LABELS.keys()
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "chapters").glob("*.md")), ids=stem)
+def test_claims_that_a_chapter_does_not_place_stand_under_a_heading_of_their_own(page):
+    """Else they would read as part of the section above them, whatever that is about."""
+    source = page.read_text("utf-8")
+    (files,) = re.findall(r"```\{other-claims\} (.+)", source)
+    placed = set("\n".join(re.findall(r"```\{claims\}\n(.+?)```", source, re.DOTALL)).split())
+    trials = "".join((ROOT / each).read_text("utf-8") for each in files.split())
+    marks = "".join(re.findall(r"@settles\((.+?)verdict=", trials, re.DOTALL))
+    settled = set(re.findall(r'"([\w-]+)"', marks))
+    assert settled
+    assert settled <= placed or "## Further claims\n\n```{other-claims}" in source
