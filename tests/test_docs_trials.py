@@ -166,7 +166,7 @@ def test_a_claim_of_theory_that_was_run_as_well_shows_both(build_page, theory):
     told = text(build_page(page, "_ext.measurements", "_ext.claims", "_ext.verdicts"))
     assert "What would settle it: training" in told
     assert "Condition:" not in told
-    assert "Measured: no records of lr-1.sgd, baseline.sgd, lr-0.001.sgd" in told
+    assert "Measured: not run yet; no records of lr-1.sgd, baseline.sgd, lr-0.001.sgd" in told
 
 
 def test_the_verdict_of_runs_is_set_off_from_what_each_completion_says(
@@ -178,6 +178,18 @@ def test_the_verdict_of_runs_is_set_off_from_what_each_completion_says(
     page = "# Page\n\n```{ledger} nni-2023-ex1\n```\n"
     told = text(build_page(page, "_ext.measurements", "_ext.claims", "_ext.verdicts"))
     assert "Measured: undecided: not run under sgd, sgd-momentum; not reproduced under adam" in told
+
+
+def test_what_no_completion_reproduces_does_not_read_as_if_some_did(build_page, theory, tmp_path):
+    for completion in STUDY.completions:
+        for seed in range(5):
+            Store(tmp_path).write(record(STUDY.recipe("filters-20-lr-0.001", completion), seed))
+    page = "# Page\n\n```{ledger} nni-2023-ex1\n```\n"
+    told = text(build_page(page, "_ext.measurements", "_ext.claims", "_ext.verdicts"))
+    assert (
+        "Measured: not reproduced under any completion. For example, under sgd, test accuracy, "
+        "filters-20-lr-0.001 at epoch 20: 70 % lies outside"
+    ) in told
 
 
 def test_a_failing_trial_leaves_no_verdicts(theory):

@@ -49,12 +49,22 @@ def test_better(pairs, gain, verdict) -> None:
 
 @pytest.mark.parametrize(
     ("gain", "told"),
-    [(0.1, "is > 0"), (0.0, "is only in part > 0"), (-0.1, "is not > 0")],
+    [(0.1, "> 0"), (0.0, "only in part > 0"), (-0.1, "not > 0")],
 )
 def test_the_reason_says_where_the_mean_lies_and_what_of_it_is_meant(pairs, gain, told) -> None:
     (finding,) = judged(Within("toy-gain", GAIN, above=0), pairs(gain + 0.01 * SPREAD)).findings
     low, high = (100 * (gain + side * 0.0159) for side in (-1, 1))  # the t-interval of SPREAD
-    assert finding.reason == f"{low:+.1f} to {high:+.1f} pp, where the mean over seeds lies, {told}"
+    place = f"the mean over seeds lies in {low:+.1f} to {high:+.1f} pp"
+    assert finding.reason == f"{place}, which is {told}"
+
+
+def test_the_reason_says_that_two_bounds_are_a_range(pairs) -> None:
+    between = Within("toy-gain", GAIN, above=-0.2, below=0.2)
+    assert (
+        judged(between, pairs(0.01 * SPREAD))
+        .findings[0]
+        .reason.endswith("pp, which is within -20.0 to +20.0 pp")
+    )
 
 
 def test_a_bound_is_not_between_the_bounds(wide) -> None:

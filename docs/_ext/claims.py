@@ -247,11 +247,15 @@ def _measured(claim: Claim, store: Path) -> nodes.paragraph:
         return _remark("Measured", "no study of the catalogue measures this claim.")
     label = LABELS[verdict.verdict]
     told = verdict.reason
-    if verdict.verdict != "not_run":
+    if verdict.verdict == "not_run":
+        told = f"{label}; {told}"
+    else:
         if not told.startswith(label):
             told = f"{label}{' ' if told.startswith('under ') else ': '}{told}"
+        if verdict.verdict == "not_reproduced":  # "not under every" might mean: under some
+            told = told.replace(" every ", " any ")
         part = verdict.example
-        told += f". For one, {part.what} under {part.completion}: {part.reason}"
+        told += f". For example, under {part.completion}, {part.what}: {part.reason}"
     remark = _remark("Measured", f"{told} (")
     remark += addnodes.pending_xref(
         "",

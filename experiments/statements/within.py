@@ -63,9 +63,12 @@ class Within(Statement):
             interval = Interval(min(values), max(values))
         if interval is None:
             return too_few_seeds(len(values))
-        place = f"{self._range(interval)}, where the mean over seeds lies"
+        place = f"the mean over seeds lies in {self._range(interval)}, which is"
+        claimed = self.expected
+        if math.isfinite(self.above) and math.isfinite(self.below):
+            claimed = f"within {claimed}"
         if self.above < interval.low and interval.high < self.below:
-            return Judgement("reproduced", interval, f"{place}, is {self.expected}")
+            return Judgement("reproduced", interval, f"{place} {claimed}")
         if interval.high <= self.above or self.below <= interval.low:
-            return Judgement("not_reproduced", interval, f"{place}, is not {self.expected}")
-        return Judgement("undecided", interval, f"{place}, is only in part {self.expected}")
+            return Judgement("not_reproduced", interval, f"{place} not {claimed}")
+        return Judgement("undecided", interval, f"{place} only in part {claimed}")
