@@ -223,17 +223,17 @@ def test_a_reported_size_is_held_against_the_next_run() -> None:
     """And not against that of the mean, +9.8 to +12.2 pp, which would leave +13 pp out."""
     told = _sized(0.13, NEAR, DOWN, (), (math.nan, 0.1), WIDE)
     assert told == (
-        "a gives +13 pp, which comes out under c0 (+8.5 to +13.5 pp), and "
-        "does not come out under c1 (-16.0 to -6.0 pp), and fits a range too wide to confirm it "
-        "under c4 (-14.8 to +34.8 pp)."
+        "a gives +13 pp, which lies inside the range of one further run under c0 (+8.5 to "
+        "+13.5 pp), and outside the range of one further run under c1 (-16.0 to -6.0 pp), and in a "
+        "range too wide to confirm it under c4 (-14.8 to +34.8 pp)."
     )
 
 
-def test_a_size_comes_out_where_the_same_number_of_a_report_is_reproduced() -> None:
+def test_a_size_lies_inside_where_the_same_number_of_a_report_is_reproduced() -> None:
     said = {
-        "reproduced": "comes out",
-        "not_reproduced": "does not come out",
-        "undecided": "fits a range too wide to confirm it",
+        "reproduced": "inside the range of one further run",
+        "not_reproduced": "outside the range of one further run",
+        "undecided": "in a range too wide to confirm it",
     }
     met = set()
     for value in (0.05, 0.08, 0.083, 0.11, 0.14, 0.2):
@@ -242,7 +242,7 @@ def test_a_size_comes_out_where_the_same_number_of_a_report_is_reproduced() -> N
                 statement = Reported("a", LINEAR[0].quantity, value, half_unit)
                 verdict = statement.judge(runs, test_images=10_000, grid=0).verdict
                 told = _sized(value, runs, half_unit=half_unit)
-                assert f"pp, which {said[verdict]} under" in told
+                assert f"pp, which lies {said[verdict]} under" in told
                 met.add(verdict)
     assert met == said.keys()
 
@@ -250,8 +250,8 @@ def test_a_size_comes_out_where_the_same_number_of_a_report_is_reproduced() -> N
 def test_a_size_is_known_to_its_rounding() -> None:
     """The next run is expected from +8.5 to +13.5 pp."""
     assert "a gives -1.65 pp, which" in _sized(-0.0165, NEAR, half_unit=0.00055)
-    assert "a gives +14.0 pp, which does not come out" in _sized(0.14, NEAR, half_unit=0.0005)
-    assert "a gives +14 pp, which comes out" in _sized(0.14, NEAR, half_unit=0.01)
+    assert "a gives +14.0 pp, which lies outside" in _sized(0.14, NEAR, half_unit=0.0005)
+    assert "a gives +14 pp, which lies inside" in _sized(0.14, NEAR, half_unit=0.01)
 
 
 def test_a_size_without_runs_is_open_and_none_is_said_of_none() -> None:

@@ -127,15 +127,15 @@ def conclusion(asked: Contradiction, measured: list[Measurement]) -> str:
     return f"{parts[:1].upper()}{parts[1:]}. {verdict}"
 
 
-_COMES_OUT = {
-    "reproduced": "comes out under",
-    "not_reproduced": "does not come out under",
-    "undecided": "fits a range too wide to confirm it under",
+_PLACES = {
+    "reproduced": "inside the range of one further run under",
+    "not_reproduced": "outside the range of one further run under",
+    "undecided": "in a range too wide to confirm it under",
 }
 
 
 def sizes(measured: list[Measurement]) -> str:
-    """Say which of the differences that reports give come out; empty where none gives any.
+    """Say where the differences that reports give lie among runs; empty where none gives any.
 
     Each is judged as a number that a claim reports, and has a sentence.
     """
@@ -146,16 +146,16 @@ def sizes(measured: list[Measurement]) -> str:
             continue
         statement = Reported(side.report, side.quantity, side.reported, side.half_unit)
         number = f"{side.report} gives {statement.expected}"
-        under = places.setdefault(number, {how: [] for how in _COMES_OUT.values()})
+        under = places.setdefault(number, {how: [] for how in _PLACES.values()})
         # On a difference, the size of the test set has no bearing.
         judgement = statement.judge(each.values, test_images=0, grid=side.quantity.grid)
         if (run := judgement.interval) is not None:
             place = formatted_range(run.low, run.high, side.quantity.unit)
-            under[_COMES_OUT[judgement.verdict]].append(f"{each.completion} ({place})")
+            under[_PLACES[judgement.verdict]].append(f"{each.completion} ({place})")
     told = []
     for number, under in places.items():
         hows = [f"{how} {', '.join(of)}" for how, of in under.items() if of]
-        how = f"which {', and '.join(hows)}" if hows else "with too few runs to tell"
+        how = f"which lies {', and '.join(hows)}" if hows else "with too few runs to tell"
         told.append(f"{number}, {how}.")
     return " ".join(told)
 
