@@ -125,6 +125,30 @@ def test_a_page_loads_by_itself_and_fits(tab, complaints, page):
     assert complaints == []
 
 
+def test_a_phone_shows_by_a_shadow_that_a_table_or_a_picture_goes_on(tab):
+    tab.set_viewport_size({"width": 390, "height": 800})
+    tab.goto("chapters/operators.html", wait_until="load")
+    backgrounds = tab.eval_on_selector_all(
+        ".table-wrapper, figure.picture",
+        """all => all.filter(each => each.scrollWidth > each.clientWidth)
+            .map(each => [each.tagName, getComputedStyle(each).backgroundImage])""",
+    )
+    assert {tag for tag, _ in backgrounds} == {"DIV", "FIGURE"}
+    assert all("radial-gradient" in background for _, background in backgrounds)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith(("api/", "howto/"))])
+def test_no_line_that_python_prints_is_cut_off(tab, page):
+    tab.goto(page, wait_until="load")
+    for width in (1280, 390):
+        tab.set_viewport_size({"width": width, "height": 800})
+        beyond = tab.eval_on_selector_all(
+            ".doctest pre, .highlight-python pre",
+            "all => all.map(each => each.scrollWidth - each.clientWidth)",
+        )
+        assert not any(beyond)
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize(
     "page", ["benches.html", "chapters/operators.html", "reports/nni-2023-ex1.html"]
