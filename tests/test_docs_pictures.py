@@ -53,3 +53,19 @@ def test_panels_of_a_row_have_one_scale_and_their_titles_on_one_line(draw):
     figure.draw_without_rendering()
     assert len({round(axes._left_title.get_window_extent().y0) for axes in figure.axes}) == 1
     assert len({round(axes.transData.get_matrix()[0, 0], 6) for axes in figure.axes}) == 1
+
+
+def test_no_marker_of_a_legend_looks_like_a_further_point():
+    """Among points that no line joins, it would: they are named beside one of them."""
+    figure = training_pictures.accuracy_jumps()
+    points, _ = figure.axes
+    assert {line.get_linestyle() for line in points.lines} == {"None"}
+    assert points.get_legend() is None
+    figure.draw_without_rendering()
+    frame = points.get_window_extent()
+    for name in points.texts:
+        place = name.get_window_extent()
+        assert frame.x0 < place.x0 < place.x1 < frame.x1
+        for line in points.lines:
+            spots = points.transData.transform(line.get_xydata())
+            assert not any(place.contains(*spot) for spot in spots)

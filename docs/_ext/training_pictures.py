@@ -76,9 +76,13 @@ def accuracy_jumps(palette: Palette) -> Figure:
     figure = canvas(2.5)
     left, right = figure.subplots(1, 2)
     x = np.linspace(-1, 0, 9)
-    left.plot(x, x, "o", color=palette.colors[0], label="x: every value between")
-    left.plot(x, np.maximum(x, 0), "s", color=palette.colors[1], label="ReLU(x): 0 alone")
-    left.legend(loc="lower right")
+    left.plot(x, x, "o", color=palette.colors[0])
+    left.plot(x, np.maximum(x, 0), "s", color=palette.colors[1])
+    # In a legend the markers would look like further points.
+    left.annotate(
+        "x: every value between", (-0.625, -0.625), xytext=(10, -10), textcoords="offset points"
+    )
+    left.annotate("ReLU(x): 0 alone", (-0.75, 0), xytext=(0, -16), textcoords="offset points")
     left.set(xlabel="x", title="outputs over inputs from −1 to 0")
     accuracies = np.linspace(0.85, 1, 200)
     noise = [100 * accuracy_deviation(accuracy, 50) for accuracy in accuracies]
