@@ -132,6 +132,13 @@ def _evaluating(make: Callable[..., nn.Module], *arguments: Any, **options: Any)
     return make(*arguments, **options).eval()
 
 
+def _trained(make: Callable[..., nn.Module], *arguments: Any, **options: Any) -> nn.Module:
+    """Return a normalisation that has seen data: a fresh one subtracts a mean of 0."""
+    layer = _evaluating(make, *arguments, **options)
+    layer.get_buffer("running_mean").fill_(0.5)
+    return layer
+
+
 def _conv(**options: Any) -> nn.Module:
     """Return a convolution on two channels."""
     return nn.Conv1d(2, 2, 3, padding=1, bias=False, **options)
@@ -191,10 +198,10 @@ _OTHERS: dict[str, dict[str, OnTrial]] = {
     },
     "normalisation": {
         "batch norm, training": OnTrial(partial(nn.BatchNorm1d, 2)),
-        "batch norm, evaluating": OnTrial(partial(_evaluating, nn.BatchNorm1d, 2)),
+        "batch norm, evaluating": OnTrial(partial(_trained, nn.BatchNorm1d, 2)),
         "instance norm": OnTrial(partial(nn.InstanceNorm1d, 2)),
         "instance norm with running statistics, evaluating": OnTrial(
-            partial(_evaluating, nn.InstanceNorm1d, 2, track_running_stats=True)
+            partial(_trained, nn.InstanceNorm1d, 2, track_running_stats=True)
         ),
         "group norm": OnTrial(partial(nn.GroupNorm, 1, 2)),
         "layer norm": OnTrial(partial(nn.LayerNorm, 8)),

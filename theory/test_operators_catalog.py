@@ -105,9 +105,13 @@ def test_resampling_is_linear() -> None:
 
 
 def test_only_frozen_statistics_make_a_normalisation_affine() -> None:
-    """Statistics of the input itself make it nonlinear, and of all cells leave no interior."""
+    """Statistics of the input itself make it nonlinear, and of all cells leave no interior.
+
+    Frozen ones subtract a mean, which is affine and not linear.
+    """
     for name, found in of("normalisation").items():
         assert found.circle.affine.holds is name.endswith("evaluating")
+        assert found.circle.linear.holds is False
         assert found.circle.period == (1,)
         local = name.endswith("evaluating") or name == "local response norm"
         assert found.interior.border == ((0,) if local else (None,))
