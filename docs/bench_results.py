@@ -135,7 +135,8 @@ def run_described(results: Results) -> str:
     load, cpus = (results["machine_info"].get(fact) for fact in ("load", "cpus"))
     if load is None or cpus is None:
         return f"{told}."
-    return f"{told}. When it began, {load:.1f} other programs at a time wanted the {cpus} cores."
+    wanted = f"{load:.1f} other programs, on average, ran on the {cpus} cores or waited for one"
+    return f"{told}. When it began, {wanted}."
 
 
 def conditions(results: Results, benches: list[Bench]) -> str:

@@ -41,7 +41,7 @@ def test_a_run_says_how_long_it_took_and_what_else_the_machine_had_to_do():
     made |= {"seconds": 239.6, "machine_info": {"load": 2.63, "cpus": 2}}
     assert bench_results.run_described(made) == (
         "The run that is shown below is of 2026-11-30 and took 240 s. When it began, 2.6 other "
-        "programs at a time wanted the 2 cores."
+        "programs, on average, ran on the 2 cores or waited for one."
     )
 
 
