@@ -143,7 +143,10 @@ class ClaimVerdict:
         late = f"{FITS_LATE} " * self.ways[0].fits_late
         if len(self.ways) == 1:
             return f"{late}under the one completion that applies"
-        return f"{late}under every completion" + " in every reading" * bool(self.ways[0].reading)
+        # "not reproduced under every completion" could mean that under one it was
+        each = "any" if self.verdict == "not_reproduced" else "every"
+        in_readings = f" in {each} reading" * bool(self.ways[0].reading)
+        return f"{late}under {each} completion{in_readings}"
 
     @property
     def undecided_for(self) -> str:

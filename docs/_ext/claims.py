@@ -252,8 +252,6 @@ def _measured(claim: Claim, store: Path) -> nodes.paragraph:
     else:
         if not told.startswith(label):
             told = f"{label}{' ' if told.startswith('under ') else ': '}{told}"
-        if verdict.verdict == "not_reproduced":  # "not under every" might mean: under some
-            told = told.replace(" every ", " any ")
         part = verdict.example
         told += f". For example, under {part.completion}, {part.what}: {part.reason}"
     remark = _remark("Measured", f"{told} (")
