@@ -94,7 +94,7 @@ def of_each() -> list[tuple[Quantity, str, str, int]]:
         (final_train_loss("a"), "train loss, a, final weights", "nats", 0),
         (final_train_accuracy("a"), "train accuracy, a, final weights", "accuracy", 0),
         (epochs_with_finite_loss("a"), "epochs with a finite loss, a", "count", 0),
-        (failed("a", 4), "runs that learnt nothing, a at epoch 4", "count", 4),
+        (failed("a", 4), "share of runs that learnt nothing, a at epoch 4", "count", 4),
         (seconds_an_epoch("a"), "training time of an epoch, a", "seconds", 1),
     ]
 

@@ -108,7 +108,7 @@ def failed(role: str, epoch: int) -> Quantity:
         return float(len(losses) < epoch or losses[epoch - 1] >= chance)
 
     return of_each_run(
-        "runs that learnt nothing",
+        "share of runs that learnt nothing",
         role,
         "count",
         value,
