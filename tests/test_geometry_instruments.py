@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -305,6 +306,12 @@ def test_one_layer_is_no_sequence() -> None:
     for law in (geometry.receptive_field, lambda layers: geometry.map_sizes(5, layers)):
         with pytest.raises(TypeError, match=r"^a single Layer is given, expected a sequence"):
             law(layer)
+
+
+@pytest.mark.parametrize("later", [Layer(3), 3])
+def test_what_a_later_layer_sees_is_no_layer(later: Any) -> None:
+    with pytest.raises(TypeError, match=rf"^{re.escape(repr(later))} is given .* receptive_field$"):
+        ReceptiveField().then(later)
 
 
 def test_no_output_lies_before_the_first() -> None:

@@ -101,7 +101,17 @@ class ReceptiveField:
         ----------
         later : ReceptiveField
             What the later layer sees of this one's output.
+
+        Raises
+        ------
+        TypeError
+            If `later` is no `ReceptiveField`.
         """
+        if not isinstance(later, ReceptiveField):
+            raise TypeError(
+                f"{later!r} is given as what a later layer sees, expected a ReceptiveField: of a "
+                "Layer give its receptive_field"
+            )
         return ReceptiveField(
             size=self.size + (later.size - 1) * self.jump,
             jump=self.jump * later.jump,
