@@ -175,7 +175,7 @@ def two_test_sets_sd(accuracy: float, images: int) -> float:
     ----------
     Agresti and Coull, *The American Statistician* 52, 1998, pp. 119-126 (the centre).
     """
-    _check_proportion(accuracy, images)
+    accuracy, images = _proportion(accuracy, images)
     center = _wilson_center(accuracy, images)
     return math.sqrt(2 * center * (1 - center) / images)
 
@@ -201,7 +201,7 @@ def binomial_interval(accuracy: float, images: int) -> Interval:
     ----------
     Wilson, *Journal of the American Statistical Association* 22, 1927, pp. 209-212.
     """
-    _check_proportion(accuracy, images)
+    accuracy, images = _proportion(accuracy, images)
     z = _z()
     center = _wilson_center(accuracy, images)
     shrink = 1 + z**2 / images
@@ -247,8 +247,11 @@ def _wilson_center(accuracy: float, images: int) -> float:
     return (accuracy + _z() ** 2 / (2 * images)) / (1 + _z() ** 2 / images)
 
 
-def _check_proportion(accuracy: float, images: int) -> None:
-    if not 0 <= as_number("an accuracy", accuracy) <= 1:
+def _proportion(accuracy: float, images: int) -> tuple[float, int]:
+    """Return both as numbers of Python, whose products do not wrap around."""
+    share, count = as_number("an accuracy", accuracy), as_count("the number of images", images, 0)
+    if not 0 <= share <= 1:
         raise InputError(f"an accuracy lies in [0, 1], got {accuracy}")
-    if as_count("the number of images", images, least=0) < 1:
+    if count < 1:
         raise InputError(f"a test set has at least one image, got {images}")
+    return share, count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -193,6 +194,16 @@ def test_one_image_is_a_test_set() -> None:
     lowest = 1 / (1 + 1.959964**2)  # where the score test rejects: (1 - p)**2 = z**2 p (1 - p)
     assert binomial_interval(1, 1).ends == pytest.approx([lowest, 1], rel=1e-6)
     assert binomial_interval(0, 1).ends == pytest.approx([0, 1 - lowest], rel=1e-6)
+
+
+@pytest.mark.parametrize("images", [np.uint8(200), np.int16(20_000), np.array(10_000)])
+def test_images_may_be_counted_by_numpy(images: Any) -> None:
+    """Red if products of narrow integers wrap around."""
+    for accuracy in (0.9, np.float64(0.9)):
+        interval, plain = binomial_interval(accuracy, images), binomial_interval(0.9, int(images))
+        assert interval == plain
+        assert {type(each) for each in interval.ends} == {float}
+        assert two_test_sets_sd(accuracy, images) == two_test_sets_sd(0.9, int(images))
 
 
 def test_without_the_noise_another_test_set_is_missed() -> None:
