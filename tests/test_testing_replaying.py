@@ -156,3 +156,16 @@ def test_inputs_that_are_none_are_named(x, error, message) -> None:
     for name, inputs in (("x", (x, [1.0])), ("y", ([1.0], x))):
         with pytest.raises(error, match=f"^{name} {message}"):
             dot_products(torch.relu, torch.relu, *inputs)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (np.ones(4), np.ones(4), r"^A x and y have shapes \(2, 2\) and \(4,\): expected one shape"),
+        (np.ones((1, 4)), np.ones((2, 2)), r"^A\* y and x have shapes \(4,\) and \(1, 4\): expect"),
+    ],
+)
+def test_an_inner_product_is_of_one_shape(x, y, message) -> None:
+    """Red if NumPy flattens both, and returns a number."""
+    with pytest.raises(ValueError, match=message):
+        dot_products(lambda x: x.reshape(2, 2), lambda y: y.reshape(4), x, y)

@@ -119,12 +119,19 @@ def dot_products(
     TypeError
         If `x` or `y` is no array.
     ValueError
-        If one of the two takes no input of that shape, or `x` or `y` is not real.
+        If one of the two takes no input of that shape, or makes of it another shape than `y` or `x`
+        has; or if `x` or `y` is not real.
     """
     x, y = _real("x", x), _real("y", y)
     with isolated(seed=0):
         left = operator_on(op, x, batched)(x)
         right = operator_on(adjoint, y, batched)(y)
+    for names, one, other in (("A x and y", left, y), ("A* y and x", right, x)):
+        if one.shape != other.shape:
+            raise ValueError(
+                f"{names} have shapes {one.shape} and {other.shape}: expected one shape, for their "
+                "inner product"
+            )
     return inner(left, y), inner(x, right)
 
 
