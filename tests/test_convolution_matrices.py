@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from theory.equivalences import dense_from_convolution
+from theory.methods.convolution_plan import Operation
 from theory.structured_matrices import circulant_matrix, derivative_matrix, toeplitz_matrix
 
 Law = Callable[[Any], np.ndarray]
@@ -101,6 +102,13 @@ def test_a_matrix_holds_what_the_convolution_is_computed_in(
 def test_products_of_the_matrix_of_a_layer_do_not_wrap() -> None:
     weight, x = np.full((1, 1, 2), 100, np.int8), np.full(2, 100, np.int8)
     assert (dense_from_convolution(weight, (2,)) @ x).tolist() == [20_000]
+
+
+@pytest.mark.parametrize("operation", ["cross-correlation", "convolution"])
+def test_a_derivative_matrix_becomes_a_tensor(operation: Operation) -> None:
+    """Red if it has negative strides, of which torch makes none."""
+    matrix = torch.from_numpy(derivative_matrix(np.arange(3.0), 2, operation=operation))
+    assert sorted(matrix[0].tolist()) == [0, 1]
 
 
 def test_a_tensor_without_gradients_is_an_array() -> None:

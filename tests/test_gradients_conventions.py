@@ -49,6 +49,14 @@ def test_a_flip_reaches_tensors_too():
     assert gradient.tolist() == [[[42, 21]]]
 
 
+@pytest.mark.parametrize("filters", [1, 2])
+def test_a_flipped_gradient_becomes_a_tensor(filters):
+    """Red if it has negative strides, of which torch makes none."""
+    x, g = np.array([[1.0, 2.0, 4.0]]), np.array([[1.0, 10.0]] * filters)
+    gradient = torch.from_numpy(filter_gradient(x, g, operation="convolution"))
+    assert gradient.tolist() == [[[42, 21]]] * filters
+
+
 def test_the_loss_falls_along_the_filter_gradient():
     """Half the squared output falls by the squared norm of the gradient, to first order."""
     x, w = np.array([1.0, 2, -1]), np.array([3.0, 1])

@@ -104,6 +104,12 @@ def test_cells_may_be_counted_by_numpy(asked):
     assert np.array_equal(asked(layer, np.int64(8)), asked(layer, 8))
 
 
+def test_singular_values_become_a_tensor():
+    """Red if they have a negative stride, of which torch makes none."""
+    values = torch.from_numpy(singular_values(pointwise(1.0, 3.0, 2.0), 1))
+    assert torch.allclose(values, torch.tensor([3.0, 2.0, 1.0], dtype=torch.float64))
+
+
 @pytest.mark.parametrize("scale", [1e-300, 1e-3, 1 / 3, 1.0, 1e300])
 def test_the_bounds_on_a_norm_are_rounded_away_from_it(scale):
     """Three equal taps on a circle: the norm is three of them, and the root of three the reshaped.

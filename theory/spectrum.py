@@ -101,7 +101,7 @@ def singular_values(layer: ConvLayer, shape: int | Sequence[int]) -> Float[np.nd
         return np.repeat(found, times[times > 0], axis=0).ravel()
 
     parts = spread(values, frequencies.stretches, frequencies.threads)
-    return np.sort(np.concatenate(parts))[::-1]
+    return np.sort(np.concatenate(parts))[::-1].copy()  # torch takes no negative strides
 
 
 def operator_norm(layer: ConvLayer, shape: int | Sequence[int]) -> float:

@@ -155,7 +155,9 @@ def derivative_matrix(
     inside = tuple(slice(k - 1, n) for n, k in zip(x.shape, sizes, strict=True))
     ends = (n + k - 1 for n, k in zip(x.shape, sizes, strict=True))
     matrix = full.reshape(*ends, -1)[inside].reshape(-1, math.prod(sizes))
-    return matrix if operation == "convolution" else matrix[:, ::-1]
+    if operation == "convolution":
+        return matrix
+    return matrix[:, ::-1].copy()  # of negative strides torch would make no tensor
 
 
 def gradient_by_matrix(
