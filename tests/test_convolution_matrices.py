@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import DTypeLike
 
 from theory.equivalences import dense_from_convolution
 from theory.methods.convolution_plan import Operation
@@ -88,12 +89,14 @@ def test_what_is_empty_is_refused_by_its_shape(name: str, law: Law, dtype: type)
         (np.uint64, np.int64),
         (np.float16, np.float32),
         (np.float32, np.float32),
+        (np.dtype(np.float16).newbyteorder(), np.float32),
+        (np.dtype(np.float64).newbyteorder(), np.float64),
         (np.complex64, np.complex64),
         (object, object),
     ],
 )
 def test_a_matrix_holds_what_the_convolution_is_computed_in(
-    law: Law, held: type, computed: type
+    law: Law, held: DTypeLike, computed: type
 ) -> None:
     """Red if its products may wrap, or round, where those of the convolution do not."""
     assert law(np.ones(2, held)).dtype == computed

@@ -47,10 +47,14 @@ def require_numbers(name: str, dtype: np.dtype) -> None:
 
 
 def computed_type(held: np.dtype) -> np.dtype:
-    """Return the type that factors are computed in: wider for booleans, integers and halves."""
+    """Return the type that factors are computed in: wider for booleans, integers and halves.
+
+    Its bytes are in the order of the machine, in which alone torch takes an array.
+    """
     if held.kind in "biu":
         return np.dtype(np.int64)
-    return np.dtype(np.float32) if held == np.float16 else held
+    native = held if held.isnative else held.newbyteorder("=")
+    return np.dtype(np.float32) if native == np.float16 else native
 
 
 def widened(name: str, factor: np.ndarray) -> np.ndarray:
