@@ -30,6 +30,18 @@ T = torch.ones((1, 3))
         (lambda: filter_gradient(X, X, operation={}), ValueError, "unknown operation {}; known: c"),
         (lambda: filter_gradient_bound(X, X, method=[]), ValueError, r"unknown method \[\]; known"),
         (lambda: filter_gradient(X, X, batched=[True]), TypeError, r"batched is \[True\]: expect"),
+        (
+            lambda: filter_gradient(X[None], X[None], batched=5),
+            TypeError,
+            "batched is 5: expected T",
+        ),
+        (
+            lambda: input_gradient(X[None], X[None], batched=5),
+            TypeError,
+            "batched is 5: expected T",
+        ),
+        (lambda: bias_gradient(X[None], batched=5), TypeError, "batched is 5: expected True or Fa"),
+        (lambda: bias_gradient(X, batched=None), TypeError, "batched is None: expected True or Fa"),
         (lambda: input_gradient(X[None], X, operation=[]), ValueError, r"unknown operation \[\]"),
         (lambda: filter_gradient(X * 1j, X), TypeError, "the input holds complex128 entries"),
         (lambda: filter_gradient(X, X * 1j), TypeError, "the output gradient holds complex128"),

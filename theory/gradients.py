@@ -30,7 +30,13 @@ from theory.methods.fast_gradients import (
     fft_gradient_roundings,
     to_numpy,
 )
-from theory.methods.gradient_plan import GradientPlan, Method, plan_gradient, require_real
+from theory.methods.gradient_plan import (
+    GradientPlan,
+    Method,
+    plan_gradient,
+    require_flag,
+    require_real,
+)
 from theory.methods.gradient_sums import by_sum
 from theory.methods.rounding import conversion_roundings, norm, rounded_type
 from theory.single_precision import single_precision
@@ -87,7 +93,8 @@ def filter_gradient(
         not. It is a `ValueError`, as in `theory.convolution`.
     TypeError
         If the entries are complex, an FFT is given dtype object, a tensor comes with an array, is
-        sparse, has no values or does not hold float32 or float64, or ``matrix`` is given tensors.
+        sparse, has no values or does not hold float32 or float64, ``matrix`` is given tensors, or
+        `batched` is neither True nor False.
 
     References
     ----------
@@ -203,9 +210,10 @@ def input_gradient(
     ValueError
         If the shapes do not fit together, the operation is unknown, or integers may leave int64.
     TypeError
-        If an array is complex, or a tensor is given.
+        If an array is complex, a tensor is given, or `batched` is neither True nor False.
     """
     require_known("operation", operation, get_args(Operation))
+    require_flag(batched)
     if any(isinstance(factor, torch.Tensor) for factor in (weight, g)):
         raise TypeError(
             "the input gradient is computed from arrays: give weight.numpy(force=True), and g alike"
@@ -255,8 +263,9 @@ def bias_gradient(g: Shaped[Array, "..."], *, batched: bool = False) -> Shaped[A
         If g has no axis besides these, or no cell, or integers may leave int64.
     TypeError
         If it is complex, or a tensor that is sparse, has no values or does not hold float32 or
-        float64.
+        float64; or `batched` is neither True nor False.
     """
+    require_flag(batched)
     g = _real("output gradient", g)
     if g.ndim < 2 + batched:
         first = "batch, " if batched else ""
@@ -318,7 +327,9 @@ def _norms(array: np.ndarray) -> np.ndarray:
 
 def _flip(gradient: Array) -> Array:
     axes = tuple(range(2, gradient.ndim))
-    return gradient.flip(axes) if isinstance(gradient, torch.Tensor) else np.flip(gradient, axes)
+    if isinstance(gradient, torch.Tensor):
+        return gradient.flip(axes)
+    return np.flip(gradient, axes).copy()  # of negative strides torch would make no tensor
 
 
 def _held(name: str, factor: Any) -> Any:

@@ -77,8 +77,7 @@ def plan_gradient(
     """
     require_known("operation", operation, get_args(Operation))
     require_known("method", method, get_args(Method))
-    if not isinstance(batched, int | np.bool_):
-        raise TypeError(f"batched is {batched!r}: expected True or False")
+    require_flag(batched)
     tensors = isinstance(x_type, torch.dtype)
     if tensors is not isinstance(g_type, torch.dtype):
         one, other = ("Tensor", "ndarray") if tensors else ("ndarray", "Tensor")
@@ -113,6 +112,12 @@ def plan_gradient(
     return GradientPlan(
         chosen, lenient, operation == "convolution", (0,) * (1 + batched), correlate
     )
+
+
+def require_flag(batched: Any) -> None:
+    """Raise a TypeError unless it says whether there is a batch, and not how large it is."""
+    if not isinstance(batched, int | np.bool_) or batched not in (0, 1):
+        raise TypeError(f"batched is {batched!r}: expected True or False")
 
 
 def require_real(name: str, shape: Shape, held: Type) -> None:
