@@ -112,7 +112,8 @@ def test_narrow_integers_neither_wrap_around_nor_round() -> None:
     twice = torch.tensor([[2, 2]], dtype=torch.int8)
     assert add_bias(narrow, 100).tolist() == [200, -28]
     assert add_bias(narrow, narrow).tolist() == [200, -256]
-    assert add_bias(large, 0.5).tolist() == [2**24 + 1.5, 1.5]
+    for half in (0.5, torch.tensor(0.5), torch.tensor([0.5, 0.5])):
+        assert add_bias(large, half).tolist() == [2**24 + 1.5, 1.5]
     assert fully_connected(narrow, twice).tolist() == [-56]
     assert fully_connected(large, twice).tolist() == [2 * (2**24 + 2)]
     assert fully_connected(narrow > 0, twice > 0).tolist() == [1]

@@ -34,7 +34,7 @@ def relu(x: Num[Tensor, "*n"]) -> Num[Tensor, "*n"]:
 def add_bias(x: Num[Tensor, "*n"], bias: Num[Tensor, "*n"] | float) -> Num[Tensor, "*n"]:
     """Add a bias: one number for every position, as in a convolution layer, or a map of them.
 
-    Integers are added in int64, or in float64 where the bias is a float.
+    Integers are added in int64, or in float64 where the bias is a float or a tensor of floats.
 
     Raises
     ------
@@ -47,7 +47,8 @@ def add_bias(x: Num[Tensor, "*n"], bias: Num[Tensor, "*n"] | float) -> Num[Tenso
             "one number, or as many as the signal has"
         )
     if isinstance(x, Tensor) and _integral(x):  # a symbol may take its place
-        x = x.double() if isinstance(bias, float) else x.long()
+        floats = bias.is_floating_point() if isinstance(bias, Tensor) else isinstance(bias, float)
+        x = x.double() if floats else x.long()
     return x + bias
 
 
