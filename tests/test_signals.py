@@ -114,6 +114,8 @@ def test_rational_signals_are_fractions_within_their_bounds():
         (lambda: shift(np.zeros(()), ()), "0 offsets for a signal of 0 axes"),
         (lambda: integer_signal(2, seed=0, bound=2**63, dtype=object), "beyond int64: give a sm"),
         (lambda: rational_signal(2, seed=0, bound=2**63), "beyond int64: give a smaller one"),
+        (lambda: integer_signal(2, seed=-1), "seed is -1, expected at least 0"),
+        (lambda: rational_signal(2, seed=-1), "seed is -1, expected at least 0"),
     ],
 )
 def test_bad_input_is_refused_by_name(call, message):
@@ -140,6 +142,9 @@ def test_a_fractional_offset_is_refused():
         (lambda: integer_signal(2, seed=0, bound=2.5), r"bound is 2\.5, expected an integer"),
         (lambda: integer_signal(2, seed=0, bound=np.nan), "bound is nan, expected an integer"),
         (lambda: rational_signal(2, seed=0, bound=True), "bound is True, expected an integer"),
+        (lambda: integer_signal(2, seed=None), "seed is None, expected an integer"),
+        (lambda: rational_signal(2, seed=None), "seed is None, expected an integer"),
+        (lambda: per_axis(torch.tensor([True])), r"tensor\(\[True\]\) given per axis: expected an"),
         (lambda: shift(np.ma.masked_array([1, 2], [0, 1]), 1), "signal is a masked array"),
         (lambda: shift(torch.ones(2, device="meta"), 1), "signal is a Tensor that is no array"),
         (lambda: shift([[1], [1, 2]], 1), "signal is a list that is no array of numbers"),
@@ -163,7 +168,13 @@ def test_the_largest_bound_is_that_of_int64():
     assert integer_signal(2, seed=0, bound=2**63 - 1, dtype=object).dtype == object
 
 
-@pytest.mark.parametrize("given", [3, np.int64(3), (3,), [3], np.array([3]), torch.Size([3])])
+@pytest.mark.parametrize(
+    "given",
+    [
+        *(3, np.int64(3), (3,), [3], np.array(3), np.array([3]), torch.Size([3])),
+        *(torch.tensor(3), torch.tensor([3])),  # red if NumPy warns
+    ],
+)
 def test_sizes_are_given_in_many_ways(given):
     assert per_axis(given) == (3,)
     assert type(per_axis(given)[0]) is int

@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike
 
 from theory.arguments import require_known
 from theory.arrays import as_array
-from theory.counts import as_integer
+from theory.counts import as_count, as_integer
 
 Ends = Literal["circular", "zero"]
 """What becomes of a signal at its ends when it is shifted."""
@@ -133,13 +133,13 @@ def integer_signal(
     Raises
     ------
     TypeError
-        If shape or bound are not of integers.
+        If shape, seed or bound are not of integers.
     ValueError
-        If an axis has no cell, the bound is negative or beyond int64, or `dtype` does not hold all
-        these integers.
+        If an axis has no cell, seed or bound are negative, the bound is beyond int64, or `dtype`
+        does not hold all these integers.
     """
     bound = as_integer("bound", bound)
-    drawn = _random_integers(np.random.default_rng(seed), shape, -bound, bound)
+    drawn = _random_integers(_generator(seed), shape, -bound, bound)
     if not _holds(np.dtype(dtype), bound):
         raise ValueError(
             f"{np.dtype(dtype)} does not hold the integers from {-bound} to {bound}: give a wider "
@@ -170,12 +170,12 @@ def rational_signal(
     Raises
     ------
     TypeError
-        If shape or bound are not of integers.
+        If shape, seed or bound are not of integers.
     ValueError
-        If an axis has no cell, or the bound is below 1 or beyond int64.
+        If an axis has no cell, the seed is negative, or the bound is below 1 or beyond int64.
     """
     bound = as_integer("bound", bound)
-    rng = np.random.default_rng(seed)
+    rng = _generator(seed)
     numerators = _random_integers(rng, shape, -bound, bound).astype(object)
     denominators = _random_integers(rng, shape, 1, bound).astype(object)
     return np.frompyfunc(Fraction, 2, 1)(numerators, denominators)
@@ -200,7 +200,8 @@ def per_axis(value: int | Sequence[int]) -> tuple[int, ...]:
         If something else than an integer is among it; True and False are none.
     """
     try:
-        given = np.array(value, dtype=object, ndmin=1)  # another type would make True a 1
+        # Another type would make True a 1. Not np.array: it warns of tensors, which cannot copy.
+        given = np.atleast_1d(np.asarray(value, dtype=object))
         if not any(isinstance(each, bool) for each in given):
             return tuple(map(operator.index, given))
     except (TypeError, ValueError):  # ValueError: the sequence is ragged
@@ -241,6 +242,11 @@ def _holds(dtype: np.dtype, bound: int) -> bool:
     if dtype.kind in "fc":
         return bound <= 2 / float(np.finfo(dtype).eps)
     return dtype.kind == "O"
+
+
+def _generator(seed: int) -> np.random.Generator:
+    """Return a generator from a seed: of None it would draw anew each time."""
+    return np.random.default_rng(as_count("seed", seed, 0))
 
 
 def _random_integers(
