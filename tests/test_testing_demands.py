@@ -179,7 +179,9 @@ def test_a_period_is_a_number_of_cells(period: Any) -> None:
         assert_shift_equivariant(circular, (1, 6), period=period)
 
 
-@pytest.mark.parametrize("period", [np.int64(1), [np.int8(1)]])
+@pytest.mark.parametrize(
+    "period", [np.int64(1), [np.int8(1)], np.array(1), np.array([1]), torch.tensor([1])]
+)
 def test_a_period_may_be_of_any_integer(period: Any) -> None:
     assert_shift_equivariant(circular, (1, 6), period=period)
     battery = type("TestGiven", (OperatorTests,), {"shape": (1, 6), "period": period})

@@ -20,6 +20,7 @@ from theory.testing.adjointness import adjointness
 from theory.testing.asserts import Options
 from theory.testing.demands import (
     Known,
+    period_of_each,
     require,
     require_agreement,
     require_known_period,
@@ -110,9 +111,7 @@ class OperatorTests:
     def test_period(self) -> None:
         """It follows the shifts that it should, and no smaller ones."""
         diagnosis = self.diagnosis()
-        axes = len(diagnosis.period)
-        given = self.period
-        expected = tuple(given) if isinstance(given, Sequence) else (given,) * axes
+        expected = period_of_each(self.period, len(diagnosis.period))
         whole = [p for p in expected if p is not None]
         if len(whole) == len(expected):
             require_period(diagnosis, self.operator(), whole, "sampled", self.options)

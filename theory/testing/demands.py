@@ -138,10 +138,17 @@ def _subject(diagnosis: Diagnosis) -> str:
     return f"{diagnosis.operator} on inputs of shape {diagnosis.shape}"
 
 
-def _checked_period(period: int | Sequence[int], axes: int) -> tuple[int, ...]:
-    given = period if isinstance(period, Sequence) else (period,) * axes
+def period_of_each(period: Any, axes: int) -> tuple[Any, ...]:
+    """Return what is given for each shifted axis, be it in an array, or once for all axes."""
     try:
-        sizes = tuple(as_count("period", k) for k in given)
+        return tuple(period)
+    except TypeError:
+        return (period,) * axes
+
+
+def _checked_period(period: int | Sequence[int], axes: int) -> tuple[int, ...]:
+    try:
+        sizes = tuple(as_count("period", k) for k in period_of_each(period, axes))
     except (TypeError, ValueError):
         sizes = ()
     if len(sizes) != axes:
