@@ -120,6 +120,7 @@ def test_an_unknown_initialisation_is_refused_before_anything_is_drawn():
         (("resnet-18", _CIFAR, 0, 10), "network 'resnet-18': filters must be at least 1, got 0"),
         (("two-conv", _CIFAR, 1.5, 10), r"filters must be an integer, got 1\.5"),
         (("resnet-18", _CIFAR, 4, 0), "classes must be at least 1, got 0"),
+        (("fc10", (28, 28), None, 10), r"has channels, height and width, got \(28, 28\)"),
         (("two-conv", (0, 32, 32), 4, 10), "the channels of an image must be at least 1, got 0"),
         (("fc\u0661\u0660", _CIFAR, None, 10), "is unknown; known: two-conv"),
     ],

@@ -71,13 +71,17 @@ def build(
     Raises
     ------
     ValueError
-        If the name is unknown, a layer does not fit, the filters do not belong to the network, or a
-        number is no integer from 1.
+        If the name is unknown, a layer does not fit, the filters do not belong to the network, the
+        shape is not of three numbers, or a number is no integer from 1.
     """
     check_text("a network's name", name)
     classes = as_count(f"network {name!r}: classes", classes)
     if filters is not None:
         filters = as_count(f"network {name!r}: filters", filters)
+    if len(image_shape) != 3:
+        raise InputError(
+            f"network {name!r}: an image has channels, height and width, got {image_shape}"
+        )
     for what, size in zip(("channels", "height", "width"), image_shape, strict=True):
         as_count(f"network {name!r}: the {what} of an image", size)
     if name in _LINES or name in _NETWORKS:
