@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.ledger_claims import RELU
+from theory import ledger
 from theory.ledger import Claim, LedgerError, claims
 
 DIGEST = "80d170f9d30980d33264087a404543eb8452146ca9abfe1abaf7747243cf40cc"
@@ -80,6 +81,7 @@ def test_conflicts_are_mutual() -> None:
         ('"b-1"', '"a-2"', "a.toml: claim a-1: conflicts_with names 'a-2'"),
         ('["b-1"]', '"b-1"', "a.toml: claim a-1: conflicts_with is 'b-1'"),
         ('kind = "theory"', 'kind = "theory"\nverdict = "holds"', "unknown key 'verdict'"),
+        ('["b-1"]', '[["b-1"]]', "a.toml: claim a-1: conflicts_with is [['b-1']], expected ids"),
         ("[[claim]]", "[[claims]]", "a.toml: expected [[claim]] tables"),
     ],
 )
@@ -96,6 +98,17 @@ def test_broken_data_gets_one_clear_error(
     (tmp_path / "a.toml").write_text(good.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(LedgerError, match=re.escape(complaint)):
         claims(tmp_path)
+
+
+def test_a_claim_is_a_table(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("claim = [1]", encoding="utf-8")
+    with pytest.raises(LedgerError, match=r"^a\.toml: expected \[\[claim\]\] tables"):
+        claims(tmp_path)
+
+
+def test_a_ledger_may_be_named_by_text() -> None:
+    folder = Path(ledger.__file__).parent
+    assert claims(str(folder)) == claims(folder)
 
 
 def test_an_empty_folder_is_no_ledger(tmp_path: Path) -> None:

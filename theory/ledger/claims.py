@@ -65,12 +65,12 @@ _OPTIONAL: dict[str, type | tuple[type, ...]] = {
 
 
 @cache
-def claims(folder: Path = Path(__file__).parent) -> Mapping[str, Claim]:
+def claims(folder: Path | str = Path(__file__).parent) -> Mapping[str, Claim]:
     """Read and validate every claim of the ledger.
 
     Parameters
     ----------
-    folder : pathlib.Path
+    folder : pathlib.Path or str
         Where the TOML files lie, one a report.
 
     Returns
@@ -84,7 +84,7 @@ def claims(folder: Path = Path(__file__).parent) -> Mapping[str, Claim]:
         If a file is not TOML or a claim is malformed; the message names file and claim.
     """
     ledger: dict[str, Claim] = {}
-    for path in sorted(folder.glob("*.toml")):
+    for path in sorted(Path(folder).glob("*.toml")):
         for claim in _read(path):
             if claim.id in ledger:
                 raise LedgerError(f"{path.name}: claim {claim.id}: the id is used twice")
@@ -106,8 +106,8 @@ def _read(path: Path) -> Iterator[Claim]:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise LedgerError(f"{path.name}: not valid TOML: {error}") from None
-    tables = document.get("claim")
-    if set(document) != {"claim"} or not isinstance(tables, list):
+    tables: Any = document.get("claim")
+    if set(document) != {"claim"} or not _all_of(dict, tables):
         raise LedgerError(f"{path.name}: expected [[claim]] tables and nothing else")
     for position, table in enumerate(tables, start=1):
         name = table.get("id", f"number {position}")
@@ -127,6 +127,8 @@ def _claim(table: dict[str, Any], report: str) -> Claim:
             raise LedgerError(f"unknown key {key!r}; a claim has {allowed} (verdicts: see trials)")
         if not isinstance(value, kind):
             raise LedgerError(f"{key} is {value!r}, which has the wrong type")
+    if not _all_of(str, table.get("conflicts_with", [])):
+        raise LedgerError(f"conflicts_with is {table['conflicts_with']!r}, expected ids of claims")
     if not table["id"].startswith(f"{report}-"):
         raise LedgerError(f"an id in this file begins with {report + '-'!r}")
     if table["kind"] not in KINDS:
@@ -135,3 +137,8 @@ def _claim(table: dict[str, Any], report: str) -> Claim:
         raise LedgerError(f"{empty[0]} is empty")
     conflicts = tuple(table.get("conflicts_with", ()))
     return Claim(**{**table, "report": report, "conflicts_with": conflicts})
+
+
+def _all_of(kind: type, values: Any) -> bool:
+    """Whether values are a list of this kind alone."""
+    return isinstance(values, list) and all(isinstance(each, kind) for each in values)
