@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
+from experiments.errors import InputError
 from experiments.quantities import jumpiness, steps_to_reach, turning_point
 from experiments.recipe import Optimizer, Recipe
 
@@ -97,3 +100,23 @@ def test_jumps_at_the_start_can_be_left_out(make_record) -> None:
     assert jumpiness("train_accuracy", "net", 5, first=2).values(runs) == {0: 0.0}
     late = {"net": {0: make_record(RECIPE, 0, train_accuracy=[0.0, 0.0, 0.0, 0.0, 0.5])}}
     assert jumpiness("train_accuracy", "net", 5, first=3).values(late) == {0: 0.5}
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda metric: steps_to_reach(metric, "net", 0.5, 5, every=4),
+        lambda metric: jumpiness(metric, "net", 5),
+    ],
+)
+def test_a_curve_that_is_none_is_named(shape):
+    with pytest.raises(InputError, match=r"^metric 'loss' is unknown; known: train_loss, "):
+        shape("loss")
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 5), (1, 2), (4, 5)])
+def test_a_second_difference_needs_three_epochs(first, last):
+    """Red if it is NaN instead, as of runs that diverged."""
+    with pytest.raises(InputError, match=f"is of three epochs, .* got {first} to {last}$"):
+        jumpiness("test_loss", "net", last, first=first)
+    jumpiness("test_loss", "net", 3)

@@ -224,6 +224,9 @@ def test_a_run_that_did_not_diverge_has_every_epoch(make_record) -> None:
 def test_bad_readings_are_named() -> None:
     with pytest.raises(ValueError, match=r"metric 'loss' is unknown; known: train_loss, .*"):
         at_epoch("loss", "wide", 1)
+    for first, last in ((1.5, 3), (1, 2.5)):
+        with pytest.raises(ValueError, match=r"an epoch must be an integer, got .\.5"):
+            median_over_epochs("test_loss", "wide", first, last)
     with pytest.raises(ValueError, match="epochs count from 1, got 0"):
         at_epoch("test_loss", "wide", 0)
     with pytest.raises(ValueError, match=r"an epoch must be an integer, got 1\.5"):

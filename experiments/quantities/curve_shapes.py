@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.quantities.curve_values import curve_of
+from experiments.errors import InputError
+from experiments.quantities.curve_values import check_metric, curve_of
 from experiments.quantities.formatting import formatted
 from experiments.quantities.quantity import Metric, Quantity, Unit, of_each_run
 
@@ -37,7 +38,13 @@ def steps_to_reach(metric: Metric, role: str, level: float, last: int, *, every:
     that is the same for both. A run that does not get there within ``last`` epochs counts as one
     that does in the next, which is too little: it has to be given as many updates as what it is
     compared with.
+
+    Raises
+    ------
+    ValueError
+        If the metric is none.
     """
+    check_metric(metric)
     accuracy = metric.endswith("accuracy")
 
     def value(record: Record) -> float:
@@ -58,7 +65,18 @@ def jumpiness(metric: Metric, role: str, last: int, *, first: int = 1) -> Quanti
     A straight curve has none, whatever its slope; independent noise of standard deviation s gives
     sqrt(6) s. The steep bend at the start of training counts as well: a later ``first`` leaves it
     out.
+
+    Raises
+    ------
+    ValueError
+        If the metric is none, or there are fewer than three epochs, of which a second difference
+        is.
     """
+    check_metric(metric)
+    if not 1 <= first <= last - 2:
+        raise InputError(
+            f"a second difference is of three epochs, which count from 1; got {first} to {last}"
+        )
 
     def value(record: Record) -> float:
         curve = curve_of(record, metric)[:last]

@@ -52,6 +52,7 @@ def median_over_epochs(metric: Metric, role: str, first: int, last: int) -> Quan
     ValueError
         If there are no such epochs, or the metric is none.
     """
+    first, last = as_count("an epoch", first, least=0), as_count("an epoch", last, least=0)
     if not 1 <= first <= last:
         raise InputError(f"epochs count from 1, and on from the first; got {first} to {last}")
 
@@ -96,6 +97,12 @@ def at_lowest_test_loss(metric: Metric, role: str, last: int) -> Quantity:
     return _of_curve(metric, role, f"at the lowest test loss of {last} epochs", value, last)
 
 
+def check_metric(metric: str) -> None:
+    """Raise an InputError if there is no such curve."""
+    if metric not in get_args(Metric):
+        raise InputError(f"metric {metric!r} is unknown; known: {', '.join(get_args(Metric))}")
+
+
 def curve_of(record: Record, metric: Metric) -> list[float]:
     """Return a record's curve."""
     curve: list[float] = getattr(record.curves, metric)
@@ -111,8 +118,7 @@ def _of_curve(
     *,
     validated: bool = False,
 ) -> Quantity:
-    if metric not in get_args(Metric):
-        raise InputError(f"metric {metric!r} is unknown; known: {', '.join(get_args(Metric))}")
+    check_metric(metric)
     return of_each_run(
         metric.replace("_", " "),
         role,
