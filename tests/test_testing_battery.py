@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +18,8 @@ from theory.testing import OperatorTests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+ROOT = Path(__file__).parents[1]
 
 
 def _doubles(module: nn.Module) -> None:
@@ -179,6 +184,35 @@ def test_the_battery_catches(name: str) -> None:
     planted = type("TestPlanted", (TestBlur,), changes)
     with pytest.raises(AssertionError):
         getattr(planted(), test)()
+
+
+def test_the_battery_catches_where_python_leaves_out_asserts() -> None:
+    code = """
+import numpy as np
+from theory.testing import OperatorTests
+
+
+class TestFlipped(OperatorTests):
+    shape = (2,)
+    period = 2
+    operator = lambda self: np.negative
+    dense = lambda self: np.ones((1, 1))
+    kernel = lambda self: np.ones(2)
+
+
+for what in ("period", "dense", "kernel"):
+    try:
+        getattr(TestFlipped(), f"test_{what}")()
+    except AssertionError as error:
+        print(str(error).splitlines()[0])
+"""
+    command = [sys.executable, "-O", "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [
+        "the period is (1,), not (2,)",
+        "dense() has shape (1, 1), expected (2, 2)",
+        "the kernel is",
+    ], done.stderr
 
 
 def test_the_battery_measures_once() -> None:

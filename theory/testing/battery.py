@@ -118,7 +118,7 @@ class OperatorTests:
         else:
             require_known_period(diagnosis)
         found = diagnosis.period
-        assert found == expected, f"the period is {found}, not {expected}"
+        _check(found == expected, f"the period is {found}, not {expected}")
 
     def test_lti(self) -> None:
         """It is a convolution, or is refuted to be."""
@@ -131,7 +131,7 @@ class OperatorTests:
         require(diagnosis, "affine")
         assert diagnosis.offset is not None
         expected = math.prod(diagnosis.output_shape), math.prod(diagnosis.shape)
-        assert matrix.shape == expected, f"dense() has shape {matrix.shape}, expected {expected}"
+        _check_shape("dense", matrix, expected)
         product = _Product(matrix, diagnosis.offset, len(self.shape))
         agreement = sameness(self.operator(), product, self.shape, **self._calling())
         require_agreement(agreement, "dense()", "the operator's matrix")
@@ -148,15 +148,14 @@ class OperatorTests:
         diagnosis = self.diagnosis()
         require(diagnosis, "lti")
         assert diagnosis.kernel is not None
-        shape = diagnosis.kernel.shape
-        assert expected.shape == shape, f"kernel() has shape {expected.shape}, expected {shape}"
+        _check_shape("kernel", expected, diagnosis.kernel.shape)
         calling = {k: v for k, v in self._calling().items() if k in ("batched", "dtype")}
         with isolated(seed=0):
             operator = Operator(self.operator(), self.shape, **calling)
             rounding = examined(operator, budget=1, seed=0).rounding.of_the_whole
         excess = rounding.excess(diagnosis.kernel, expected, norm=1, responses=1)
         message = f"the kernel is\n{diagnosis.kernel}\nbut kernel() gives\n{expected}"
-        assert excess <= 1, message
+        _check(excess <= 1, message)
 
     def _require(self, name: str, expected: bool, certainty: Known) -> None:
         if expected:
@@ -166,6 +165,16 @@ class OperatorTests:
 
     def _calling(self) -> dict[str, Any]:
         return {k: v for k, v in self.options.items() if k not in ("axes", "boundary")}
+
+
+def _check(condition: bool, message: str) -> None:
+    """Raise an AssertionError; a statement `assert` would be left out by ``python -O``."""
+    if not condition:
+        raise AssertionError(message)
+
+
+def _check_shape(what: str, values: np.ndarray, shape: tuple[int, ...]) -> None:
+    _check(values.shape == shape, f"{what}() has shape {values.shape}, expected {shape}")
 
 
 def _given(tests: OperatorTests, what: str) -> Any:
