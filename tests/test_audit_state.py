@@ -103,6 +103,13 @@ def test_the_default_device_is_left_to_the_user() -> None:
         assert audit(network, (1, 8, 8)).receptive_field == (8, 8)
 
 
+def test_the_autocast_of_the_caller_is_no_part_of_the_module() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 3))
+    alone = str(audit(network, (1, 8, 8)))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert str(audit(network, (1, 8, 8))) == alone
+
+
 def test_a_module_that_was_run_itself_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def on_the_module_itself(module: nn.Module, fake: Any) -> tuple[dict[int, str], nn.Module]:
         return {id(t): name for name, t in calls.named_tensors(module).items()}, module.eval()

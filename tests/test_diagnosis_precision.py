@@ -127,6 +127,17 @@ def test_single_precision_is_judged_without_tf32(allowed: Callable[[], list[str]
     assert allowed() == before
 
 
+def test_single_precision_is_judged_without_the_autocast_of_the_caller() -> None:
+    """Red where a diagnosis in a training loop loses a proof, or has a rounded kernel."""
+    layer, x = _circular(2, 2), torch.full((1, 2, 8), 1 + 2**-20)
+    alone = diagnose(layer, (2, 8), dtype=torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(x).dtype == torch.bfloat16
+        assert str(diagnose(layer, (2, 8), dtype=torch.float32)) == str(alone)
+        assert layer(x).dtype == torch.bfloat16, "the caller's autocast goes on"
+    assert alone.linear.certainty == "proved"
+
+
 def _constant_in_single(x: torch.Tensor) -> torch.Tensor:
     return x * torch.tensor(0.5) + 1e-9 * torch.sin(x)
 

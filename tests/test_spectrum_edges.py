@@ -189,6 +189,13 @@ def test_products_of_the_gram_bound_are_in_single_precision_whatever_is_allowed(
     assert all(each == ["ieee"] * 6 for each in seen)
 
 
+def test_the_gram_bound_is_the_same_within_an_autocast():
+    layer = nn.Conv1d(2, 2, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = gram_bound(layer, 8)
+    assert found == gram_bound(layer, 8)
+
+
 def test_what_is_set_for_all_of_torch_is_heeded_after_single_precision_as_before(allowed):
     """Red if a library is left with a setting of its own that it did not have."""
     before = allowed()

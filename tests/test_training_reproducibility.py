@@ -21,6 +21,14 @@ def test_the_same_recipe_and_seed_give_the_same_record():
     assert trained() == first
 
 
+def test_the_callers_autocast_leaves_the_precision_to_the_recipe():
+    for precision in ("float32", "bfloat16"):
+        recipe = dataclasses.replace(RECIPE, epochs=1, precision=precision)
+        alone = trained(recipe)
+        with torch.autocast("cpu", torch.float16):
+            assert trained(recipe) == alone
+
+
 def test_the_callers_random_state_and_threads_are_left_alone():
     before, threads = torch.get_rng_state(), torch.get_num_threads()
     train(RECIPE, 0, study="test", threads=threads + 1)
