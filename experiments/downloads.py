@@ -39,9 +39,16 @@ def fetch(
     Raises
     ------
     DownloadError
-        If no mirror gives a file of this hash: no network, no space, or another file.
+        If its folder cannot be made, or no mirror gives a file of this hash: no network,
+        no space, or another file.
     """
     path = cache() / name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # a container, for one, may have no home
+        raise DownloadError(
+            f"cannot download {name}: the folder {path.parent} cannot be made ({error.strerror})"
+        ) from error
     failures = []
     for mirror in mirrors:
         try:

@@ -268,6 +268,19 @@ def test_without_a_network_the_error_says_what_to_fetch(tmp_path, monkeypatch):
         datasets.load("mnist")
 
 
+def test_where_the_cache_cannot_be_made_the_error_says_so(tmp_path, monkeypatch):
+    """Red where each mirror is blamed for what the folder is to blame for."""
+    home = tmp_path / "home"
+    home.touch()
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
+    monkeypatch.setattr(pooch, "os_cache", lambda name: home / name)
+    expected = (
+        rf"cannot download mnist/.*: the folder {home}/.* cannot be made \(Not a directory\); or"
+    )
+    with pytest.raises(DataError, match=expected):
+        datasets.load("mnist")
+
+
 def test_a_mirror_that_fails_is_followed_by_the_next(tmp_path, monkeypatch):
     asked = []
 
