@@ -14,12 +14,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benches import comparison
+from theory.streams import table_width
 
 if TYPE_CHECKING:
     from benches.comparison import Change, Comparison
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-out = Console(width=None if sys.stdout.isatty() else 100)
+out = Console(width=table_width())
 
 
 @app.callback()

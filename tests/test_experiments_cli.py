@@ -43,6 +43,17 @@ def test_help_fills_its_lines(convlaws, monkeypatch):
             assert not (line and after) or len(line) + 1 + len(word) > 77, line
 
 
+def test_brackets_in_a_path_are_printed(convlaws, tmp_path):
+    """Red where they are taken for the markup of styles, and left out."""
+    store = tmp_path / "results [old]"
+    _, _, err = convlaws(
+        *("run", "digits", "linear", "--seeds", 1, "--epochs-scale", 0.05, "--store", store)
+    )
+    assert f"0 of 1 runs are in {store}; 1 are missing" in err
+    _, out, _ = convlaws("precision", "digits", "--store", store)
+    assert out.count(f"--store '{store}'") == 2
+
+
 def test_only_what_a_user_can_mend_loses_its_traceback(convlaws, monkeypatch):
     """Red where the command line takes NumPy's complaint about a shape for a wrong argument."""
 

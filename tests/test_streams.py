@@ -35,6 +35,18 @@ def test_unknown_characters_are_replaced(command: tuple[str, ...], encoding: str
     assert done.stdout.decode(encoding)
 
 
+@pytest.mark.parametrize("command", ["theory claims tp1-cnn-q9-pool", "experiments list"])
+def test_a_command_whose_output_is_closed_does_its_work(command: str) -> None:
+    """Whoever starts runs in the background may close it."""
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -m {command} >&-', sys.executable],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_trials_run_where_their_marker_is_not_configured(tmp_path: Path) -> None:
     """Installed, they meet another project's settings, strict ones among them."""
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n")

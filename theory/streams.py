@@ -6,6 +6,11 @@ import io
 import sys
 
 
+def table_width() -> int | None:
+    """Return how wide tables are: None where a terminal tells it, else 100 columns."""
+    return None if sys.stdout is not None and sys.stdout.isatty() else 100  # it may be closed
+
+
 def replace_unknown_characters() -> None:
     """Print a question mark for what standard output or error cannot encode, and go on.
 

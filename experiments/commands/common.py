@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,14 +13,15 @@ from rich.console import Console
 from experiments import catalog, executors
 from experiments.errors import InputError
 from experiments.records import DEFAULT_STORE
+from theory.streams import table_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from experiments.study import Study
 
-out = Console(width=None if sys.stdout.isatty() else 100)
-err = Console(stderr=True)
+out = Console(width=table_width())
+err = Console(stderr=True, markup=False)  # brackets in a path are its own
 
 
 class Device(StrEnum):

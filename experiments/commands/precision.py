@@ -50,7 +50,7 @@ def precision(
     else:
         commands = how_to_pair("REPORT", ["RECIPE"], FEWEST, store)
         told = "no recipe was run in bfloat16 at full length; this runs one in both precisions:"
-        common.out.print(told, *commands, sep="\n", soft_wrap=True, highlight=False)
+        common.out.print(told, *commands, sep="\n", soft_wrap=True, markup=False, highlight=False)
     names = ", ".join(f"{each.study.name}.{each.recipe.name}" for each in found if each.licensed)
     common.out.print(f"\nmay be trained in bfloat16: {names or 'none'}", highlight=False)
     common.out.print("all others run in float32, and so does every run that a verdict rests on")

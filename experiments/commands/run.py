@@ -176,7 +176,6 @@ def _announce(study: Study, recipes: Sequence[Recipe], store: Store) -> None:
             f"with: python -m experiments show {study.name} {changed[0].name}"
             f"{in_store(store.root)}",
             soft_wrap=True,
-            markup=False,
             highlight=False,
         )
 

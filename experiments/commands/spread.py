@@ -150,7 +150,7 @@ def _layouts(runs: Sequence[Run], data_root: Path | None) -> dict[Run, Layout]:
         return datasets.load(recipe.dataset, data_root)
 
     def say(line: str) -> None:
-        common.err.print(line, soft_wrap=True, markup=False, highlight=False)
+        common.err.print(line, soft_wrap=True, highlight=False)
 
     if not runs:
         return {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from theory.streams import table_width
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 
 def console() -> Console:
     """Return the console for standard output: as wide as a terminal, else 100 columns."""
-    return Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    return Console(width=table_width(), highlight=False)
 
 
 @contextmanager
