@@ -18,7 +18,7 @@ from experiments.commands import (
     status,
 )
 from experiments.errors import InputError, SweepError
-from theory.streams import replace_unknown_characters
+from theory.streams import replace_unknown_characters, told_of_full_disks
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,7 +48,8 @@ def main() -> None:
     """Run the command line; what a user can mend becomes one line and exit code 2."""
     replace_unknown_characters()
     try:
-        app()
+        with told_of_full_disks():
+            app()
     except (InputError, SweepError) as error:
         notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
         print(f"error: {error}{notes}", file=sys.stderr)

@@ -47,6 +47,48 @@ def test_a_command_whose_output_is_closed_does_its_work(command: str) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason=f"there is no {FULL}")
+@pytest.mark.parametrize(
+    "command",
+    [
+        "theory claims tp1-cnn-q9-pool",
+        "theory claims tp1-cnn-q9-pool --json",
+        "experiments list",
+        "experiments list --json",
+        "benches compare docs/results/bench.json docs/results/bench.json",
+    ],
+)
+def test_a_command_that_prints_on_a_full_disk_says_so_in_one_line(command: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -m {command} > {FULL}', sys.executable],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = "error: [Errno 28] No space left on device: free some space, or write elsewhere\n"
+    assert (done.returncode, done.stderr) == (2, told)
+
+
+@pytest.mark.parametrize("command", ["theory claims", "theory claims --json", "experiments list"])
+def test_a_command_whose_reader_has_gone_ends_without_a_word(command: str) -> None:
+    """As with ``head``, which closes its end of the pipe."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as pipe:
+        done = subprocess.run(
+            [sys.executable, "-m", *command.split()],
+            cwd=ROOT,
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
 def test_trials_run_where_their_marker_is_not_configured(tmp_path: Path) -> None:
     """Installed, they meet another project's settings, strict ones among them."""
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n")

@@ -8,7 +8,7 @@ import typer
 
 from theory.commands import audit, calibrate, claims, diagnose
 from theory.commands.targets import BadInputError
-from theory.streams import replace_unknown_characters
+from theory.streams import replace_unknown_characters, told_of_full_disks
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,7 +27,8 @@ def main() -> None:
     """Run the command line; what a user can mend becomes one line and exit code 2."""
     replace_unknown_characters()
     try:
-        app()
+        with told_of_full_disks():
+            app()
     except BadInputError as error:
         print("error:", " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
+import os
 import sys
+from collections.abc import Iterator
 
 
 def table_width() -> int | None:
@@ -19,3 +23,24 @@ def replace_unknown_characters() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+@contextlib.contextmanager
+def told_of_full_disks() -> Iterator[None]:
+    """End a command that finds a disk full, as standard output may lie on one, with one line.
+
+    What it has printed is written before it ends: as Python ends, a traceback would come of it.
+    """
+    try:
+        try:
+            yield
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        if sys.stdout is not None:  # what is left in its buffer has nowhere to go
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"error: {error}: free some space, or write elsewhere", file=sys.stderr)
+        sys.exit(2)
