@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from experiments.arguments import as_count
+from experiments.arguments import as_whole
 from experiments.errors import InputError
 from experiments.quantities.quantity import Metric, Quantity, of_each_run
 
@@ -32,7 +32,7 @@ def at_epoch(metric: Metric, role: str, epoch: int) -> Quantity:
     ValueError
         If the epoch or the metric is none.
     """
-    if as_count("an epoch", epoch, least=0) < 1:
+    if as_whole("an epoch", epoch) < 1:
         raise InputError(f"epochs count from 1, got {epoch}")
 
     def value(record: Record) -> float:
@@ -52,7 +52,7 @@ def median_over_epochs(metric: Metric, role: str, first: int, last: int) -> Quan
     ValueError
         If there are no such epochs, or the metric is none.
     """
-    first, last = as_count("an epoch", first, least=0), as_count("an epoch", last, least=0)
+    first, last = as_whole("an epoch", first), as_whole("an epoch", last)
     if not 1 <= first <= last:
         raise InputError(f"epochs count from 1, and on from the first; got {first} to {last}")
 
