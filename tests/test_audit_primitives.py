@@ -35,6 +35,8 @@ SPECTRUM, MAP, PLACES, WINDOW = (
     _numbers(5),
 )
 
+MASK, ORDER = torch.tensor([True, False, True, True]), torch.tensor([[3, 0], [1, 1]])
+
 EXACT: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
     "mm, left": (lambda x: torch.mm(x, B), (4, 3)),
     "mm, right": (lambda x: torch.mm(A, x), (3, 5)),
@@ -95,6 +97,17 @@ EXACT: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
     "rows in another order": (lambda x: x.cumsum(1)[torch.tensor([3, 0, 1])], (4, 3)),
     "cells in another order": (lambda x: x[torch.tensor([[3, 0]]), torch.tensor([2, 1])], (4, 3)),
     "index_select": (lambda x: x.index_select(-1, torch.tensor([2, 0])), (4, 3)),
+    "rows of a mask": (lambda x: x.cumsum(1)[MASK], (4, 3)),
+    "columns of the other mask": (lambda x: x.cumsum(0)[:, ~MASK[1:], None], (4, 3)),
+    "cells of a mask": (lambda x: x[torch.eye(4, 3).bool()], (4, 3)),
+    "cells of a mask that is repeated": (lambda x: x.masked_select(MASK[:, None]), (4, 3)),
+    "cells of a mask, where the other is repeated": (lambda x: x.masked_select(MASK), (3, 1)),
+    "rows as often as is said": (lambda x: x.repeat_interleave(torch.arange(4), 0), (4, 3)),
+    "rows of a part of an order": (lambda x: x.index_select(0, ORDER.T[0]), (4, 3)),
+    "gather by an order that is repeated": (
+        lambda x: x.gather(0, ORDER[:, :1].expand(-1, 3).flip(0)),
+        (4, 3),
+    ),
     "columns, in an order that was computed": (
         lambda x: x.sum(1, keepdim=True).cumsum(0).expand(-1, 3)[:, V.argsort()],
         (4, 3),

@@ -281,12 +281,15 @@ def test_rows_of_indices_are_bags_of_their_own() -> None:
         assert in_graph(seen.reach, (5, 1)) == [(cell, cell) for cell in range(5)]
 
 
-def test_offsets_of_bags_may_be_a_buffer_but_not_what_is_computed_from_one() -> None:
+def test_offsets_of_bags_may_be_made_of_a_buffer_but_not_drawn() -> None:
     bags = nn.EmbeddingBag(9, 2)
     bags.register_buffer("offsets", torch.tensor([0, 3]))
     facts = audit(Fn(lambda x, bags: bags(x[0].long(), bags.offsets), bags), (8,))
     assert facts.receptive_field == (5,)
     facts = audit(Fn(lambda x, bags: bags(x[0].long(), 2 * bags.offsets), bags), (8,))
+    assert facts.receptive_field == (6,)
+    drawn = Fn(lambda x, bags: bags(x[0].long(), torch.randint_like(bags.offsets, 3)), bags)
+    facts = audit(drawn, (8,))
     assert facts.receptive_field == (None,)
     assert facts.rows[-1].linearity == "nonlinear"
     assert "from layers.0 on: no rule for the primitive _embedding_bag" in facts.warnings[0]

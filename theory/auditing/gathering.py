@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from theory.auditing import reach as reaching
+from theory.auditing.constants import integers
 from theory.auditing.dependence import (
     Dependence,
     Rule,
@@ -19,7 +20,7 @@ from theory.auditing.dependence import (
     pointwise,
 )
 from theory.auditing.moving import pick
-from theory.auditing.primitive import Primitive, integers, shape_of
+from theory.auditing.primitive import Primitive, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

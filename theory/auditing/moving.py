@@ -12,6 +12,7 @@ import torch
 from torch.fx.node import map_arg
 
 from theory.auditing import reach as reaching
+from theory.auditing.constants import integers
 from theory.auditing.dependence import (
     Dependence,
     Law,
@@ -22,7 +23,7 @@ from theory.auditing.dependence import (
     only,
     pointwise,
 )
-from theory.auditing.primitive import Primitive, integers, shape_of
+from theory.auditing.primitive import Primitive, shape_of
 from theory.auditing.taps import Taps, law_of_move, law_of_table
 from theory.auditing.windows import Scattered, Windows
 from theory.diagnosis.errors import told

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._pytree import tree_leaves
 
 from theory.diagnosis.nodes import arguments, primitive_name
@@ -76,30 +75,6 @@ class Primitive:
 def shape_of(node: torch.fx.Node) -> tuple[int, ...]:
     """Return the shape of a node's tensor."""
     return tuple(node.meta["val"].shape)
-
-
-def integers(node: torch.fx.Node) -> torch.Tensor | None:
-    """Return the integers or truth values that a node holds whatever the input is.
-
-    None is returned where they are not known without a run, or where there are none.
-    """
-    call = Primitive(node)
-    while node.op == "call_function" and call.name in {"clone", "detach", "lift_fresh_copy"}:
-        (node,) = node.all_input_nodes
-        call = Primitive(node)
-    if node.op == "call_function" and call.name in {"arange", "zeros"}:
-        value: Any = call.run(*node.args, **{**node.kwargs, "device": "cpu"})
-    else:
-        value = node.meta.get(HELD, getattr(node.graph.owning_module, str(node.target), None))
-    real = isinstance(value, torch.Tensor) and not isinstance(value, FakeTensor)
-    if not real or value.is_meta or value.is_floating_point() or value.is_complex():
-        return None
-    result: torch.Tensor = value.cpu()
-    return result
-
-
-HELD = "held"
-"""The entry of a node's ``meta`` with the values of the parameter or buffer that it reads."""
 
 
 def broadcast(value: int | list[int] | tuple[int, ...], axes: int) -> list[int]:

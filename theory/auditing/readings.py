@@ -39,7 +39,7 @@ def refusal(nodes: Iterable[torch.fx.Node], reason: str) -> str:
     own = not origins or any(node.op == "get_attr" for node in origins)
     whose = "its own parameters or buffers" if own else "tensors that it makes"
     return (
-        f"reads values of {whose}, and an audit runs without values ({reason}): keep them as "
+        f"reads values of {whose}, in a way that an audit cannot follow ({reason}): keep them as "
         "numbers, or audit its parts"
     )
 

@@ -1,8 +1,9 @@
 """Run a module without data, and record its calls and the primitives that each call performs.
 
 What runs is a copy whose parameters, buffers and input are shapes without values (fake tensors), in
-evaluation mode: it costs neither memory nor arithmetic, draws nothing, and the module itself is not
-touched. The run leaves one graph of ATen primitives without mutation; a call is a stretch of it.
+evaluation mode: it costs neither memory nor arithmetic, but for what the module reads of values
+that come from no input. It draws nothing, and the module itself is not touched. The run leaves one
+graph of ATen primitives without mutation; a call is a stretch of it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch._subclasses.functional_tensor import FunctionalTensorMode, dispatch_f
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from theory.auditing.calls import Call, Recorder, named_tensors, nodes_of
-from theory.auditing.primitive import HELD
+from theory.auditing.constants import HELD, Reader
 from theory.auditing.readings import refusal
 from theory.diagnosis.errors import told
 from theory.diagnosis.functional_state import MUTATES, followed_data, functional_copy, inner
@@ -155,14 +156,15 @@ def _recorded(
     owned = {name: each for name, each in tensors.items() if name in held}
     # A name is that of a functional tensor, and of the tensor that it holds before the run.
     names = {id(each): name for name, each in owned.items()}
-    names |= {id(inner(each)): name for name, each in owned.items()}
+    before = {name: inner(each) for name, each in owned.items()}
+    names |= {id(each): name for name, each in before.items()}
     precision, device = _precision(module)
     with fake:
         x = torch.empty(size, dtype=dtype or precision, device=device)
-    recorder = Recorder(twin, names)
+    recorder, reader = Recorder(twin, names), Reader(held, names)
 
     def run(x: Tensor) -> list[Tensor]:
-        with recorder:
+        with recorder, reader:
             returned = list(_tensors(twin(x)))
         _require_unwritten(tensors)
         return returned
@@ -181,11 +183,30 @@ def _recorded(
             ) from error
         raise
     nodes = [node for node in traced.graph.nodes if node.op == "get_attr"]
-    read = {node: id(getattr(traced, str(node.target))) for node in nodes}
-    state = {node: names[key] for node, key in read.items() if key in names}
-    for node, name in state.items():
-        node.meta[HELD] = held[name]
+    constants = {node: getattr(traced, str(node.target)) for node in nodes}
+    written = upstream(node for node in traced.graph.nodes if _writes(node))
+    changed = {id(constants[node]) for node in written & constants.keys()}
+    now = named_tensors(twin)
+    changed |= {
+        key
+        for key, name in names.items()
+        if now.get(name) is not owned[name] or inner(owned[name]) is not before[name]
+    }
+    for key in reader.read & changed:
+        raise _UnreadableError(
+            f"reads values of {names.get(key, 'a tensor')} and gives it others, so that one call "
+            "may differ from the next, and no one audit holds: audit its parts"
+        )
+    state = {node: names[id(each)] for node, each in constants.items() if id(each) in names}
+    for node, each in constants.items():
+        if id(each) not in changed:
+            node.meta[HELD] = held[state[node]] if node in state else each
     return Recording(traced.graph, tuple(recorder.calls), state, batched, noted if batched else {})
+
+
+def _writes(node: torch.fx.Node) -> bool:
+    """Whether a node writes in place, which only happens to a tensor that is not functional."""
+    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
 
 
 def _require_unwritten(tensors: Mapping[str, Tensor]) -> None:

@@ -1,0 +1,146 @@
+"""A module may read values that come from no input, unless it gives them others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tests.audit_modules import Fn
+from theory import audit
+
+
+def _state() -> nn.Module:
+    """Return a module that holds a distance of 2, a flag, a mask and a weight."""
+    layer = nn.Identity()
+    layer.register_buffer("distance", torch.tensor(2))
+    layer.register_buffer("mask", torch.tensor([True, False, False, True]))
+    layer.weight = nn.Parameter(torch.tensor([1.5, -1.0]))
+    layer.plain = torch.tensor([1, 2])
+    return layer
+
+
+def _pair(x: Tensor, distance: int) -> Tensor:
+    return functional.conv1d(x, torch.ones(1, 1, 2), dilation=distance)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda state: int(state.distance),
+        lambda state: state.distance.item(),
+        lambda state: range(5)[state.distance],
+        lambda state: (state.distance + state.plain).tolist()[0] - 1,
+        lambda state: int(float(2 * state.weight[0])) - 1,
+        lambda state: 2 if (state.weight > 0).any() else 3,
+        lambda state: 2 if torch.equal(state.mask, state.mask.flip(0)) else 3,
+        lambda state: int(state.plain[1]),
+        lambda state: int(torch.arange(3)[2]),
+        lambda state: len(state.mask.nonzero()),
+        lambda state: int(state.mask.nonzero().add_(1)[0, 0]) + 1,
+        lambda state: int(state.weight.sort()[1][1]) + 2,
+    ],
+)
+def test_values_that_come_from_no_input_are_read(read: Callable[[nn.Module], int]) -> None:
+    reading = Fn(lambda x, state: _pair(x, read(state)), _state())
+    assert audit(reading, (1, 8)).receptive_field == (3,)
+
+
+def test_masks_may_be_computed_from_weights_and_written_through() -> None:
+    def kept(x: Tensor, state: nn.Module) -> Tensor:
+        return x[:, state.weight > 0]
+
+    facts = audit(nn.Sequential(Fn(kept, _state()), nn.Conv1d(1, 1, 3)), (2, 8))
+    assert (facts.receptive_field, facts.output_shape) == ((3,), (1, 6))
+
+    def written(x: Tensor, state: nn.Module) -> Tensor:
+        return x.index_put([state.mask], torch.zeros(8)).sum(0, keepdim=True)
+
+    assert audit(Fn(written, _state()), (4, 8)).output_shape == (1, 8)
+
+
+def _replaced(x: Tensor, state: nn.Module) -> Tensor:
+    x = x.roll(int(state.distance), -1)
+    state.distance = state.distance + 1
+    return x
+
+
+def _written_after(x: Tensor, state: nn.Module) -> Tensor:
+    x = x.roll(int(state.distance), -1)
+    state.distance += 1
+    return x
+
+
+def _written_before(x: Tensor, state: nn.Module) -> Tensor:
+    state.distance += 1
+    return x.roll(int(state.distance), -1)
+
+
+def _written_mask(x: Tensor, state: nn.Module) -> Tensor:
+    x = x[..., state.mask]
+    state.mask.logical_not_()
+    return x
+
+
+def _written_by_data(x: Tensor, state: nn.Module) -> Tensor:
+    x = x[..., state.mask]
+    state.mask.data = ~state.mask
+    return x
+
+
+def _no_buffer(x: Tensor, state: nn.Module) -> Tensor:
+    x = x.roll(int(state.plain[1]), -1)
+    state.plain.add_(1)
+    return x
+
+
+@pytest.mark.parametrize(
+    ("function", "whose"),
+    [
+        (_replaced, "layers.0.distance"),
+        (_written_after, "layers.0.distance"),
+        (_written_before, "layers.0.distance"),
+        (_written_mask, "layers.0.mask"),
+        (_written_by_data, "layers.0.mask"),
+        (_no_buffer, "a tensor"),
+    ],
+)
+def test_what_is_read_may_not_change(
+    function: Callable[[Tensor, nn.Module], Tensor], whose: str
+) -> None:
+    module = Fn(function, _state())
+    with pytest.raises(ValueError, match=f"reads values of {whose} and gives it others"):
+        audit(module, (1, 4))
+    assert (int(module.layers[0].distance), module.layers[0].plain.tolist()) == (2, [1, 2])
+
+
+def test_an_index_that_changes_is_unknown() -> None:
+    def replaced(x: Tensor, state: nn.Module) -> Tensor:
+        x = x.cumsum(-1)[..., state.plain]
+        state.plain += 1
+        return x
+
+    layer = _state()
+    assert audit(Fn(replaced, layer), (1, 4)).receptive_field == (None,)
+    layer.register_buffer("order", layer.__dict__.pop("plain"))
+
+    def exchanged(x: Tensor, state: nn.Module) -> Tensor:
+        x = x.cumsum(-1)[..., state.order]
+        state.order = state.order + 1
+        return x
+
+    assert audit(Fn(exchanged, layer), (1, 4)).receptive_field == (None,)
+
+
+def test_a_mask_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"fails on an input of shape.*The shape of the mask"):
+        audit(Fn(lambda x, state: x[..., state.mask], _state()), (1, 5))
+
+
+def test_what_has_no_values_is_not_read() -> None:
+    state = _state().to("meta")
+    with pytest.raises(ValueError, match="reads values of its own parameters"):
+        audit(Fn(lambda x, state: _pair(x, int(state.distance)), state), (1, 8))

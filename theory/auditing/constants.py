@@ -1,0 +1,176 @@
+"""The values that come from no input: while a module runs without values, these may be read.
+
+The graph says what they are made of, and the module holds what that starts from.
+"""
+
+from __future__ import annotations
+
+import operator as builtin
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.functional_tensor import FunctionalTensor
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
+from torch.fx.node import map_arg
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from theory.diagnosis.functional_state import inner, node_of
+from theory.diagnosis.nodes import is_pure, is_real_or_complex, upstream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import Tensor
+
+HELD = "held"
+"""The entry of a node's ``meta`` with the values of the tensor that it reads.
+
+It has none where the run gives the tensor others, which the next one would read.
+"""
+
+
+def integers(node: torch.fx.Node) -> Tensor | None:
+    """Return the integers or truth values that a node holds whatever the input is.
+
+    None is returned where they are not known without a run, or where there are none. What is
+    computed from numbers that are held, such as weights, is not known: training changes them.
+    """
+    if _is_inexact(node.meta["val"]):
+        return None
+
+    def held(each: torch.fx.Node) -> Any:
+        value = each.meta.get(HELD)
+        return None if _is_inexact(value) else value
+
+    return _computed(node, held)
+
+
+def _is_inexact(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and is_real_or_complex(value.dtype)
+
+
+def _computed(node: torch.fx.Node, held: Callable[[torch.fx.Node], Any]) -> Tensor | None:
+    """Return the tensor that a node gives whatever the input is, computed from what is held.
+
+    None is returned where it depends on the input or on random numbers, or where nothing is held.
+    """
+    made = upstream([node])
+    values: dict[torch.fx.Node, Any] = {}
+    with _disable_current_modes(), torch.no_grad():
+        for each in node.graph.nodes:
+            if each not in made:
+                continue
+            if each.op == "get_attr":
+                value = held(each)
+                if not _has_values(value):
+                    return None
+                values[each] = value.cpu()
+            elif each.target is builtin.getitem or is_pure(each):
+                args, kwargs = map_arg((each.args, each.kwargs), values.__getitem__)
+                device = {"device": "cpu"} if "device" in kwargs else {}
+                values[each] = each.target(*args, **{**kwargs, **device})
+            else:
+                return None
+    result: Tensor = values[node]
+    return result
+
+
+def _has_values(value: Any) -> bool:
+    traced = isinstance(value, FakeTensor | FunctionalTensor)
+    tensor = isinstance(value, torch.Tensor) and not traced
+    return tensor and value.layout is torch.strided and not value.is_meta
+
+
+class Reader(TorchDispatchMode):
+    """Lets a module that runs without values read those that come from no input.
+
+    Parameters
+    ----------
+    held : mapping from str to Tensor
+        The parameters and buffers by name, with their values.
+    names : mapping from int to str
+        The names of those that are traced instead, by the identity of the tensor.
+
+    Attributes
+    ----------
+    read : set of int
+        The identities of the tensors, of these or others, on which it depends what was read.
+    """
+
+    supports_higher_order_operators = True
+
+    def __init__(self, held: Mapping[str, Tensor], names: Mapping[int, str]) -> None:
+        super().__init__()
+        self._held, self._names = held, names
+        self.read: set[int] = set()
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if func is torch.ops.aten.masked_select.default:
+            x, mask = args
+            shape = torch.broadcast_shapes(x.shape, mask.shape)
+            func, args = torch.ops.aten.index.Tensor, (x.expand(shape), [mask.expand(shape)])
+        if func in _INDEXING:
+            args = (args[0], self._cells(args[0].shape, args[1]), *args[2:])
+        elif _READING & {*getattr(func, "tags", ())}:
+            given = [e for e in tree_leaves((args, kwargs)) if isinstance(e, torch.Tensor)]
+            values = {id(each): self._value(each) for each in given}
+            if all(each is not None for each in values.values()):
+                args, kwargs = tree_map_only(
+                    torch.Tensor, lambda each: values[id(each)], (args, kwargs)
+                )
+                with _disable_current_modes():
+                    result = func(*args, **(kwargs or {}))
+                return tree_map_only(torch.Tensor, FunctionalTensor.to_functional, result)
+        with torch._C.DisableTorchFunction():  # this is no call of the module
+            return func(*args, **(kwargs or {}))
+
+    def _cells(self, shape: Sequence[int], indices: Sequence[Any]) -> list[Any]:
+        """Return indices with the numbers of the cells that known masks let through instead."""
+        found: list[Any] = []
+        for index in indices:
+            masks = index is not None and index.dtype is torch.bool and index.ndim
+            mask = self._value(index) if masks else None
+            if mask is None:
+                found.append(index)
+                continue
+            with _disable_current_modes():
+                cells = mask.nonzero(as_tuple=True)
+                anything = torch.empty(tuple(shape), device="meta")
+                torch.ops.aten.index(anything, [None] * len(found) + [mask])  # raises if none fits
+            found.extend(map(FunctionalTensor.to_functional, cells))
+        return found
+
+    def _value(self, tensor: Tensor) -> Tensor | None:
+        """Return a traced tensor with its values, None where they may come from the input."""
+        mode = get_proxy_mode()
+        tracer: Any = None if mode is None else mode.tracer
+        node = None if tracer is None else node_of(tensor, tracer)
+        if node is not None:
+            return _computed(node, lambda each: self._of(getattr(tracer.root, str(each.target))))
+        value = self._of(inner(tensor) if isinstance(tensor, FunctionalTensor) else tensor)
+        return value if _has_values(value) else None
+
+    def _of(self, tensor: Tensor) -> Tensor:
+        """Return what is traced instead of a parameter or buffer with its values; others as is."""
+        self.read.add(id(tensor))
+        name = self._names.get(id(tensor))
+        return tensor if name is None else self._held[name]
+
+
+_READING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+"""What torch says of primitives whose results, or their shapes, depend on values."""
+
+_INDEXING = {
+    torch.ops.aten.index.Tensor,
+    torch.ops.aten.index_put.default,
+    torch.ops.aten.index_put_.default,
+}
+"""Those that take masks among their indices."""
