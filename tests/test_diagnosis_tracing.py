@@ -216,6 +216,10 @@ def test_a_tensor_of_the_operators_own_may_be_read() -> None:
         assert pickle.dumps(weight)
         return x * float(weight) * torch.tensor(2.0).item()
 
+    def by_what_it_computes(x: torch.Tensor) -> torch.Tensor:
+        return x * float(weight[0] + 1) if (2 * weight > 1).any() else -x
+
+    assert diagnose(by_what_it_computes, (8,)).linear.certainty == "proved"
     before = torch.Tensor.__reduce_ex__
     assert diagnose(op, (8,)).linear.certainty == "proved"
     assert torch.Tensor.__reduce_ex__ is before

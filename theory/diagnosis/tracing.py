@@ -17,7 +17,7 @@ import contextlib
 import functools
 import itertools
 import traceback
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import numpy as np
@@ -125,22 +125,20 @@ def _read(
     with contextlib.ExitStack() as untraced:
         # Memory that is given away may hold the input later, and no graph shows who reads it then.
         if method.__name__ in _COPYING and _is_known(tensor):
-            tensor = inner(tensor)
+            tensor = inner(tensor) if isinstance(tensor, FunctionalTensor) else tensor
             untraced.enter_context(disable_functional_mode())
             untraced.enter_context(disable_proxy_modes_tracing())
         return errors.of(method, (tensor, *args), kwargs)
 
 
-def _is_known(tensor: torch.Tensor) -> TypeGuard[FunctionalTensor]:
+def _is_known(tensor: torch.Tensor) -> bool:
     """Whether a traced tensor is made of what is no input, and of no random numbers.
 
     Nor of a sparse tensor, which has no `val` in a graph: it shares the memory of its values, and
     writing into that is not followed.
     """
     mode = get_proxy_mode()
-    if mode is None or not isinstance(tensor, FunctionalTensor):
-        return False
-    node = node_of(tensor, mode.tracer)
+    node = None if mode is None else node_of(tensor, mode.tracer)
     made = [] if node is None else upstream([node])
     return node is not None and all(
         each.op == "get_attr"
