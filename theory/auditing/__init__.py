@@ -8,8 +8,8 @@ Which module answers which question, in the order in which an audit asks:
   there is no audit of what reads others.
 - ``propagation``: what of the input does each tensor see? ``dependence`` is the answer: the exact
   interval of each cell (``reach``), and the law by which intervals move (``windows``). The rules
-  are in ``sliding`` (with ``taps``, what one operation reads), ``gathering``, ``moving`` and
-  ``arranging``.
+  are in ``sliding`` (with ``taps``, what one operation reads), ``gathering``, ``products``,
+  ``moving``, ``picking`` and ``arranging``.
 - ``linearity``: what is each call as a function of its inputs?
 - ``counting``: what does each primitive cost?
 - ``advice``: what deserves a second look? ``network`` is the graph with its values.

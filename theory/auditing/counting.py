@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from theory.auditing import gathering, moving, sliding
+from theory.auditing import moving, picking, products, sliding
 from theory.auditing.primitive import Primitive, shape_of
 from theory.auditing.taps import Taps
 from theory.diagnosis.primitives import CONSTANT
@@ -195,8 +195,8 @@ _RULES: dict[str, Callable[[Primitive], Cost]] = {
     **dict.fromkeys(["addmm", "addmv", "baddbmm", "bmm", "dot", "mm", "mv", "vdot"], _product),
     **dict.fromkeys(["std", "std_mean", "var", "var_mean"], _deviation),
     "_prelu_kernel": _per_output,
-    **dict.fromkeys(gathering.ATTENTION, _attention),
-    **dict.fromkeys(gathering.BAGS, _bags),
+    **dict.fromkeys(products.ATTENTION, _attention),
+    **dict.fromkeys(picking.BAGS, _bags),
     "_fused_rms_norm": _rms_norm,
     "_weight_norm_interface": _weight_norm,
     "glu": _gate,

@@ -12,7 +12,6 @@ import torch
 from torch.fx.node import map_arg
 
 from theory.auditing import reach as reaching
-from theory.auditing.constants import integers
 from theory.auditing.dependence import (
     Dependence,
     Law,
@@ -26,7 +25,6 @@ from theory.auditing.dependence import (
 from theory.auditing.primitive import Primitive, shape_of
 from theory.auditing.taps import Taps, law_of_move, law_of_table
 from theory.auditing.windows import Scattered, Windows
-from theory.diagnosis.errors import told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,10 +36,10 @@ if TYPE_CHECKING:
 
 def _move(call: Primitive, sources: Sources) -> Dependence | list[Dependence]:
     node, source = only(sources)
-    return _moved(call, node, source, {})
+    return moved(call, node, source, {})
 
 
-def _moved(
+def moved(
     call: Primitive,
     node: torch.fx.Node,
     source: Dependence,
@@ -70,35 +68,6 @@ def _moved(
                 for each, law, others in zip(seen, laws, off, strict=True)
             ]
     return seen if isinstance(call.node.meta["val"], tuple | list) else seen[0]
-
-
-def pick(call: Primitive, sources: Sources) -> Dependence | list[Dependence] | Unknown:
-    """Follow an index that does not depend on the input; an audit may have no values of it.
-
-    Where it picks among cells that see alike, it is all the same whether it picks others or, as
-    then here, always the first.
-    """
-    node = call.positional[0]
-    if [*sources] != [node]:
-        return Unknown(call.name)
-    if call.name == "index":
-        dims = [dim for dim, index in enumerate(call["indices"]) if index is not None]
-    else:
-        dims = [call["dim"] % max(len(shape_of(node)), 1)]
-    source = sources[node]
-    indices = {each: integers(each) for each in call.node.all_input_nodes if each != node}
-    if all(index is not None for index in indices.values()):
-        try:
-            return _moved(call, node, source, indices)
-        except (IndexError, RuntimeError) as error:  # a run without values checks no index
-            raise ValueError(
-                f"{call.name} fails at the index that it is given: {told(error)}"
-            ) from error
-    if any(n > 1 for n in np.take(source.reach.shape[1:], dims)):
-        return Unknown(call.name)
-    indices = {each: torch.zeros(shape_of(each)).long() for each in indices}
-    alike = Dependence(source.reach) if source.dim in dims else source
-    return _moved(call, node, alike, indices)
 
 
 def _laws(
@@ -183,7 +152,7 @@ def _restrided(call: Primitive, sources: Sources) -> Dependence | list[Dependenc
     if stays and call["storage_offset"] in {None, value.storage_offset()}:
         return source
     alone = value.untyped_storage().nbytes() == value.numel() * value.element_size()
-    return _moved(call, node, source, {}) if value.is_contiguous() and alone else Unknown(call.name)
+    return moved(call, node, source, {}) if value.is_contiguous() and alone else Unknown(call.name)
 
 
 def _copy(call: Primitive, sources: Sources) -> Dependence | None:
@@ -296,7 +265,6 @@ RULES: dict[str, Rule] = {
     "cat": _concatenation,
     "copy": _copy,
     "fill": _copy,
-    **dict.fromkeys(["index", "index_select"], pick),
     "select_scatter": _scatter,
     "slice_scatter": _scatter,
     "stack": _stack,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from theory.auditing import arranging, gathering, moving, sliding
+from theory.auditing import arranging, gathering, moving, picking, products, sliding
 from theory.auditing import reach as reaching
 from theory.auditing.dependence import Dependence, Rule, Unknown, pointwise
 from theory.auditing.primitive import Primitive, shape_of
@@ -24,6 +24,8 @@ _RULES: dict[str, Rule] = {
     **sliding.RULES,
     **gathering.RULES,
     **moving.RULES,
+    **picking.RULES,
+    **products.RULES,
     **arranging.RULES,
 }
 
