@@ -70,6 +70,8 @@ def test_macs_and_flops_are_counted_apart() -> None:
         (nn.Softmax(-1), 5 * 3 * 8),  # the maximum, a difference, an exponential, a sum, a quotient
         (nn.LogSoftmax(-1), 5 * 3 * 8),
         (Fn(lambda x: x.cumsum(-1)), 3 * 8),
+        (Fn(lambda x: x.cummax(-1)[0]), 3 * 8),
+        (Fn(lambda x: x.take(torch.arange(9))), 0),
         (Fn(lambda x: x.amax(-1)), 3 * 8),
     ],
 )
@@ -89,6 +91,7 @@ def test_flops_of_norms_and_of_values_that_are_looked_up(module: nn.Module, flop
         (Fn(lambda x: torch.addmm(x[0, 0], x[0].T, x[0])), 8 * 3 * 8, 8 * 8),
         (Fn(lambda x: torch.bmm(x, x.transpose(1, 2))), 3 * 8 * 3, 0),
         (Fn(lambda x: torch.baddbmm(x[:, :, :3], x, x.transpose(1, 2))), 3 * 8 * 3, 3 * 3),
+        (Fn(lambda x: torch.addbmm(x[0, :, :3], x, x.mT)), 3 * 8 * 3, 3 * 3),
         (nn.Conv1d(3, 2, 3, bias=False), 2 * 6 * 9, 0),
         (nn.Conv1d(3, 2, 3), 2 * 6 * 9, 2 * 6),
         (nn.ConvTranspose1d(3, 2, 3, bias=False), 3 * 8 * 6, 0),
@@ -100,6 +103,12 @@ def test_a_product_costs_two_operations_for_each_mac_and_one_for_what_it_is_adde
 ) -> None:
     facts = audit(module, (3, 8))
     assert (facts.macs, facts.flops) == (macs, 2 * macs + added)
+
+
+def test_a_bilinear_layer_costs_two_products_and_a_sum_for_each_weight() -> None:
+    facts = audit(Fn(lambda x, layer: layer(x, x[..., :5]), nn.Bilinear(8, 5, 7)), (3, 8))
+    assert (facts.macs, facts.flops) == (3 * 8 * 5 * 7, 3 * 3 * 8 * 5 * 7 + 3 * 7)
+    assert facts.rows[-1].linearity == "nonlinear"
 
 
 def test_a_weighted_bag_costs_a_product_for_each_value_that_it_adds() -> None:

@@ -35,6 +35,7 @@ SPECTRUM, MAP, PLACES, WINDOW = (
     _numbers(5),
 )
 
+TENSOR = _numbers(5, 2, 3)
 MASK, ORDER = torch.tensor([True, False, True, True]), torch.tensor([[3, 0], [1, 1]])
 
 EXACT: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
@@ -56,6 +57,18 @@ EXACT: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
     "addmm, added and left": (lambda x: torch.addmm(x, x, B @ B.T), (4, 3)),
     "baddbmm, added": (lambda x: torch.baddbmm(x, A[None], B[None]), (1, 4, 5)),
     "baddbmm, right": (lambda x: torch.baddbmm(W[None], A[None], x), (1, 3, 5)),
+    "addbmm, added": (lambda x: torch.addbmm(x, A[None], B[None]), (4, 5)),
+    "addbmm, left": (lambda x: torch.addbmm(W, x, B.repeat(2, 1, 1)), (2, 4, 3)),
+    "addbmm, right, and on": (
+        lambda x: torch.addbmm(W, A.repeat(2, 1, 1), x).cumsum(1),
+        (2, 3, 5),
+    ),
+    "bilinear, left": (lambda x: functional.bilinear(x, A, TENSOR), (4, 2)),
+    "bilinear, weight": (lambda x: functional.bilinear(A, A, x), (2, 3, 3)),
+    "bilinear, both": (lambda x: functional.bilinear(x.cumsum(0), x[:, :2], TENSOR.mT), (4, 3)),
+    "take": (lambda x: x.cumsum(1).take(ORDER * 2), (4, 3)),
+    "take, in another order": (lambda x: x.mT.take(ORDER.T.flip(0)), (4, 3)),
+    "take of a row": (lambda x: x.take(ORDER), (1, 4)),
     "squeeze of one cell": (lambda x: x.squeeze(), (1, 1)),
     "squeeze of one of five": (lambda x: x.squeeze(), (5, 1)),
     "tril": (lambda x: x.tril(), (4, 3)),
@@ -152,6 +165,9 @@ COVERED: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
         ),
         (2, 4, 3),
     ),
+    "largest so far": (lambda x: x.cummax(0)[0], (4, 3)),
+    "smallest so far, of sums": (lambda x: x.cumsum(1).cummin(0).values, (4, 3)),
+    "what stands where the largest so far does": (lambda x: x.gather(0, x.cummax(0)[1]), (4, 3)),
     "mean of a layer norm": (
         lambda x: torch.native_layer_norm(x, (3,), None, None, 1e-5)[1][:, 0],
         (4, 3),

@@ -236,6 +236,17 @@ def test_what_is_called_a_product_and_a_sum_is_that(name: str) -> None:
     assert _is_linear(lambda z, x: f(z, factor, x), shape, 2)
 
 
+@pytest.mark.parametrize("factor", range(3))
+def test_a_trilinear_form_is_linear_in_each_of_three_factors(factor: int) -> None:
+    factors = _inputs((4, 4, 4), 3, 2)
+
+    def form(x: torch.Tensor) -> torch.Tensor:
+        given = [x if each == factor else factors[each] for each in range(3)]
+        return aten._trilinear(*given, [3], [0], [1], [2])
+
+    assert _is_linear(form, (4, 4, 4))
+
+
 _FROM_A_TENSOR = {
     "empty_like": aten.empty_like,
     "full_like": lambda x: aten.full_like(x, 3),

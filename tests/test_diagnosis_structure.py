@@ -112,11 +112,15 @@ RULES: dict[Level, dict[str, Callable[[torch.Tensor], Any]]] = {
         "bags' weights": lambda x: F.embedding_bag(
             _AT[None], _A[:, None], mode="sum", per_sample_weights=x[None]
         ),
+        "the weight of a bilinear layer": lambda x: F.bilinear(_A[None], _A[None], x.diag()[None]),
         "maxima of constant bags": lambda x: (
             x.sum() * F.embedding_bag(_AT[None], _A[:, None], mode="max")
         ),
     },
     Level.AFFINE: {
+        "bilinear with a constant, and a bias": lambda x: F.bilinear(
+            _A[None], x[None], torch.diag(_A)[None], _A[:1]
+        ),
         "a sum": lambda x: x + _A,
         "ones": lambda x: x + torch.ones_like(x),
         "a number": lambda x: x + torch.scalar_tensor(3),
@@ -140,6 +144,7 @@ RULES: dict[Level, dict[str, Callable[[torch.Tensor], Any]]] = {
         "normalised and moved": lambda x: F.batch_norm(x[None], 0 * _A, _A, _A, _A),
     },
     Level.NONLINEAR: {
+        "bilinear with itself": lambda x: F.bilinear(x[None], x[None], torch.diag(_A)[None]),
         "as the place that is read": lambda x: _A[x.long()],
         "as the place that is written": lambda x: _A.scatter(0, x.long(), _A),
         "as the place of zeros": lambda x: _A.index_fill(0, x.long(), 0),

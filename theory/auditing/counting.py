@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
+
 from theory.auditing import moving, picking, products, sliding
 from theory.auditing.primitive import Primitive, shape_of
 from theory.auditing.taps import Taps
@@ -18,8 +20,6 @@ from theory.diagnosis.primitives import CONSTANT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import torch
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,18 @@ def _product(call: Primitive) -> Cost:
     macs = math.prod(shape_of(left)) * columns
     added = math.prod(call.shape) if "add" in call.name else 0
     return Cost(macs, 2 * macs + added)
+
+
+def _trilinear(call: Primitive) -> Cost:
+    """Each value of one factor meets those of the others: two products and a sum."""
+    spread = []
+    for factor, dims in (("i1", "expand1"), ("i2", "expand2"), ("i3", "expand3")):
+        shape = [*shape_of(call[factor])]
+        for dim in sorted(call[dims]):
+            shape.insert(dim, 1)
+        spread.append(shape)
+    terms = math.prod(torch.broadcast_shapes(*spread))
+    return Cost(terms, 3 * terms)
 
 
 def _attention(call: Primitive) -> Cost:
@@ -184,6 +196,7 @@ _FREE = {
     "index",
     "index_select",
     "linspace",
+    "take",
     "tril",
     "triu",
     "view_as_complex",
@@ -192,7 +205,8 @@ _FREE = {
 
 _RULES: dict[str, Callable[[Primitive], Cost]] = {
     "convolution": _convolution,
-    **dict.fromkeys(["addmm", "addmv", "baddbmm", "bmm", "dot", "mm", "mv", "vdot"], _product),
+    **dict.fromkeys(products.MATRIX_PRODUCTS, _product),
+    "_trilinear": _trilinear,
     **dict.fromkeys(["std", "std_mean", "var", "var_mean"], _deviation),
     "_prelu_kernel": _per_output,
     **dict.fromkeys(products.ATTENTION, _attention),
@@ -225,6 +239,8 @@ _RULES: dict[str, Callable[[Primitive], Cost]] = {
             "any",
             "argmax",
             "argmin",
+            "cummax",
+            "cummin",
             "cumprod",
             "cumsum",
             "max",

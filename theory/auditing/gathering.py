@@ -56,15 +56,16 @@ def _along(call: Primitive, sources: Sources) -> Dependence:
     return _over(call, sources, _dims(call, len(call.shape)))
 
 
-def _cumulation(call: Primitive, sources: Sources) -> Dependence:
-    """Each value sees those up to it along a dimension."""
+def _cumulation(call: Primitive, sources: Sources) -> Dependence | list[Dependence]:
+    """Each value sees those up to it along a dimension; so does the place of an extreme one."""
     _, source = only(sources)
     dim = call["dim"] % max(len(call.shape), 1)
     reach = source.reach
     if reach.ndim > 1:
         reach = np.minimum.accumulate(reach, axis=dim + 1)
     lost = source.dim in {None, dim}
-    return Dependence(reach) if lost else Dependence(reach).along(source.dim, source.windows)
+    seen = Dependence(reach) if lost else Dependence(reach).along(source.dim, source.windows)
+    return [seen] * len(call.results) if len(call.results) > 1 else seen
 
 
 def _normalisation(rule: Rule) -> Rule:
@@ -160,7 +161,7 @@ RULES: dict[str, Rule] = {
         ],
         _along,
     ),
-    **dict.fromkeys(["cumprod", "cumsum", "logcumsumexp"], _cumulation),
+    **dict.fromkeys(["cummax", "cummin", "cumprod", "cumsum", "logcumsumexp"], _cumulation),
     **dict.fromkeys(["_conj", "_neg_view", "_prelu_kernel", "complex"], pointwise),
     **dict.fromkeys(
         ["_native_batch_norm_legit", "_native_batch_norm_legit_functional", "native_batch_norm"],

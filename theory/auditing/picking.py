@@ -24,11 +24,13 @@ def _pick(call: Primitive, sources: Sources) -> Dependence | list[Dependence] | 
     node = call.positional[0]
     if [*sources] != [node]:
         return Unknown(call.name)
-    if call.name == "index":
+    source = sources[node]
+    if call.name == "take":  # from all cells in a row
+        dims, source = [*range(len(shape_of(node)))], Dependence(source.reach)
+    elif call.name == "index":
         dims = [dim for dim, index in enumerate(call["indices"]) if index is not None]
     else:
         dims = [call["dim"] % max(len(shape_of(node)), 1)]
-    source = sources[node]
     indices = {each: integers(each) for each in call.node.all_input_nodes if each != node}
     if all(index is not None for index in indices.values()):
         try:
@@ -109,6 +111,6 @@ RULES: dict[str, Rule] = {
     "embedding": _lookup,
     "gather": _picked,
     **dict.fromkeys(["grid_sampler_2d", "grid_sampler_3d"], _sampled),
-    **dict.fromkeys(["index", "index_select"], _pick),
+    **dict.fromkeys(["index", "index_select", "take"], _pick),
 }
 """The rules by primitive."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from theory.auditing import reach as reaching
 from theory.auditing.dependence import Dependence, Rule, Sources, everything, joined, pointwise
 from theory.auditing.primitive import Primitive, shape_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def _product(call: Primitive, sources: Sources) -> Dependence:
@@ -16,12 +21,38 @@ def _product(call: Primitive, sources: Sources) -> Dependence:
     vector = len(shape_of(right)) == 1
     for factor, contracted in ((left, -1), (right, -1 if vector else -2)):
         if factor in sources:
-            source, rank = sources[factor], len(shape_of(factor))
+            source = sources[factor]
+            if call.name == "addbmm":
+                source = _summed(source, [0])
+            rank = source.reach.ndim - 1
             dim = contracted % rank
             # A matrix by a vector loses an axis, and so do two vectors; the vector itself does not.
             reach = reaching.reduced(source.reach, [dim], keepdim=rank == len(call.shape))
             part = Dependence(reach)
             parts.append(part if source.dim == dim else part.along(source.dim, source.windows))
+    return joined(
+        reaching.hull(each.reach for each in parts), [(each.dim, each.windows) for each in parts]
+    )
+
+
+def _summed(source: Dependence, dims: Sequence[int]) -> Dependence:
+    """Return what is seen by sums over some dimensions, which are lost."""
+    whole = Dependence(reaching.reduced(source.reach, dims, keepdim=False))
+    if source.dim is None or source.dim in dims:
+        return whole
+    return whole.along(source.dim - sum(each < source.dim for each in dims), source.windows)
+
+
+def _trilinear(call: Primitive, sources: Sources) -> Dependence:
+    """Three factors, spread along dimensions of the others, are multiplied and summed."""
+    parts = []
+    for factor, spread in (("i1", "expand1"), ("i2", "expand2"), ("i3", "expand3")):
+        if call[factor] in sources:
+            source = sources[call[factor]]
+            reach = np.expand_dims(source.reach, [dim + 1 for dim in call[spread]])
+            kept = [dim for dim in range(reach.ndim - 1) if dim not in call[spread]]
+            dim = None if source.dim is None else kept[source.dim]
+            parts.append(_summed(Dependence(reach).along(dim, source.windows), call["sumdim"]))
     return joined(
         reaching.hull(each.reach for each in parts), [(each.dim, each.windows) for each in parts]
     )
@@ -65,9 +96,15 @@ ATTENTION = frozenset(
 )
 """The kernels of attention, which a module may choose itself."""
 
+MATRIX_PRODUCTS = frozenset(
+    {"addbmm", "addmm", "addmv", "baddbmm", "bmm", "dot", "mm", "mv", "vdot"}
+)
+"""Products of matrices or vectors, one by one or in a batch, to which something may be added."""
+
 RULES: dict[str, Rule] = {
     "_cdist_forward": _distances,
-    **dict.fromkeys(["addmm", "baddbmm", "bmm", "dot", "mm", "mv", "vdot", "addmv"], _product),
+    "_trilinear": _trilinear,
+    **dict.fromkeys(MATRIX_PRODUCTS, _product),
     **dict.fromkeys(ATTENTION, _attention),
 }
 """The rules by primitive."""

@@ -68,7 +68,7 @@ NONLINEAR = _names(
     _scaled_dot_product_flash_attention_for_cpu _softmax abs acos acosh adaptive_max_pool2d
     adaptive_max_pool3d amax amin aminmax angle argmax argmin argsort asin asinh atan atan2
     atanh bitwise_and bitwise_not bitwise_or bitwise_xor ceil celu clamp clamp_max clamp_min
-    copysign cos cosh cumprod digamma elu eq erf erfc erfinv exp exp2 expm1
+    copysign cos cosh cummax cummin cumprod digamma elu eq erf erfc erfinv exp exp2 expm1
     fake_quantize_per_tensor_affine floor floor_divide fmax fmin fmod frac fractional_max_pool2d
     fractional_max_pool3d ge gelu glu gt hardshrink hardsigmoid hardswish hardtanh huber_loss
     hypot isfinite isinf isnan kthvalue le leaky_relu lgamma linalg_vector_norm log log10 log1p
@@ -85,7 +85,7 @@ NONLINEAR = _names(
 OWN_RULE = _names(
     """
     _embedding_bag _embedding_bag_forward_only _native_batch_norm_legit_no_training _to_copy
-    addcdiv constant_pad_nd convolution div lerp masked_fill where
+    _trilinear addcdiv constant_pad_nd convolution div lerp masked_fill where
     """
 )
 """Have a rule of their own in `theory.diagnosis.structure`."""

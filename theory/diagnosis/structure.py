@@ -190,6 +190,8 @@ def _level_by_rule(node: torch.fx.Node, levels: dict[torch.fx.Node, Level]) -> L
         return _product(of(args[0]), of(args[1]))
     if name in primitives.PRODUCT_AND_SUM:
         return _join([of(args[0]), _product(of(args[1]), of(args[2]))])
+    if name == "_trilinear":
+        return _product(_product(of(args[0]), of(args[1])), of(args[2]))
     if name in {"lerp", "addcdiv"}:
         return of(*args[:2]) if of(args[2]).is_fixed else Level.NONLINEAR
     if name in {"where", "masked_fill"}:
