@@ -134,6 +134,24 @@ EXACT: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
         ).abs(),
         (9,),
     ),
+    "frames, by a shorter window": (
+        lambda x: torch.stft(
+            x, 8, hop_length=2, win_length=5, window=WINDOW, center=False, return_complex=True
+        ).abs(),
+        (13,),
+    ),
+    "multiplied by a padded constant": (
+        lambda x: x.cumsum(0) * functional.pad(V[1:], (1, 0)),
+        (4, 3),
+    ),
+    "multiplied by what is padded with ones": (
+        lambda x: x * functional.pad(V[1:], (1, 0), value=1.0),
+        (4, 3),
+    ),
+    "multiplied by a padded constant, and more": (
+        lambda x: x * (functional.pad(V[1:], (1, 0)) + 1),
+        (4, 3),
+    ),
     "cumsum": (lambda x: x.cumsum(0), (4, 3)),
     "cumprod of one row": (lambda x: x.cumprod(-1), (3,)),
     "logcumsumexp": (lambda x: x.logcumsumexp(1), (4, 3)),
@@ -295,3 +313,14 @@ def test_a_triangle_keeps_the_law_of_what_it_keeps_and_a_diagonal_has_none() -> 
     assert (triangle.receptive_field, triangle.jump, triangle.start) == ((2, 2), (2, 2), (0, 0))
     (diagonal,) = audit(Fn(torch.diag_embed), (1, 8)).rows
     assert (diagonal.receptive_field, diagonal.jump, diagonal.start) == ((1,), (None,), (None,))
+
+
+def test_the_law_of_frames_is_that_of_what_the_window_does_not_pad_with_zeros() -> None:
+    layer = nn.Identity()
+    layer.register_buffer("window", torch.hann_window(5))
+
+    def spectrum(x: Tensor, layer: nn.Module) -> Tensor:
+        return torch.stft(x, 8, 2, 5, layer.window, center=False, return_complex=True).abs()
+
+    row = audit(Fn(spectrum, layer), (20,)).rows[0]
+    assert (row.receptive_field, row.jump, row.start, row.border) == ((5,), (2,), (1,), ((0, 0),))

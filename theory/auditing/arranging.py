@@ -1,6 +1,7 @@
 """Primitives that arrange the values of one tensor among zeros: triangles, diagonals, patches.
 
 Where a value goes, the primitive itself is asked, on numbers that are not 0: what is 0 is no value.
+So are those that arrange a constant, by which values are then multiplied.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from theory.auditing import moving
 from theory.auditing import reach as reaching
-from theory.auditing.dependence import Dependence, Rule, Sources, only
+from theory.auditing.constants import computed
+from theory.auditing.dependence import Dependence, Rule, Sources, only, pointwise
 from theory.auditing.primitive import Primitive, shape_of
+from theory.diagnosis.nodes import upstream
 
 if TYPE_CHECKING:
     from theory.auditing.reach import Reach
@@ -66,9 +70,33 @@ def _overlaid(call: Primitive, sources: Sources) -> Dependence:
     return Dependence(reaching.compressed([*reach[:, 1:].reshape(3, *call.shape)]))
 
 
+def _weighed(call: Primitive, sources: Sources) -> Dependence:
+    """Multiply each value by the one at its place; by a zero in a padding, it is not seen."""
+    seen = pointwise(call, sources)
+    for factor in call.node.all_input_nodes:
+        zeros = None if factor in sources else _zeros(factor)
+        if zeros is not None:
+            reach = np.where(zeros.numpy(), reaching.of_nothing(len(call.shape)), seen.reach)
+            seen = Dependence(reach, seen.dim, seen.windows).tight()
+    return seen
+
+
+def _zeros(node: torch.fx.Node) -> torch.Tensor | None:
+    """Return where a tensor has zeros that a constant was put among, if it is such a one."""
+    names = {Primitive(each).name for each in upstream([node]) if each.op == "call_function"}
+    if names.isdisjoint(_FILLING) or not names <= {*_FILLING, *moving.RULES, "_to_copy"}:
+        return None
+    placed = computed(node, lambda each: torch.ones(shape_of(each)))
+    return None if placed is None else placed == 0
+
+
+_FILLING = {"constant_pad_nd", "zeros"}
+"""What makes zeros that a constant is put among."""
+
 RULES: dict[str, Rule] = {
     **dict.fromkeys(["diag_embed", "tril", "triu"], _among_zeros),
     "col2im": _overlaid,
     "im2col": _patches,
+    "mul": _weighed,
 }
 """The rules by primitive."""

@@ -44,14 +44,14 @@ def integers(node: torch.fx.Node) -> Tensor | None:
         value = each.meta.get(HELD)
         return None if _is_inexact(value) else value
 
-    return _computed(node, held)
+    return computed(node, held)
 
 
 def _is_inexact(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and is_real_or_complex(value.dtype)
 
 
-def _computed(node: torch.fx.Node, held: Callable[[torch.fx.Node], Any]) -> Tensor | None:
+def computed(node: torch.fx.Node, held: Callable[[torch.fx.Node], Any]) -> Tensor | None:
     """Return the tensor that a node gives whatever the input is, computed from what is held.
 
     None is returned where it depends on the input or on random numbers, or where nothing is held.
@@ -154,7 +154,7 @@ class Reader(TorchDispatchMode):
         tracer: Any = None if mode is None else mode.tracer
         node = None if tracer is None else node_of(tensor, tracer)
         if node is not None:
-            return _computed(node, lambda each: self._of(getattr(tracer.root, str(each.target))))
+            return computed(node, lambda each: self._of(getattr(tracer.root, str(each.target))))
         value = self._of(inner(tensor) if isinstance(tensor, FunctionalTensor) else tensor)
         return value if _has_values(value) else None
 
