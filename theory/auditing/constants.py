@@ -127,7 +127,11 @@ class Reader(TorchDispatchMode):
                     torch.Tensor, lambda each: values[id(each)], (args, kwargs)
                 )
                 with _disable_current_modes():
-                    result = func(*args, **(kwargs or {}))
+                    result = tree_map_only(
+                        torch.Tensor,
+                        lambda each: each.to(given[0].device),
+                        func(*args, **(kwargs or {})),
+                    )
                 return tree_map_only(torch.Tensor, FunctionalTensor.to_functional, result)
         with torch._C.DisableTorchFunction():  # this is no call of the module
             return func(*args, **(kwargs or {}))
