@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -144,3 +145,80 @@ def test_what_has_no_values_is_not_read() -> None:
     state = _state().to("meta")
     with pytest.raises(ValueError, match="reads values of its own parameters"):
         audit(Fn(lambda x, state: _pair(x, int(state.distance)), state), (1, 8))
+
+
+def _written_through_another(x: Tensor, state: nn.Module) -> Tensor:
+    x = x.roll(int(state.distance), -1)
+    state.other.add_(1)
+    return x
+
+
+def _sharing(state: nn.Module, *, buffer: bool) -> nn.Module:
+    if buffer:
+        state.register_buffer("other", state.distance.view(1))
+    else:
+        state.other = [state.distance.view(1)][0]
+    return state
+
+
+@pytest.mark.parametrize("buffer", [True, False])
+def test_what_is_read_may_not_change_through_memory_that_it_shares(buffer: bool) -> None:
+    state = _sharing(_state(), buffer=buffer)
+    with pytest.raises(
+        ValueError, match=r"reads values of layers\.0\.distance and gives it others"
+    ):
+        audit(Fn(_written_through_another, state), (1, 4))
+    assert int(state.distance) == 2
+
+
+def _plain_replaced(x: Tensor, state: nn.Module) -> Tensor:
+    x = x.roll(int(state.plain[1]), -1)
+    state.plain = state.plain + 1
+    return x
+
+
+def _plain_written_through_a_view(x: Tensor, state: nn.Module) -> Tensor:
+    x = x.roll(int(state.plain[1]), -1)
+    state.kept[0].add_(1)
+    return x
+
+
+def _array_written(x: Tensor, _: nn.Module) -> Tensor:
+    values = np.zeros(1, dtype=np.int64)
+    later = torch.from_numpy(values) + 1
+    values[0] = 5
+    return x.roll(int(later[0]), -1)
+
+
+@pytest.mark.parametrize(
+    "function", [_plain_replaced, _plain_written_through_a_view, _array_written]
+)
+def test_nor_may_a_tensor_that_is_neither_parameter_nor_buffer(
+    function: Callable[[Tensor, nn.Module], Tensor],
+) -> None:
+    state = _state()
+    state.kept = [state.plain[1:]]
+    with pytest.raises(ValueError, match="reads values of a tensor and gives it others"):
+        audit(Fn(function, state), (1, 4))
+
+
+def test_an_index_is_unknown_that_is_written_through_shared_memory_or_an_array() -> None:
+    def shared(x: Tensor, state: nn.Module) -> Tensor:
+        state.other.add_(1)
+        return x.cumsum(-1)[..., state.distance[None]]
+
+    state = _sharing(_state(), buffer=True)
+    assert audit(Fn(shared, state), (1, 4)).receptive_field == (None,)
+
+    def by_an_array(x: Tensor) -> Tensor:
+        values = np.array([1, 2])
+        x = x.cumsum(-1)[..., torch.from_numpy(values)]
+        values[:] = 0
+        return x
+
+    assert audit(Fn(by_an_array), (1, 4)).receptive_field == (None,)
+
+    def left_alone(x: Tensor) -> Tensor:
+        return x.cumsum(-1)[..., torch.from_numpy(np.array([1, 2]))]
+
+    assert audit(Fn(left_alone), (1, 4)).receptive_field == (3,)

@@ -64,7 +64,7 @@ def computed(node: torch.fx.Node, held: Callable[[torch.fx.Node], Any]) -> Tenso
                 continue
             if each.op == "get_attr":
                 value = held(each)
-                if not _has_values(value):
+                if not has_values(value):
                     return None
                 values[each] = value.cpu()
             elif each.target is builtin.getitem or is_pure(each):
@@ -77,10 +77,16 @@ def computed(node: torch.fx.Node, held: Callable[[torch.fx.Node], Any]) -> Tenso
     return result
 
 
-def _has_values(value: Any) -> bool:
+def has_values(value: Any) -> bool:
+    """Whether a value is a tensor with values in memory, one for each cell."""
     traced = isinstance(value, FakeTensor | FunctionalTensor)
     tensor = isinstance(value, torch.Tensor) and not traced
     return tensor and value.layout is torch.strided and not value.is_meta
+
+
+def lends_memory(value: Any) -> bool:
+    """Whether a tensor has the memory of an array: what is written into that, no graph shows."""
+    return has_values(value) and not value.untyped_storage().resizable()
 
 
 class Reader(TorchDispatchMode):
@@ -95,8 +101,11 @@ class Reader(TorchDispatchMode):
 
     Attributes
     ----------
-    read : set of int
-        The identities of the tensors, of these or others, on which it depends what was read.
+    read : list of Tensor
+        The tensors, traced or not, on which it depends what was read.
+    lent : dict from int to (Tensor, Tensor)
+        Tensors whose memory is that of arrays, by their identity, and a copy of each when it was
+        first used.
     """
 
     supports_higher_order_operators = True
@@ -104,7 +113,8 @@ class Reader(TorchDispatchMode):
     def __init__(self, held: Mapping[str, Tensor], names: Mapping[int, str]) -> None:
         super().__init__()
         self._held, self._names = held, names
-        self.read: set[int] = set()
+        self.read: list[Tensor] = []
+        self.lent: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __torch_dispatch__(
         self,
@@ -113,6 +123,10 @@ class Reader(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
+        for each in tree_leaves((args, kwargs)):
+            if lends_memory(each) and id(each) not in self.lent:
+                with _disable_current_modes():
+                    self.lent[id(each)] = each, each.clone()
         if func is torch.ops.aten.masked_select.default:
             x, mask = args
             shape = torch.broadcast_shapes(x.shape, mask.shape)
@@ -160,11 +174,11 @@ class Reader(TorchDispatchMode):
         if node is not None:
             return computed(node, lambda each: self._of(getattr(tracer.root, str(each.target))))
         value = self._of(inner(tensor) if isinstance(tensor, FunctionalTensor) else tensor)
-        return value if _has_values(value) else None
+        return value if has_values(value) else None
 
     def _of(self, tensor: Tensor) -> Tensor:
         """Return what is traced instead of a parameter or buffer with its values; others as is."""
-        self.read.add(id(tensor))
+        self.read.append(tensor)
         name = self._names.get(id(tensor))
         return tensor if name is None else self._held[name]
 

@@ -22,6 +22,7 @@ from torch._subclasses.functional_tensor import FunctionalTensorMode, dispatch_f
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from theory.auditing.calls import Call, Recorder, named_tensors, nodes_of
+from theory.auditing.changes import Changes
 from theory.auditing.constants import HELD, Reader
 from theory.auditing.readings import refusal
 from theory.diagnosis.errors import told
@@ -158,6 +159,7 @@ def _recorded(
     names = {id(each): name for name, each in owned.items()}
     before = {name: inner(each) for name, each in owned.items()}
     names |= {id(each): name for name, each in before.items()}
+    changes = Changes(module, twin, owned)
     precision, device = _precision(module)
     with fake:
         x = torch.empty(size, dtype=dtype or precision, device=device)
@@ -184,29 +186,18 @@ def _recorded(
         raise
     nodes = [node for node in traced.graph.nodes if node.op == "get_attr"]
     constants = {node: getattr(traced, str(node.target)) for node in nodes}
-    written = upstream(node for node in traced.graph.nodes if _writes(node))
-    changed = {id(constants[node]) for node in written & constants.keys()}
-    now = named_tensors(twin)
-    changed |= {
-        key
-        for key, name in names.items()
-        if now.get(name) is not owned[name] or inner(owned[name]) is not before[name]
-    }
-    for key in reader.read & changed:
-        raise _UnreadableError(
-            f"reads values of {names.get(key, 'a tensor')} and gives it others, so that one call "
-            "may differ from the next, and no one audit holds: audit its parts"
-        )
+    changed = changes.found(constants, reader.lent)
+    for each in reader.read:
+        if changes.memory_of(each) in changed:
+            raise _UnreadableError(
+                f"reads values of {names.get(id(each), 'a tensor')} and gives it others, so that "
+                "one call may differ from the next, and no one audit holds: audit its parts"
+            )
     state = {node: names[id(each)] for node, each in constants.items() if id(each) in names}
     for node, each in constants.items():
-        if id(each) not in changed:
+        if isinstance(each, torch.Tensor) and changes.memory_of(each) not in changed:
             node.meta[HELD] = held[state[node]] if node in state else each
     return Recording(traced.graph, tuple(recorder.calls), state, batched, noted if batched else {})
-
-
-def _writes(node: torch.fx.Node) -> bool:
-    """Whether a node writes in place, which only happens to a tensor that is not functional."""
-    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
 
 
 def _require_unwritten(tensors: Mapping[str, Tensor]) -> None:

@@ -69,3 +69,18 @@ def upstream(
             found.add(node)
             waiting.extend(node.all_input_nodes if through(node) else ())
     return found
+
+
+def writes_into(nodes: Iterable[torch.fx.Node]) -> set[torch.fx.Node]:
+    """Return those of some nodes that others of their graph write into in place.
+
+    That only happens to a tensor that is not functional.
+    """
+    given = set(nodes)
+    written = {
+        each
+        for graph in {node.graph for node in given}
+        for each in graph.nodes
+        if isinstance(each.target, torch._ops.OpOverload) and each.target._schema.is_mutable
+    }
+    return given & upstream(written)
