@@ -222,3 +222,44 @@ def test_an_index_is_unknown_that_is_written_through_shared_memory_or_an_array()
         return x.cumsum(-1)[..., torch.from_numpy(np.array([1, 2]))]
 
     assert audit(Fn(left_alone), (1, 4)).receptive_field == (3,)
+
+
+def _cells_into(x: Tensor, state: nn.Module) -> Tensor:
+    torch.nonzero(state.mask, out=state.cells)
+    return x
+
+
+def _kept_into(x: Tensor, state: nn.Module) -> Tensor:
+    torch.masked_select(state.cells, state.mask[:2, None], out=state.cells)
+    return x
+
+
+@pytest.mark.parametrize("function", [_cells_into, _kept_into])
+def test_what_is_read_is_not_written_into_the_module(
+    function: Callable[[Tensor, nn.Module], Tensor],
+) -> None:
+    state = _state()
+    state.register_buffer("cells", torch.full((2, 1), 7))
+    with pytest.raises(ValueError, match="reads values of its own parameters"):
+        audit(Fn(function, state), (1, 4))
+    assert state.cells.tolist() == [[7], [7]]
+
+
+def test_what_a_sparse_tensor_shares_is_not_read() -> None:
+    def shared(x: Tensor) -> Tensor:
+        values = torch.zeros(2)
+        sparse = torch.sparse_coo_tensor(
+            torch.arange(2)[None], values, (2,), check_invariants=False
+        )
+        values.fill_(2.0)
+        return x.roll(int(sparse.to_dense()[0]), -1)
+
+    with pytest.raises(ValueError, match="reads values of tensors that it makes"):
+        audit(Fn(shared), (1, 4))
+
+
+def test_an_index_that_cannot_be_computed_is_refused() -> None:
+    state = _state()
+    state.register_buffer("rows", torch.tensor([0, 9]))
+    with pytest.raises(ValueError, match="fails at the values that it is given: IndexError"):
+        audit(Fn(lambda x, state: x.cumsum(-1)[..., state.plain[state.rows]], state), (1, 4))

@@ -16,6 +16,7 @@ from torch.fx.node import map_arg
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from theory.diagnosis.errors import told
 from theory.diagnosis.functional_state import inner, node_of
 from theory.diagnosis.nodes import is_pure, is_real_or_complex, upstream
 
@@ -36,6 +37,11 @@ def integers(node: torch.fx.Node) -> Tensor | None:
 
     None is returned where they are not known without a run, or where there are none. What is
     computed from numbers that are held, such as weights, is not known: training changes them.
+
+    Raises
+    ------
+    ValueError
+        If computing them fails, as a run would.
     """
     if _is_inexact(node.meta["val"]):
         return None
@@ -44,7 +50,14 @@ def integers(node: torch.fx.Node) -> Tensor | None:
         value = each.meta.get(HELD)
         return None if _is_inexact(value) else value
 
-    return computed(node, held)
+    try:
+        return computed(node, held)
+    except NotImplementedError:  # on the CPU, where the values are, perhaps not elsewhere
+        return None
+    except (IndexError, RuntimeError) as error:  # a run without values does not meet it
+        raise ValueError(
+            f"{node.name} fails at the values that it is given: {told(error)}"
+        ) from error
 
 
 def _is_inexact(value: Any) -> bool:
@@ -62,6 +75,8 @@ def computed(node: torch.fx.Node, held: Callable[[torch.fx.Node], Any]) -> Tenso
         for each in node.graph.nodes:
             if each not in made:
                 continue
+            if not _is_strided(each):
+                return None
             if each.op == "get_attr":
                 value = held(each)
                 if not has_values(value):
@@ -75,6 +90,12 @@ def computed(node: torch.fx.Node, held: Callable[[torch.fx.Node], Any]) -> Tenso
                 return None
     result: Tensor = values[node]
     return result
+
+
+def _is_strided(node: torch.fx.Node) -> bool:
+    """Whether a node gives no sparse tensor: writing into what that is made of is not followed."""
+    tensors = [each for each in tree_leaves(node.meta.get("val")) if isinstance(each, torch.Tensor)]
+    return all(each.layout is torch.strided for each in tensors)
 
 
 def has_values(value: Any) -> bool:
@@ -133,7 +154,7 @@ class Reader(TorchDispatchMode):
             func, args = torch.ops.aten.index.Tensor, (x.expand(shape), [mask.expand(shape)])
         if func in _INDEXING:
             args = (args[0], self._cells(args[0].shape, args[1]), *args[2:])
-        elif _READING & {*getattr(func, "tags", ())}:
+        elif _READING & {*getattr(func, "tags", ())} and not func._schema.is_mutable:
             given = [e for e in tree_leaves((args, kwargs)) if isinstance(e, torch.Tensor)]
             values = {id(each): self._value(each) for each in given}
             if all(each is not None for each in values.values()):
