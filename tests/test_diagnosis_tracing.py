@@ -367,6 +367,54 @@ def test_what_is_made_of_the_input_may_not_be_read(
     assert "reads values of its input" in found.reason or "numpy" in found.reason
 
 
+class _Counting(nn.Module):
+    """It behaves otherwise from some call on, or after some input: no graph of one call says so."""
+
+    def __init__(self, count: Callable[[_Counting, torch.Tensor], int]) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(2, dtype=torch.long))
+        self.register_buffer("part", self.calls[:1])
+        self.kept = {"last": torch.zeros(8)}
+        self.count = count
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.abs() if self.count(self, x) > 2**16 else 2 * x
+
+
+def _written_after(state: _Counting, _: torch.Tensor) -> int:
+    count = int(state.calls[0])
+    state.calls.add_(1)
+    return count
+
+
+def _written_through_another(state: _Counting, _: torch.Tensor) -> int:
+    state.part.add_(1)
+    return int(state.calls[0] + 1)
+
+
+def _replaced(state: _Counting, _: torch.Tensor) -> int:
+    count = int(state.calls.sum())
+    state.calls = state.calls + 1
+    return count
+
+
+def _keeping_the_input(state: _Counting, x: torch.Tensor) -> int:
+    last = float(state.kept["last"].sum()) == 12345.678
+    state.kept["last"] = x.detach().clone()
+    return 2**17 * last
+
+
+@pytest.mark.parametrize(
+    "count", [_written_after, _written_through_another, _replaced, _keeping_the_input]
+)
+def test_what_is_read_may_not_change_from_call_to_call(
+    count: Callable[[_Counting, torch.Tensor], int],
+) -> None:
+    found = diagnose(_Counting(count), (8,), batched=False).affine
+    assert found.certainty == "sampled"
+    assert found.reason.endswith("it reads values of a tensor and gives it others")
+
+
 def _through_numpy(x: torch.Tensor) -> Any:
     kept = torch.zeros(8, dtype=x.dtype)
     values = kept.numpy()

@@ -48,7 +48,8 @@ from theory.diagnosis.functional_state import (
     require_same_kind,
 )
 from theory.diagnosis.generators import Generators
-from theory.diagnosis.nodes import is_pure, upstream
+from theory.diagnosis.memory import dropped, kept_by, memory_of
+from theory.diagnosis.nodes import is_pure, upstream, writes_into
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -72,6 +73,7 @@ class _Errors(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.first: Exception | None = None
+        self.read: list[torch.Tensor] = []  # what values that were read are made of
 
     @contextlib.contextmanager
     def remembered(self) -> Iterator[None]:
@@ -124,27 +126,33 @@ def _read(
 ) -> Any:
     with contextlib.ExitStack() as untraced:
         # Memory that is given away may hold the input later, and no graph shows who reads it then.
-        if method.__name__ in _COPYING and _is_known(tensor):
+        made_of = _known(tensor) if method.__name__ in _COPYING else None
+        if made_of is not None:
             tensor = inner(tensor) if isinstance(tensor, FunctionalTensor) else tensor
             untraced.enter_context(disable_functional_mode())
             untraced.enter_context(disable_proxy_modes_tracing())
+        errors.read.extend([tensor] if made_of is None else made_of)
         return errors.of(method, (tensor, *args), kwargs)
 
 
-def _is_known(tensor: torch.Tensor) -> bool:
-    """Whether a traced tensor is made of what is no input, and of no random numbers.
+def _known(tensor: torch.Tensor) -> list[torch.Tensor] | None:
+    """Return the tensors that a tensor is made of, None if the input or random numbers are.
 
-    Nor of a sparse tensor, which has no `val` in a graph: it shares the memory of its values, and
-    writing into that is not followed.
+    None is also returned for what is made of a sparse tensor, which has no `val` in a graph: it
+    shares the memory of its values, and writing into that is not followed.
     """
     mode = get_proxy_mode()
-    node = None if mode is None else node_of(tensor, mode.tracer)
+    tracer: Any = None if mode is None else mode.tracer
+    node = None if tracer is None else node_of(tensor, tracer)
     made = [] if node is None else upstream([node])
-    return node is not None and all(
+    known = node is not None and all(
         each.op == "get_attr"
         or (each.op == "call_function" and is_pure(each) and each.meta.get("val") is not None)
         for each in made
     )
+    if not known:
+        return None
+    return [getattr(tracer.root, str(each.target)) for each in made if each.op == "get_attr"]
 
 
 def _is_traced(tensor: torch.Tensor) -> bool:
@@ -232,6 +240,7 @@ def _recorded(
         with errors.remembered():
             return op(x)
 
+    kept = kept_by(op) if isinstance(op, torch.nn.Module) else []
     functional = dispatch_functionalize(watched, mode=mode or FunctionalTensorMode())
     try:
         # The first call of make_fx imports torch._dynamo, for more than a second. Only who traces
@@ -242,7 +251,21 @@ def _recorded(
         raise _untraceable(error) from error
     if errors.first is not None:
         raise _untraceable(errors.first) from errors.first
+    constants = {
+        node: getattr(module, str(node.target))
+        for node in module.graph.nodes
+        if node.op == "get_attr"
+    }
+    changed = [constants[node] for node in writes_into(constants)]
+    if isinstance(op, torch.nn.Module):
+        changed += dropped(kept, op)
+    if {*map(_memory_of, errors.read)} & {*map(_memory_of, changed)}:
+        raise UntraceableError("it reads values of a tensor and gives it others")
     return module
+
+
+def _memory_of(tensor: torch.Tensor) -> int:
+    return memory_of(inner(tensor) if isinstance(tensor, FunctionalTensor) else tensor)
 
 
 def _recorded_with_state(op: torch.nn.Module, example: Any) -> torch.fx.GraphModule:
