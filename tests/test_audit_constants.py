@@ -263,3 +263,15 @@ def test_an_index_that_cannot_be_computed_is_refused() -> None:
     state.register_buffer("rows", torch.tensor([0, 9]))
     with pytest.raises(ValueError, match="fails at the values that it is given: IndexError"):
         audit(Fn(lambda x, state: x.cumsum(-1)[..., state.plain[state.rows]], state), (1, 4))
+
+
+def test_an_error_of_reading_values_may_not_be_caught() -> None:
+    def catching(x: Tensor) -> Tensor:
+        try:
+            shift = int(x.sum())
+        except RuntimeError:
+            shift = 1
+        return x[..., shift:]
+
+    with pytest.raises(ValueError, match="reads values of its input"):
+        audit(Fn(catching), (1, 8))

@@ -76,6 +76,8 @@ class Recorder(TorchFunctionMode):
         The calls in the order in which they ended.
     failed_on : tuple of torch.fx.Node
         What gave the last call that raised its values; none where they are the module's own.
+    raised : list of (Exception, tuple of torch.fx.Node)
+        All errors of calls, which the module may catch, each with what gave the call its values.
     """
 
     def __init__(self, module: nn.Module, names: dict[int, str]) -> None:
@@ -83,6 +85,7 @@ class Recorder(TorchFunctionMode):
         self._names = names
         self.calls: list[Call] = []
         self.failed_on: tuple[torch.fx.Node, ...] = ()
+        self.raised: list[tuple[Exception, tuple[torch.fx.Node, ...]]] = []
         self._frames: list[_Frame] = []
         for path, each in module.named_modules():
             each.register_forward_pre_hook(self._entering(path), prepend=True)
@@ -103,8 +106,9 @@ class Recorder(TorchFunctionMode):
                 require_same_kind(*args)
             with _unfused():  # here, and not around the run: the module may choose a kernel itself
                 result = func(*args, **(kwargs or {}))
-        except Exception:
+        except Exception as error:
             self.failed_on = nodes_of(args[1:] if func in _SELECTING else args)
+            self.raised.append((error, self.failed_on))
             raise
         if any(frame.is_layer for frame in self._frames):
             return result

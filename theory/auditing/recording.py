@@ -184,6 +184,9 @@ def _recorded(
                 "buffer, or audit its parts"
             ) from error
         raise
+    for caught, nodes_read in recorder.raised:  # the module goes on where a run with values may not
+        if any(words in told(caught) for words in _READS):
+            raise _UnreadableError(refusal(nodes_read, told(caught)))
     nodes = [node for node in traced.graph.nodes if node.op == "get_attr"]
     constants = {node: getattr(traced, str(node.target)) for node in nodes}
     changed = changes.found(constants, reader.lent)
