@@ -33,8 +33,8 @@ from theory import audit
             "does not use layers.1.weight, layers.1.bias: 20 parameters",
         ),
         (
-            Fn(lambda x: torch.cummax(x, 2)[0]),
-            "receptive fields are unknown from cummax on: no rule for the primitive cummax",
+            Fn(lambda x: torch.renorm(x, 2, 1, 1.0)),
+            "receptive fields are unknown from renorm on: no rule for the primitive renorm",
         ),
     ],
 )

@@ -4,8 +4,8 @@ Which module answers which question, in the order in which an audit asks:
 
 - ``recording``: what does the module do? A copy without values runs, and leaves a graph of
   primitives. ``calls`` says which stretch of it each layer adds, ``primitive`` reads one node of
-  it, ``constants`` lets it read the values that come from no input, and ``readings`` says why
-  there is no audit of what reads others.
+  it. ``constants`` lets it read the values that come from no input, as long as none of its
+  ``changes`` concerns them; ``readings`` says why there is no audit of what reads others.
 - ``propagation``: what of the input does each tensor see? ``dependence`` is the answer: the exact
   interval of each cell (``reach``), and the law by which intervals move (``windows``). The rules
   are in ``sliding`` (with ``taps``, what one operation reads), ``gathering``, ``products``,

@@ -6,9 +6,10 @@ Which module answers which question, in the order in which a call of `diagnose` 
    ``conventions``, ``outputs``, ``errors`` and ``remedies``; ``isolation`` leaves no trace.
 2. Does the same input give the same output? ``determinism``, with ``generators``.
 3. What does a graph show? ``inside`` has it recorded by ``tracing``, which follows by
-   ``functional_state`` what a module writes into its own. ``structure`` says what its ``nodes``
-   prove, given what ``primitives`` are known to do; ``randomness`` whether it draws
-   random numbers; ``values`` and ``amplification`` what of its rounding reaches the output.
+   ``functional_state`` what a module writes into its own, and by ``watching`` what it reads; with
+   ``memory``, what is read may not change. ``structure`` says what its ``nodes`` prove, given what
+   ``primitives`` are known to do; ``randomness`` whether it draws random numbers; ``values`` and
+   ``amplification`` what of its rounding reaches the output.
 4. When are two responses different? ``responses`` remembers them, ``measuring`` finds out how much
    the operator rounds, ``rounding`` derives the bound.
 5. Which inputs break a law? ``equations`` has the laws, ``inputs`` what is tried; ``search`` tells

@@ -14,7 +14,6 @@ compared.
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -26,137 +25,24 @@ from torch._higher_order_ops import effects
 from torch._subclasses.functional_tensor import (
     FunctionalTensor,
     FunctionalTensorMode,
-    disable_functional_mode,
     dispatch_functionalize,
 )
-from torch.fx.experimental.proxy_tensor import (
-    disable_proxy_modes_tracing,
-    get_proxy_mode,
-    make_fx,
-)
-from torch.overrides import TorchFunctionMode
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from theory.diagnosis.calling import Array, Operator
 from theory.diagnosis.errors import OperatorError, told
-from theory.diagnosis.functional_state import (
-    ASSIGN_DATA,
-    MUTATES,
-    followed_data,
-    functional_copy,
-    inner,
-    node_of,
-    require_same_kind,
-)
+from theory.diagnosis.functional_state import MUTATES, followed_data, functional_copy, inner
 from theory.diagnosis.generators import Generators
 from theory.diagnosis.memory import dropped, kept_by, memory_of
-from theory.diagnosis.nodes import is_pure, upstream, writes_into
+from theory.diagnosis.nodes import writes_into
+from theory.diagnosis.watching import ReadError, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
 
 class UntraceableError(Exception):
     """The operator has no graph that can be trusted; the message says why."""
-
-
-class _ReadError(Exception):
-    """The values of a traced tensor were asked for, in a way that torch may answer."""
-
-
-class _Errors(TorchFunctionMode):
-    """Remembers the first error of a torch function, which the operator may catch.
-
-    Where it does, the graph holds what it does after an error that a run without tracing may never
-    meet. To make text or a pickle of a traced tensor, which torch allows, is an error here.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first: Exception | None = None
-        self.read: list[torch.Tensor] = []  # what values that were read are made of
-
-    @contextlib.contextmanager
-    def remembered(self) -> Iterator[None]:
-        """Remember the first error in the context, also where torch functions are switched off."""
-        with contextlib.ExitStack() as stack:
-            for name in _READING:
-                method = getattr(torch.Tensor, name)
-                reading = functools.partialmethod(_read, self, method)
-                stack.enter_context(mock.patch.object(torch.Tensor, name, reading))
-            stack.enter_context(self)
-            yield
-
-    def of(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Return what a function returns, and remember the error if it raises one."""
-        try:
-            if func in _TELLING and _is_traced(args[0]):
-                raise _ReadError
-            if func == ASSIGN_DATA:
-                require_same_kind(*args)
-            return func(*args, **kwargs)
-        except Exception as error:
-            self.first = self.first or error
-            raise
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        return self.of(func, args, kwargs or {})
-
-
-_TELLING = (torch.Tensor.__repr__, torch.Tensor.__format__, torch.Tensor.__reduce_ex__)
-"""What tells the values of a traced tensor, and does not raise by itself."""
-
-_COPYING = (
-    *("item", "tolist"),
-    *("__bool__", "__int__", "__float__", "__complex__", "__index__"),
-)
-"""Methods that read values, and give no one the memory that holds them."""
-
-_READING = (*_COPYING, "numpy", "__dlpack__", "__reduce_ex__")
-"""Methods that read values. All of pickle, torch.save and copy.copy goes by `__reduce_ex__`."""
-
-
-def _read(
-    tensor: torch.Tensor, errors: _Errors, method: Callable[..., Any], *args: Any, **kwargs: Any
-) -> Any:
-    with contextlib.ExitStack() as untraced:
-        # Memory that is given away may hold the input later, and no graph shows who reads it then.
-        made_of = _known(tensor) if method.__name__ in _COPYING else None
-        if made_of is not None:
-            tensor = inner(tensor) if isinstance(tensor, FunctionalTensor) else tensor
-            untraced.enter_context(disable_functional_mode())
-            untraced.enter_context(disable_proxy_modes_tracing())
-        errors.read.extend([tensor] if made_of is None else made_of)
-        return errors.of(method, (tensor, *args), kwargs)
-
-
-def _known(tensor: torch.Tensor) -> list[torch.Tensor] | None:
-    """Return the tensors that a tensor is made of, None if the input or random numbers are.
-
-    None is also returned for what is made of a sparse tensor, which has no `val` in a graph: it
-    shares the memory of its values, and writing into that is not followed.
-    """
-    mode = get_proxy_mode()
-    tracer: Any = None if mode is None else mode.tracer
-    node = None if tracer is None else node_of(tensor, tracer)
-    made = [] if node is None else upstream([node])
-    known = node is not None and all(
-        each.op == "get_attr"
-        or (each.op == "call_function" and is_pure(each) and each.meta.get("val") is not None)
-        for each in made
-    )
-    if not known:
-        return None
-    return [getattr(tracer.root, str(each.target)) for each in made if each.op == "get_attr"]
-
-
-def _is_traced(tensor: torch.Tensor) -> bool:
-    return isinstance(tensor, FunctionalTensor) or torch._is_functional_tensor(tensor)
 
 
 @contextlib.contextmanager
@@ -234,10 +120,10 @@ class _WriteError(UntraceableError):
 def _recorded(
     op: Callable[..., Any], example: Any, mode: FunctionalTensorMode | None = None
 ) -> torch.fx.GraphModule:
-    errors = _Errors()
+    watch = Watch()
 
     def watched(x: torch.Tensor) -> Any:
-        with errors.remembered():
+        with watch.on():
             return op(x)
 
     kept = kept_by(op) if isinstance(op, torch.nn.Module) else []
@@ -249,19 +135,18 @@ def _recorded(
             module = make_fx(functional)(example)
     except Exception as error:
         raise _untraceable(error) from error
-    if errors.first is not None:
-        raise _untraceable(errors.first) from errors.first
-    constants = {
-        node: getattr(module, str(node.target))
-        for node in module.graph.nodes
-        if node.op == "get_attr"
-    }
-    changed = [constants[node] for node in writes_into(constants)]
-    if isinstance(op, torch.nn.Module):
-        changed += dropped(kept, op)
-    if {*map(_memory_of, errors.read)} & {*map(_memory_of, changed)}:
+    if watch.first is not None:
+        raise _untraceable(watch.first) from watch.first
+    changed = _written(module) + (dropped(kept, op) if isinstance(op, torch.nn.Module) else [])
+    if {*map(_memory_of, watch.read)} & {*map(_memory_of, changed)}:
         raise UntraceableError("it reads values of a tensor and gives it others")
     return module
+
+
+def _written(module: torch.fx.GraphModule) -> list[torch.Tensor]:
+    """Return the tensors that a graph starts from and writes into in place."""
+    given = [node for node in module.graph.nodes if node.op == "get_attr"]
+    return [getattr(module, str(node.target)) for node in writes_into(given)]
 
 
 def _memory_of(tensor: torch.Tensor) -> int:
@@ -294,7 +179,7 @@ def _why(error: Exception) -> str:
     message = str(error)
     if "numpy" in message:
         return "it computes with numpy"
-    if isinstance(error, _ReadError) or any(words in message for words in _READS):
+    if isinstance(error, ReadError) or any(words in message for words in _READS):
         return "it reads values of its input, as a data-dependent branch does"
     if "dynamo-optimized" in message:
         return "it is compiled: give it uncompiled"
