@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -230,6 +231,25 @@ def test_a_mutant_is_read_off_its_name_and_its_diff(run):
 def test_a_zip_that_does_not_compare_lengths_is_no_survivor(run, becomes, strictness):
     mutant = Mutant("theory/geometry", "f", "for a, b in zip(c, d, strict=True):", becomes)
     assert run.is_about_strictness(mutant) is strictness
+
+
+@pytest.mark.parametrize(
+    ("name", "tests", "message"),
+    [
+        ("theory/geomety", ["tests/test_geometry.py"], "there is no theory/geomety.py: mend"),
+        (
+            "theory/geometry",
+            ["tests/test_geometry.py", "tests/test_geomety_*.py"],
+            "no test of theory/geometry matches tests/test_geomety_*.py: mend",
+        ),
+    ],
+)
+def test_a_module_or_a_test_that_is_not_there_is_named_before_anything_runs(
+    run, monkeypatch, name, tests, message
+):
+    monkeypatch.delattr(run, "MUTMUT")
+    with pytest.raises(run.MutationError, match=re.escape(message)):
+        run.mutate(name, tests, {"pytest": {"ini_options": {}}, "mutmut": {}})
 
 
 def test_settings_are_written_as_toml(run):

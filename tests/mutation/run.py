@@ -89,6 +89,13 @@ def announcement(names: list[str], modules: dict[str, Module]) -> str:
 
 def mutate(name: str, tests: list[str], tool: dict[str, Any]) -> Module:
     """Return what becomes of the mutants of one module, from mutmut in a copy of the tree."""
+    if not (ROOT / f"{name}.py").is_file():
+        raise MutationError(f"there is no {name}.py: mend tool.convlaws.mutants in pyproject.toml")
+    for pattern in tests:  # without any, mutmut would take all tests there are
+        if not any(ROOT.glob(pattern)):
+            raise MutationError(
+                f"no test of {name} matches {pattern}: mend tool.convlaws.mutants in pyproject.toml"
+            )
     selected = sorted(
         str(path.relative_to(ROOT)) for pattern in tests for path in ROOT.glob(pattern)
     )
