@@ -57,7 +57,8 @@ def _print(found: Comparison, margin: float) -> None:
     if changed or untold:
         out.print(_table(changed + sorted(untold, key=lambda change: -change.ratio)))
     counts = ", ".join(f"{len(changes)} {verdict}" for verdict, changes in of.items())
-    out.print(f"{len(found.own)} benches: {counts}; median ratio {found.ratio:.2f}")
+    out.print(f"{len(found.own)} benches of the project's own: {counts}")
+    out.print(f"median ratio of all {len(found.changes)}: {found.ratio:.2f}")
     if found.controls:
         _print_controls(found)
     for names, run in ((found.only_old, "old"), (found.only_new, "new")):

@@ -274,7 +274,10 @@ def test_command_names_what_got_slower_and_fails(command, write):
     assert code == 1
     (row,) = [line for line in out.splitlines() if line.rstrip().endswith("slower")]
     assert row.split()[0] == "3"
-    assert "40 benches: 1 slower, 0 faster, 39 no change seen, 0 cannot tell" in out
+    assert (
+        "40 benches of the project's own: 1 slower, 0 faster, 39 no change seen, 0 cannot tell"
+        in out
+    )
     assert max(map(len, out.splitlines())) <= 100
 
 
@@ -304,7 +307,8 @@ def test_command_says_that_the_machine_differed_and_does_not_fail_for_its_peers(
     code, out, _ = command(write("old.json", field()), write("new.json", field(3.0, seed=1)))
     assert code == 0
     said = " ".join(out.split())
-    assert "1 benches: 0 slower" in said
+    assert "1 benches of the project's own: 0 slower" in said
+    assert "median ratio of all 3: 2.8" in said
     assert "2 third-party peers of unchanged versions: 2 slower, 0 faster; 1 of the" in said
     assert "warning: nothing here changed those peers, so the machine differed" in said
 
