@@ -115,7 +115,7 @@ class Inputs:
 
     def evaluation(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c k l"]:
         """Return images in their one version for evaluation; they are not padded."""
-        if self.crop is not None and not self.padding:
+        if self.crop is not None:
             top, left = ((size - self.crop) // 2 for size in images.shape[2:])
             images = images[:, :, top : top + self.crop, left : left + self.crop]
         return self.resized(self._scaled(images))

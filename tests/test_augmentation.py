@@ -107,6 +107,8 @@ def test_evaluation_crops_the_middle_and_adds_no_frame() -> None:
     assert torch.equal(_bytes(middle, middle.evaluation(images)), images[:, :, 1:7, 1:7])
     framed = inputs_of(_recipe(augmentation="pad2"), images)
     assert torch.equal(_bytes(framed, framed.evaluation(images)), images)
+    both = Inputs(crop=6, padding=2)
+    assert torch.equal(_bytes(both, both.evaluation(images)), images[:, :, 1:7, 1:7])
 
 
 def test_of_an_odd_margin_the_smaller_half_is_above_and_to_the_left() -> None:
