@@ -192,6 +192,13 @@ def test_what_no_completion_reproduces_does_not_read_as_if_some_did(build_page, 
     ) in told
 
 
+@pytest.mark.parametrize("report", ["nni-2023", "nni-2023-ex1-q1a"])
+def test_a_report_that_the_ledger_lacks_is_refused(build_page, theory, report):
+    page = f"# Page\n\n```{{ledger}} {report}\n```\n"
+    with pytest.raises(ExtensionError, match=f"'{report}' is no report of the ledger; known: assi"):
+        build_page(page, "_ext.measurements", "_ext.claims", "_ext.verdicts")
+
+
 def test_a_failing_trial_leaves_no_verdicts(theory):
     (theory / "theory" / "test_law.py").write_text("def test_law():\n    assert 0\n", "utf-8")
     with pytest.raises(ExtensionError, match=r"(?s)do not pass.*test_law"):

@@ -98,6 +98,9 @@ class LedgerDirective(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()
         report = self.arguments[0]
+        if not _of_report(report):
+            known = ", ".join(dict.fromkeys(claim.report for claim in claims().values()))
+            raise self.error(f"{report!r} is no report of the ledger; known: {known}")
         standard = self.env.domains.standard_domain
         for claim in _of_report(report):
             anchor = _anchor(claim)
