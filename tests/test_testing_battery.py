@@ -85,6 +85,15 @@ def test_a_battery_without_an_operator_says_so() -> None:
         TestNothing().test_linear()
 
 
+def test_a_battery_without_a_shape_says_so() -> None:
+    class TestNothing(OperatorTests):
+        def operator(self) -> Callable[..., Any]:
+            return nn.Identity()
+
+    with pytest.raises(NotImplementedError, match=r"TestNothing gives no shape: set it to"):
+        TestNothing().test_linear()
+
+
 def _raises_on_large(x: np.ndarray) -> np.ndarray:
     if abs(x).max() > 1e5:
         raise ValueError("too large")

@@ -91,6 +91,11 @@ class OperatorTests:
     def diagnosis(cls) -> Diagnosis:
         """Return the one diagnosis that all tests of the class share."""
         if "_known" not in vars(cls):
+            if not hasattr(cls, "shape"):
+                raise NotImplementedError(
+                    f"{cls.__name__} gives no shape: set it to that of one input without batch, "
+                    "as (3, 32, 32)"
+                )
             cls._known = diagnose(cls().operator(), cls.shape, **cls.options)
         return cls._known
 
