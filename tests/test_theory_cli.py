@@ -202,6 +202,10 @@ def test_the_seed_fixes_random_weights(
         (["sys:exit"], "what is called ends the program, with sys.exit("),
         (["ending:x"], "cannot import 'ending': it calls sys.exit(3)"),
         (["ends:Ends"], "ends:Ends cannot be made: it calls sys.exit('made'); give --kwargs"),
+        (
+            ["torch.nn:Conv1d", "--kwargs", '{"taps": 3}'],
+            "unexpected keyword argument 'taps'; mend --kwargs",
+        ),
         (["torch.nn:ReLU", "--seed", str(2**64)], f"--seed {2**64} is too large"),
         (["torch:relu", "--seed", str(2**64)], f"--seed {2**64} is too large"),
         (["torch.nn:ReLU", "--shape", "99999999999999"], "does not fit into memory"),

@@ -72,7 +72,8 @@ def operator(
     try:
         instance = found(**kwargs)
     except (Exception, SystemExit) as error:
-        raise BadInputError(f"{target} cannot be made: {said(error)}; give {option}") from error
+        advice = f"{'mend' if kwargs else 'give'} {option}"
+        raise BadInputError(f"{target} cannot be made: {said(error)}; {advice}") from error
     if not callable(instance):
         raise BadInputError(f"{target} makes instances that cannot be called on an array")
     return instance
