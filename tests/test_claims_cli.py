@@ -60,7 +60,7 @@ def verdicts(tmp_path: Path) -> Path:
 def test_all_claims_are_listed(run: Callable[..., tuple[int, str, str]]) -> None:
     code, out, err = run()
     assert (code, err) == (0, "")
-    assert "202 of 202 claims" in out
+    assert f"{len(claims())} of {len(claims())} claims" in out
     assert "pytest theory --verdicts" in out
     assert max(map(len, out.splitlines())) <= 100
 

@@ -95,7 +95,15 @@ def test_the_table_fits_a_terminal_and_counts_what_is_untried() -> None:
     tally.add("t::a", [Ruling((EXAMPLE,), "holds", "proved")], "passed", body=True)
     outcome = tally.settle()
     assert max(map(len, table(outcome))) <= 100
-    assert table(outcome)[-1].split() == ["all", "reports", "1", *"·····", "145", "146"]
+    count = len(triable())
+    assert table(outcome)[-1].split() == [
+        "all",
+        "reports",
+        "1",
+        *"·····",
+        str(count - 1),
+        str(count),
+    ]
     assert outcome.untried == [claim.id for claim in triable() if claim.id != EXAMPLE]
 
 
