@@ -128,6 +128,14 @@ def test_softened_labels_ask_for_a_little_of_every_class():
         ({"epochs": 0}, "epochs must be positive and finite, got 0"),
         ({"epochs": float("nan")}, "epochs must be positive and finite"),
         ({"batch": 0}, "batch must be at least 1"),
+        ({"epochs": "2"}, "epochs must be a number, got '2'"),
+        ({"batch": 2.5}, "batch must be an integer, got 2.5"),
+        ({"components": True}, "components must be an integer, got True"),
+        ({"widths": (0, 8)}, "each of widths must be at least 1, got 0"),
+        ({"widths": (), "pooled": ()}, "widths are those of at least one convolution, got none"),
+        ({"rate": float("nan")}, "rate must be finite and not negative, got nan"),
+        ({"head_momentum": -0.1}, "head_momentum must be finite and not negative, got -0.1"),
+        ({"peak": "late"}, "peak must be a number, got 'late'"),
         ({"widths": (8,)}, "there are 1 and 2 of them"),
         ({"optimiser": "adam"}, "optimiser 'adam' is unknown; known: muon, sgd"),
         ({"precision": "float16"}, "precision 'float16' is unknown; known: float32, bfloat16"),
@@ -137,6 +145,11 @@ def test_softened_labels_ask_for_a_little_of_every_class():
 def test_impossible_settings_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         replace(TINY, **change)
+
+
+def test_a_split_that_there_is_not_is_refused():
+    with pytest.raises(ValueError, match="split 'train' is unknown; known: test, validation"):
+        run(split="train")
 
 
 def test_too_few_images_for_a_batch_are_refused():

@@ -8,10 +8,13 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from experiments.arguments import as_count, as_number, as_width
 from experiments.errors import InputError
 from experiments.recipe import Precision
 
 Optimiser = Literal["muon", "sgd"]
+
+_RATES = ("rate", "momentum", "bias_rate", "head_rate", "head_momentum")
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,11 @@ class Settings:
         Share of a label's probability that is spread over all classes.
     precision
         ``"float32"``, or ``"bfloat16"`` for autocast of the forward pass.
+
+    Raises
+    ------
+    ValueError
+        If a setting is of another type, unknown or out of its range.
     """
 
     epochs: float = 2.25
@@ -68,10 +76,16 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("widths", "pooled"):  # JSON knows no tuples
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        if not 0 < self.epochs < float("inf"):
+        for name in _RATES:
+            object.__setattr__(self, name, as_width(name, getattr(self, name)))
+        for name in ("batch", "components"):
+            object.__setattr__(self, name, as_count(name, getattr(self, name)))
+        widths = tuple(as_count("each of widths", width) for width in self.widths)
+        object.__setattr__(self, "widths", widths)
+        if not 0 < as_number("epochs", self.epochs) < float("inf"):
             raise InputError(f"epochs must be positive and finite, got {self.epochs}")
-        if self.batch < 1:
-            raise InputError(f"batch must be at least 1, got {self.batch}")
+        if not widths:
+            raise InputError("widths are those of at least one convolution, got none")
         if len(self.widths) != len(self.pooled):
             raise InputError(
                 "widths and pooled describe the same convolutions, but there are "
@@ -84,7 +98,7 @@ class Settings:
             known = ", ".join(get_args(Precision))
             raise InputError(f"precision {self.precision!r} is unknown; known: {known}")
         for name in ("small", "peak", "smoothing"):
-            if not 0 <= getattr(self, name) <= 1:
+            if not 0 <= as_number(name, getattr(self, name)) <= 1:
                 raise InputError(f"{name} must be in [0, 1], got {getattr(self, name)}")
 
     def to_dict(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import torch
 from torch.nn import functional as F  # noqa: N812
@@ -22,7 +22,7 @@ from experiments.sampling import random_stream, stream_seed
 from experiments.speed.inputs import Pixels, channel_means, halved
 from experiments.speed.muon import Muon
 from experiments.speed.network import RaceNet, whitening_filters
-from experiments.speed.results import Result
+from experiments.speed.results import Result, Split
 from experiments.speed.schedule import appearances, triangle
 from experiments.speed.views import accuracies
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from experiments.datasets import Dataset
     from experiments.sampling import LabelledImages
-    from experiments.speed.results import Split
     from experiments.speed.settings import Settings
 
 VALIDATION_SHARE = 0.1
@@ -79,7 +78,7 @@ def race(
     Raises
     ------
     InputError
-        If the device is not available, or the epochs do not fill a batch.
+        If the device is not available, the split unknown, or the epochs do not fill a batch.
     """
     check_device(device)
     import torch._dynamo  # else the first optimiser does, on the clock
@@ -112,7 +111,14 @@ def parts(data: Dataset, split: Split) -> tuple[LabelledImages, LabelledImages]:
 
     Which training images are held out for validation is the same for all seeds and settings, so
     that these are compared on the same images.
+
+    Raises
+    ------
+    InputError
+        If there is no such split.
     """
+    if split not in get_args(Split):
+        raise InputError(f"split {split!r} is unknown; known: {', '.join(get_args(Split))}")
     images, labels = data.train_images, data.train_labels
     if split == "test":
         return (images, labels), (data.test_images, data.test_labels)
