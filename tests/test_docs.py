@@ -22,6 +22,7 @@ from sphinx.errors import ExtensionError
 
 from experiments.statements import Verdict as ExperimentVerdict
 from tests.site_pages import text
+from theory.ledger import claims
 from theory.ledger.trials import VERDICTS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -82,6 +83,21 @@ def test_the_map_of_a_package_stays_in_the_code(build_page, package):
 
 def test_every_verdict_has_a_chip():
     assert {*VERDICTS, *get_args(ExperimentVerdict)} <= LABELS.keys()
+
+
+@pytest.mark.parametrize("report", sorted({claim.report for claim in claims().values()}))
+def test_every_report_of_the_ledger_has_its_places_on_the_site(report):
+    assert f"```{{ledger}} {report}\n" in (ROOT / "docs" / "ledger.md").read_text("utf-8")
+    assert f"\nreports/{report}\n" in (ROOT / "docs" / "index.md").read_text("utf-8")
+
+
+def test_every_file_of_trials_that_settle_claims_belongs_to_one_chapter():
+    chapters = [each.read_text("utf-8") for each in (ROOT / "docs" / "chapters").glob("*.md")]
+    listed = " ".join(re.findall(r"```\{other-claims\} (.+)", "\n".join(chapters))).split()
+    trials = sorted((ROOT / "theory").glob("test_*.py"))
+    settling = {f"theory/{each.name}" for each in trials if "@settles(" in each.read_text("utf-8")}
+    assert len(listed) == len({*listed})
+    assert settling <= {*listed}
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs" / "chapters").glob("*.md")), ids=stem)

@@ -119,6 +119,14 @@ def test_a_ledger_may_be_named_by_text() -> None:
     assert claims(str(folder)) == claims(folder)
 
 
+def test_the_claim_that_contributors_are_shown_is_one(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text("utf-8")
+    (example,) = re.findall(r"```toml\n(.+?)```", guide, re.DOTALL)
+    (tmp_path / "lab-1.toml").write_text(example, "utf-8")
+    (claim,) = claims(tmp_path).values()
+    assert (claim.report, claim.empirical) == ("lab-1", False)
+
+
 def test_an_empty_folder_is_no_ledger(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="no claims found"):
         claims(tmp_path)
