@@ -10,6 +10,10 @@ from benches.rounds import kept
 Results = dict[str, Any]
 """A bench, as pytest-benchmark saves it."""
 
+ONE_BY_ONE = ("audit", "diagnose", "gemm", "norm", "spectrum")
+"""Questions whose peers took no turns: what was slow for one of them need not have been for others,
+and their rounds are no pairs."""
+
 _WORK = ("bytes", "images")
 """How much was done; times for different amounts are not comparable."""
 
@@ -29,9 +33,9 @@ def slowdowns(
     """Return how many times as long as in the old run controls took, in each round of both runs.
 
     They are those of the bench's group with as many rounds; the median of them counts. None where
-    there is none, or the bench is a control itself.
+    there is none, or none that took turns with the bench, or the bench is a control itself.
     """
-    if is_control(*pair):
+    if is_control(*pair) or pair[0]["group"].partition(",")[0] in ONE_BY_ONE:
         return None
     controls = [
         (old, new)

@@ -16,6 +16,7 @@ from scipy import stats
 ROOT = Path(__file__).resolve().parents[1]
 
 comparison = importlib.import_module("benches.comparison")
+controls = importlib.import_module("benches.controls")
 rank_test = importlib.import_module("benches.rank_test")
 rounds = importlib.import_module("benches.rounds")
 
@@ -240,6 +241,28 @@ def test_peers_of_another_version_or_group_are_no_controls():
         run["benchmarks"][0]["group"] = "alone"
     found = comparison.compare(old, new, MARGIN)
     assert (len(found.controls), found.own[0].peers, found.own[0].verdict) == (2, None, "slower")
+
+
+def test_peers_that_took_no_turns_do_not_judge():
+    """Red where a peer's slow moment, which was none of ours, becomes our slowdown."""
+    old, new = field(), field(seed=1)
+    for run in (old, new):
+        for each in run["benchmarks"]:
+            each["group"] = "audit, depth 8, 32 x 32"
+    for peer in old["benchmarks"][1:]:
+        peer["stats"] = {name: np.multiply(1.6, each) for name, each in peer["stats"].items()}
+    (own,) = comparison.compare(old, new, MARGIN).own
+    assert (own.verdict, own.peers) == ("no change seen", None)
+
+
+def test_the_questions_without_turns_are_those_of_benches_without_a_clock():
+    stored = json.loads((ROOT / "docs" / "results" / "bench.json").read_text())
+    found = set()
+    for each in stored["benchmarks"]:
+        source = (ROOT / each["fullname"].partition("::")[0]).read_text()
+        if "Replay()" not in source:
+            found.add(each["group"].partition(",")[0])
+    assert found == {*controls.ONE_BY_ONE}
 
 
 # Command line
