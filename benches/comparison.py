@@ -13,6 +13,7 @@ judged by its times over how many times as long as before they took in the same 
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -126,12 +127,17 @@ def read(path: Path) -> Results:
     try:
         results["machine_info"]["processor"]
         times = {
-            (bench["fullname"], bench["extra_info"]["threads"]): min(
-                bench["stats"]["data"], default=0
-            )
+            (bench["fullname"], bench["group"], bench["extra_info"]["threads"]): [
+                bench["stats"]["median"],
+                *bench["stats"]["data"],
+            ]
             for bench in results["benchmarks"]
         }
-        untimed = [name for (name, _), least in times.items() if least <= 0]
+        untimed = [
+            name
+            for (name, *_), (_, *single) in times.items()
+            if not single or not all(0 < each < math.inf for each in single)
+        ]
     except (KeyError, TypeError):
         raise BadResultsError(
             f"{path} does not hold the single times of a bench run; {again}"
@@ -139,7 +145,7 @@ def read(path: Path) -> Results:
     if not results["benchmarks"]:
         raise BadResultsError(f"{path} holds no bench; {again}")
     if untimed:
-        raise BadResultsError(f"{path} holds no times above 0 of {untimed[0]}; {again}")
+        raise BadResultsError(f"{path} holds no finite times above 0 of {untimed[0]}; {again}")
     return results
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -355,6 +356,8 @@ def test_command_runs_as_a_module(write):
 
 WITHOUT_TIMES = results(bench("a", [1.0]))
 del WITHOUT_TIMES["benchmarks"][0]["stats"]["data"]
+WITHOUT_MEDIAN = results(bench("a", [1.0]))
+del WITHOUT_MEDIAN["benchmarks"][0]["stats"]["median"]
 
 
 @pytest.mark.parametrize(
@@ -364,7 +367,14 @@ del WITHOUT_TIMES["benchmarks"][0]["stats"]["data"]
         ("[]", "does not hold the single times of a bench run"),
         (WITHOUT_TIMES, "does not hold the single times of a bench run"),
         (results(), "holds no bench"),
-        (results(bench("a", [1.0, 0.0])), "holds no times above 0 of benches/bench_x.py::a; write"),
+        (WITHOUT_MEDIAN, "does not hold the single times of a bench run"),
+        *(
+            (
+                results(bench("a", [1.0, wrong])),
+                "holds no finite times above 0 of benches/bench_x.py::a; write",
+            )
+            for wrong in (0.0, -1.0, math.nan, math.inf)
+        ),
         (results(bench("a", [1.0]), cpus=64), "two machines cannot be compared"),
         (None, "new.json cannot be read (No such file or directory)"),
     ],
