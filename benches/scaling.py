@@ -51,7 +51,8 @@ QUESTIONS = (
     Question("norm", _WORK, ("method",)),
     Question("diagnose", ("cells",), ("method", "filters", "depth")),
     Question("diagnose", ("depth",), ("method", "filters", "cells")),
-    Question("audit", ("depth",), ("method",)),
+    Question("audit", ("depth",), ("method", "cells")),
+    Question("audit", ("cells",), ("method", "depth")),
 )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,3 +68,13 @@ def test_a_size_is_a_product_of_facts():
     (found,) = scaling.fits([spectrum(4, 64), spectrum(16, 64), spectrum(16, 1024)])
     assert found["sizes"] == (2**12, 2**18, 2**22)
     assert found["exponent"] == pytest.approx(1)
+
+
+def test_no_two_benches_share_a_place_on_a_line():
+    """Red where what a line leaves open is not its size, so that one time takes another's place."""
+    path = Path(__file__).resolve().parents[1] / "docs" / "results" / "bench.json"
+    benches = json.loads(path.read_text())["benchmarks"]
+    for question in scaling.QUESTIONS:
+        asked = [b for b in benches if b["group"].partition(",")[0] == question.name]
+        placed = sum(map(len, scaling._lines(question, benches).values()))
+        assert placed == len(asked) > 0, question
