@@ -173,7 +173,7 @@ def _fault(network: str, crew: str, device: str) -> str | None:
         expected = _solo(member, views[index % len(views), :, 0], device)()
         # Each update passes its rounding on to the losses after it.
         allowed = tolerance(network) * (CHECKED_STEPS[device] - 1) * expected
-        if abs(loss - expected) > allowed:
+        if not abs(loss - expected) <= allowed:  # NaN is no small difference
             return (
                 f"member {index} of {crew} reaches a mean loss of {loss:.7f} on {network}, "
                 f"alone {expected:.7f}: rounding explains a difference of {allowed:.1g}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from dataclasses import replace
 
 import pytest
@@ -30,6 +31,18 @@ def test_a_wrong_member_is_named(monkeypatch, crew):
     monkeypatch.setattr(UpdateRule, "step", half)
     fault = bench_fleet._fault.__wrapped__("3-filters", crew, "cpu")
     assert fault.startswith(f"member 1 of {crew} reaches a mean loss of")
+
+
+def test_a_member_without_a_loss_is_named(monkeypatch):
+    together = bench_fleet._together
+
+    def lost(*arguments):
+        views, train = together(*arguments)
+        return views, lambda: [*train()[:1], math.nan]
+
+    monkeypatch.setattr(bench_fleet, "_together", lost)
+    fault = bench_fleet._fault.__wrapped__("3-filters", "2 seeds", "cpu")
+    assert fault.startswith("member 1 of 2 seeds reaches a mean loss of nan")
 
 
 @pytest.mark.parametrize("part", ["_rates", "_momentum"])

@@ -30,6 +30,17 @@ def test_a_wrong_convolution_is_refused(monkeypatch, way):
     assert fault.startswith(f"{way} is off by")
 
 
+def test_what_is_no_number_is_refused(monkeypatch):
+    right = bench_layer.conv2d
+
+    def none(images, weight, padding):
+        found = right(images, weight, padding=padding)
+        return found * torch.nan if images.dtype == torch.float32 else found
+
+    monkeypatch.setattr(bench_layer, "conv2d", none)
+    assert bench_layer._fault.__wrapped__("3-filters", "float32, contiguous", "cpu") is not None
+
+
 @pytest.mark.parametrize(
     ("error", "device", "right"), [(0.4, "cuda", True), (0.6, "cuda", False), (0.4, "cpu", False)]
 )
