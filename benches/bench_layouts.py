@@ -10,6 +10,9 @@ The time does not depend on the pixels, which are random. That members of a flee
 would alone is checked by `benches.bench_fleet` and by the tests; that a run is the same in any
 process, by the tests; that the tutorial's loop does what the engine does, by `bench_training`.
 
+Neither layouts nor the loop have momentum here, nor weight decay: layouts are chosen for an
+architecture, whatever the numbers of its optimiser.
+
 The memory is what training adds to each process at its peak, summed over the processes of a layout.
 What PyTorch itself takes in each is not in it, nor are the workers of the tutorial's DataLoader.
 
@@ -41,6 +44,7 @@ from experiments.datasets import Dataset
 from experiments.executors import available_cores, make_executor
 from experiments.fleet import architecture
 from experiments.layout import ROUNDS, Layout, timing_rounds
+from experiments.recipe import Optimizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -186,6 +190,8 @@ def _timed(
 def _tutorial(network: str) -> tuple[TutorialLoop, float]:
     """Return the tutorial's loop over half the images of the ladder, and a step's share of it."""
     recipe = NETWORKS[network]
+    # without momentum, as layouts are measured: its update would be work of the loop alone
+    recipe = replace(recipe, optimizer=Optimizer(recipe.optimizer.name, lr=recipe.optimizer.lr))
     batches = BATCHES[network] // 2
     images, labels, _ = training_images(recipe, batches * recipe.batch, real=False)
     loop = epoch_of(LADDER[TUTORIAL], recipe, images, labels, "cpu")

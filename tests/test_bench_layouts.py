@@ -6,8 +6,24 @@ import contextlib
 import importlib
 from types import SimpleNamespace
 
+from torch import nn
+
+from experiments.fleet import architecture
+from experiments.training import make_optimizer
+
 bench_layouts = importlib.import_module("benches.bench_layouts")
 probe_module = importlib.import_module("benches.probe")
+
+
+def test_the_loop_updates_weights_as_layouts_do():
+    """Red where the loop has momentum, and layouts, which are measured without, have not."""
+    for network in bench_layouts.NETWORKS:
+        loop, _ = bench_layouts._tutorial(network)
+        recipe = architecture(bench_layouts.NETWORKS[network])
+        (settings,) = make_optimizer(recipe.optimizer, nn.Linear(1, 1)).param_groups
+        (found,) = loop._optimizer.param_groups
+        numbers = ("momentum", "betas", "weight_decay")
+        assert [found.get(name) for name in numbers] == [settings.get(name) for name in numbers]
 
 
 class Workers:
