@@ -6,16 +6,17 @@ at a time, but lets a bench bring its own clock: `Replay` is one that shows time
 
 from __future__ import annotations
 
+import gc
 import random
 import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
 
@@ -77,7 +78,8 @@ def take_turns(
 
     Every round has an order of its own, drawn with a fixed seed: who always came right after its
     like would find the caches filled for it. What is ``around`` a call happens in every round
-    before and after it, and is not timed.
+    before and after it, and is not timed. Nor is the collection of garbage, which would fall to
+    whoever's turn it is: as with `timeit`, it waits for the end of a turn.
     """
     around = around or {}
     waited = {name: finished(call, device) for name, call in calls.items()}
@@ -85,8 +87,19 @@ def take_turns(
     order = random.Random(0)
     for _ in range(rounds):
         for name in order.sample(list(calls), len(calls)):
-            with around.get(name, nullcontext)():
+            with around.get(name, nullcontext)(), _garbage_left():
                 started = time.perf_counter()
                 waited[name]()
                 seconds[name].append(time.perf_counter() - started)
     return seconds
+
+
+@contextmanager
+def _garbage_left() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

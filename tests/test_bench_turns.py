@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import importlib
 
 import pytest
@@ -48,3 +49,29 @@ def test_what_surrounds_a_round_is_not_timed(monkeypatch):
     seconds = turns.take_turns(calls, rounds=2, device="cpu", around={"b": around})
     assert seconds == {"a": [1, 1], "b": [1, 1]}
     assert now[0] == 2 * (1 + 111)
+
+
+def test_no_garbage_is_collected_in_anyones_turn():
+    """Red where whoever comes next pays for what another one left."""
+    turns = importlib.import_module("benches.turns")
+    running, collected = [], []
+
+    def littering():
+        running.append(1)
+        for _ in range(10_000):
+            ring = []
+            ring.append(ring)
+        running.pop()
+
+    def heard(phase, _):
+        collected.extend(running if phase == "start" else [])
+
+    gc.callbacks.append(heard)
+    try:
+        turns.take_turns({"a": littering, "b": littering}, rounds=2, device="cpu")
+        assert not collected
+        assert gc.isenabled()
+        littering()
+        assert collected
+    finally:
+        gc.callbacks.remove(heard)
