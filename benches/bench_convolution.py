@@ -171,7 +171,7 @@ METHODS = {
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run every method at one size before going on to the next."""
-    sizes = SIZES[metafunc.config.getoption("scale")]
+    sizes = dict.fromkeys(SIZES[metafunc.config.getoption("scale")])
     metafunc.parametrize(
         ("n", "k", "name"),
         [

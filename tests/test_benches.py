@@ -203,6 +203,19 @@ def test_results_hold_single_times_and_no_names_of_a_machine(smoke):
     assert os.uname().nodename not in {*results["machine_info"].values()}
 
 
+@pytest.mark.parametrize("scale", ["smoke", "default", "full"])
+def test_nothing_is_timed_twice(scale):
+    """Red where a size is asked for by two rules of a grid."""
+    for name in ("audit", "convolution", "diagnose", "filter_gradient", "layer_gradient", "modes"):
+        cases: list[tuple[object, ...]] = []
+        asked = SimpleNamespace(
+            config=SimpleNamespace(getoption=lambda _: scale),
+            parametrize=lambda _, given, cases=cases: cases.extend(each.values for each in given),
+        )
+        importlib.import_module(f"benches.bench_{name}").pytest_generate_tests(asked)
+        assert len(cases) == len({*cases}) > 0
+
+
 def test_a_full_run_says_beforehand_how_long_it_takes(tmp_path):
     run = run_benches("--full", "--collect-only", "-qq", root=tmp_path)
     assert "about" in run.stdout
