@@ -3,8 +3,10 @@
 Every method gives the full convolution of n float64 samples with k taps that lie in memory in the
 form that its library wants. The samples are small integers: a direct sum is exact, and compared
 with equality; an FFT is held to the bound on its rounding error. (Of the largest convolutions a
-thousand outputs are compared.) One call is timed, with all that it does anew each time: padding,
-twiddle factors, choosing an algorithm. The methods take turns.
+thousand outputs are compared.) One call is timed that is not the first of its size: what a library
+does anew each time, such as padding, is in it. What it remembers is not: SciPy the twiddle factors
+of its last transforms, on which ours are built, and ours the method that was chosen; SciPy's
+``auto`` chooses anew. The methods take turns.
 
 What this does not tell: which method is fastest on many short signals at once, in two dimensions,
 or on a GPU.

@@ -2,9 +2,10 @@
 
 Every method gives the gradient of a valid cross-correlation for the taps of its kernel, one signal
 and one filter in float64. The samples are small integers: a sum is exact, and compared with
-equality; an FFT is held to the bound on its rounding error. One call is timed, with all that it
-does anew each time; the methods take turns. Autograd's time is that of the backward pass for the
-weight alone.
+equality; an FFT is held to the bound on its rounding error. One call is timed that is not the
+first of its size, with all that it does anew each time; what a library remembers of such a call,
+a choice or a plan, is not in it. The methods take turns. Autograd's time is that of the backward
+pass for the weight alone.
 
 What this does not tell: which method is fastest for many channels, on images, or on a GPU.
 """

@@ -2,8 +2,10 @@
 
 Every method gives the gradient for all filters of a layer that cross-correlates without padding,
 summed over a batch. The samples are small integers: a sum is exact, and compared with equality; an
-FFT is held to the bound on its rounding error. One call is timed, with all that it does anew each
-time; the methods take turns. Autograd's time is that of the backward pass for the weight alone.
+FFT is held to the bound on its rounding error. One call is timed that is not the first of its
+size, with all that it does anew each time; what a library remembers of such a call, a choice or a
+plan, is not in it. The methods take turns. Autograd's time is that of the backward pass for the
+weight alone.
 
 What this does not tell: which method is fastest for one channel, which is the question of
 `bench_filter_gradient.py`, or on a GPU.

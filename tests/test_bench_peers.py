@@ -105,3 +105,27 @@ def test_a_budget_pays_for_rounds_that_can_be_compared_and_for_no_more_than_are_
     found = [pace.rounds_within(0.5, seconds) for seconds in (1.0, 0.025, 1e-6)]
     assert found == [9, 20, 50]
     assert pace.rounds_within(0.0, 1.0) == 1
+
+
+def test_ours_chooses_at_the_first_call_of_a_size_and_scipys_at_every_call(monkeypatch):
+    """Red where what the benches say of remembered choices is no longer so."""
+    chosen = []
+
+    def counted(module, name):
+        choose = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda *given, **more: (chosen.append(name), choose(*given, **more))[1]
+        )
+
+    plans = importlib.import_module("theory.methods.convolution_plan")
+    scipys = importlib.import_module("scipy.signal._signaltools")
+    counted(plans, "fastest_convolution")
+    counted(scipys, "choose_conv_method")
+    plans.plan.cache_clear()
+    bench = importlib.import_module("benches.bench_convolution")
+    signal, kernel = bench._factors(64, 8)
+    for name in ("theory auto", "scipy convolve auto"):
+        call = bench.METHODS[name].prepare(signal, kernel)
+        call()
+        call()
+    assert chosen == ["fastest_convolution", *["choose_conv_method"] * 2]
