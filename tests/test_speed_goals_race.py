@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -15,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
 import goal_outcomes as outcomes
 import race_goals
 
+from experiments.speed import WHOLE, Settings
 from experiments.statistics import Interval
 from tests.timed_benches import product, sources, step
 
@@ -26,10 +28,14 @@ class Run(NamedTuple):
     one: float
     seconds: float
     seeds: int = 5
+    settings: Settings = WHOLE
     machine = ("a processor", 2)
 
     def __iter__(self):
         yield self
+
+    def __getitem__(self, index):
+        return [self][index]
 
 
 @pytest.fixture
@@ -95,6 +101,22 @@ def test_the_profile_of_the_race_says_where_its_time_goes(race):
         assert found.distance.endswith(
             f" Of a step of “full-size images”: {of} Of a step of “half-size images”: {of}"
         )
+
+
+@pytest.mark.parametrize(
+    ("change", "shown"),
+    [
+        ({"epochs": 4.0}, {"full-size images", "half-size images"}),
+        ({"small": 0.0}, {"full-size images"}),
+        ({"precision": "float32"}, set()),
+    ],
+)
+def test_the_profile_of_another_recipe_is_not_shown(race, change, shown):
+    """Red where steps on small images are said to be part of a recipe that has none."""
+    race["longest"] = Run(0.87, 0.86, 60.0, settings=replace(WHOLE, **change))
+    steps = step("full-size images", "race"), step("half-size images", "race")
+    found = race_goals.most_accurate(75, 0.9, sources(*steps, race=race))
+    assert {way for way in race_goals.RACE_STEPS if way in found.distance} == shown
 
 
 def test_the_most_accurate_recipe_within_the_time_counts(race):
