@@ -24,7 +24,7 @@ from benches.pace import FEWEST_ROUNDS
 from benches.probe import probe
 from benches.rounding import tolerance
 from benches.turns import Replay, Timed, take_turns
-from benches.workload import flops_per_image, members_of_rates, training_images
+from benches.workload import flops_per_image, members_of_rates, training_bytes, training_images
 from experiments.augmentation import Inputs
 from experiments.datasets import Dataset
 from experiments.fleet import Member
@@ -105,7 +105,7 @@ def test_fleet(network: str, crew: str, device: str, scale: str, measure: Measur
         device=device,
         flops=flops_per_image(network) * images,
         peak_memory_bytes=timed.peak_memory_bytes,
-        bytes=_data().train_images.nbytes + _data().train_labels.nbytes,
+        bytes=images * training_bytes(NETWORKS[network]),
         network=network,
         library="PyTorch" if crew.endswith(BY_VMAP) else "theory",
         crew=crew,

@@ -95,7 +95,7 @@ def _measure(
         device=device,
         flops=2 * n**3,
         peak_memory_bytes=warm.peak_memory_bytes,
-        bytes=a.nbytes + b.nbytes,
+        bytes=3 * a.nbytes,
         library=library,
         precision=precision,
         size=n,

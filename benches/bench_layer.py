@@ -81,12 +81,18 @@ def test_layer(
         device=device,
         flops=_flops(network, batch),
         peak_memory_bytes=timed.peak_memory_bytes,
-        bytes=sum(x.nbytes + w.nbytes for x, w, _, _ in _layers(network, way, device, batch)),
+        bytes=_bytes(_layers(network, way, device, batch)),
         network=network,
         precision=precision,
         order=order,
         batch=batch,
     )
+
+
+def _bytes(layers: Sequence[Layer]) -> int:
+    """Return those of what goes in and out forward, and of the gradients that come back."""
+    forward = sum(each.nbytes for x, weight, y, _ in layers for each in (x, weight, y))
+    return forward + sum(x.nbytes * x.requires_grad + weight.nbytes for x, weight, *_ in layers)
 
 
 @cache

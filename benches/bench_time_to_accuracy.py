@@ -75,7 +75,7 @@ def test_time_to_accuracy(name: str, device: str, scale: str, measure: Measure) 
         images=speed.WHOLE.batch,
         batch=speed.WHOLE.batch,
         source="random bytes",
-        bytes=speed.WHOLE.batch * 3 * 32 * 32,
+        bytes=sum(each.nbytes for each in race_images(speed.WHOLE.batch, "cpu")),
     )
 
 

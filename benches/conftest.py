@@ -250,7 +250,11 @@ def probe() -> Callable[..., Probe]:
 
 @pytest.fixture
 def measure(benchmark: BenchmarkFixture) -> Measure:
-    """Return the function that times a call and writes down the facts that go with the time."""
+    """Return the function that times a call and writes down the facts that go with the time.
+
+    Among these ``bytes`` are those that a call cannot do without: of all that it is given and
+    returns, or of the images and labels that it trains on.
+    """
 
     def run(
         call: Callable[[], Any],
