@@ -275,3 +275,11 @@ def test_an_error_of_reading_values_may_not_be_caught() -> None:
 
     with pytest.raises(ValueError, match="reads values of its input"):
         audit(Fn(catching), (1, 8))
+
+
+def test_an_index_of_a_type_that_the_cpu_does_not_compute_with_is_unknown() -> None:
+    """Where the module runs, it may."""
+    state = _state()
+    state.register_buffer("short", torch.tensor([0, 2], dtype=torch.uint16))
+    found = audit(Fn(lambda x, state: x[..., (state.short + 1).long()], state), (1, 4))
+    assert found.rows[-1].receptive_field == (None,)

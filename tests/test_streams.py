@@ -35,16 +35,22 @@ def test_unknown_characters_are_replaced(command: tuple[str, ...], encoding: str
     assert done.stdout.decode(encoding)
 
 
+def _redirected(command: str, output: Path | str) -> subprocess.CompletedProcess[str]:
+    """Run a command whose standard output a shell sends elsewhere."""
+    return subprocess.run(
+        ["sh", "-c", f'"$0" -m {command} >{output}', sys.executable],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize("command", ["theory claims tp1-cnn-q9-pool", "experiments list"])
 def test_a_command_whose_output_is_closed_does_its_work(command: str) -> None:
     """Whoever starts runs in the background may close it."""
-    done = subprocess.run(
-        ["sh", "-c", f'"$0" -m {command} >&-', sys.executable],
-        cwd=ROOT,
-        capture_output=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
+    done = _redirected(command, "&-")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 FULL = Path("/dev/full")
@@ -62,13 +68,7 @@ FULL = Path("/dev/full")
     ],
 )
 def test_a_command_that_prints_on_a_full_disk_says_so_in_one_line(command: str) -> None:
-    done = subprocess.run(
-        ["sh", "-c", f'"$0" -m {command} > {FULL}', sys.executable],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = _redirected(command, FULL)
     told = "error: [Errno 28] No space left on device: free some space, or write elsewhere\n"
     assert (done.returncode, done.stderr) == (2, told)
 

@@ -28,20 +28,33 @@ class Changes:
         The module itself.
     twin : torch.nn.Module
         Its copy, before the run.
+    held : mapping from str to Tensor
+        The parameters and buffers of the module by name.
     owned : mapping from str to FunctionalTensor
-        The parameters and buffers of the copy by name.
+        Those of the copy.
+
+    Attributes
+    ----------
+    names : dict from int to str
+        The names of the latter by the identity of a functional tensor, and of what it holds before
+        the run.
     """
 
     def __init__(
-        self, module: nn.Module, twin: nn.Module, owned: Mapping[str, FunctionalTensor]
+        self,
+        module: nn.Module,
+        twin: nn.Module,
+        held: Mapping[str, Tensor],
+        owned: Mapping[str, FunctionalTensor],
     ) -> None:
         self._twin, self._owned, self._kept = twin, owned, kept_by(twin)
         self._before = {name: inner(each) for name, each in owned.items()}
+        self.names = {
+            id(each): name for some in (owned, self._before) for name, each in some.items()
+        }
         # Copies without values share no memory, nor do copies with values share that of these.
         self._originals = dict(zip(map(id, self._kept), kept_by(module), strict=False))
-        held = named_tensors(module)
-        self._originals |= {id(each): held[name] for name, each in owned.items()}
-        self._originals |= {id(each): held[name] for name, each in self._before.items()}
+        self._originals |= {key: held[name] for key, name in self.names.items()}
 
     def memory_of(self, tensor: Tensor) -> int:
         """Return the identity of the memory of what a tensor of the run is a copy of."""

@@ -194,7 +194,7 @@ class Reader(TorchDispatchMode):
         node = None if tracer is None else node_of(tensor, tracer)
         if node is not None:
             return computed(node, lambda each: self._of(getattr(tracer.root, str(each.target))))
-        value = self._of(inner(tensor) if isinstance(tensor, FunctionalTensor) else tensor)
+        value = self._of(inner(tensor))
         return value if has_values(value) else None
 
     def _of(self, tensor: Tensor) -> Tensor:

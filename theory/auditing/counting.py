@@ -93,7 +93,7 @@ def _product(call: Primitive) -> Cost:
 def _trilinear(call: Primitive) -> Cost:
     """Each value of one factor meets those of the others: two products and a sum."""
     spread = []
-    for factor, dims in (("i1", "expand1"), ("i2", "expand2"), ("i3", "expand3")):
+    for factor, dims in products.TRILINEAR:
         shape = [*shape_of(call[factor])]
         for dim in sorted(call[dims]):
             shape.insert(dim, 1)

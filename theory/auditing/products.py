@@ -46,7 +46,7 @@ def _summed(source: Dependence, dims: Sequence[int]) -> Dependence:
 def _trilinear(call: Primitive, sources: Sources) -> Dependence:
     """Three factors, spread along dimensions of the others, are multiplied and summed."""
     parts = []
-    for factor, spread in (("i1", "expand1"), ("i2", "expand2"), ("i3", "expand3")):
+    for factor, spread in TRILINEAR:
         if call[factor] in sources:
             source = sources[call[factor]]
             reach = np.expand_dims(source.reach, [dim + 1 for dim in call[spread]])
@@ -100,6 +100,9 @@ MATRIX_PRODUCTS = frozenset(
     {"addbmm", "addmm", "addmv", "baddbmm", "bmm", "dot", "mm", "mv", "vdot"}
 )
 """Products of matrices or vectors, one by one or in a batch, to which something may be added."""
+
+TRILINEAR = (("i1", "expand1"), ("i2", "expand2"), ("i3", "expand3"))
+"""The factors of a product of three, and the dimensions along which each is spread."""
 
 RULES: dict[str, Rule] = {
     "_cdist_forward": _distances,

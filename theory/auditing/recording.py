@@ -26,7 +26,7 @@ from theory.auditing.changes import Changes
 from theory.auditing.constants import HELD, Reader
 from theory.auditing.readings import refusal
 from theory.diagnosis.errors import told
-from theory.diagnosis.functional_state import MUTATES, followed_data, functional_copy, inner
+from theory.diagnosis.functional_state import MUTATES, followed_data, functional_copy
 from theory.diagnosis.isolation import isolated
 from theory.diagnosis.nodes import upstream
 from theory.diagnosis.remedies import takes_one
@@ -155,11 +155,8 @@ def _recorded(
     held = named_tensors(module)
     twin, tensors = _without_values(module, fake, mode)
     owned = {name: each for name, each in tensors.items() if name in held}
-    # A name is that of a functional tensor, and of the tensor that it holds before the run.
-    names = {id(each): name for name, each in owned.items()}
-    before = {name: inner(each) for name, each in owned.items()}
-    names |= {id(each): name for name, each in before.items()}
-    changes = Changes(module, twin, owned)
+    changes = Changes(module, twin, held, owned)
+    names = changes.names
     precision, device = _precision(module)
     with fake:
         x = torch.empty(size, dtype=dtype or precision, device=device)

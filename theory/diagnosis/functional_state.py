@@ -65,16 +65,17 @@ def functional_copy(
 
 def node_of(tensor: Tensor, tracer: Any) -> torch.fx.Node | None:
     """Return the node that gives a tensor while it is traced; None if none does."""
-    if isinstance(tensor, FunctionalTensor):
-        tensor = inner(tensor)  # writing into a view reaches its base, and the graph, only now
-    # What is computed from constants alone may be no FunctionalTensor, but has its node as well.
-    traced = get_proxy_slot(tensor, tracer, None)
+    # Writing into a view reaches its base, and the graph, only as `inner` asks for it. What is
+    # computed from constants alone may be no FunctionalTensor, but has its node as well.
+    traced = get_proxy_slot(inner(tensor), tracer, None)
     node: torch.fx.Node | None = None if traced is None else traced.proxy.node
     return node
 
 
-def inner(tensor: FunctionalTensor) -> Tensor:
-    """Return what a functional tensor holds now, after all that was written into it."""
+def inner(tensor: Tensor) -> Tensor:
+    """Return what a functional tensor holds after all that was written into it; others as is."""
+    if not isinstance(tensor, FunctionalTensor):
+        return tensor
     torch._sync(tensor)
     result: Tensor = torch._from_functional_tensor(tensor.elem)
     return result

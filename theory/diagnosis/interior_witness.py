@@ -73,17 +73,19 @@ class WitnessSearch:
             violation = self._violation(axis)
             if violation is None:
                 continue
-            (signal,), advice = violation
+            (signal,), advice, clear = violation
             by = self._operator.along(axis, 1)
             equation = Equation("shift_equivariant", shift=by, boundary="interior")
             found = self._trials.witness(equation, two_windows(signal, axis, 1)), advice
-            if advice in ("", _REACHES):  # it is clear
+            if clear:
                 return found
             faint = faint or found
         return faint or (None, "")
 
-    def _violation(self, axis: int) -> tuple[tuple[Array, ...], str] | None:
-        """Return a small signal whose response no shift along an axis follows, and advice on it.
+    def _violation(self, axis: int) -> tuple[tuple[Array, ...], str, bool] | None:
+        """Return a small signal whose response no shift along an axis follows.
+
+        Beside it are returned advice on it, and whether it is clear.
 
         What is faint in the middle of the output may be rounded in single precision, or fade on its
         way from the ends. The first is said only of a signal whose response is moved by no more
@@ -96,18 +98,18 @@ class WitnessSearch:
             if size((signal,)) > 1:
                 if self._trials.is_clear((signal,), size):
                     advice = _REACHES if self._reaches_an_end(axis) else ""
-                    return self._trials.shrink((signal,), size), advice
+                    return self._trials.shrink((signal,), size), advice, True
                 faint.append((signal,))
         if not faint:
             return None
         rounded = next((each for each in faint if not self._trials.is_clear(each, whole)), None)
         if rounded is None:
-            return self._trials.shrink(faint[0], size), self._fades
+            return self._trials.shrink(faint[0], size), self._fades, False
 
         def rounding(inputs: tuple[Array, ...]) -> float:
             return math.nan if self._trials.is_clear(inputs, whole) else size(inputs)
 
-        return self._trials.shrink(rounded, rounding), SINGLE
+        return self._trials.shrink(rounded, rounding), SINGLE, False
 
     def _reaches_an_end(self, axis: int) -> bool:
         """Return whether the first or last cells along an axis respond to the input's middle.

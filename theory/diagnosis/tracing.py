@@ -22,11 +22,7 @@ from unittest import mock
 import numpy as np
 import torch
 from torch._higher_order_ops import effects
-from torch._subclasses.functional_tensor import (
-    FunctionalTensor,
-    FunctionalTensorMode,
-    dispatch_functionalize,
-)
+from torch._subclasses.functional_tensor import FunctionalTensorMode, dispatch_functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from theory.diagnosis.calling import Array, Operator
@@ -126,7 +122,7 @@ def _recorded(
         with watch.on():
             return op(x)
 
-    kept = kept_by(op) if isinstance(op, torch.nn.Module) else []
+    kept = kept_by(op)
     functional = dispatch_functionalize(watched, mode=mode or FunctionalTensorMode())
     try:
         # The first call of make_fx imports torch._dynamo, for more than a second. Only who traces
@@ -137,8 +133,9 @@ def _recorded(
         raise _untraceable(error) from error
     if watch.first is not None:
         raise _untraceable(watch.first) from watch.first
-    changed = _written(module) + (dropped(kept, op) if isinstance(op, torch.nn.Module) else [])
-    if {*map(_memory_of, watch.read)} & {*map(_memory_of, changed)}:
+    changed = _written(module) + dropped(kept, op)
+    read, given = ({memory_of(inner(each)) for each in some} for some in (watch.read, changed))
+    if read & given:
         raise UntraceableError("it reads values of a tensor and gives it others")
     return module
 
@@ -147,10 +144,6 @@ def _written(module: torch.fx.GraphModule) -> list[torch.Tensor]:
     """Return the tensors that a graph starts from and writes into in place."""
     given = [node for node in module.graph.nodes if node.op == "get_attr"]
     return [getattr(module, str(node.target)) for node in writes_into(given)]
-
-
-def _memory_of(tensor: torch.Tensor) -> int:
-    return memory_of(inner(tensor) if isinstance(tensor, FunctionalTensor) else tensor)
 
 
 def _recorded_with_state(op: torch.nn.Module, example: Any) -> torch.fx.GraphModule:

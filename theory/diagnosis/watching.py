@@ -98,7 +98,7 @@ def _read(
         # Memory that is given away may hold the input later, and no graph shows who reads it then.
         made_of = _known(tensor) if method.__name__ in _COPYING else None
         if made_of is not None:
-            tensor = inner(tensor) if isinstance(tensor, FunctionalTensor) else tensor
+            tensor = inner(tensor)
             untraced.enter_context(disable_functional_mode())
             untraced.enter_context(disable_proxy_modes_tracing())
         watch.read.extend([tensor] if made_of is None else made_of)
