@@ -42,13 +42,16 @@ def test_a_circle_as_long_as_the_signal_holds_the_valid_outputs(cells):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
-def test_a_sum_that_overflows_is_not_taken_for_outputs_that_do(dtype):
+@pytest.mark.parametrize("shape", [(6,), (10_000,), (2, 3)])
+def test_a_sum_that_overflows_is_not_taken_for_outputs_that_do(dtype, shape):
     """Red where the sum alone decides, or where infinities of both signs go unnoticed."""
-    largest = np.finfo(dtype).max
+    outputs = np.full(shape, np.finfo(dtype).max, dtype)
     with np.errstate(over="ignore", invalid="ignore"):
-        assert all_finite(np.full((2, 3), largest, dtype))
-        assert not all_finite(np.array([1, np.inf, -np.inf], dtype))
-        assert not all_finite(np.array([[1], [np.nan]], dtype))
+        assert all_finite(outputs)
+        outputs.flat[1:3] = np.inf, -np.inf
+        assert not all_finite(outputs)
+        outputs.flat[1:3] = 1, np.nan
+        assert not all_finite(outputs)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -22,6 +22,9 @@ CACHED_CELLS = 2**14
 
 _LEAST_CELLS = 32
 
+_BLAS_CELLS = 8192
+"""Cells up to which BLAS takes the product of two vectors on the thread that asks for it."""
+
 
 class NotFiniteError(ValueError):
     """A sample is infinite or NaN, which an FFT would spread over every output."""
@@ -37,8 +40,10 @@ def require_finite(*factors: Num[np.ndarray, "..."]) -> None:
 
 def all_finite(y: Inexact[np.ndarray, "*m"]) -> bool:
     """Return whether no output is infinite or NaN."""
-    # Their sum is finite only if they all are; it may overflow where they do not.
-    return cmath.isfinite(y.sum()) or bool(np.isfinite(y).all())
+    # A sum of them or of their squares is finite only if they all are; it may overflow where they
+    # do not. That of squares is one call of BLAS: a quarter of the time, but threaded if long.
+    total = y.dot(y) if y.ndim == 1 and len(y) <= _BLAS_CELLS else y.sum()
+    return cmath.isfinite(total) or bool(np.isfinite(y).all())
 
 
 def full_shape(x: Num[np.ndarray, "*n"], h: Num[np.ndarray, "*k"]) -> tuple[int, ...]:
