@@ -10,6 +10,7 @@ from experiments.commands import (
     compare,
     cost,
     files,
+    plan,
     portrait,
     precision,
     race,
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command("list")(results.list_)
 app.command()(run.run)
 app.command()(status.status)
+app.command()(plan.plan)
 app.command()(results.report)
 app.command()(results.show)
 app.command()(compare.compare)

@@ -23,11 +23,19 @@ def how_to_run(study: Study, store: Path = DEFAULT_STORE, recipe: Recipe | None 
     return f"{command} --seeds 3{in_store(store)}"
 
 
+def how_to_seed(
+    report: str, recipes: Sequence[str], seeds: int, store: Path = DEFAULT_STORE
+) -> str:
+    """Return the command after which recipes of a report have so many seeds."""
+    command = f"python -m experiments run {report} {' '.join(recipes)} --seeds {seeds}"
+    return command + in_store(store)
+
+
 def how_to_pair(
     report: str, recipes: Sequence[str], seeds: int, store: Path = DEFAULT_STORE
 ) -> tuple[str, str]:
     """Return the commands that run recipes of a report in float32, and the same in bfloat16."""
-    command = f"python -m experiments run {report} {' '.join(recipes)} --seeds {seeds}"
+    command = how_to_seed(report, recipes, seeds)
     return command + in_store(store), f"{command} --precision bfloat16{in_store(store)}"
 
 

@@ -28,6 +28,11 @@ class Way:
     reading: str
     parts: tuple[Finding, ...]
 
+    @property
+    def name(self) -> str:
+        """The completion, and the reading if there is one, for people."""
+        return f"{self.completion} ({self.reading})" if self.reading else self.completion
+
     @cached_property
     def fits_late(self) -> bool:
         """Whether all parts fit, but one of them in a late reading."""
@@ -39,7 +44,7 @@ class Way:
         """The conjunction of the parts; but a late reading reproduces nothing."""
         if self.fits_late:
             return "undecided"
-        return _conjunction([part.verdict for part in self.parts])
+        return conjunction([part.verdict for part in self.parts])
 
     @property
     def outcome(self) -> str:
@@ -115,12 +120,12 @@ class ClaimVerdict:
         verdicts: dict[str, list[Verdict]] = {}
         for way in self.ways:
             verdicts.setdefault(way.completion, []).append(way.verdict)
-        return {completion: _disjunction(each) for completion, each in verdicts.items()}
+        return {completion: disjunction(each) for completion, each in verdicts.items()}
 
     @cached_property
     def verdict(self) -> Verdict:
         """The claim's verdict."""
-        return _disjunction([way.verdict for way in self.ways])
+        return disjunction([way.verdict for way in self.ways])
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -222,13 +227,15 @@ def judge(study: Study, records: Iterable[Record]) -> tuple[ClaimVerdict, ...]:
     )
 
 
-def _disjunction(verdicts: Sequence[Verdict]) -> Verdict:
+def disjunction(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return the verdict of a claim from those of its ways."""
     if "reproduced" in verdicts:
         return "reproduced"
     return verdicts[0] if len(set(verdicts)) == 1 else "undecided"
 
 
-def _conjunction(verdicts: Sequence[Verdict]) -> Verdict:
+def conjunction(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return the verdict of a way from those of its parts."""
     for verdict in ("not_reproduced", "not_run", "undecided"):
         if verdict in verdicts:
             return verdict

@@ -27,7 +27,7 @@ _ROOT = Path(__file__).parent.parent
 def test_help_teaches_every_command(convlaws):
     code, out, _ = convlaws("--help")
     assert code == 0
-    commands = "list run status report show compare race portrait figures export"
+    commands = "list run status plan report show compare race portrait figures export"
     for command in commands.split():
         assert f" {command} " in out
 
@@ -35,7 +35,7 @@ def test_help_teaches_every_command(convlaws):
 def test_help_fills_its_lines(convlaws, monkeypatch):
     """Red where the lines of a docstring are kept, which are longer than a terminal's."""
     monkeypatch.setenv("COLUMNS", "80")
-    for command in ("run", "status", "cost", "portrait"):
+    for command in ("run", "status", "plan", "cost", "portrait"):
         _, out, _ = convlaws(command, "--help")
         prose = [line.strip() for line in out.partition("╭")[0].splitlines()]
         for line, after in itertools.pairwise(prose):
@@ -284,6 +284,7 @@ def test_a_missing_store_is_one_line(refused, tmp_path):
     [
         ("report",),
         ("status",),
+        ("plan",),
         ("show", "digits", "conv-fc.adam"),
         ("show", "digits", "conv-fc.adam@epochs-1"),
         ("run", "digits"),

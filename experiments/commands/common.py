@@ -82,3 +82,13 @@ def studies(names: Sequence[str] | None) -> list[Study]:
 def print_json(data: Any) -> None:
     """Print JSON-ready data on stdout."""
     print(json.dumps(data, indent=1))
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: "45 s", "12 min", "3 h 20 min"."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -101,8 +101,8 @@ def _row(each: RecipeStatus) -> list[str]:
         str(len(each.done)),
         ", ".join(begun),
         str(len(each.missing)),
-        "?" if each.run_seconds is None else guess + _duration(each.run_seconds),
-        "?" if each.remaining_seconds is None else _duration(each.remaining_seconds),
+        "?" if each.run_seconds is None else guess + common.duration(each.run_seconds),
+        "?" if each.remaining_seconds is None else common.duration(each.remaining_seconds),
     ]
 
 
@@ -116,9 +116,9 @@ def _summary(found: StudyStatus) -> str:
         return line
     sum_of_runs = found.remaining_seconds
     if sum_of_runs:
-        line += f"; {_duration(sum_of_runs)} of runs are left"
+        line += f"; {common.duration(sum_of_runs)} of runs are left"
         if found.at_once > 1:
-            line += f", {_duration(sum_of_runs / found.at_once)} with {found.at_once} at once"
+            line += f", {common.duration(sum_of_runs / found.at_once)} with {found.at_once} at once"
     if found.unknown:
         line += f"; unknown for {len(found.unknown)} recipes, whose roles were never run"
     return line
@@ -150,13 +150,3 @@ def _on_request(found: StudyStatus) -> list[str]:
         f"{name} is run only when it is named, for it needs {need}"
         for name, need in found.study.on_request.items()
     ]
-
-
-def _duration(seconds: float) -> str:
-    """Return a time as people say it: "45 s", "12 min", "3 h 20 min"."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,85 @@
+"""The command that says how many more seeds would decide what is open."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from experiments.catalog import study
+from experiments.prospects import MOST_SEEDS
+from experiments.records import Store
+
+NNI = study("nni-2023-ex1")
+CLAIM = "nni-2023-ex1-q1c-acc-70"
+COMMAND = "python -m experiments run nni-2023-ex1 filters-20-lr-0.001.adam --seeds {}"
+
+
+@pytest.fixture
+def store(tmp_path, make_record):
+    """Return a store in which the claim of 70 % is open: of 4 seeds with Adam, of 2 that differ."""
+    (tmp_path / NNI.name).mkdir()
+    accuracies = {"adam": (0.68, 0.69, 0.71, 0.72), "sgd": (0.5, 0.9)}
+    for completion, seeds in accuracies.items():
+        for seed, accuracy in enumerate(seeds):
+            recipe = NNI.recipe("filters-20-lr-0.001", completion)
+            record = make_record(
+                recipe, seed, study=NNI.name, test_accuracy=accuracy,
+                provenance={"wall_seconds": 1200.0, "training_seconds": 1200.0},
+            )  # fmt: skip
+            Store(tmp_path).write(record)
+    return tmp_path
+
+
+def plan_of(convlaws, store):
+    _, out, _ = convlaws("plan", NNI.name, "--store", store, "--json")
+    return {each["completion"]: each for each in json.loads(out) if each["claim"] == CLAIM}
+
+
+def test_a_plan_says_what_would_decide_a_claim_and_what_it_takes(convlaws, store):
+    found = plan_of(convlaws, store)
+    near, far = found["adam"], found["sgd"]
+    assert near["seeds"] > 4
+    assert near["verdict"] == near["claim_verdict"] == "reproduced"
+    assert near["runs"] == {"filters-20-lr-0.001.adam": [*range(4, near["seeds"])]}
+    assert near["seconds"] == 1200 * (near["seeds"] - 4)
+    assert near["command"] == COMMAND.format(near["seeds"]) + f" --store {store}"
+    assert (far["seeds"], far["verdict"], far["command"]) == (None, "undecided", None)
+
+
+def test_a_plan_reads_as_its_data_say(convlaws, store):
+    near = plan_of(convlaws, store)["adam"]
+    code, out, _ = convlaws("plan", NNI.name, "--store", store)
+    assert code == 0
+    what, cost, command, *rest = out[out.index(f"{CLAIM} under adam") :].splitlines()
+    assert what == f"{CLAIM} under adam"
+    runs = near["seeds"] - 4
+    assert cost == f"  reproduced, with {near['seeds']} seeds: {runs} runs, {runs // 3} h 00 min"
+    assert command.strip() == near["command"]
+    far = rest.index(f"still open with {MOST_SEEDS} seeds like these:")
+    assert f"  {CLAIM} under sgd" in rest[far:]
+    assert "Decide how many to run before you run them" in out
+    prose = [line for line in out.splitlines() if not line.startswith("  python")]
+    assert max(map(len, prose)) <= 100
+
+
+def test_the_plan_keeps_its_word(convlaws, store, make_record):
+    """Red where the seeds that it names, once they are run and like the others, decide nothing."""
+    seeds = plan_of(convlaws, store)["adam"]["seeds"]
+    for seed in range(4, seeds):
+        recipe = NNI.recipe("filters-20-lr-0.001", "adam")
+        accuracy = 0.70 + (-1) ** seed * 0.015
+        record = make_record(recipe, seed, study=NNI.name, test_accuracy=accuracy)
+        Store(store).write(record)
+    assert CLAIM not in {each["claim"] for each in plan_of(convlaws, store).values()}
+    _, out, _ = convlaws("report", NNI.name, "--store", store, "--json")
+    verdicts = {each["claim"]: each["claim_verdict"] for each in json.loads(out)}
+    assert verdicts[CLAIM] == "reproduced"
+
+
+def test_where_nothing_is_open_the_plan_says_so(convlaws, tmp_path):
+    (tmp_path / "digits").mkdir()
+    _, out, _ = convlaws("plan", "digits", "--store", tmp_path)
+    assert out.strip() == "nothing is open that was run: status says what was not"
+    _, out, _ = convlaws("plan", "digits", "--store", tmp_path, "--json")
+    assert json.loads(out) == []

@@ -1,0 +1,151 @@
+"""How many seeds would decide what is open: the first number whose error bars do, and its runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from experiments.prospects import MOST_SEEDS, foreseen, prospects
+from experiments.quantities import at_epoch, difference
+from experiments.statements import FEWEST_EQUAL, Reported, Within
+from tests.toy_study import ACCURACY, SPREAD, judged, recipe, toy_study
+
+NARROW = at_epoch("test_accuracy", "narrow", 4)
+GAIN = difference(ACCURACY, NARROW)
+HOUR = {"wall_seconds": 3600.0, "training_seconds": 3600.0}
+
+
+@pytest.fixture
+def wide(make_record):
+    def records(values, completion="slow", role="wide", curve="test_accuracy"):
+        return [
+            make_record(recipe(role, completion), s, provenance=HOUR, **{curve: float(value)})
+            for s, value in enumerate(values)
+        ]
+
+    return records
+
+
+def seeds_by_the_t_interval(mean, deviation):
+    """Return the fewest seeds whose 95 % interval of the mean does not reach 0."""
+    return next(
+        n for n in range(2, 99) if stats.t.ppf(0.975, n - 1) * deviation / n**0.5 < abs(mean)
+    )
+
+
+@pytest.mark.parametrize(
+    ("mean", "verdict"), [(0.010, "reproduced"), (0.008, "reproduced"), (-0.009, "not_reproduced")]
+)
+def test_a_bound_is_decided_by_the_first_interval_that_does_not_reach_it(wide, mean, verdict):
+    records = wide(0.5 + mean + 0.01 * SPREAD)
+    study = toy_study(Within("toy-acc", ACCURACY, above=0.5))
+    (found,) = prospects(study, records)
+    assert found.seeds == seeds_by_the_t_interval(mean, 0.01) > 4
+    assert found.verdict == found.claim_verdict == verdict
+    (finding,) = found.way.parts
+    assert foreseen(finding, found.seeds - 1) == "undecided"
+
+
+def test_a_number_is_confirmed_by_the_first_interval_that_is_narrow_enough(wide):
+    deviation = 0.019
+    fewest = next(
+        n
+        for n in range(4, 99)
+        if stats.t.ppf(0.975, n - 1) * np.hypot(deviation, deviation / n**0.5) <= 0.05
+    )
+    statement = Reported("toy-loss", at_epoch("test_loss", "wide", 4), 1, 0.05, 0.05)
+    records = wide(1 + deviation * SPREAD, curve="test_loss")
+    (found,) = prospects(toy_study(statement), records)
+    assert (found.seeds, found.verdict) == (fewest, "reproduced")
+
+
+def test_a_spread_that_is_too_wide_has_no_prospect(wide):
+    """Red where more seeds are taken to narrow the spread itself."""
+    (found,) = prospects(toy_study(Reported("toy-acc", ACCURACY, 0.7)), wide(0.7 + 0.05 * SPREAD))
+    assert (found.seeds, found.verdict, found.runs) == (None, "undecided", 0)
+
+
+def test_equal_values_wait_for_as_many_seeds_as_they_take(wide):
+    records = wide([1.0] * 3, curve="test_loss")
+    statement = Within("toy-loss", at_epoch("test_loss", "wide", 4), below=2)
+    (found,) = prospects(toy_study(statement), records)
+    assert (found.seeds, found.verdict) == (FEWEST_EQUAL, "reproduced")
+
+
+def test_only_runs_that_are_missing_count_and_of_open_parts_alone(wide):
+    """Red where a recipe that has its seeds is run again, or one that only a decided part reads."""
+    records = [*wide(0.51 + 0.01 * SPREAD), *wide([0.5] * 6, role="narrow")]
+    decided = Within("toy-acc", at_epoch("test_loss", "narrow", 4), above=0.5)
+    (found,) = prospects(toy_study(Within("toy-acc", GAIN, above=0), decided), records)
+    assert found.seeds == seeds_by_the_t_interval(0.01, 0.01) == 7
+    missing = {each.recipe.name: each.missing for each in found.recipes}
+    assert missing == {"wide.slow": (4, 5, 6), "narrow.slow": (6,)}
+    assert (found.runs, found.seconds) == (4, 4 * 3600)
+
+
+def test_the_claim_needs_all_ways_to_be_refuted_and_one_to_hold(wide):
+    below = Within("toy-acc", ACCURACY, above=0.5)
+    study = toy_study(below, completions=("slow", "fast"))
+    falls, rises = wide(0.49 + 0.01 * SPREAD), wide(0.508 + 0.01 * SPREAD, "fast")
+    down, up = prospects(study, falls + rises)
+    assert (down.way.completion, down.verdict, down.claim_verdict) == (
+        *("slow", "not_reproduced", "undecided"),
+    )
+    assert (up.way.completion, up.verdict, up.claim_verdict) == (
+        *("fast", "reproduced", "reproduced"),
+    )
+    refuted = wide([0.4, 0.41, 0.42], "fast")
+    (found,) = prospects(study, falls + refuted)
+    assert (found.way.completion, found.claim_verdict) == ("slow", "not_reproduced")
+
+
+def test_the_cheapest_comes_first_and_what_nothing_decides_last(wide):
+    soon = Within("toy-soon", ACCURACY, above=0.49)
+    later = Within("toy-later", ACCURACY, above=0.492)
+    never = Within("toy-never", ACCURACY, above=0.5, below=0.5001)
+    found = prospects(toy_study(never, later, soon), wide(0.5 + 0.01 * SPREAD))
+    assert [each.claim.claim for each in found] == ["toy-soon", "toy-later", "toy-never"]
+
+
+def test_what_is_decided_was_never_run_or_fits_late_has_no_prospect(wide):
+    """Red where a late reading is promised to reproduce its claim."""
+    values = 0.51 + 0.01 * SPREAD
+    late = Within("toy-late", ACCURACY, above=0.5, reading="late", late=True)
+    decided = Within("toy-decided", ACCURACY, above=0.4)
+    never_run = Within("toy-gain", GAIN, above=0)
+    (found,) = prospects(toy_study(late, decided, never_run), wide(values))
+    assert (found.claim.claim, found.seeds) == ("toy-late", None)
+    assert not prospects(toy_study(late), wide(values + 0.1))  # fits already, but late
+
+
+def test_a_run_that_diverged_leaves_it_open(wide, make_record):
+    """Red where the others are taken for all, or the one for a sign of those to come."""
+    records = wide(0.51 + 0.01 * SPREAD)
+    records[0] = make_record(recipe("wide", "slow"), 0, diverged_after=1, provenance=HOUR)
+    (found,) = prospects(toy_study(Within("toy-acc", ACCURACY, above=0.5)), records)
+    assert found.seeds is None
+
+
+def test_one_seed_has_no_spread_to_go_on_with(wide):
+    (found,) = prospects(toy_study(Within("toy-acc", ACCURACY, above=0.5)), wide([0.6]))
+    assert found.seeds is None
+
+
+def test_records_of_the_other_device_do_not_count(wide):
+    records = wide(0.51 + 0.01 * SPREAD)
+    study = toy_study(Within("toy-acc", ACCURACY, above=0.5))
+    assert not prospects(study, records, "cuda")
+    on_cuda = [replace(record, device="cuda") for record in records]
+    assert prospects(study, on_cuda, "cuda")[0].seeds == 7
+
+
+def test_no_more_seeds_are_looked_at_than_said(wide):
+    least = 0.01 * stats.t.ppf(0.975, MOST_SEEDS - 1) / MOST_SEEDS**0.5
+    for mean, seeds in ((1.01 * least, MOST_SEEDS), (0.99 * least, None)):
+        statement = Within("toy-acc", ACCURACY, above=0.5)
+        records = wide(0.5 + mean + 0.01 * SPREAD)
+        assert judged(statement, records).verdict == "undecided"
+        assert prospects(toy_study(statement), records)[0].seeds == seeds
