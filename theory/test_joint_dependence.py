@@ -176,6 +176,7 @@ def test_global_average_pooling_sees_everything_and_relates_nothing_new() -> Non
     """Sides of fields: k before it, the whole image after it, the same as with a dense layer.
 
     With three channels and ten classes, a kernel of 15 or more would need 696 parameters or more.
+    Under either head two pixels are related exactly if one kernel covers both.
     """
 
     def count(filters: int, kernel: int) -> int:
@@ -190,8 +191,10 @@ def test_global_average_pooling_sees_everything_and_relates_nothing_new() -> Non
         assert receptive_field([Layer(kernel), everything]).size == 32
 
     body = modules([Layer(5)], channels=1)
-    assert sees_everything(added_up(body, 32), 32)
-    assert sees_everything(added_up(body, 32, average=True), 32)
+    for average in (False, True):
+        assert sees_everything(added_up(body, 32, average=average), 32)
+        # Of 12 cells the convolution leaves eight, so that their average is exact.
+        assert related(added_up(body, 12, average=average), 12, draws=8) == set(range(1, 5))
 
 
 @settles(
