@@ -136,13 +136,19 @@ def test_a_dense_layer_costs_in_proportion_to_the_vector() -> None:
         assert (forward.get_total_flops(), backward.get_total_flops()) == (2 * macs, 4 * macs)
 
 
-@settles("nn4i-2023-a1-t2-long-vector", verdict="holds", certainty="exhausted")
+@settles("nn4i-2023-a1-t2-long-vector", verdict="holds", certainty="proved")
 def test_a_long_vector_lets_a_dense_layer_learn_noise_by_heart() -> None:
     """Six images: with five features all 64 labelings are fitted, with one only 12 are.
 
     n + 1 affinely independent images leave a layer on n features no equation that it cannot meet:
     on labels that are coins it is always right in training, and right half of the time on others.
+    For any n, the images 0, e_1, ..., e_n get any labels y by weights y_j - y_0 and bias y_0.
     """
+    n, i, j = sympy.symbols("n i j", positive=True, integer=True)
+    y = sympy.IndexedBase("y")
+    product_with_e_i = sympy.Sum((y[j] - y[0]) * sympy.KroneckerDelta(i, j), (j, 1, n)).doit()
+    assert product_with_e_i == sympy.Piecewise((y[i] - y[0], i <= n), (0, True))  # then + y_0
+
     images = np.vstack([np.zeros(5, int), np.eye(5, dtype=int)])
     extended = sympy.Matrix(np.column_stack([images, np.ones(6, int)]))
     labels = [sympy.Matrix(signs) for signs in product((-1, 1), repeat=6)]
