@@ -107,9 +107,9 @@ def test_torch_finds_zero_gradients_below_zero_and_others_above(
     "mnist-2017-t2-outer-factor",
     verdict="refuted",
     certainty="refuted",
-    correction="The outer factor is the gradient of F for the output of ReLU, taken at 0: any "
-    "vector, and 1 for F(y) = y. The product is zero by its middle factor alone, ReLU's slope: for "
-    "the bias of that F, 1 * 0 * 1 = 0 and not 0 * 0 * 1.",
+    correction="The outer factor is the gradient of F for the output of ReLU, taken at 0: it may "
+    "be any vector, and is 1 for F(y) = y. The product is zero by its middle factor alone, ReLU's "
+    "slope: with that F, the derivative for the bias is 1 * 0 * 1 and not 0 * 0 * 1.",
 )
 def test_the_outer_factor_is_not_zero() -> None:
     """Smallest witness: F(y) = y and one response, -1."""

@@ -201,7 +201,8 @@ def test_an_unshared_layer_that_torch_runs(outputs: int, batch: int) -> None:
     certainty="refuted",
     correction="Each side of the map has floor((x - k + 2p)/s) + 1 pixels, so the layer needs "
     "(floor((x - k + 2p)/s) + 1)(floor((y - k + 2p)/s) + 1) xyz weights for one filter, and a "
-    "bias for each output pixel. On one pixel, with k = s = 1 and p = 0, that is 1, not 0.",
+    "bias for each output pixel. On one pixel of one channel, with k = s = 1 and p = 0, that is "
+    "1, not 0.",
 )
 def test_the_equivalent_fully_connected_layer() -> None:
     """The printed count, without the + 1, is too small wherever the kernel fits.

@@ -76,8 +76,8 @@ def test_fixed_pixel_pooling_selects_and_has_the_stride_as_period() -> None:
     verdict="refuted",
     certainty="refuted",
     correction="ReLU treats all positions alike but depends on the sign of the value; its output "
-    "moves exactly as its input does. The output of pooling with stride s does not: s input pixels "
-    "make one output pixel, and other shifts give another output altogether.",
+    "moves exactly as its input does. The output of pooling with stride s does not: an input that "
+    "moves by s pixels moves it by one, and other shifts give another output altogether.",
 )
 def test_relu_depends_on_values_and_strided_pooling_on_positions() -> None:
     """The smallest signals on which each half of the wording fails have one non-zero cell."""

@@ -105,10 +105,10 @@ def test_the_variance_of_an_accuracy_is_that_of_a_coin_over_the_number_of_exampl
     "mnist-2017-q2-jumpy-explanation",
     verdict="refuted",
     certainty="refuted",
-    correction="Networks are continuous, with ReLU or without, and reach every value between any "
-    "two that they take; ReLU only cuts values off. Jumps need no such cause: on batches of any "
-    "size an accuracy of 91.7% strays 1.67 times as far as one of 97.2%. Whether training without "
-    "ReLU jumps more than that, runs measure.",
+    correction="Every score of a network is continuous, with ReLU or without, and reaches every "
+    "value between any two that it takes; ReLU only cuts values off. Jumps need no such cause: on "
+    "batches of any one size the report's 91.7% without ReLU stray 1.67 times as far as the 97.2% "
+    "that it prints elsewhere. Whether training without ReLU jumps more than that, runs measure.",
 )
 def test_linear_layers_reach_all_intermediate_values_and_lower_accuracies_jump_more() -> None:
     """The smallest witness is one unit: over inputs from -1 to 0 ReLU takes one value, ax + b all.
