@@ -71,7 +71,8 @@ def test_standardising_folds_into_the_next_layer() -> None:
     """W (x - m) / s + b = (W / s) x + (b - W m / s), so the folded layer takes raw inputs.
 
     torch agrees exactly on integers with power-of-two deviations. With zero padding it does so
-    inside only: the border is padded with 0 in one case and with the mean in the other.
+    inside only: the border is padded with 0 in one case and with the mean in the other. Padded with
+    the mean, or with nothing, raw images give the whole map.
     """
     w, x, m, b = sympy.symbols("w x m b")
     s = sympy.Symbol("s", nonzero=True)
@@ -91,6 +92,11 @@ def test_standardising_folds_into_the_next_layer() -> None:
     assert torch.equal(raw[..., 1:-1, 1:-1], behind[..., 1:-1, 1:-1])
     assert not torch.equal(raw, behind)
 
+    conv.padding = (0, 0)
+    with torch.no_grad():
+        assert torch.equal(conv(functional.pad(images, [1] * 4, value=120)), behind)
+        assert torch.equal(conv(images), behind[..., 1:-1, 1:-1])
+
 
 # What leaks
 
@@ -99,27 +105,29 @@ def test_standardising_folds_into_the_next_layer() -> None:
     "tp1-cnn-q20-train-mean",
     verdict="holds_if",
     certainty="exhausted",
-    condition="The test score is to estimate the error on examples to come, and the model does not "
-    "absorb the mean: a linear model with a bias fits the same whatever is subtracted from both "
-    "sets.",
+    condition="The test score is to estimate the error on examples to come, the model does not "
+    "absorb the mean (a linear model with a bias fits the same whatever is subtracted from both "
+    "sets), and 'only' means without the test examples: images from elsewhere may be averaged too.",
 )
 def test_a_score_is_unbiased_only_if_the_mean_knows_nothing_of_the_test_set() -> None:
-    """A threshold at the mean, and all 256 draws of two training and two test points from four.
+    """A threshold at the mean, and all 1024 draws of two training, two test and one other point.
 
-    With the training mean the test error averages to the error on new points, exactly. With the
-    mean of all four points it does not: the threshold has moved towards the points it is tried on.
+    With the training mean the test error averages to the error on new points, exactly, and so it
+    does if the other point is averaged too. With the mean of training and test points it does not:
+    the threshold has moved towards the points it is tried on.
     """
     source = [(Fraction(x), int(x > 1)) for x in (0, 1, 2, 5)]
 
     def error(threshold: Fraction, points: list[tuple[Fraction, int]]) -> Fraction:
         return Fraction(sum(int(x > threshold) != y for x, y in points), len(points))
 
-    excess = {"train": Fraction(0), "pooled": Fraction(0)}
-    for draw in product(source, repeat=4):
-        xs, test = tuple(x for x, _ in draw), list(draw[2:])
-        for name, seen in (("train", xs[:2]), ("pooled", xs)):
+    excess = {"train": Fraction(0), "elsewhere": Fraction(0), "pooled": Fraction(0)}
+    for draw in product(source, repeat=5):
+        xs, test = tuple(x for x, _ in draw), list(draw[2:4])
+        means = {"train": xs[:2], "elsewhere": (*xs[:2], xs[4]), "pooled": xs[:4]}
+        for name, seen in means.items():
             excess[name] += error(_mean(seen), test) - error(_mean(seen), source)
-    assert excess["train"] == 0
+    assert excess["train"] == excess["elsewhere"] == 0
     assert excess["pooled"] != 0
 
 
@@ -140,9 +148,12 @@ def test_a_linear_model_with_a_bias_absorbs_any_mean() -> None:
     "tp1-cnn-q20-consequence",
     verdict="holds_if",
     certainty="exhausted",
-    condition="The validation set is small or unlike the training set. Two means of n and m images "
-    "from one source differ by sqrt(1/n + 1/m) deviations of a pixel, 0.011 for 50000 and 10000, "
-    "which does not show; of a single image the average is the image, and nothing is left.",
+    condition="The validation set is small, or its average image holds what tells classes apart "
+    "(of images of one class, say). Two means of n and m images from one source differ by "
+    "sqrt(1/n + 1/m) deviations of a pixel, 0.011 for 50000 and 10000, which does not show; of a "
+    "single image the average is the image, and nothing is left. Where all validation images "
+    "differ from those of training by one offset, such as another brightness, their own mean takes "
+    "it away and may do better than that of training.",
 )
 def test_two_means_of_one_source_differ_by_little() -> None:
     """Over all splits of N values into n and m the variance is S^2 (1/n + 1/m), exactly.
@@ -169,7 +180,9 @@ def test_on_digits_the_mean_of_the_validation_set_does_as_well() -> None:
     """Ridge regression without a bias, which cannot absorb a mean, on a random half of the digits.
 
     The mean of the other half changes fewer than 1 answer in 50. Its mean over one class costs more
-    than 1 answer in 20, and each image as its own mean leaves chance.
+    than 1 answer in 20, and of that class alone more than half; each image as its own mean leaves
+    chance. Brighter images are answered as before behind their own mean, and worse behind that of
+    training.
     """
     digits = load_digits()
     order = torch.randperm(1797, generator=torch.Generator().manual_seed(0))
@@ -179,17 +192,23 @@ def test_on_digits_the_mean_of_the_validation_set_does_as_well() -> None:
     X = train - train.mean(0)
     weights = torch.linalg.solve(X.T @ X + 10 * torch.eye(64).double(), X.T @ targets)
 
-    def answers(subtracted: torch.Tensor) -> torch.Tensor:
-        return ((new - subtracted) @ weights).argmax(1)
+    def answers(subtracted: torch.Tensor, brighter: float = 0) -> torch.Tensor:
+        return ((new + brighter - subtracted) @ weights).argmax(1)
 
-    def right(subtracted: torch.Tensor) -> float:
-        return (answers(subtracted) == label).double().mean().item()
+    def right(subtracted: torch.Tensor, brighter: float = 0) -> float:
+        return (answers(subtracted, brighter) == label).double().mean().item()
 
     same = (answers(new.mean(0)) == answers(train.mean(0))).double().mean().item()
     assert right(train.mean(0)) > 0.85
     assert same > 0.98
-    assert right(new[label == 1].mean(0)) < right(train.mean(0)) - 0.05
+    ones = new[label == 1].mean(0)
+    assert right(ones) < right(train.mean(0)) - 0.05
+    assert (answers(train.mean(0)) == 1)[label == 1].double().mean() > 0.85
+    assert (answers(ones) == 1)[label == 1].double().mean() < 0.5
     assert right(new) < 0.15
+
+    assert torch.equal(answers((new + 4).mean(0), brighter=4), answers(new.mean(0)))
+    assert right(train.mean(0), brighter=4) < right((new + 4).mean(0), brighter=4) - 0.2
 
 
 # Batch norm
