@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from theory.ledger import claims, settles
 from theory.recovery import Design
-from theory.solver import holds_always
+from theory.solver import holds_always, maximum
 from theory.test_function_classes import integer_network, integers, reproducible, seeds
 
 if TYPE_CHECKING:
@@ -167,10 +167,11 @@ def with_relu(network: nn.Sequential, largest: float) -> nn.Sequential:
     "nn4i-2023-a1-q2-nonlinear-better",
     verdict="holds_if",
     certainty="proved",
-    condition="More expressive: its layers are as wide as those of the linear model and no pool "
-    "discards anything; then it contains all that model's maps on bounded images and more, while a "
-    "narrow or pooled network may miss affine maps. Better: no affine classifier is already right "
-    "on the data, and what training finds carries over to new images.",
+    condition="More expressive: its layers have biases and are as wide as those of the linear "
+    "model, and no pool discards anything; then it contains all that model's maps on bounded "
+    "images and more, while a narrow or pooled network, or one without biases, may miss affine "
+    "maps. Better: no affine classifier is already right on the data, and what training finds "
+    "carries over to new images.",
 )
 @reproducible
 @given(seeds)
@@ -192,6 +193,21 @@ def test_with_relu_in_between_every_map_of_the_linear_network_remains(seed: int)
     with torch.no_grad():
         assert torch.equal(nonlinear(images), linear(images))
         assert not torch.equal(nonlinear(-100 * images), linear(-100 * images))
+
+
+@settles("nn4i-2023-a1-q2-nonlinear-better", verdict="holds_if", certainty="proved")
+def test_without_biases_relu_loses_a_map_of_a_linear_network_as_wide() -> None:
+    """One filter and one score on two cells: x - y without ReLU, and with it no change of sign.
+
+    A read-out v of relu(a x + b y) has the sign of v, or is 0. With a bias to lift the value and
+    one to take the lift away, x - y is back on all cells from 0 to 1.
+    """
+    v, a, b, x, y = z3.Reals("v a b x y")
+    ends = z3.And(v * maximum(a, 0) > 0, v * maximum(b, 0) < 0)  # at (1, 0) and at (0, 1)
+    assert holds_always(z3.Not(ends))
+
+    cells = z3.And(x >= 0, x <= 1, y >= 0, y <= 1)
+    assert holds_always(z3.Implies(cells, maximum(x - y + 1, 0) - 1 == x - y))
 
 
 @settles("nn4i-2023-a1-q2-nonlinear-better", verdict="holds_if", certainty="proved")
