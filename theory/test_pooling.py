@@ -44,9 +44,10 @@ if TYPE_CHECKING:
     "nni-2023-ex1-t3b-strided-pooling",
     verdict="holds_if",
     certainty="proved",
-    condition="The stride is at least 2, and 'the output may change' means that it is no shift of "
-    "the former output: a shift by a multiple of the stride does pass through, and a changed "
-    "output alone is no objection, for a convolution changes its output too.",
+    condition="The stride is at least 2, no window of a mean or maximum holds all cells (then the "
+    "output never changes), and 'the output may change' means that it is no shift of the former "
+    "output: a shift by a multiple of the stride does pass through, and a changed output alone is "
+    "no objection, for a convolution changes its output too.",
 )
 def test_fixed_pixel_pooling_selects_and_has_the_stride_as_period() -> None:
     """f(x)[i] = x[si + p] is linear, and turns a shift by k into one by j exactly if k = sj.
@@ -69,6 +70,20 @@ def test_fixed_pixel_pooling_selects_and_has_the_stride_as_period() -> None:
             for by in range(n):
                 answers = {by // stride} if by % stride == 0 else set()
                 assert answering_shifts(op, by, basis) == answers
+
+
+@settles("nni-2023-ex1-t3b-strided-pooling", verdict="holds_if", certainty="sampled")
+@pytest.mark.parametrize("pool", [max_pool, average_pool])
+def test_the_mean_or_maximum_of_all_cells_never_changes(pool: Callable[..., Tensor]) -> None:
+    """Shorter windows pass on the shifts by multiples of the stride alone; one of all cells any."""
+    generator = torch.Generator().manual_seed(0)
+    for n, stride in ((4, 2), (4, 4), (6, 2), (6, 3)):
+        signals = [*torch.eye(n), *torch.randint(-9, 10, (20, n), generator=generator).float()]
+        everywhere = set(range(n // stride))
+        for size, by in product(range(1, n + 1), range(n)):
+            op = partial(pool, size=size, stride=stride)
+            answers = {by // stride} if by % stride == 0 else set()
+            assert answering_shifts(op, by, signals) == (everywhere if size == n else answers)
 
 
 @settles(
