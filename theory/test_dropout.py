@@ -123,7 +123,8 @@ def test_dropout_erases_nothing() -> None:
     "share m / (m + p/(1 - p)) of the best fit, which is near 1 once m is large against p/(1 - p). "
     "A small rate leaves the overfitting that there is without dropout: of a linear fit to "
     "orthogonal features, the share 1 - p of the gap between new and training error. Of correlated "
-    "ones it leaves less: however small the rate, about half or less if two are close enough.",
+    "ones it leaves less: of d features of which two are close enough, about (d - 1)/d or less, "
+    "however small the rate (half of two).",
 )
 def test_a_rate_shrinks_the_fit_unless_many_units_carry_the_same_feature() -> None:
     """The best common weight v of m copies of x: the loss is convex and symmetric in the copies.
@@ -183,7 +184,8 @@ def test_of_correlated_features_dropout_leaves_less_of_the_gap() -> None:
 
     That curve lies below its tangent at 1, and the d eigenvalues of independent features are 1 on
     average: the sum is at most d / (1 + r), that is d (1 - p), and less unless all are 1. Two
-    features of correlation c, by the masks: at c = 1 even the smallest rate would halve the gap.
+    features of correlation c, by the masks: at c = 1 even the smallest rate would halve the gap. A
+    third one that is orthogonal to both keeps its share, so that 2/3 would be left.
     """
     v, r = z3.Reals("v r")
     below = v / (v + r) <= 1 / (1 + r) + r * (v - 1) / ((1 + r) * (1 + r))
@@ -201,6 +203,10 @@ def test_of_correlated_features_dropout_leaves_less_of_the_gap() -> None:
     assert share.subs(c, 0).equals(1 - p)
     assert share.subs({c: sympy.Rational(3, 5), p: sympy.Rational(1, 2)}) == sympy.Rational(41, 91)
     assert sympy.limit(share.subs(c, 1), p, 0, "+") == sympy.Rational(1, 2)
+
+    three = sympy.diag(X, 1)
+    share = sympy.cancel((three * least_squares_map(three, p / (1 - p))).trace() / 3)
+    assert sympy.limit(share.subs(c, 1), p, 0, "+") == sympy.Rational(2, 3)
 
 
 @settles("tp1-cnn-q32-rate", verdict="holds_if", certainty="exhausted")
