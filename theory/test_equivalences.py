@@ -88,9 +88,14 @@ def test_a_fully_connected_layer_is_a_convolution_and_back(
 @settles("tp1-cnn-q5-fc-as-conv", verdict="holds_if", certainty="exhausted")
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_a_central_pixel_sees_the_image_if_the_stride_divides_the_padding(stride: int) -> None:
-    """For sides 1 to 5 and padding 0 to 3, and for no other stride."""
+    """For sides 1 to 5 and padding 0 to 3, and for no other stride.
+
+    Dilated by 2, a filter of as many taps as pixels sees no two neighbours, wherever it lies.
+    """
     for side, padding in product(range(1, 6), range(4)):
         ones = torch.ones(1, 1, side, side)
+        dilated = functional.conv2d(ones, ones, None, stride, padding + side - 1, dilation=2)
+        assert (int(dilated.max()) == side**2) <= (side == 1)
         seen = functional.conv2d(ones, ones, stride=stride, padding=padding)[0, 0]
         n = len(seen)
         central = n % 2 == 1 and int(seen[n // 2, n // 2]) == side**2
@@ -102,8 +107,8 @@ def test_a_central_pixel_sees_the_image_if_the_stride_divides_the_padding(stride
     verdict="holds_if",
     certainty="proved",
     condition="The stride divides the padding (any stride does without padding), both sides are "
-    "padded alike and each output of the "
-    "fully connected layer gets a filter of its own. Padding to the same size is not alike for an "
+    "padded alike, the filter is not dilated and each output of the fully connected layer gets a "
+    "filter of its own. Padding to the same size is not alike for an "
     "image of even side: of its four middle pixels one sees the whole image, the others do not.",
 )
 def test_only_the_central_pixel_sees_each_pixel_through_a_weight_of_its_own() -> None:

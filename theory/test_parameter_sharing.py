@@ -153,9 +153,10 @@ class _DigitSum(nn.Module):
     "mnist-2017-q5-network",
     verdict="holds_if",
     certainty="exhausted",
-    condition="The convolutions pad so that the map has an even number of rows: equal padding 1 or "
-    "2 (at 2, 14 rows of 7 pixels; unpadded there are 11, which have no halves), and each half is "
-    "mapped to 1024 values. At padding 2 the network has 3303315 parameters.",
+    condition="The convolutions pad so that the map has an even number of rows: of equal paddings "
+    "below the kernel's side, 1 or 2 (at 2, 14 rows of 7 pixels; unpadded there are 11, which have "
+    "no halves), and each half is mapped to 1024 values. At padding 2 the network has 3303315 "
+    "parameters.",
 )
 def test_the_digit_network_needs_two_equal_halves() -> None:
     """Paddings up to 4 (a fifth row of zeros would be seen by no pixel); then the network runs."""
