@@ -80,11 +80,14 @@ def test_new_weights_guess() -> None:
 def test_thirteen_percent_is_chance_on_a_batch() -> None:
     """Of 128 new images 17 or more, that is 13.3%, are right in every seventh batch.
 
+    One deviation is 2.7 points.
+
     From 385 examples on, 3 points are more than 1.96 deviations. The draw of the weights can do as
     much on a whole data set: if all images of a class are answered alike, the accuracy is that of
     as many guesses as there are classes (here three, all 27 answers).
     """
     assert 1 / 8 < stats.binom(128, 0.1).sf(16) < 1 / 7
+    assert round(accuracy_deviation(0.1, 128), 3) == 0.027
     explained = [n for n in range(1, 1000) if 1.96 * accuracy_deviation(0.1, n) > 0.03]
     assert explained == list(range(1, 385))
 

@@ -67,10 +67,10 @@ def test_the_baseline_layers_and_their_total() -> None:
 
 
 MISPRINTS = [
-    ("mnist-2017-q1-conv1", (5, 5, 1, 5), (5, 5, 1, 32), 32),
-    ("mnist-2017-q1-conv2", (54, 32, 5, 5), (64, 32, 5, 5), 64),
-    ("mnist-2017-q1-fc1", (7, 7, 64, 64), (7, 7, 64, 1024), 1024),
-    ("mnist-2017-q3b-conv2", (5, 5, 16, 5), (5, 5, 16, 26), 26),
+    ("mnist-2017-q1-conv1", (5, 5, 1, 5), 125, (5, 5, 1, 32), 32),
+    ("mnist-2017-q1-conv2", (54, 32, 5, 5), 43_200, (64, 32, 5, 5), 64),
+    ("mnist-2017-q1-fc1", (7, 7, 64, 64), 200_704, (7, 7, 64, 1024), 1024),
+    ("mnist-2017-q3b-conv2", (5, 5, 16, 5), 2000, (5, 5, 16, 26), 26),
 ]
 
 
@@ -99,9 +99,9 @@ MISPRINTS = [
     certainty="exhausted",
     condition="The last factor 5 is read as 26, the number of filters: 5*5*16*5 is 2000.",
 )
-@pytest.mark.parametrize(("claim", "printed", "meant", "outputs"), MISPRINTS)
+@pytest.mark.parametrize(("claim", "printed", "product", "meant", "outputs"), MISPRINTS)
 def test_one_factor_is_misprinted(
-    claim: str, printed: tuple[int, ...], meant: tuple[int, ...], outputs: int
+    claim: str, printed: tuple[int, ...], product: int, meant: tuple[int, ...], outputs: int
 ) -> None:
     """The printed product misses the printed value; with the number of biases for one factor it is.
 
@@ -109,7 +109,7 @@ def test_one_factor_is_misprinted(
     left out instead is possible of fc1 only (16); of the others no multiple has the printed value.
     """
     reported = _reported(claim)
-    assert prod(printed) != reported["weights"] == prod(meant)
+    assert prod(printed) == product != reported["weights"] == prod(meant)
     assert sum(a != b for a, b in zip(printed, meant, strict=True)) == 1
     assert outputs in meant
     assert outputs == reported["biases"]
