@@ -210,6 +210,30 @@ def test_windows_that_take_turns_have_the_mean_jump(
     assert (row["receptive_field"][0], row["jump"][0], row["start"][0]) == (size, jump, start)
 
 
+@pytest.mark.parametrize(
+    ("layer", "size", "jump"),
+    [
+        (nn.Conv1d(8, 8, 1), 8, None),
+        (nn.Conv1d(8, 6, 3, padding=1), 8, None),
+        (nn.Conv1d(8, 8, 1, groups=2), 4, None),
+        (nn.Conv1d(8, 16, 1, groups=8), 1, None),
+        (nn.Conv1d(8, 8, 3, padding=1, groups=8), 1, 1),
+        (nn.ConvTranspose1d(8, 8, 2, stride=2), 8, None),
+        (nn.ConvTranspose1d(8, 8, 2, stride=2, groups=8), 1, 1),
+    ],
+)
+def test_a_convolution_mixes_cells_that_stand_for_its_channels(
+    layer: nn.Module, size: int, jump: int | None
+) -> None:
+    """As in networks that mix tokens by a convolution, whose channels are then the tokens."""
+
+    def tokens(x: Tensor, layer: nn.Module) -> Tensor:
+        return layer(x.transpose(1, 2)).transpose(1, 2)
+
+    row = audit(Fn(tokens, layer), (4, 8)).rows[-1]
+    assert (row.receptive_field, row.jump) == ((size,), (jump,))
+
+
 def test_complex_numbers_see_what_real_ones_do() -> None:
     for depth in (1, 2, 3):
         found = []

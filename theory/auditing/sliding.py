@@ -59,11 +59,15 @@ def _convolution(call: Primitive, sources: Sources) -> Dependence:
         return everything(call, sources)  # its kernel comes from the input, too
     layers = window_layers(call)
     first = len(call.shape) - len(layers)
-    source = sources[node]
-    reach = reaching.mixed(source.reach, first - 1, call["groups"], call.shape[first - 1])
+    source, channels = sources[node], first - 1
+    reach = reaching.mixed(source.reach, channels, call["groups"], call.shape[channels])
+    mixed = Dependence(reach)
+    depthwise = call["groups"] == shape_of(node)[channels] == call.shape[channels]
+    if source.dim != channels or depthwise:  # cells that stand for channels follow no law, mixed
+        mixed = mixed.along(source.dim, source.windows)
     make = Taps.transposed if call["transposed"] else Taps.of
     taps = {first + i: make(each) for i, each in enumerate(layers)}
-    return _through(call, node, Dependence(reach).along(source.dim, source.windows), taps)
+    return _through(call, node, mixed, taps)
 
 
 def _pool(call: Primitive, sources: Sources) -> Dependence:
