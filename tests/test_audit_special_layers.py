@@ -234,6 +234,43 @@ def test_a_convolution_mixes_cells_that_stand_for_its_channels(
     assert (row.receptive_field, row.jump) == ((size,), (jump,))
 
 
+def _stacked_with_zeros(x: Tensor) -> Tensor:
+    x = torch.stack([x, torch.zeros_like(x)], -1).flatten(-2)
+    return torch.stack([x, torch.zeros_like(x)], -2).flatten(2, 3)
+
+
+def _padded_cell_by_cell(x: Tensor) -> Tensor:
+    x = functional.pad(x[:, :, :, None, :, None], (0, 1, 0, 0, 0, 1))
+    return x.flatten(4).flatten(2, 3)
+
+
+@pytest.mark.parametrize("stuffed", [_stacked_with_zeros, _padded_cell_by_cell])
+def test_zeros_between_cells_see_nothing(stuffed: Callable[[Tensor], Tensor]) -> None:
+    """As in the upsampling of a network that filters among zeros, by hand or by a layer."""
+    by_layer = nn.ConvTranspose2d(1, 1, 1, stride=2, output_padding=1)
+    facts = []
+    for up in (Fn(stuffed), by_layer):
+        row = audit(nn.Sequential(up, nn.Conv2d(1, 1, 4, padding=2)), (1, 8, 8)).rows[-1]
+        facts.append((row.receptive_field, row.jump, row.start, row.border))
+    assert facts[0] == facts[1]
+    assert facts[0][0] == (2, 2)
+
+
+def test_the_border_along_an_axis_is_not_that_along_another() -> None:
+    """Cells that differ along an axis are padded along it, and see what they saw along others."""
+
+    def half(x: Tensor) -> Tensor:
+        return torch.cat([x[..., :4], torch.zeros_like(x[..., 4:])], -1)
+
+    (*_, row) = audit(nn.Sequential(Fn(half), nn.Conv2d(1, 1, 3, padding=1)), (1, 8, 8)).rows
+    assert (row.start[0], row.border[0]) == (-1, (1, 1))
+    resized = nn.Upsample(scale_factor=2, mode="bilinear")
+    (*_, row) = audit(nn.Sequential(Fn(half), resized), (1, 8, 8)).rows
+    assert row.border[0] == (1, 1)
+    (*_, row) = audit(nn.Sequential(Fn(half), nn.ZeroPad2d((2, 2, 1, 1))), (1, 8, 8)).rows
+    assert row.border[0] == (1, 1)
+
+
 def test_complex_numbers_see_what_real_ones_do() -> None:
     for depth in (1, 2, 3):
         found = []

@@ -51,13 +51,18 @@ class Dependence:
             return self
         period, step = len(self.windows.bounds), self.windows.step
         bounds, inside = reaching.inside(self.reach, self.dim)
+        sees = reaching.seeing(self.reach, self.dim)
         bounds -= np.arange(len(inside)) // period * step
         phases: list[tuple[int, int] | None] = []
         for phase, window in enumerate(self.windows.bounds):
             seen = bounds[:, phase::period][:, inside[phase::period]]
             if (seen != seen[:, :1]).any():
                 return Dependence(self.reach)
-            phases.append((int(seen[0, 0]), int(seen[1, 0])) if seen.size else window)
+            if seen.size:
+                window = int(seen[0, 0]), int(seen[1, 0])
+            elif len(sees) > phase and not sees[phase::period].any():  # as zeros among cells
+                window = None
+            phases.append(window)
         return Dependence(self.reach, self.dim, Windows(tuple(phases), step))
 
 

@@ -193,3 +193,10 @@ def inside(reach: Reach, dim: int) -> tuple[Int[np.ndarray, "2 cells"], Bool[np.
     others = tuple(d + 1 for d in range(reach.ndim - 1) if d != dim)
     first, last, touched = reach.min(axis=others)
     return np.stack([first, -last]), (touched == 0) & (first < _NEVER)
+
+
+def seeing(reach: Reach, dim: int) -> Bool[np.ndarray, " cells"]:
+    """Return which cells along a dimension see something, whether they touch an edge or not."""
+    others = tuple(d for d in range(reach.ndim - 1) if d != dim)
+    found: Bool[np.ndarray, " cells"] = reach[0].min(axis=others) < _NEVER
+    return found

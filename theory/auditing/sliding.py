@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _ITSELF = Taps(((0,),), 1)
 """What an operation of one tap reads: the cell at the place of the output."""
 
+_EDGE, _NO_CELL = -1, -2
+"""Stand in a table of `theory.auditing.reach.read_by` for a cell beyond the edge, and for none."""
+
 
 def window_layers(call: Primitive) -> list[Layer]:
     """Return a convolution or pooling primitive as layers, one for each spatial axis."""
@@ -47,10 +50,17 @@ def _through(
             continue
         if reach.shape[dim + 1] > 1 or dim == source.dim:
             table = each.table(cells[dim], call.shape[dim])
+            if dim != source.dim:
+                table = _without_edges(table)
             reach = reaching.read_by(reach, dim, cells[dim], table)
         if dim == source.dim and windows is not None:
             windows = windows.through(each)
     return Dependence(reach).along(source.dim, windows)
+
+
+def _without_edges(table: Int[np.ndarray, "outputs taps"]) -> Int[np.ndarray, "outputs taps"]:
+    """Return what is read along a dimension that is not followed: its edges are not counted."""
+    return np.where(table == _EDGE, _NO_CELL, table)
 
 
 def _convolution(call: Primitive, sources: Sources) -> Dependence:
@@ -100,7 +110,7 @@ def _resizing(call: Primitive, sources: Sources) -> Dependence:
         if reach.shape[dim + 1] > 1 or dim == source.dim:
             table = _resizing_table(call, dim, cells[dim])
             law = _resizing_law(call, table, cells[dim])
-            if law is not None:
+            if law is not None and dim == source.dim:
                 table = np.column_stack([table, _beyond(law, table, cells[dim])])
             reach = reaching.read_by(reach, dim, cells[dim], table)
             if dim == source.dim:
@@ -168,12 +178,16 @@ def _padding(call: Primitive, sources: Sources) -> Dependence:
     pads = call["pad" if call.name == "constant_pad_nd" else "padding"]
     for i in range(len(pads) // 2):
         dim, (before, after) = len(shape) - 1 - i, pads[2 * i : 2 * i + 2]
-        if reach.shape[dim + 1] == 1 and dim != source.dim:
-            continue
         cells = shape[dim]
+        # A lone cell gets constants beside it where they are put between the cells of a map.
+        between = cells == 1 and call.name == "constant_pad_nd"
+        if reach.shape[dim + 1] == 1 and dim != source.dim and not between:
+            continue
         places = np.arange(-before, cells + after)
-        beyond = np.where((places >= 0) & (places < cells), places, -1)
+        beyond = np.where((places >= 0) & (places < cells), places, _EDGE)
         table = np.stack([beyond, _filled(call.name, places, cells)], axis=1)
+        if dim != source.dim:
+            table = _without_edges(table)
         reach = reaching.read_by(reach, dim, cells, table)
         if dim == source.dim and windows is not None:
             windows = windows.through(Taps(((-before,),), 1))
@@ -188,7 +202,7 @@ def _filled(
         return np.clip(places, 0, cells - 1)
     if name.startswith("reflection"):
         return np.minimum(places % (2 * cells - 2), -places % (2 * cells - 2))
-    return np.where((places >= 0) & (places < cells), places, -1)
+    return np.where((places >= 0) & (places < cells), places, _EDGE)
 
 
 PADDINGS = frozenset(
