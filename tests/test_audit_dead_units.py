@@ -101,3 +101,13 @@ def test_a_factor_of_a_weight_has_no_dead_units() -> None:
     layers = [nn.Linear(8, 8, bias=False), nn.Linear(8, 2, bias=False), nn.Linear(2, 8, bias=False)]
     nn.init.zeros_(layers[2].weight)  # as usual, for training to begin at the full weight
     assert audit(Fn(low_rank, *layers), (8,)).warnings == ()
+
+
+@pytest.mark.parametrize("layer", [nn.Conv1d(1, 2, 3), nn.Linear(8, 2)])
+def test_the_derivative_of_a_weight_has_no_dead_units(layer: nn.Module) -> None:
+    """Along the input, forward differentiation takes it for zeros."""
+
+    def slope(x: Tensor, layer: nn.Module) -> Tensor:
+        return torch.func.jvp(layer, (x,), (torch.ones_like(x),))[1]
+
+    assert not any("dead" in each for each in audit(Fn(slope, layer), (1, 8)).warnings)

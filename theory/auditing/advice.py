@@ -123,6 +123,8 @@ def _larger_than_the_input(rows: Sequence[Row], shape: Sequence[int]) -> Iterato
 
 def _dead_units(network: Network) -> Iterator[str]:
     for each in network.filters():
+        if not each.stored:  # as the zeros that stand for the derivative of a weight
+            continue
         weight = each.weight.flatten(1)
         constant = (weight == 0).all(1)
         if constant.any():

@@ -12,7 +12,7 @@ from torch.fx.node import map_arg
 
 from theory.auditing.calls import named_tensors
 from theory.auditing.primitive import Primitive
-from theory.diagnosis.nodes import is_pure
+from theory.diagnosis.nodes import is_pure, upstream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,11 +27,15 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Filter:
-    """A convolution or fully connected layer, as a primitive and in values: one bias a unit."""
+    """A convolution or fully connected layer, as a primitive and in values: one bias a unit.
+
+    It is `stored` if a parameter or buffer is part of its weight.
+    """
 
     call: Primitive
     input: torch.fx.Node
     name: str
+    stored: bool
     weight: Tensor
     bias: Tensor | None
 
@@ -100,7 +104,8 @@ class Network:
         """Yield the layers whose weights do not depend on the input, one filter a row."""
         for call in self.primitives:
             if call.name == "convolution" and not call["transposed"]:
-                x, weight, bias = call["input"], self.value(call["weight"]), call["bias"]
+                x, factor, bias = call["input"], call["weight"], call["bias"]
+                weight = self.value(factor)
             elif call.name in {"addmm", "mm"}:
                 if {call.arguments.get("alpha", 1), call.arguments.get("beta", 1)} != {1}:
                     continue  # its weights are not the parameter's
@@ -114,7 +119,8 @@ class Network:
             if weight is not None and (bias is None or values is not None):
                 if values is not None:  # of addmm it may be one a row, too: the largest is kept
                     values = torch.atleast_2d(values).amax(0).expand(len(weight))
-                yield Filter(call, x, self.name(call.node), weight, values)
+                stored = not upstream([factor]).isdisjoint(self.state)
+                yield Filter(call, x, self.name(call.node), stored, weight, values)
 
 
 def _is_function(node: torch.fx.Node) -> bool:
