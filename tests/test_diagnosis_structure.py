@@ -231,3 +231,16 @@ def test_what_has_no_graph_proves_nothing() -> None:
     assert claims == (False,) * 4
     assert _found(lambda x: torch.fft.fft(x).real).transforms
     assert not _found(lambda x: x.flip(0)).transforms
+
+
+def test_the_primitives_are_those_that_the_input_passes() -> None:
+    """What makes a constant is no part of the proof, and need not be linear itself."""
+
+    def weighed(x: torch.Tensor) -> torch.Tensor:
+        decay = torch.fft.fft(torch.arange(len(x), dtype=x.dtype)).abs() ** -0.5
+        return torch.cumsum(x * decay, 0)
+
+    found = _found(weighed)
+    assert found.is_linear
+    assert found.primitives == ("mul", "cumsum")
+    assert not found.transforms

@@ -66,7 +66,7 @@ class Structure:
         The primitive that made the output nonlinear or unknown, and the first of them if there are
         several, with the type that it rounds to if that is why; empty if none did.
     primitives : tuple of str
-        Names of the primitives, each once, in order of appearance.
+        Names of the primitives that depend on the input, each once, in order of appearance.
     pointwise : bool
         Whether every output cell is one and the same function of the input cell at its place.
     coarsest : torch.dtype
@@ -91,7 +91,7 @@ class Structure:
 
     @property
     def transforms(self) -> bool:
-        """Whether there is a Fourier transform among the primitives."""
+        """Whether there is a Fourier transform of what depends on the input."""
         return any("fft" in name for name in self.primitives)
 
 
@@ -116,7 +116,8 @@ def interpret(graph: torch.fx.Graph) -> Structure:
             levels[node] = levels[node.args[0]]
         else:
             levels[node] = _level(node, levels)
-            names.append(primitive_name(node))
+            if not levels[node].is_fixed:  # what makes constants may be anything
+                names.append(primitive_name(node))
             if _is_sized_by_values(node, levels):
                 sizing = sizing or primitive_name(node)
             if _may_raise(node, levels):
