@@ -24,10 +24,16 @@ def how_to_run(study: Study, store: Path = DEFAULT_STORE, recipe: Recipe | None 
 
 
 def how_to_seed(
-    report: str, recipes: Sequence[str], seeds: int, store: Path = DEFAULT_STORE
+    report: str,
+    recipes: Sequence[str],
+    seeds: int,
+    store: Path = DEFAULT_STORE,
+    device: str = "cpu",
 ) -> str:
-    """Return the command after which recipes of a report have so many seeds."""
+    """Return the command after which recipes of a report have so many seeds on a device."""
     command = f"python -m experiments run {report} {' '.join(recipes)} --seeds {seeds}"
+    if device != "cpu":
+        command += f" --device {device}"
     return command + in_store(store)
 
 

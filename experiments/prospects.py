@@ -2,13 +2,15 @@
 
 Of a claim that is undecided, each way in which it may come out is judged again on more and more
 seeds, with the mean and the spread of those there are. The first number of seeds that decides it is
-its prospect. This is no forecast: few seeds tell little of either, and a mean that moves may decide
-it sooner, later, or the other way round.
+its prospect. Further runs count for every part that reads them: a number that few seeds confirm may
+lie outside where many expect one further run. This is no forecast: few seeds tell little of either,
+and a mean that moves may decide it sooner, later, or the other way round.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from experiments.study import Study
     from experiments.verdicts import ClaimVerdict, Way
 
+_Seeds = Mapping[str, set[int]]
+"""For each recipe's name, the seeds that it has."""
+
 MOST_SEEDS = 20
 """Seeds up to which is looked: error bars shrink by less and less, runs cost as much as ever."""
 
@@ -40,11 +45,15 @@ class Prospect:
     study, claim, way
         What is open.
     seeds
-        How many of each recipe would decide the way; None where no number up to `MOST_SEEDS` does.
+        The way is decided once `recipes` have the seeds from 0 on up to this number, this one left
+        out; None where no number up to `MOST_SEEDS` does.
     verdict
         Which verdict it would have then; ``undecided`` without such a number.
+    claim_verdict
+        What the claim would be then. Its other ways change with the same runs, if they read them.
     recipes
         The recipes that lack some of these seeds, each with those missing and what a run takes.
+        What refutes one part refutes the way, and needs no runs of the others.
     """
 
     study: Study
@@ -52,13 +61,13 @@ class Prospect:
     way: Way
     seeds: int | None
     verdict: Verdict
+    claim_verdict: Verdict
     recipes: tuple[RecipeStatus, ...]
 
     @property
-    def claim_verdict(self) -> Verdict:
-        """What the claim would be then, if its other ways stay as they are."""
-        others = [way.verdict for way in self.claim.ways if way is not self.way]
-        return disjunction([self.verdict, *others])
+    def without_spread(self) -> bool:
+        """Whether some open part has fewer than two values, of which nothing can be foreseen."""
+        return any(len(part.measurement.values) < 2 for part in _open_parts(self.way))
 
     @property
     def runs(self) -> int:
@@ -99,8 +108,9 @@ def prospects(study: Study, records: Iterable[Record], device: str = "cpu") -> l
         As :func:`experiments.status.status` and :func:`experiments.verdicts.judge`.
     """
     here = [record for record in records if record.device == device]
+    recipes = status(study, here, (), range(MOST_SEEDS), device).recipes
     found = [
-        _prospect(study, claim, way, here, device)
+        _prospect(study, claim, way, recipes)
         for claim in judge(study, here)
         if claim.verdict == "undecided"
         for way in claim.ways
@@ -110,48 +120,82 @@ def prospects(study: Study, records: Iterable[Record], device: str = "cpu") -> l
 
 
 def _prospect(
-    study: Study, claim: ClaimVerdict, way: Way, records: Sequence[Record], device: str
+    study: Study, claim: ClaimVerdict, way: Way, recipes: Sequence[RecipeStatus]
 ) -> Prospect:
-    open_parts = [part for part in way.parts if part.verdict == "undecided"]
-    read = {f"{role}.{way.completion}" for part in open_parts for role in part.quantity.reads}
-    fewest = min(len(part.measurement.seeds) for part in open_parts)
-    for seeds in range(fewest + 1, MOST_SEEDS + 1):
-        verdict = conjunction([foreseen(part, seeds) for part in way.parts])
-        late = any(part.statement.late for part in way.parts)
-        if verdict == "not_reproduced" or (verdict == "reproduced" and not late):
-            recipes = status(study, records, (), range(seeds), device).recipes
-            lacking = (each for each in recipes if each.recipe.name in read and each.missing)
-            return Prospect(study, claim, way, seeds, verdict, tuple(lacking))
-    return Prospect(study, claim, way, None, "undecided", ())
+    parts = _open_parts(way)
+    before = {each.recipe.name: {*each.done} for each in recipes}
+    for seeds in range(1, MOST_SEEDS + 1):
+        found = []
+        for chosen in (parts, *([part] for part in parts)):
+            names = {name for part in chosen for name in _read(part)}
+            lacking = tuple(
+                replace(each, missing=missing)
+                for each in recipes
+                if each.recipe.name in names
+                and (missing := tuple(seed for seed in each.missing if seed < seeds))
+            )
+            after = before | {each.recipe.name: {*each.done, *each.missing} for each in lacking}
+            verdict = _of_way(way, before, after)
+            if verdict != "undecided":
+                whole = disjunction([_of_way(each, before, after) for each in claim.ways])
+                found.append(Prospect(study, claim, way, seeds, verdict, whole, lacking))
+        if found:
+            return min(found, key=lambda each: each.order)
+    return Prospect(study, claim, way, None, "undecided", "undecided", ())
+
+
+def _open_parts(way: Way) -> list[Finding]:
+    return [part for part in way.parts if part.verdict == "undecided"]
+
+
+def _read(part: Finding) -> list[str]:
+    """Return the names of the recipes that a part reads."""
+    return [f"{role}.{part.completion}" for role in part.quantity.reads]
+
+
+def _of_way(way: Way, before: _Seeds, after: _Seeds) -> Verdict:
+    """Return the verdict of a way after further runs; a late reading reproduces nothing."""
+    verdicts = []
+    for part in way.parts:
+        new = _shared(part, after) - _shared(part, before)
+        verdicts.append(foreseen(part, len(part.measurement.seeds) + len(new)))
+    verdict = conjunction(verdicts)
+    late = verdict == "reproduced" and any(part.statement.late for part in way.parts)
+    return "undecided" if late else verdict
+
+
+def _shared(part: Finding, seeds: _Seeds) -> set[int]:
+    """Return the seeds that every recipe of a part has."""
+    return set.intersection(*(seeds[name] for name in _read(part)))
 
 
 def foreseen(finding: Finding, seeds: int) -> Verdict:
     """Return the verdict of a finding if it had so many seeds, the further ones like its own.
 
     They are normal quantiles with the mean and the standard deviation of the values there are. A
-    finding that is decided stays so, and so does one with fewer than two values, or with a run that
-    diverged.
+    finding without further seeds stays as it is, and so does one with fewer than two values, or
+    with a run that diverged.
 
     Parameters
     ----------
     finding
         What was measured.
     seeds
-        How many there would be; not fewer than there are count.
+        How many there would be.
     """
     found = finding.measurement
     count = len(found.values)
-    if finding.verdict != "undecided" or count < 2 or found.mean is None:
+    if seeds <= count or count < 2 or found.mean is None:
         return finding.verdict
-    values = _like(found.values, max(seeds, count))
+    values = _like(found.values, seeds)
     return finding.statement.judge(values, found.test_images, found.grid).verdict
 
 
 def _like(values: Sequence[float], count: int) -> list[float]:
     """Return so many values with the mean and the standard deviation of some."""
-    spread = float(np.std(values, ddof=1))
-    if not spread:  # also that they are all one value
+    if len(set(values)) == 1:  # the spread may be off zero by rounding
         return [values[0]] * count
+    spread = float(np.std(values, ddof=1))
     quantiles = [NormalDist().inv_cdf((index + 0.5) / count) for index in range(count)]
     scale = spread / float(np.std(quantiles, ddof=1))
     return [float(np.mean(values)) + scale * quantile for quantile in quantiles]

@@ -54,7 +54,8 @@ def test_a_plan_reads_as_its_data_say(convlaws, store):
     what, cost, command, *rest = out[out.index(f"{CLAIM} under adam") :].splitlines()
     assert what == f"{CLAIM} under adam"
     runs = near["seeds"] - 4
-    assert cost == f"  reproduced, with {near['seeds']} seeds: {runs} runs, {runs // 3} h 00 min"
+    until = near["seeds"] - 1
+    assert cost == f"  reproduced with seeds 0 to {until}: {runs} more runs, {runs // 3} h 00 min"
     assert command.strip() == near["command"]
     far = rest.index(f"still open with {MOST_SEEDS} seeds like these:")
     assert f"  {CLAIM} under sgd" in rest[far:]
@@ -83,3 +84,28 @@ def test_where_nothing_is_open_the_plan_says_so(convlaws, tmp_path):
     assert out.strip() == "nothing is open that was run: status says what was not"
     _, out, _ = convlaws("plan", "digits", "--store", tmp_path, "--json")
     assert json.loads(out) == []
+
+
+def test_the_command_runs_on_the_device_whose_runs_count(convlaws, tmp_path, make_record):
+    """Red where a plan for the GPU names a command that runs all of it again on the CPU."""
+    (tmp_path / NNI.name).mkdir()
+    for seed, accuracy in enumerate((0.68, 0.69, 0.71, 0.72)):
+        recipe = NNI.recipe("filters-20-lr-0.001", "adam")
+        record = make_record(recipe, seed, study=NNI.name, test_accuracy=accuracy, device="cuda")
+        Store(tmp_path).write(record)
+    _, out, _ = convlaws("plan", NNI.name, "--store", tmp_path, "--device", "cuda", "--json")
+    (found,) = (each for each in json.loads(out) if each["claim"] == CLAIM)
+    command = COMMAND.format(found["seeds"])
+    assert found["command"] == f"{command} --device cuda --store {tmp_path}"
+
+
+def test_one_seed_is_said_to_tell_of_no_spread(convlaws, tmp_path, make_record):
+    """Red where it is listed as open with 20 seeds like it."""
+    (tmp_path / NNI.name).mkdir()
+    recipe = NNI.recipe("filters-20-lr-0.001", "adam")
+    Store(tmp_path).write(make_record(recipe, 0, study=NNI.name, test_accuracy=0.7))
+    _, out, _ = convlaws("plan", NNI.name, "--store", tmp_path)
+    title, *rest = out.splitlines()
+    assert title == "too few to tell, for a spread takes two seeds:"
+    assert f"  {CLAIM} under adam" in rest
+    assert "still open" not in out

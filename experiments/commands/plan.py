@@ -46,15 +46,17 @@ def plan(
     ]
     found.sort(key=lambda each: each.order)
     if as_json:
-        common.print_json([_data(each, store) for each in found])
+        common.print_json([_data(each, store, device) for each in found])
         return
     for each in found:
         if each.seeds is not None:
             common.out.print(Text(f"{each.claim.claim} under {each.way.name}", "bold"))
             common.out.print(Text(f"  {_told(each)}"))
-            common.out.print(Text(f"  {_command(each, store)}"), soft_wrap=True)
-    if far := [each for each in found if each.seeds is None]:
-        common.out.print(f"still open with {MOST_SEEDS} seeds like these:", *_names(far), sep="\n")
+            common.out.print(Text(f"  {_command(each, store, device)}"), soft_wrap=True)
+    far = [each for each in found if each.seeds is None]
+    _list("too few to tell, for a spread takes two seeds", [x for x in far if x.without_spread])
+    like_these = [each for each in far if not each.without_spread]
+    _list(f"still open with {MOST_SEEDS} seeds like these", like_these)
     if found:
         common.out.print(Text(f"\n{_NOTE}", "dim"))
     else:
@@ -62,26 +64,26 @@ def plan(
 
 
 def _told(found: Prospect) -> str:
-    runs = f"{found.runs} run{'s' * (found.runs > 1)}"
+    assert found.seeds is not None  # for the type checker: only those are listed
+    still = ", the claim still undecided," * (found.claim_verdict == "undecided")
+    runs = f"{found.runs} more run{'s' * (found.runs > 1)}"
     time = "nobody knows how long" if found.seconds is None else common.duration(found.seconds)
-    still = ", the claim still undecided" * (found.claim_verdict == "undecided")
-    return f"{spoken(found.verdict)}{still}, with {found.seeds} seeds: {runs}, {time}"
+    return f"{spoken(found.verdict)}{still} with seeds 0 to {found.seeds - 1}: {runs}, {time}"
 
 
-def _names(found: Sequence[Prospect]) -> list[str]:
-    ways: dict[str, list[str]] = {}
-    for each in found:
-        ways.setdefault(each.claim.claim, []).append(each.way.name)
-    return [f"  {claim} under {', '.join(names)}" for claim, names in ways.items()]
+def _list(title: str, found: Sequence[Prospect]) -> None:
+    if found:
+        names = [f"  {each.claim.claim} under {each.way.name}" for each in found]
+        common.out.print(f"{title}:", *names, sep="\n", soft_wrap=True)
 
 
-def _command(found: Prospect, store: Path) -> str:
+def _command(found: Prospect, store: Path, device: common.Device) -> str:
     assert found.seeds is not None  # for the type checker: only those are listed
     names = [each.recipe.name for each in found.recipes]
-    return how_to_seed(found.study.name, names, found.seeds, store)
+    return how_to_seed(found.study.name, names, found.seeds, store, device.value)
 
 
-def _data(found: Prospect, store: Path) -> dict[str, Any]:
+def _data(found: Prospect, store: Path, device: common.Device) -> dict[str, Any]:
     return {
         "report": found.study.name,
         "claim": found.claim.claim,
@@ -92,5 +94,5 @@ def _data(found: Prospect, store: Path) -> dict[str, Any]:
         "claim_verdict": found.claim_verdict,
         "runs": {each.recipe.name: list(each.missing) for each in found.recipes},
         "seconds": found.seconds,
-        "command": None if found.seeds is None else _command(found, store),
+        "command": None if found.seeds is None else _command(found, store, device),
     }
