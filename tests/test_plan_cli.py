@@ -109,3 +109,23 @@ def test_one_seed_is_said_to_tell_of_no_spread(convlaws, tmp_path, make_record):
     assert title == "too few to tell, for a spread takes two seeds:"
     assert f"  {CLAIM} under adam" in rest
     assert "still open" not in out
+
+
+def test_the_cheapest_of_all_reports_comes_first(convlaws, store, make_record):
+    """Red where each report is listed after the one before it."""
+    other = study("tp1-cnn")
+    (store / other.name).mkdir()
+    for seed, accuracy in enumerate((0.70, 0.72, 0.74, 0.76)):
+        for role, shift in (("dropout", 0.0), ("scheduled", 0.01 * (seed % 2))):
+            record = make_record(
+                other.recipe(role, "sgd"), seed, study=other.name, test_accuracy=accuracy - shift
+            )
+            Store(store).write(record)
+    found = []
+    for names in ((NNI.name, other.name), (other.name, NNI.name)):
+        _, out, _ = convlaws("plan", *names, "--store", store, "--json")
+        found.append(
+            [(each["report"], each["seconds"]) for each in json.loads(out) if each["seeds"]]
+        )
+    assert found[0] == found[1] == sorted(found[0], key=lambda each: each[1])
+    assert {report for report, _ in found[0]} == {NNI.name, other.name}
