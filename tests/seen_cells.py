@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from theory.auditing import dependence, propagation, reach
 from theory.auditing.recording import record
+
+
+class Unbatched(nn.Module):
+    """A function of an input of one shape, and of no batch of it."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.function, self.shape = function, shape
+        self.register_buffer("precision", torch.zeros((), dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the function."""
+        if tuple(x.shape) != self.shape:
+            raise ValueError(f"a shape other than {self.shape}")
+        return self.function(x)
+
+
+def followed(
+    function: Callable[[Tensor], Tensor], shape: tuple[int, ...], axis: int
+) -> propagation.Seen:
+    """Return what the result of a function sees along an axis of its input."""
+    graph = record(Unbatched(function, shape), shape).graph
+    (end,) = (node for node in graph.nodes if node.op == "output")
+    (seen,) = (propagation.follow(graph, axis)[node] for node in end.all_input_nodes)
+    return seen
 
 
 def measured(module: nn.Module, *shape: int) -> torch.Tensor:

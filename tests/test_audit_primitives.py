@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tests.audit_modules import Fn
-from tests.seen_cells import in_graph, interval
+from tests.seen_cells import followed, in_graph, interval
 from theory import audit
-from theory.auditing import dependence, propagation
-from theory.auditing.recording import record
+from theory.auditing import dependence
 
 SEEDED = torch.Generator().manual_seed(0)
 
@@ -193,20 +192,6 @@ COVERED: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
 }
 
 
-class _Unbatched(nn.Module):
-    """A function of an input of one shape, and of no batch of it."""
-
-    def __init__(self, function: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> None:
-        super().__init__()
-        self.function, self.shape = function, shape
-        self.register_buffer("precision", torch.zeros((), dtype=torch.float64))
-
-    def forward(self, x: Tensor) -> Tensor:
-        if tuple(x.shape) != self.shape:
-            raise ValueError(f"a shape other than {self.shape}")
-        return self.function(x)
-
-
 Interval = tuple[int, int] | None
 
 
@@ -222,9 +207,7 @@ def _seen(
     sees = derivative.reshape(-1, *shape) != 0
     others = [d + 1 for d in range(len(shape)) if d != axis]
     measured = [interval(each) for each in (sees.amax(others) if others else sees)]
-    graph = record(_Unbatched(function, shape), shape).graph
-    (end,) = (node for node in graph.nodes if node.op == "output")
-    (seen,) = (propagation.follow(graph, axis)[node] for node in end.all_input_nodes)
+    seen = followed(function, shape, axis)
     if not isinstance(seen, dependence.Dependence):
         return measured, None
     assert seen.reach.ndim == len(outputs) + 1
@@ -269,9 +252,7 @@ def test_cells_of_patches_in_a_padding_lie_beyond_the_edge() -> None:
     def patches(x: Tensor) -> Tensor:
         return functional.unfold(x[None], (1, 3), padding=(0, 1))
 
-    graph = record(_Unbatched(patches, (1, 1, 4)), (1, 1, 4)).graph
-    (end,) = (node for node in graph.nodes if node.op == "output")
-    (seen,) = (propagation.follow(graph, 2)[node] for node in end.all_input_nodes)
+    seen = followed(patches, (1, 1, 4), 2)
     assert isinstance(seen, dependence.Dependence)
     assert seen.reach[2, 0].tolist() == [[-1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, -1]]
 

@@ -30,7 +30,7 @@ def _pick(call: Primitive, sources: Sources) -> Dependence | list[Dependence] | 
     elif call.name == "index":
         dims = [dim for dim, index in enumerate(call["indices"]) if index is not None]
     else:
-        dims = [call["dim"] % max(len(shape_of(node)), 1)]
+        dims = [call["dim"] % rank] if (rank := len(shape_of(node))) else []
     indices = {each: integers(each) for each in call.node.all_input_nodes if each != node}
     if all(index is not None for index in indices.values()):
         try:
@@ -48,12 +48,13 @@ def _pick(call: Primitive, sources: Sources) -> Dependence | list[Dependence] | 
 
 def _picked(call: Primitive, sources: Sources) -> Dependence | list[Dependence] | Unknown:
     """Any value of a row may be picked by an index that varies; another's choice is unknown."""
-    table, index, dim = call["self"], call["index"], call["dim"] % max(len(call.shape), 1)
+    table, index, rank = call["self"], call["index"], len(call.shape)
     if index not in sources:
         return _pick(call, sources)
     parts = [sources[index].reach]
     if table in sources:
-        row = reaching.reduced(sources[table].reach, [dim])
+        # A single number has no row: it is itself all that an index may pick.
+        row = reaching.reduced(sources[table].reach, [call["dim"]] if rank else [])
         parts.append(row[(slice(None), *(slice(n) for n in call.shape))])
     return Dependence(reaching.hull(parts))
 
