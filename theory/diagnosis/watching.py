@@ -52,7 +52,8 @@ class Watch(TorchFunctionMode):
             for name in _READING:
                 method = getattr(torch.Tensor, name)
                 reading = functools.partialmethod(_read, self, method)
-                stack.enter_context(mock.patch.object(torch.Tensor, name, reading))
+                for kind in (torch.Tensor, FunctionalTensor):  # which has a `tolist` of its own
+                    stack.enter_context(mock.patch.object(kind, name, reading))
             stack.enter_context(self)
             yield
 
