@@ -18,7 +18,7 @@ def memory_of(tensor: Tensor) -> int:
     """Return the identity of the memory of a tensor, as long as the tensor lives."""
     try:
         return tensor.untyped_storage()._cdata
-    except (NotImplementedError, RuntimeError):  # a sparse tensor has none of its own
+    except RuntimeError:  # a sparse tensor has none of its own
         return id(tensor)
 
 
