@@ -35,16 +35,14 @@ It has none where the run gives the tensor others, which the next one would read
 def integers(node: torch.fx.Node) -> Tensor | None:
     """Return the integers or truth values that a node holds whatever the input is.
 
-    None is returned where they are not known without a run, or where there are none. What is
-    computed from numbers that are held, such as weights, is not known: training changes them.
+    None is returned where they are not known without a run. What is computed from numbers that are
+    held, such as weights, is not known: training changes them.
 
     Raises
     ------
     ValueError
         If computing them fails, as a run would.
     """
-    if _is_inexact(node.meta["val"]):
-        return None
 
     def held(each: torch.fx.Node) -> Any:
         value = each.meta.get(HELD)
@@ -71,7 +69,7 @@ def computed(node: torch.fx.Node, held: Callable[[torch.fx.Node], Any]) -> Tenso
     """
     made = upstream([node])
     values: dict[torch.fx.Node, Any] = {}
-    with _disable_current_modes(), torch.no_grad():
+    with _disable_current_modes():
         for each in node.graph.nodes:
             if each not in made:
                 continue
@@ -144,6 +142,7 @@ class Reader(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
+        kwargs = kwargs or {}
         for each in tree_leaves((args, kwargs)):
             if lends_memory(each) and id(each) not in self.lent:
                 with _disable_current_modes():
@@ -165,11 +164,11 @@ class Reader(TorchDispatchMode):
                     result = tree_map_only(
                         torch.Tensor,
                         lambda each: each.to(given[0].device),
-                        func(*args, **(kwargs or {})),
+                        func(*args, **kwargs),
                     )
                 return tree_map_only(torch.Tensor, FunctionalTensor.to_functional, result)
         with torch._C.DisableTorchFunction():  # this is no call of the module
-            return func(*args, **(kwargs or {}))
+            return func(*args, **kwargs)
 
     def _cells(self, shape: Sequence[int], indices: Sequence[Any]) -> list[Any]:
         """Return indices with the numbers of the cells that known masks let through instead."""
@@ -190,8 +189,9 @@ class Reader(TorchDispatchMode):
     def _value(self, tensor: Tensor) -> Tensor | None:
         """Return a traced tensor with its values, None where they may come from the input."""
         mode = get_proxy_mode()
-        tracer: Any = None if mode is None else mode.tracer
-        node = None if tracer is None else node_of(tensor, tracer)
+        assert mode is not None, "values are read while make_fx traces"
+        tracer: Any = mode.tracer
+        node = node_of(tensor, tracer)
         if node is not None:
             return computed(node, lambda each: self._of(getattr(tracer.root, str(each.target))))
         value = self._of(inner(tensor))
