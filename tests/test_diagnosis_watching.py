@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch._dynamo  # as make_fx does at its first call: more than a second in each mutant
 from torch import Tensor
 from torch._subclasses.functional_tensor import (
     FunctionalTensor,
