@@ -189,7 +189,7 @@ class Reader(TorchDispatchMode):
     def _value(self, tensor: Tensor) -> Tensor | None:
         """Return a traced tensor with its values, None where they may come from the input."""
         mode = get_proxy_mode()
-        assert mode is not None, "values are read while make_fx traces"
+        assert mode is not None  # values are read while make_fx traces
         tracer: Any = mode.tracer
         node = node_of(tensor, tracer)
         if node is not None:
