@@ -82,6 +82,14 @@ def test_what_lends_the_memory_of_a_constant_is_noted_as_well(how: str) -> None:
     assert {id(each) for each in watch.read} == {id(constant)}
 
 
+@pytest.mark.parametrize("how", LENDS)
+def test_no_memory_is_lent_that_the_input_may_be_written_into_later(how: str) -> None:
+    """Red where what is made during the run lends its memory as it gives copies of its values."""
+    watch, _, error = _watched(lambda x: LENDS[how](torch.zeros(4)))
+    assert error is not None
+    assert watch.first is error
+
+
 OF_NO_CONSTANT: dict[str, Callable[[Tensor], Tensor]] = {
     "the input": lambda x: x[0],
     "made of the input": lambda x: (torch.zeros(4) + 2 * x).sum(),
