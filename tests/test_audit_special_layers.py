@@ -234,6 +234,17 @@ def test_a_convolution_mixes_cells_that_stand_for_its_channels(
     assert (row.receptive_field, row.jump) == ((size,), (jump,))
 
 
+@pytest.mark.parametrize(("channels", "side", "factor"), [(2, 8, 2), (4, 16, 2), (1, 16, 4)])
+def test_patches_in_the_channels_move_by_their_side(channels: int, side: int, factor: int) -> None:
+    """Also where channels are as many as rows, and their cells seem to move along them."""
+    unshuffle, shape = nn.PixelUnshuffle(factor), (channels, side, side)
+    for pad in (0, 1):
+        blur = nn.AvgPool2d(2 * pad + 1, 1, pad)
+        row = audit(nn.Sequential(blur, unshuffle), shape).rows[-1]
+        assert (row.receptive_field, row.jump) == ((factor + 2 * pad,) * 2, (factor,) * 2)
+        assert (row.start, row.border) == ((-pad,) * 2, ((pad, pad),) * 2)
+
+
 def _stacked_with_zeros(x: Tensor) -> Tensor:
     x = torch.stack([x, torch.zeros_like(x)], -1).flatten(-2)
     return torch.stack([x, torch.zeros_like(x)], -2).flatten(2, 3)

@@ -113,8 +113,10 @@ def _law(origin: Int[np.ndarray, "..."], cells: int) -> tuple[int | None, Taps |
     for d in varying:  # the cells that share a place along it are taken together
         rows = [np.unique(row) for row in np.moveaxis(origin, d, 0)]
         if len({len(row) for row in rows}) == 1:
-            law = law_of_table(np.array(rows), cells)
-            if law is not None:
+            table = np.array(rows)
+            law = law_of_table(table, cells)
+            # That of a table may hold in the middle by chance: nothing is folded back here.
+            if law is not None and np.array_equal(law.table(cells, len(table)), table):
                 return d, law
     return None, None
 
