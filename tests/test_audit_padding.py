@@ -173,3 +173,13 @@ def test_no_cell_inside_the_border_touches_an_edge_where_such_cells_stand_apart(
     wide = [o for o, each in enumerate(seen) if each and each[1] - each[0] + 1 > size]
     assert max(o for o in wide if o < 35) + 1 == before == 9
     assert len(seen) - min(o for o in wide if o > 35) == after == 9
+
+
+@pytest.mark.parametrize("crop", [nn.ConstantPad1d((-1, 0), 0.0), Fn(lambda x: x[..., 1:])])
+def test_padding_that_crops_frames_leaves_behind_what_their_first_cells_see(
+    crop: nn.Module,
+) -> None:
+    frames = Fn(lambda x: x.unfold(2, 3, 2).flatten(0, 1))
+    row = audit(nn.Sequential(nn.Conv1d(1, 1, 3, padding=1), frames, crop), (1, 9)).rows[-1]
+    assert (row.receptive_field, row.jump, row.start) == ((4,), (2,), (0,))
+    assert row.border == ((0, 1),)

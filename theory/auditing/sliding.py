@@ -191,7 +191,8 @@ def _padding(call: Primitive, sources: Sources) -> Dependence:
         reach = reaching.read_by(reach, dim, cells, table)
         if dim == source.dim and windows is not None:
             windows = windows.through(Taps(((-before,),), 1))
-    return Dependence(reach).along(source.dim, windows)
+    seen = Dependence(reach).along(source.dim, windows)
+    return seen.tight()  # what is cropped may have been left behind
 
 
 def _filled(
