@@ -103,6 +103,21 @@ def test_seeds_that_are_there_count_wherever_they_begin(wide):
     assert (found.seeds, found.runs) == (needed - 4, needed - 4)
 
 
+def test_one_more_seed_may_be_enough_and_be_the_first(wide):
+    """Red where it is not looked at what seed 0 alone would bring."""
+    mean = (1.001 * stats.t.ppf(0.975, 4) / 5**0.5) * 0.01
+    records = wide(0.5 + mean + 0.01 * SPREAD, first=1)
+    (found,) = prospects(toy_study(Within("toy-acc", ACCURACY, above=0.5)), records)
+    assert [each.missing for each in found.recipes] == [(0,)]
+    assert found.seeds == 1
+
+
+def test_two_seeds_have_a_spread_to_go_on_with(wide):
+    records = wide([0.599, 0.601])
+    (found,) = prospects(toy_study(Within("toy-acc", ACCURACY, above=0.5)), records)
+    assert (found.seeds, found.verdict) == (3, "reproduced")
+
+
 def test_a_seed_that_has_its_runs_but_no_value_is_not_run_again(wide, make_record):
     """Red where its runs are counted as if they were to come, and a command names no recipe."""
     records = [
@@ -188,8 +203,11 @@ def test_the_cheapest_comes_first_and_what_nothing_decides_last(wide):
     soon = Within("toy-soon", ACCURACY, above=0.49)
     later = Within("toy-later", ACCURACY, above=0.492)
     never = Within("toy-never", ACCURACY, above=0.5, below=0.5001)
-    found = prospects(toy_study(never, later, soon), wide(0.5 + 0.01 * SPREAD))
+    study = toy_study(never, later, soon)
+    found = prospects(study, wide(0.5 + 0.01 * SPREAD))
     assert [each.claim.claim for each in found] == ["toy-soon", "toy-later", "toy-never"]
+    assert all(each.study is study for each in found)
+    assert found[-1].claim_verdict == "undecided"
 
 
 def test_what_is_decided_was_never_run_or_fits_late_has_no_prospect(wide):
