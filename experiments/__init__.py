@@ -14,8 +14,8 @@ module for each command, and `catalog` one for each report):
 * What is told on the way? `heartbeat` of a run in progress, `checkpoint` to go on from, and
   `checkpoint_notes` of how far that is; `status` of all runs.
 * What was measured, where, and which of it counts? `records`, with their `provenance`.
-* What follows? `findings` on statements, by `statistics`; `verdicts` on claims; `comparison` of two
-  recipes, `equivalence` of two precisions, `cost`.
+* What follows? `findings` on statements, by `statistics`; `verdicts` on claims, and `prospects` of
+  those that are open; `comparison` of two recipes, `equivalence` of two precisions, `cost`.
 * Who reads it? `reporting`, `figures`, `export`, `portrait`.
 
 `speed` is a race of its own: a recipe for few seconds to a test accuracy. `arguments`, `errors`,
