@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 
 def how_to_run(study: Study, store: Path = DEFAULT_STORE, recipe: Recipe | None = None) -> str:
     """Return the command that runs what the store lacks of a study, or of one of its recipes."""
-    command = f"python -m experiments run {study.name}"
-    if recipe is not None:
-        command += f" {recipe.name}"
-    return f"{command} --seeds 3{in_store(store)}"
+    return how_to_seed(study.name, [recipe.name] if recipe else [], 3, store)
 
 
 def how_to_seed(
@@ -31,7 +28,7 @@ def how_to_seed(
     device: str = "cpu",
 ) -> str:
     """Return the command after which recipes of a report have so many seeds on a device."""
-    command = f"python -m experiments run {report} {' '.join(recipes)} --seeds {seeds}"
+    command = f"python -m experiments run {' '.join([report, *recipes])} --seeds {seeds}"
     if device != "cpu":
         command += f" --device {device}"
     return command + in_store(store)

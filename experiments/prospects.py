@@ -75,16 +75,14 @@ class Prospect:
         return sum(len(each.missing) for each in self.recipes)
 
     @property
-    def seconds(self) -> float | None:
-        """Wall time of the missing runs, one after the other; None where that is not known."""
-        times = [each.remaining_seconds for each in self.recipes]
-        return None if None in times else sum(filter(None, times))
+    def seconds(self) -> float:
+        """Wall time of the missing runs, one after the other: each of their recipes was run."""
+        return sum(each.remaining_seconds or 0.0 for each in self.recipes)
 
     @property
-    def order(self) -> tuple[bool, bool, float]:
+    def order(self) -> tuple[bool, float]:
         """What to sort by: first what takes the least time, last what nothing decides."""
-        seconds = self.seconds
-        return self.seeds is None, seconds is None, seconds or 0.0
+        return self.seeds is None, self.seconds
 
 
 def prospects(study: Study, records: Iterable[Record], device: str = "cpu") -> list[Prospect]:

@@ -64,6 +64,9 @@ DataRootOption = Annotated[
 ]
 SeedsOption = Annotated[int, typer.Option("--seeds", min=1, help="Seeds 0 to N-1.")]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where to train.")]
+CountedDeviceOption = Annotated[
+    Device, typer.Option("--device", help="Count the runs on this kind of device.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 

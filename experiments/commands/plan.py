@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.text import Text
 
 from experiments.advice import how_to_seed
@@ -28,9 +27,7 @@ _NOTE = (
 
 def plan(
     reports: common.Reports = None,
-    device: Annotated[
-        common.Device, typer.Option("--device", help="Count the runs on this kind of device.")
-    ] = common.Device.cpu,
+    device: common.CountedDeviceOption = common.Device.cpu,
     store: common.StoreOption = DEFAULT_STORE,
     as_json: common.JsonOption = False,
 ) -> None:
@@ -67,7 +64,7 @@ def _told(found: Prospect) -> str:
     assert found.seeds is not None  # for the type checker: only those are listed
     still = ", the claim still undecided," * (found.claim_verdict == "undecided")
     runs = f"{found.runs} more run{'s' * (found.runs > 1)}"
-    time = "nobody knows how long" if found.seconds is None else common.duration(found.seconds)
+    time = common.duration(found.seconds)
     return f"{spoken(found.verdict)}{still} with seeds 0 to {found.seeds - 1}: {runs}, {time}"
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.table import Table
 
 from experiments import checkpoint_notes, heartbeat
@@ -23,9 +22,7 @@ if TYPE_CHECKING:
 def status(
     reports: common.Reports = None,
     seeds: common.SeedsOption = 3,
-    device: Annotated[
-        common.Device, typer.Option("--device", help="Count the runs on this kind of device.")
-    ] = common.Device.cpu,
+    device: common.CountedDeviceOption = common.Device.cpu,
     store: common.StoreOption = DEFAULT_STORE,
     as_json: common.JsonOption = False,
 ) -> None:

@@ -91,17 +91,13 @@ def _bags(call: Primitive, sources: Sources) -> Dependence | Unknown:
         offsets = [*offsets, cells]
     if offsets is None or offsets != sorted(offsets):
         return Unknown(call.name)
-    table = np.full((len(offsets) - 1, max(cells, 1)), _NO_CELL)
+    table = np.full((len(offsets) - 1, max(cells, 1)), reaching.NO_CELL)
     for bag, (start, end) in enumerate(itertools.pairwise(offsets)):
         table[bag, : end - start] = range(start, end)
     reach = reaching.hull(
         reaching.read_by(each.reach, 0, cells, table) for each in sources.values()
     )
     return Dependence(reach[..., None])
-
-
-_NO_CELL = -2
-"""Stands in a table of `theory.auditing.reach.read_by` for no cell at all."""
 
 
 BAGS = frozenset({"_embedding_bag", "_embedding_bag_forward_only"})

@@ -22,6 +22,10 @@ Reach = Int[np.ndarray, "3 *tensor"]
 _NEVER = 2**30
 """Stands for the first cell of what sees none: beyond every input, yet an exact float32 too."""
 
+BEYOND, NO_CELL = -1, -2
+"""Stand in a table of `read_by` for a cell beyond the edge, and for none: the places, from the end,
+where what these see is put."""
+
 _NOTHING = np.array([_NEVER, _NEVER, 0])
 _EDGE = np.array([_NEVER, _NEVER, -1])
 
@@ -67,7 +71,7 @@ def read_by(reach: Reach, axis: int, cells: int, table: Int[np.ndarray, "outputs
     cells : int
         Cells along that axis.
     table : ndarray of int
-        The cells that each output cell reads; -1 stands for one beyond the edge, -2 for none.
+        The cells that each output cell reads, `BEYOND` and `NO_CELL` among them.
     """
     sizes = list(reach.shape)
     sizes[axis + 1] = cells
@@ -77,7 +81,6 @@ def read_by(reach: Reach, axis: int, cells: int, table: Int[np.ndarray, "outputs
         np.broadcast_to(each.reshape(3, *(1,) * (reach.ndim - 1)), sizes)
         for each in (_NOTHING, _EDGE)
     ]
-    # The numbers -1 and -2 are the last entry and the one before it.
     read = np.take(np.concatenate([reach, *others], axis=axis + 1), table, axis=axis + 1)
     result: Reach = read.min(axis=axis + 2)
     return result

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 _ITSELF = Taps(((0,),), 1)
 """What an operation of one tap reads: the cell at the place of the output."""
 
-_EDGE, _NO_CELL = -1, -2
-"""Stand in a table of `theory.auditing.reach.read_by` for a cell beyond the edge, and for none."""
-
 
 def window_layers(call: Primitive) -> list[Layer]:
     """Return a convolution or pooling primitive as layers, one for each spatial axis."""
@@ -60,7 +57,7 @@ def _through(
 
 def _without_edges(table: Int[np.ndarray, "outputs taps"]) -> Int[np.ndarray, "outputs taps"]:
     """Return what is read along a dimension that is not followed: its edges are not counted."""
-    return np.where(table == _EDGE, _NO_CELL, table)
+    return np.where(table == reaching.BEYOND, reaching.NO_CELL, table)
 
 
 def _convolution(call: Primitive, sources: Sources) -> Dependence:
@@ -184,7 +181,7 @@ def _padding(call: Primitive, sources: Sources) -> Dependence:
         if reach.shape[dim + 1] == 1 and dim != source.dim and not between:
             continue
         places = np.arange(-before, cells + after)
-        beyond = np.where((places >= 0) & (places < cells), places, _EDGE)
+        beyond = np.where((places >= 0) & (places < cells), places, reaching.BEYOND)
         table = np.stack([beyond, _filled(call.name, places, cells)], axis=1)
         if dim != source.dim:
             table = _without_edges(table)
@@ -203,7 +200,7 @@ def _filled(
         return np.clip(places, 0, cells - 1)
     if name.startswith("reflection"):
         return np.minimum(places % (2 * cells - 2), -places % (2 * cells - 2))
-    return np.where((places >= 0) & (places < cells), places, _EDGE)
+    return np.where((places >= 0) & (places < cells), places, reaching.BEYOND)
 
 
 PADDINGS = frozenset(
