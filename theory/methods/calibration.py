@@ -32,9 +32,11 @@ from theory.methods.gradient_sums import by_taps
 
 Shape = tuple[int, ...]
 
-# Signals and kernels: with the kernel in registers, whole and in runs; by dot products; in a plane.
+# Signals and kernels: with the kernel in registers, whole and in runs; by dot products, and by few
+# long ones; in a plane.
 _IN_REGISTERS = [(2**6, 3), (2**9, 9), (2**12, 3), (2**12, 9), (2**14, 20), (2**15, 40)]
 _BY_DOTS = [(2**6, 16), (2**6, 32), (2**9, 64), (2**10, 128), (2**12, 64), (2**12, 256)]
+_STREAMED = (2**20,), (2**20 - 15,)
 _IN_A_PLANE = [(4, 2), (32, 3), (64, 8), (128, 5), (512, 3)]
 _BLOCKS_IN_A_PLANE = (512, 3)
 
@@ -91,6 +93,7 @@ def measured() -> Costs:
     fft, blocks = (_seconds(method, (2,), (1,)) for method in (by_fft, by_overlap_add))
     costs = Costs(
         **_fitted(by_sum, along_one_axis, sum_parts),
+        streamed_product=0.0,
         **_fitted(by_sum, in_a_plane, sum_parts),
         **_fitted(by_taps, _LAYERS, taps_parts),
         spectral_product=_per_product_of_spectra(),
@@ -101,7 +104,7 @@ def measured() -> Costs:
         windows=_seconds(by_blocked_fft, (1, 1, 2), (1, 1, 2)),
         plane=1.0,
     )
-    return replace(costs, plane=_plane(costs))
+    return replace(costs, streamed_product=_per_streamed_product(costs), plane=_plane(costs))
 
 
 def _fitted(
@@ -116,6 +119,13 @@ def _fitted(
     counts = np.array([[part.get(name, 0) for name in names] for part in parts])
     costs, _ = nnls(counts / seconds[:, None], np.ones(len(sizes)))
     return dict(zip(names, costs.tolist(), strict=True))
+
+
+def _per_streamed_product(costs: Costs) -> float:
+    """Return what is left for each product when the rest of the sum has its costs."""
+    parts = sum_parts(*_STREAMED, valid=True)
+    left = _seconds(partial(by_sum, valid=True), *_STREAMED) - costs.of(parts)
+    return max(0.0, left) / parts["streamed_product"]
 
 
 def _per_product_of_spectra() -> float:

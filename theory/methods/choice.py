@@ -18,6 +18,10 @@ from theory.methods.fast_convolution import block_cells, whole_cells
 
 Shape = tuple[int, ...]
 
+STREAMED_TAPS = 2**17
+"""Taps beyond which a dot product waits for memory: its factors take more than two mebibytes, about
+what a core has of cache for itself."""
+
 
 def fastest_convolution(
     n: Shape, k: Shape, *, valid: bool = False, costs: Costs | None = None
@@ -135,7 +139,8 @@ def sum_parts(n: Shape, k: Shape, *, valid: bool = False) -> dict[str, int]:
     products = taps * (outputs if valid else cells)
     if taps <= UNROLLED_TAPS or pieces > 1:
         return {"call": pieces, "unrolled_output": pieces * outputs, "unrolled_product": products}
-    return {"call": pieces, "output": pieces * outputs, "product": products}
+    product = "streamed_product" if taps > STREAMED_TAPS else "product"
+    return {"call": pieces, "output": pieces * outputs, product: products}
 
 
 def taps_parts(x: Shape, g: Shape) -> dict[str, int]:

@@ -41,6 +41,8 @@ class Costs:
         One sum over one axis, whatever its length.
     output, product
         Each output and each product of a sum over one axis, by dot products.
+    streamed_product
+        Each product where the dot products are too long for a core's cache.
     unrolled_output, unrolled_product
         The same where `numpy.convolve` keeps the kernel in registers.
     tap, tap_cell
@@ -63,6 +65,7 @@ class Costs:
     call: float
     output: float
     product: float
+    streamed_product: float
     unrolled_output: float
     unrolled_product: float
     tap: float
@@ -87,6 +90,7 @@ SHIPPED = Costs(
     call=2.8e-6,
     output=1.4e-8,
     product=1.2e-10,
+    streamed_product=3.0e-10,
     unrolled_output=0.0,
     unrolled_product=4.2e-10,
     tap=7.7e-6,
@@ -109,8 +113,8 @@ SHIPPED = Costs(
     plane=2.4,
 )
 """Costs of one core with AVX-512, as `theory.methods.calibration` found them; those of a cell at
-every third of `KNOTS`, with straight lines between; ``plane``, the products of matrices and of
-spectra, and how ``windows`` compare with ``blocks`` are from another machine."""
+every third of `KNOTS`, with straight lines between; ``plane``, the streamed products, those of
+matrices and of spectra, and how ``windows`` compare with ``blocks`` are from other machines."""
 
 
 @cache
