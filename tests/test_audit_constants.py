@@ -283,3 +283,29 @@ def test_an_index_of_a_type_that_the_cpu_does_not_compute_with_is_unknown() -> N
     state.register_buffer("short", torch.tensor([0, 2], dtype=torch.uint16))
     found = audit(Fn(lambda x, state: x[..., (state.short + 1).long()], state), (1, 4))
     assert found.rows[-1].receptive_field == (None,)
+
+
+@pytest.mark.parametrize(
+    ("constant", "expected"),
+    [
+        (lambda x, state: torch.zeros_like(x), "linear"),
+        (lambda x, state: x.new_zeros(1, 2, 1).expand(1, 2, 3).flip(2), "linear"),
+        (lambda x, state: torch.full((1, 2, 3), 0.0), "linear"),
+        (lambda x, state: torch.cat([torch.zeros(1, 1, 3), torch.zeros(1, 1, 3)], 1), "linear"),
+        (lambda x, state: torch.ones(1, 2, 3), "affine"),
+        (lambda x, state: torch.cat([torch.zeros(1, 1, 3), torch.ones(1, 1, 3)], 1), "affine"),
+        (lambda x, state: torch.zeros(1, 2, 3).cos(), "affine"),
+        (lambda x, state: state.zeros, "affine"),  # it may be trained
+        (lambda x, state: 2 * state.zeros.expand(1, 2, 3), "affine"),
+        (lambda x, state: torch.rand(1, 2, 3), "affine"),
+        (lambda x, state: torch.zeros(1, 2, 3) + torch.rand(1, 2, 3), "affine"),
+    ],
+)
+def test_what_is_made_of_zeros_is_zero_whatever_a_module_holds(
+    constant: Callable[[Tensor, nn.Module], Tensor], expected: str
+) -> None:
+    state = nn.Identity()
+    state.register_buffer("zeros", torch.zeros(1, 2, 3))
+    facts = audit(Fn(lambda x, state: torch.cat([x, constant(x, state)], 2), state), (2, 8))
+    (row,) = (each for each in facts.rows if each.name == "cat" and each.linearity != "constant")
+    assert row.linearity == expected
