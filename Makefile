@@ -41,7 +41,8 @@ lint: $(VENV)/.installed-dev  ## style (ruff) and types (mypy)
 
 orders: $(VENV)/.installed-dev  ## the theory suite in 20 random orders, each with another seed of hypothesis
 	@for seed in $$(seq 20); do \
-	  $(PY) -m pytest theory -q -n 2 --hypothesis-seed=$$seed \
+	  $(PY) -m pytest theory -q -n 2 \
+	    --hypothesis-profile=convlaws-varied --hypothesis-seed=$$seed \
 	    --random-order --random-order-bucket=global --random-order-seed=$$seed || exit 1; \
 	done
 

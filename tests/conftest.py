@@ -24,12 +24,15 @@ from tests.precision_pairs import RECIPE as PAIRED
 from tests.reported_study import STUDY as REPORTED
 from tests.toy_study import recipe as toy_recipe
 from theory import __main__ as theory_cli
+from theory.hypothesis_profiles import load_profiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import ModuleType
 
     from experiments.recipe import Recipe
+
+load_profiles()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -19,7 +19,7 @@ from theory import Diagnosis, diagnose
 
 CELLS = 16
 DEPTH = 5
-EXAMPLES = settings(max_examples=25, deadline=None, derandomize=True, database=None)
+EXAMPLES = settings(max_examples=25)
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,15 @@ import pytest
 import torch
 
 from theory import plugin
+from theory.hypothesis_profiles import load_profiles
 from theory.ledger.claims import LedgerError
 from theory.ledger.tally import Outcome, Tally, table, write
 from theory.ledger.trials import Ruling, rulings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+load_profiles()
 
 _MARKER = "settles(ruling): what the trial says about claims; made by theory.ledger.settles"
 _PROPERTY = "settles"

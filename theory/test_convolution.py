@@ -33,7 +33,6 @@ from theory.signals import integer_signal, rational_signal, shift
 from theory.solver import follows, maximum
 from theory.structured_matrices import circulant_matrix, toeplitz_matrix
 
-reproducible = settings(derandomize=True, deadline=None, max_examples=40)
 seeds = st.integers(0, 2**16)
 small = st.integers(1, 6)
 z = sp.Symbol("z")
@@ -142,7 +141,7 @@ def test_for_even_kernels_same_of_torch_lies_one_cell_after_same_of_scipy(k: int
     assert np.array_equal(by_torch, convolve(signal, kernel, mode="same")) is (k % 2 == 1)
 
 
-@reproducible
+@settings(max_examples=40)
 @given(st.lists(small, min_size=1, max_size=3), seeds)
 def test_matrix_and_sum_are_the_same_operator(sizes: list[int], seed: int) -> None:
     signal = integer_signal(sizes, seed=seed)
@@ -189,7 +188,7 @@ def test_convolution_is_the_product_of_polynomials(n: int, k: int) -> None:
     assert (product - polynomial(convolve(signal, kernel))).is_zero
 
 
-@reproducible
+@settings(max_examples=40)
 @given(st.lists(small, min_size=1, max_size=2), seeds)
 def test_convolution_commutes_and_associates(sizes: list[int], seed: int) -> None:
     p, q, r = (rational_signal(sizes, seed=seed + s) for s in range(3))
@@ -202,7 +201,7 @@ def test_convolution_commutes_and_associates(sizes: list[int], seed: int) -> Non
     assert np.array_equal(in_a_row, correlate(p, convolve(q, r)))
 
 
-@reproducible
+@settings(max_examples=40)
 @given(st.lists(small, min_size=1, max_size=2), st.integers(-7, 7), seeds)
 def test_on_the_circle_translating_either_factor_translates_the_convolution(
     sizes: list[int], by: int, seed: int
@@ -237,7 +236,7 @@ def test_transforms_modulo_a_prime_multiply_exactly(n: int, prime: int, root: in
         assert np.array_equal(powers @ y % prime, (powers @ x) * (powers @ h) % prime)
 
 
-@reproducible
+@settings(max_examples=40)
 @given(st.lists(st.sampled_from([1, 2, 8, 15, 16]), min_size=1, max_size=2), seeds)
 def test_discrete_fourier_transforms_multiply(sizes: list[int], seed: int) -> None:
     signal, kernel = (integer_signal(sizes, seed=seed + s).astype(complex) for s in range(2))
@@ -253,7 +252,7 @@ def test_discrete_fourier_transforms_multiply(sizes: list[int], seed: int) -> No
     assert np.abs(y - correlate(signal, kernel, mode="circular")).max() <= bound
 
 
-@reproducible
+@settings(max_examples=40)
 @given(
     st.sampled_from(["fft", "overlap-add"]),
     st.sampled_from(["full", "same", "circular"]),
@@ -273,7 +272,7 @@ def test_the_fft_computes_the_same_up_to_its_rounding_bound(
     assert error <= rounding_bound(signal, kernel, mode=mode, method=method)
 
 
-@reproducible
+@settings(max_examples=40)
 @given(small, small, seeds)
 def test_the_direct_sum_stays_within_its_rounding_bound(n: int, k: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

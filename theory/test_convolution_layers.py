@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from theory.layer_matrix import ConvLayer
 
-reproducible = settings(derandomize=True, deadline=None, max_examples=40)
 seeds = st.integers(0, 2**16)
 CONV: dict[int, Callable[..., ConvLayer]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
@@ -57,7 +56,7 @@ def integer_layer(
 # One layer
 
 
-@reproducible
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.integers(1, 6), st.integers(1, 3)), min_size=1, max_size=3),
     st.tuples(st.integers(1, 3), st.integers(1, 2), st.integers(1, 2)),
@@ -111,7 +110,7 @@ def geometries(draw: st.DrawFn) -> list[tuple[int, ...]]:
     return axes
 
 
-@reproducible
+@settings(max_examples=40)
 @given(
     geometries(),
     st.tuples(*[st.integers(1, 2)] * 3),
@@ -236,7 +235,7 @@ def one_kernel(first: np.ndarray, second: np.ndarray, spread: int) -> np.ndarray
     return np.array(kernels)
 
 
-@reproducible
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1, max_size=2),
     st.tuples(*[st.integers(1, 2)] * 3),

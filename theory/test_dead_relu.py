@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-reproducible = settings(derandomize=True, deadline=None, max_examples=40)
 samples = st.integers(-9, 9)
 
 
@@ -81,7 +80,7 @@ def _rooted(y: Tensor) -> Tensor:
 
 @settles("mnist-2017-t2-zero-gradients", verdict="holds", certainty="sampled")
 @pytest.mark.parametrize("outer", [torch.sum, _smooth, _rooted])
-@reproducible
+@settings(max_examples=40)
 @given(st.lists(samples, min_size=1, max_size=3), st.lists(samples, min_size=3, max_size=6))
 def test_torch_finds_zero_gradients_below_zero_and_others_above(
     outer: Callable[[Tensor], Tensor], taps: list[int], image: list[int]

@@ -28,7 +28,6 @@ from theory.signals import integer_signal
 from theory.solver import holds_always
 from theory.structured_matrices import circulant_matrix, derivative_matrix
 
-reproducible = settings(derandomize=True, deadline=None, max_examples=30)
 seeds = st.integers(0, 2**16)
 
 
@@ -90,7 +89,7 @@ def test_the_sum_ends_with_the_filter_unless_zeros_continue_it() -> None:
 
 
 @settles("mnist-2017-t3-sum-limit", verdict="holds_if", certainty="sampled")
-@reproducible
+@settings(max_examples=30)
 @given(st.integers(1, 4), st.integers(1, 4), seeds)
 def test_torch_sums_over_the_taps_alone(m: int, outputs: int, seed: int) -> None:
     n = m + outputs - 1

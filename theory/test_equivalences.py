@@ -32,7 +32,6 @@ from theory.solver import follows, holds_always
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-reproducible = settings(derandomize=True, deadline=None, max_examples=40)
 seeds = st.integers(0, 2**16)
 
 
@@ -44,7 +43,7 @@ def integers(*shape: int, seed: int, bound: int = 9) -> torch.Tensor:
 # Convolution and fully connected layer
 
 
-@reproducible
+@settings(max_examples=40)
 @given(
     st.tuples(*[st.integers(1, 3)] * 4), st.integers(1, 3), st.integers(0, 2), st.booleans(), seeds
 )
@@ -63,7 +62,7 @@ def test_a_convolution_layer_is_a_fully_connected_layer(
     assert torch.equal(functional.linear(x.flatten(1), torch.from_numpy(matrix)), by_torch)
 
 
-@reproducible
+@settings(max_examples=40)
 @given(st.tuples(*[st.integers(1, 4)] * 4), seeds)
 def test_a_fully_connected_layer_is_a_convolution_and_back(
     sizes: tuple[int, int, int, int], seed: int
@@ -177,7 +176,7 @@ def test_the_central_pixels_are_the_fully_connected_layer(side: int, padding: in
 # Average pooling
 
 
-@reproducible
+@settings(max_examples=40)
 @given(st.sampled_from([1, 2, 4]), st.integers(1, 3), st.integers(0, 2), st.integers(1, 3), seeds)
 def test_average_pooling_is_a_convolution_with_equal_weights(
     size: int, stride: int, padding: int, channels: int, seed: int

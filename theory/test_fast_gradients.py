@@ -25,7 +25,6 @@ from theory.signals import integer_signal
 from theory.solver import holds_always
 from theory.structured_matrices import circulant_matrix, derivative_matrix
 
-reproducible = settings(derandomize=True, deadline=None, max_examples=30)
 FFT_METHODS: tuple[Method, ...] = ("fft", "blocked-fft")
 
 
@@ -145,7 +144,7 @@ def test_counted_out_the_fft_wins_for_long_filters_and_loses_for_short_ones() ->
 
 
 @settles("mnist-2017-t3-fft", verdict="holds_if", certainty="sampled")
-@reproducible
+@settings(max_examples=30)
 @given(
     st.sampled_from(get_args(Operation)),
     st.lists(st.tuples(st.integers(1, 80), st.integers(1, 8)), min_size=1, max_size=2),

@@ -37,7 +37,6 @@ from theory.solver import holds_always
 if TYPE_CHECKING:
     pass
 
-reproducible = settings(derandomize=True, deadline=None, max_examples=30)
 seeds = st.integers(0, 2**16)
 
 IMAGE = (3, 32, 32)
@@ -61,7 +60,7 @@ def integers(*shape: int, seed: int, bound: int = 9) -> torch.Tensor:
 # Affine, and of which rank
 
 
-@reproducible
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=2), st.booleans(), seeds)
 def test_a_network_without_nonlinearities_is_one_affine_map(
     filters: list[int], bias: bool, seed: int

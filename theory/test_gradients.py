@@ -32,7 +32,6 @@ from theory.gradients import (
 from theory.signals import integer_signal
 from theory.structured_matrices import toeplitz_matrix
 
-reproducible = settings(derandomize=True, deadline=None, max_examples=30)
 seeds = st.integers(0, 2**16)
 operations = get_args(Operation)
 layers = st.tuples(
@@ -117,7 +116,7 @@ def test_the_gradients_collect_one_sum(
         assert equal(gradient, differentiate(symbol))
 
 
-@reproducible
+@settings(max_examples=30)
 @given(layers, seeds)
 def test_the_gradients_are_those_of_torch(
     sizes: tuple[list[tuple[int, int]], int, int], seed: int
@@ -133,7 +132,7 @@ def test_the_gradients_are_those_of_torch(
         assert np.array_equal(gradient, expected.numpy())
 
 
-@reproducible
+@settings(max_examples=30)
 @given(st.sampled_from(operations), layers, seeds)
 def test_the_gradients_pass_the_dot_test(
     operation: Operation, sizes: tuple[list[tuple[int, int]], int, int], seed: int

@@ -28,7 +28,6 @@ from theory.geometry import Layer, ReceptiveField, map_sizes, output_size, recep
 from theory.ledger import settles
 from theory.solver import follows, holds_always, maximum
 
-reproducible = settings(derandomize=True, deadline=None, max_examples=150)
 layers = st.builds(
     Layer, st.integers(1, 4), st.integers(1, 3), st.integers(0, 2), st.integers(1, 3)
 )
@@ -115,7 +114,7 @@ def test_forward_and_backward_recursion_agree() -> None:
     ]
 
 
-@reproducible
+@settings(max_examples=150)
 @given(st.lists(layers, max_size=4))
 def test_receptive_field_is_the_sum_over_the_layers(stack: list[Layer]) -> None:
     """The instrument against the closed form and the backward recursion, on arbitrary stacks."""
@@ -140,7 +139,7 @@ def test_receptive_field_is_the_sum_over_the_layers(stack: list[Layer]) -> None:
     "given weights, less may (a ReLU that is off, a value that is not the maximum); and the region "
     "is a box that dilated kernels, or strides longer than a window, leave holes in.",
 )
-@reproducible
+@settings(max_examples=150)
 @given(st.lists(layers, min_size=1, max_size=3), st.booleans())
 def test_measured_dependence_fills_the_window(stack: list[Layer], pools: bool) -> None:
     """No output sees a cell outside its window; one that meets no padding sees both its ends.

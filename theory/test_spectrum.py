@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
     from theory.layer_matrix import ConvLayer
 
-reproducible = settings(derandomize=True, deadline=None, max_examples=40)
 seeds = st.integers(0, 2**16)
 UNIT = float(np.finfo(np.float64).eps) / 2
 SINGLE = float(np.finfo(np.float32).eps) / 2
@@ -116,7 +115,7 @@ def bounds_error(conv: ConvLayer) -> float:
 # The singular values of a layer on a circle
 
 
-@reproducible
+@settings(max_examples=40)
 @given(
     st.sampled_from([(1,), (2,), (6,), (15,), (2, 3), (4, 6), (5, 4), (2, 2, 4), (3, 2, 2)]),
     st.tuples(*[st.integers(1, 2)] * 3),
@@ -153,7 +152,7 @@ def test_layers_whose_singular_values_are_known_exactly() -> None:
     assert error <= error_bound(laplacian, (4, 4))
 
 
-@reproducible
+@settings(max_examples=40)
 @given(st.sampled_from([(5,), (8,), (4, 6), (3, 5)]), st.integers(1, 2), seeds)
 def test_at_each_frequency_a_layer_is_a_matrix_from_channels_to_filters(
     shape: tuple[int, ...], groups: int, seed: int
@@ -252,7 +251,7 @@ def test_the_smallest_layers_whose_norm_spectral_norm_misses_in_either_direction
     assert abs(operator_norm(apart, 6) - 5) <= error_bound(apart, (6,))
 
 
-@reproducible
+@settings(max_examples=40)
 @given(
     st.sampled_from(["zeros", "circular", "reflect", "replicate"]),
     st.tuples(*[st.integers(1, 2)] * 3),
@@ -318,7 +317,7 @@ def gram_roundings(conv: ConvLayer, rank: int) -> float:
     return math.expm1((12 * rank * m + 2 * m * n + 12) * SINGLE)
 
 
-@reproducible
+@settings(max_examples=40)
 @given(
     st.sampled_from(["zeros", "circular"]),
     st.sampled_from([(1,), (4,), (7,), (4, 6), (5, 3)]),
