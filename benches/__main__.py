@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benches import comparison
-from theory.streams import table_width, told_of_full_disks
+from theory.streams import replace_unknown_characters, table_width, told_of_full_disks
 
 if TYPE_CHECKING:
     from benches.comparison import Change, Comparison
@@ -130,6 +130,7 @@ def _short(name: str) -> str:
 
 def main() -> None:
     """Run the command line; what a user can mend becomes one line and exit code 2."""
+    replace_unknown_characters()
     try:
         with told_of_full_disks():
             app()

@@ -6,6 +6,7 @@ import importlib
 import itertools
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -352,6 +353,24 @@ def test_command_runs_as_a_module(write):
     same = write("same.json", many(1, count=1))
     run = [sys.executable, "-m", "benches", "compare", same, same]
     assert subprocess.run(run, cwd=ROOT, capture_output=True, check=False).returncode == 0
+
+
+def test_command_prints_where_dashes_are_unknown(write):
+    """Red where it ends in UnicodeEncodeError, whose exit code would say that something is slower.
+
+    A dash stands for what cannot be told.
+    """
+    old = write("old.json", results(bench("few", [1.0] * 3)))
+    new = write("new.json", results(bench("few", [9.0] * 3)))
+    done = subprocess.run(
+        [sys.executable, "-m", "benches", "compare", old, new],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "| few | 1 | 9 | 9.00 | ? | ? |" in " ".join(done.stdout.decode("ascii").split())
 
 
 WITHOUT_TIMES = results(bench("a", [1.0]))
