@@ -84,8 +84,9 @@ def data_folder(root: Path | str | None = None) -> Path | None:
 @cache
 def _load(name: str, root: Path | None) -> Dataset:
     if root is not None and not root.is_dir() and name != "digits":
+        wrong = "is not a folder" if root.exists() else "does not exist"
         raise DataError(
-            f"data folder {root} does not exist; pass one that holds {CIFAR_FOLDER}/ and "
+            f"data folder {root} {wrong}; pass one that holds {CIFAR_FOLDER}/ and "
             f"{MNIST_FOLDER}/ with --data-root or {DATA_VARIABLE}, or neither to download"
         )
     return _LOADERS[name](root)

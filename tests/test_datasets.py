@@ -155,6 +155,9 @@ def test_a_damaged_archive_is_named(tmp_path, suffix, compress):
 def test_a_missing_file_and_a_missing_folder_say_what_to_do(tmp_path):
     with pytest.raises(DataError, match=r"does not exist; .*--data-root or CONVLAWS_DATA"):
         datasets.load("cifar10", tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"file is not a folder; .*--data-root or CONVLAWS_DATA"):
+        datasets.load("cifar10", tmp_path / "file")
     (tmp_path / "cifar-10-batches-bin").mkdir()
     with pytest.raises(DataError, match=r"data_batch_1.bin is missing .*plain, .gz and .xz"):
         datasets.load("cifar10", tmp_path)
