@@ -88,6 +88,7 @@ def records(study: Study, recipe: Recipe, store: Store) -> list[Record]:
     experiments.records.RecordError
         If the store does not exist or a record cannot be read.
     """
+    store.check_folder()
     home = variants.home(study, recipe, store)
     if not store.root.is_dir():
         home = store  # for the error to name what is missing

@@ -156,8 +156,13 @@ def missing(runs: Iterable[Run]) -> list[Run]:
 
 def check_records(runs: Iterable[Run]) -> None:
     """Raise a RecordError if the record of one of the runs is there and cannot be read."""
+    runs = list(runs)
+    there = {
+        (store, study): frozenset(store.names(study))
+        for store, study in dict.fromkeys((run.store, run.study) for run in runs)
+    }
     for run in runs:
-        if run.record_path.is_file():
+        if run.record_path.name in there[run.store, run.study]:
             run.store.read(run.record_path)
 
 

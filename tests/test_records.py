@@ -349,6 +349,19 @@ def test_a_record_that_is_being_written_is_none_yet(tmp_path, monkeypatch):
     assert seen == [(1, [])]
 
 
+def test_a_record_without_its_recipe_says_what_it_lacks():
+    with pytest.raises(RecordError, match=r"not a complete record \(it lacks recipe and curves\)"):
+        Record.from_json("{}")
+
+
+def test_a_copy_of_a_record_is_no_second_run(tmp_path):
+    """Red where `show` lists its seed twice, and `cost` counts its hours twice."""
+    store = Store(tmp_path)
+    path = store.write(make_record())
+    path.with_name(f"copy of {path.name}").write_bytes(path.read_bytes())
+    assert list(store.records("test")) == [make_record()]
+
+
 def test_a_store_that_does_not_exist_says_what_to_do(tmp_path):
     with pytest.raises(RecordError, match=r"does not exist; name another with --store"):
         list(Store(tmp_path / "none").records("test"))

@@ -32,8 +32,10 @@ def status(
     role under the other completions, on this processor if there are any. For a run that was
     stopped, only the epochs after its checkpoint count.
     """
-    records, running = Store(store), heartbeat.alive(Store(store))
-    kept = checkpoint_notes.read_all(Store(store))
+    records = Store(store)
+    records.check_folder()
+    running = heartbeat.alive(records)
+    kept = checkpoint_notes.read_all(records)
     found = [
         study_status(study, records.records(study.name), running, range(seeds), device.value, kept)
         for study in common.studies(reports)

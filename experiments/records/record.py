@@ -128,6 +128,8 @@ class Record:
             data = json.loads(text)
             if not isinstance(data, dict):
                 raise ValueError(f"it holds a {type(data).__name__}, expected the fields of a run")
+            if lacks := [name for name in ("recipe", "curves") if name not in data]:
+                raise ValueError(f"it lacks {' and '.join(lacks)}")
             recipe = data.pop("recipe")
             optimizer = Optimizer(**recipe.pop("optimizer"))
             curves = Curves(**data.pop("curves"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import tempfile
 from collections.abc import Iterator
@@ -60,9 +61,10 @@ class Store:
         return path
 
     def check_folder(self) -> None:
-        """Raise a RecordError if there is something else than a folder in the store's place."""
-        if self.root.exists() and not self.root.is_dir():
+        """Raise a RecordError if the store is something else than a folder, or cannot be read."""
+        if os.path.exists(self.root) and not os.path.isdir(self.root):
             raise RecordError(f"store {self.root} is not a folder; name another with --store")
+        _listed(self.root)
 
     def check_writable(self) -> None:
         """Find out before hours of training whether a record can be written, and has room.
@@ -103,23 +105,45 @@ class Store:
         """
         try:
             return Record.from_json(path.read_text())
+        except PermissionError as error:  # it may be whole
+            raise RecordError(
+                f"record {path} cannot be read: {error.strerror}; get permission to read it"
+            ) from error
         except (OSError, UnicodeDecodeError, RecordError) as error:
             raise RecordError(
                 f"record {path} cannot be read: {error}; delete it and run again to replace it"
             ) from error
 
-    def keys(self, study: str) -> tuple[str, ...]:
-        """Return what the keys of a study's records begin with, as their file names have it."""
-        found = (self.root / study).glob("*.*.json")
-        return tuple(path.name.split(".")[-2] for path in found if path.is_file())
-
-    def records(self, study: str) -> Iterator[Record]:
-        """Yield every record of a study, in the order of their file names.
+    def names(self, study: str) -> list[str]:
+        """Return the names of what is in the folder of a study.
 
         Raises
         ------
         RecordError
-            If the store does not exist or is no folder, or a record cannot be read.
+            If the folder is there and cannot be read.
+        """
+        return _listed(self.root / study)
+
+    def keys(self, study: str) -> tuple[str, ...]:
+        """Return what the keys of a study's records begin with, as their file names have it.
+
+        Raises
+        ------
+        RecordError
+            If the folder of the study cannot be read.
+        """
+        folder, found = self.root / study, fnmatch.filter(self.names(study), "*.*.json")
+        return tuple(name.split(".")[-2] for name in found if (folder / name).is_file())
+
+    def records(self, study: str) -> Iterator[Record]:
+        """Yield every record of a study once, in the order of their file names.
+
+        A run that is there under two names, for its file was copied, is no second run.
+
+        Raises
+        ------
+        RecordError
+            If the store does not exist or is no folder, or it or a record cannot be read.
         """
         self.check_folder()
         if not self.root.is_dir():
@@ -127,5 +151,31 @@ class Store:
                 f"store {self.root} does not exist; name another with --store, or fill it first: "
                 f"python -m experiments run {study} --store {self.root}"
             )
-        for path in sorted((self.root / study).glob("*.json")):
-            yield self.read(path)
+        seen: set[str] = set()
+        for name in sorted(fnmatch.filter(self.names(study), "*.json")):
+            record = self.read(self.root / study / name)
+            if record.key not in seen:
+                seen.add(record.key)
+                yield record
+
+
+def _listed(folder: Path) -> list[str]:
+    """Return the names of what is in a folder; none where there is no folder.
+
+    Raises
+    ------
+    RecordError
+        If it cannot be read: its records would seem to be missing.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries]
+        os.stat(os.path.join(folder, os.curdir))  # names may be read where no file may be opened
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise RecordError(
+            f"folder {folder} cannot be read: {error.strerror}; get permission to read it, or name "
+            "another store with --store"
+        ) from error
+    return names
