@@ -135,8 +135,8 @@ def read(path: Path) -> Results:
         }
         untimed = [
             name
-            for (name, *_), (_, *single) in times.items()
-            if not single or not all(0 < each < math.inf for each in single)
+            for (name, *_), (median, *single) in times.items()
+            if not single or not all(0 < each < math.inf for each in (median, *single))
         ]
     except (KeyError, TypeError):
         raise BadResultsError(

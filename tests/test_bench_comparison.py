@@ -377,6 +377,8 @@ WITHOUT_TIMES = results(bench("a", [1.0]))
 del WITHOUT_TIMES["benchmarks"][0]["stats"]["data"]
 WITHOUT_MEDIAN = results(bench("a", [1.0]))
 del WITHOUT_MEDIAN["benchmarks"][0]["stats"]["median"]
+NO_TIME = results(bench("a", [1.0]))
+NO_TIME["benchmarks"][0]["stats"]["median"] = 0.0
 
 
 @pytest.mark.parametrize(
@@ -387,6 +389,7 @@ del WITHOUT_MEDIAN["benchmarks"][0]["stats"]["median"]
         (WITHOUT_TIMES, "does not hold the single times of a bench run"),
         (results(), "holds no bench"),
         (WITHOUT_MEDIAN, "does not hold the single times of a bench run"),
+        (NO_TIME, "holds no finite times above 0 of benches/bench_x.py::a; write"),
         *(
             (
                 results(bench("a", [1.0, wrong])),

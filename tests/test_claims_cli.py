@@ -204,6 +204,8 @@ def test_a_file_of_something_else_is_refused(
     assert code == 2
     assert err.count("\n") == 1
     assert "not what `pytest theory --verdicts` writes" in err
+    assert "__" not in err, "it speaks of Python instead of the file"
+    assert "must be" not in err
 
 
 def test_verdicts_on_unknown_claims_are_refused(

@@ -49,7 +49,7 @@ def test_brackets_in_a_path_are_printed(convlaws, tmp_path):
     _, _, err = convlaws(
         *("run", "digits", "linear", "--seeds", 1, "--epochs-scale", 0.05, "--store", store)
     )
-    assert f"0 of 1 runs are in {store}; 1 are missing" in err
+    assert f"0 of 1 runs are in {store}; 1 is missing" in err
     _, out, _ = convlaws("precision", "digits", "--store", store)
     assert out.count(f"--store '{store}'") == 2
 
@@ -120,7 +120,7 @@ def test_what_needs_more_than_time_is_run_only_when_named(convlaws, tmp_path, mo
         assert f"{name} is left out, for it needs a larger machine; name it to run it" in err
     assert {path.name.split(".seed")[0] for path in tmp_path.rglob("*.json")} == {last}
     _, _, err = convlaws("run", "digits", others[0], *arguments)
-    assert "1 are missing" in err
+    assert "1 is missing" in err
     assert "left out" not in err
 
 

@@ -38,23 +38,27 @@ def store(tmp_path, make_record):
     return store
 
 
-@pytest.mark.parametrize("call", ["scandir", "stat"])
-@pytest.mark.parametrize("of_study", [True, False], ids=["study", "store"])
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("show", "digits", "linear"),
-        ("show", "digits", "linear@epochs-1"),
-        ("status", "digits"),
-        ("report", "digits"),
-        ("run", "digits", "linear", "--seeds", 1),
-    ],
-    ids=lambda command: " ".join(map(str, command)),
+COMMANDS = (
+    ("show", "digits", "linear"),
+    ("status", "digits"),
+    ("report", "digits"),
+    ("run", "digits", "linear", "--seeds", 1),
 )
-def test_a_folder_that_may_not_be_read_is_named(convlaws, store, forbid, command, of_study, call):
-    if of_study and "linear@epochs-1" in command:
-        pytest.skip("variants have a folder of their own")
-    folder = store.root / STUDY.name if of_study else store.root
+OF_A_VARIANT = ("show", "digits", "linear@epochs-1")
+"""Whose runs have a folder of their own in the store."""
+
+
+@pytest.mark.parametrize("call", ["scandir", "stat"])
+@pytest.mark.parametrize(
+    ("command", "folder"),
+    [
+        *((command, folder) for command in COMMANDS for folder in (STUDY.name, ".")),
+        (OF_A_VARIANT, "."),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(map(str, value)),
+)
+def test_a_folder_that_may_not_be_read_is_named(convlaws, store, forbid, command, folder, call):
+    folder = store.root / folder
     forbid(call, folder)
     code, out, err = convlaws(*command, "--store", store.root)
     assert (code, out) == (2, "")

@@ -135,9 +135,10 @@ def run(
         _announce(study, chosen, Store(store))
         if not recipes:
             _leave_out(study)
+        left = f"{len(todo)} {'is' if len(todo) == 1 else 'are'}" if todo else "nothing is"
         common.err.print(
             f"{study.name}: {len(runs) - len(todo)} of {len(runs)} runs are in {store}; "
-            + (f"{len(todo)} are missing" if todo else "nothing is missing"),
+            f"{left} missing",
             soft_wrap=True,
         )
         with _interruptible():

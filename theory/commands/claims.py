@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import shlex
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -120,6 +120,9 @@ def _read(path: Path) -> dict[str, Settled]:
         entries = json.loads(path.read_text("utf-8"))
         if not isinstance(entries, dict) or not entries:
             raise TypeError("expected an object with an entry for each claim that was settled")
+        if lacking := [each for each in entries if not _is_entry(entries[each])]:
+            named = ", ".join(_FIELDS)
+            raise TypeError(f"expected an object for {lacking[0]!r} that has {named} alone")
         settled = {claim: Settled(**entry) for claim, entry in entries.items()}
     except OSError as error:
         raise BadInputError(
@@ -132,6 +135,13 @@ def _read(path: Path) -> dict[str, Settled]:
     if strangers := sorted(settled.keys() - _claims().keys()):
         raise BadInputError(f"--verdicts {path}: no claim has the id {strangers[0]!r}")
     return settled
+
+
+_FIELDS = tuple(field.name for field in fields(Settled))
+
+
+def _is_entry(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == {*_FIELDS}
 
 
 def _require_known(option: str, value: str | None, known: Sequence[str]) -> None:
