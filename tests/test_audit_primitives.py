@@ -105,6 +105,7 @@ EXACT: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
     "mean loss": (lambda x: functional.huber_loss(x, 9 * A), (4, 3)),
     "distances": (lambda x: torch.cdist(x, A), (5, 3)),
     "distances, right": (lambda x: torch.cdist(A, x), (5, 3)),
+    "distances, left, of a batch": (lambda x: torch.cdist(x, A[:2]), (2, 5, 3)),
     "distances, right, of a batch": (lambda x: torch.cdist(A.repeat(2, 1, 1), x), (5, 3)),
     "rows in another order": (lambda x: x.cumsum(1)[torch.tensor([3, 0, 1])], (4, 3)),
     "cells in another order": (lambda x: x[torch.tensor([[3, 0]]), torch.tensor([2, 1])], (4, 3)),

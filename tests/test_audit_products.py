@@ -26,6 +26,12 @@ LAWS: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...], tuple[int | N
     "mm, left": (lambda x: torch.mm(x, B), (4, 3), (0, None)),
     "mm, right": (lambda x: torch.mm(A, x), (3, 5), (None, 1)),
     "mm, both": (lambda x: torch.mm(x, x.mT), (4, 3), (None, None)),
+    # The type of the result is an argument beside the factors.
+    "mm, right, of another type": (
+        lambda x: torch.mm(A.half(), x.half(), out_dtype=torch.float32),
+        (3, 5),
+        (None, 1),
+    ),
     "mv, left": (lambda x: torch.mv(x, V), (4, 3), (0, None)),
     "mv, right": (lambda x: torch.mv(A, x), (3,), (None,)),
     "dot": (lambda x: torch.dot(x, V), (3,), (None,)),
@@ -70,7 +76,10 @@ LAWS: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...], tuple[int | N
 
 @pytest.mark.parametrize("name", LAWS)
 def test_what_is_not_summed_keeps_its_law_where_it_goes(name: str) -> None:
-    """Red where a sum keeps the law of what it is over, or a lost dimension moves no other."""
+    """Red where a sum keeps the law of what it is over, or a lost dimension moves no other.
+
+    And red where an argument that is no tensor is taken for a factor.
+    """
     function, shape, dims = LAWS[name]
     for axis, dim in enumerate(dims):
         seen = followed(function, shape, axis)
@@ -83,22 +92,23 @@ HEADS, QUERIES, KEYS, FEATURES, VALUES = 2, 4, 6, 8, 5
 SHAPES = {"query": (QUERIES, FEATURES), "key": (KEYS, FEATURES), "value": (KEYS, VALUES)}
 
 
-def _attended(*given: str, axis: int) -> Dependence:
-    """Return what attention sees along an axis of some of its arguments, the rest held."""
+def _attended(*given: str, axis: int, batch: tuple[int, ...] = (1,)) -> Dependence:
+    """Return what attention sees along an axis of some of its arguments, the rest held.
+
+    The kernel is one that does without a batch as well.
+    """
     graph = torch.fx.Graph()
-    bias = "bias" in given
     arguments = []
-    shapes = {**SHAPES, **({"bias": (QUERIES, KEYS)} if bias else {})}
+    shapes = {**SHAPES, **({"bias": (QUERIES, KEYS)} if "bias" in given else {})}
     for name, shape in shapes.items():
         node = graph.placeholder(name) if name in given else graph.get_attr(name)
-        node.meta["val"] = torch.empty(1, HEADS, *shape, device="meta")
+        node.meta["val"] = torch.empty(*batch, HEADS, *shape, device="meta")
         arguments.append(node)
-    rest = [] if bias else [None]
-    kernel = torch.ops.aten._scaled_dot_product_efficient_attention.default
-    node = graph.call_function(kernel, (*arguments, *rest, False))
+    kernel = torch.ops.aten._scaled_dot_product_attention_math_for_mps.default
+    node = graph.call_function(kernel, tuple(arguments))
     node.meta["val"] = (
-        torch.empty(1, HEADS, QUERIES, VALUES, device="meta"),
-        torch.empty(1, HEADS, QUERIES, device="meta"),
+        torch.empty(*batch, HEADS, QUERIES, VALUES, device="meta"),
+        torch.empty(*batch, HEADS, QUERIES, KEYS, device="meta"),
     )
     seen = propagation.follow(graph, axis)[node]
     assert isinstance(seen, Dependence)
@@ -126,6 +136,14 @@ def test_attention_sees_a_query_and_all_keys_and_values_of_its_head(
     for axis, expected in along.items():
         seen = in_graph(_attended(*given, axis=axis).reach, outputs)
         assert seen == [expected(*cell) for cell in cells] * HEADS
+
+
+@pytest.mark.parametrize("name", ["key", "value"])
+def test_attention_without_a_batch_sees_all_keys_and_values_as_well(name: str) -> None:
+    """Red where the dimension of the rows is counted from the first one."""
+    seen = _attended(name, axis=1, batch=())
+    assert seen.reach.ndim == 4
+    assert set(in_graph(seen.reach, (HEADS, QUERIES, VALUES))) == {(0, KEYS - 1)}
 
 
 def test_all_arguments_of_attention_leave_heads_apart_and_a_bias_does_not() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from theory.auditing import reach as reaching
 from theory.auditing.dependence import Dependence, Rule, Sources, everything, joined, pointwise
-from theory.auditing.primitive import Primitive, shape_of
+from theory.auditing.primitive import Primitive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,14 +18,13 @@ def _product(call: Primitive, sources: Sources) -> Dependence:
     """Rows of the first factor meet columns of the second; a third argument is added."""
     *added, left, right = list(call.arguments.values())[: 3 if "add" in call.name else 2]
     parts = [pointwise(call, {each: sources[each]}) for each in added if each in sources]
-    vector = len(shape_of(right)) == 1
-    for factor, contracted in ((left, -1), (right, -1 if vector else -2)):
+    for factor, contracted in ((left, -1), (right, -2)):
         if factor in sources:
             source = sources[factor]
             if call.name == "addbmm":
                 source = _summed(source, [0])
             rank = source.reach.ndim - 1
-            dim = contracted % rank
+            dim = contracted % rank  # a vector has but one
             # A matrix by a vector loses an axis, and so do two vectors; the vector itself does not.
             reach = reaching.reduced(source.reach, [dim], keepdim=rank == len(call.shape))
             part = Dependence(reach)
