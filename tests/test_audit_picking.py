@@ -89,6 +89,15 @@ def test_a_grid_that_varies_may_lie_anywhere_in_the_map_of_each_channel() -> Non
         assert in_graph(seen.reach, (2, 2, 4, 3)) == [(cell[axis - 1],) * 2 for cell in cells]
 
 
+def test_what_points_of_a_grid_of_its_own_see_is_unknown() -> None:
+    """Red where the report does not name what it is that nobody knows."""
+    places = torch.zeros(1, 5, 6, 2, dtype=torch.float64)
+    sampled = followed(
+        lambda x: functional.grid_sample(x[None], places, align_corners=False), (2, 4, 3), 0
+    )
+    assert sampled == Unknown("grid_sampler_2d")
+
+
 ALIKE: dict[str, Callable[[Tensor], Tensor]] = {
     "index": lambda x: x.sum(1, keepdim=True).expand(-1, 3)[:, WEIGHTS.argsort()],
     "index_select": lambda x: (
@@ -124,18 +133,18 @@ def test_and_so_it_is_in_a_row_or_a_single_number(function: Callable[[Tensor], T
 
 
 @pytest.mark.parametrize(
-    "function",
+    ("function", "name"),
     [
-        lambda x: x[:2][WEIGHTS[:2].argsort()],
-        lambda x: x[:2].index_select(0, WEIGHTS[:2].argsort()),
-        lambda x: x[:2].take(WEIGHTS[:2].argsort()),
-        lambda x: x.index_select(-2, WEIGHTS.argsort())[:2],
-        lambda x: x[x[:2, 0].long()],
+        (lambda x: x[:2][WEIGHTS[:2].argsort()], "index"),
+        (lambda x: x[:2].index_select(0, WEIGHTS[:2].argsort()), "index_select"),
+        (lambda x: x[:2].take(WEIGHTS[:2].argsort()), "take"),
+        (lambda x: x.index_select(-2, WEIGHTS.argsort())[:2], "index_select"),
+        (lambda x: x[x[:2, 0].long()], "index"),
     ],
 )
-def test_but_not_of_cells_that_see_others(function: Callable[[Tensor], Tensor]) -> None:
+def test_but_not_of_cells_that_see_others(function: Callable[[Tensor], Tensor], name: str) -> None:
     """Red where two cells are too few to be told apart, or where a varying index is taken for 0."""
-    assert isinstance(followed(function, (4, 3), 0), Unknown)
+    assert followed(function, (4, 3), 0) == Unknown(name)
 
 
 def test_a_single_cell_that_is_picked_has_no_law() -> None:
@@ -143,6 +152,7 @@ def test_a_single_cell_that_is_picked_has_no_law() -> None:
     seen = followed(lambda x: x[WEIGHTS[:1].argsort().expand(2)], (1, 3), 0)
     assert isinstance(seen, Dependence)
     assert seen.dim is None
+    assert in_graph(seen.reach, (2, 3)) == [(0, 0)] * 6
 
 
 def test_a_table_that_depends_on_the_input_is_seen_as_a_whole() -> None:
@@ -156,8 +166,10 @@ def test_a_table_that_depends_on_the_input_is_seen_as_a_whole() -> None:
     [
         (lambda: torch.tensor([0, 3, 3]), False, [(0, 2), None, (3, 7)]),
         (lambda: torch.tensor([0, 3, 6]), True, [(0, 2), (3, 5)]),
+        (lambda: torch.tensor([0, 8]), False, [(0, 7), None]),
         (lambda: torch.arange(0, 8, 3), False, [(0, 2), (3, 5), (6, 7)]),
         (lambda: torch.zeros(1, dtype=torch.int64), False, [(0, 7)]),
+        (lambda: torch.zeros(0, dtype=torch.int64), False, []),
     ],
 )
 def test_a_bag_sees_the_indices_and_the_weights_from_its_offset_on(
@@ -217,7 +229,18 @@ def test_bags_whose_offsets_go_back_are_unknown() -> None:
     """Red where a bag that ends before it begins is taken for an empty one."""
     bags = nn.EmbeddingBag(8, 1, mode="sum")
     back = Fn(lambda x, bags: bags(x[0].long(), torch.tensor([0, 5, 3])), bags)
-    assert audit(back, (8,)).receptive_field == (None,)
+    facts = audit(back, (8,))
+    assert facts.receptive_field == (None,)
+    assert "from layers.0 on: no rule for the primitive _embedding_bag" in facts.warnings[0]
+
+
+@pytest.mark.parametrize(("offsets", "last"), [([1, 3], False), ([0, 9], False), ([0, 3, 9], True)])
+def test_bags_that_no_index_falls_into_are_refused(offsets: list[int], last: bool) -> None:
+    """Red where an audit describes what fails when it runs, or ends in an error of numpy."""
+    bags = nn.EmbeddingBag(8, 1, mode="sum", include_last_offset=last)
+    function = Fn(lambda x, bags: bags(x[0].long(), torch.tensor(offsets)), bags)
+    with pytest.raises(ValueError, match=r"fails at the offsets.*first to be 0.*last at most 8"):
+        audit(function, (8,))
 
 
 def test_a_row_that_is_looked_up_keeps_the_law_of_its_index() -> None:

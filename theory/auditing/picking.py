@@ -42,8 +42,7 @@ def _pick(call: Primitive, sources: Sources) -> Dependence | list[Dependence] | 
     if any(n > 1 for n in np.take(source.reach.shape[1:], dims)):
         return Unknown(call.name)
     indices = {each: torch.zeros(shape_of(each)).long() for each in indices}
-    alike = Dependence(source.reach) if source.dim in dims else source
-    return moved(call, node, alike, indices)
+    return moved(call, node, source, indices)
 
 
 def _picked(call: Primitive, sources: Sources) -> Dependence | list[Dependence] | Unknown:
@@ -86,10 +85,17 @@ def _bags(call: Primitive, sources: Sources) -> Dependence | Unknown:
         return everything(call, sources)
     (cells,) = shape_of(call["indices"])
     values = integers(call["offsets"])
-    offsets = None if values is None else values.tolist()
-    if offsets is not None and not call["include_last_offset"]:
-        offsets = [*offsets, cells]
-    if offsets is None or offsets != sorted(offsets):
+    if values is None:
+        return Unknown(call.name)
+    offsets = values.tolist()
+    if offsets and (offsets[0] != 0 or offsets[-1] > cells):  # a run without values checks neither
+        raise ValueError(
+            f"{call.name} fails at the offsets that it is given: expected the first to be 0 and "
+            f"the last at most {cells}, the number of indices, got {offsets}"
+        )
+    if not call["include_last_offset"]:
+        offsets.append(cells)
+    if offsets != sorted(offsets):
         return Unknown(call.name)
     table = np.full((len(offsets) - 1, max(cells, 1)), reaching.NO_CELL)
     for bag, (start, end) in enumerate(itertools.pairwise(offsets)):
