@@ -120,28 +120,22 @@ def _read(path: Path) -> dict[str, Settled]:
         entries = json.loads(path.read_text("utf-8"))
         if not isinstance(entries, dict) or not entries:
             raise TypeError("expected an object with an entry for each claim that was settled")
-        if lacking := [each for each in entries if not _is_entry(entries[each])]:
-            named = ", ".join(_FIELDS)
-            raise TypeError(f"expected an object for {lacking[0]!r} that has {named} alone")
+        names = [field.name for field in fields(Settled)]
+        for claim, entry in entries.items():
+            if not isinstance(entry, dict) or entry.keys() != {*names}:
+                raise TypeError(f"expected an object for {claim!r} that has {', '.join(names)}")
         settled = {claim: Settled(**entry) for claim, entry in entries.items()}
     except OSError as error:
         raise BadInputError(
             f"--verdicts {path}: not read: {error.strerror}; {_how_to_judge()}"
         ) from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError) as error:
         raise BadInputError(
             f"--verdicts {path}: not what `pytest theory --verdicts` writes: {error}"
         ) from error
     if strangers := sorted(settled.keys() - _claims().keys()):
         raise BadInputError(f"--verdicts {path}: no claim has the id {strangers[0]!r}")
     return settled
-
-
-_FIELDS = tuple(field.name for field in fields(Settled))
-
-
-def _is_entry(value: Any) -> bool:
-    return isinstance(value, dict) and value.keys() == {*_FIELDS}
 
 
 def _require_known(option: str, value: str | None, known: Sequence[str]) -> None:

@@ -93,7 +93,6 @@ def measured() -> Costs:
     fft, blocks = (_seconds(method, (2,), (1,)) for method in (by_fft, by_overlap_add))
     costs = Costs(
         **_fitted(by_sum, along_one_axis, sum_parts),
-        streamed_product=0.0,
         **_fitted(by_sum, in_a_plane, sum_parts),
         **_fitted(by_taps, _LAYERS, taps_parts),
         spectral_product=_per_product_of_spectra(),
@@ -102,6 +101,7 @@ def measured() -> Costs:
         blocks=blocks,
         block_cell=tuple(_per_cell_of_blocks(cells, blocks) for cells in KNOTS),
         windows=_seconds(by_blocked_fft, (1, 1, 2), (1, 1, 2)),
+        streamed_product=0.0,
         plane=1.0,
     )
     return replace(costs, streamed_product=_per_streamed_product(costs), plane=_plane(costs))
