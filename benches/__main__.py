@@ -8,13 +8,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
+from theory.streams import (
+    ended_by_interrupts,
+    replace_unknown_characters,
+    table_width,
+    told_of_full_disks,
+)
 
-from benches import comparison
-from theory.streams import replace_unknown_characters, table_width, told_of_full_disks
+with ended_by_interrupts():
+    import typer
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from benches import comparison
 
 if TYPE_CHECKING:
     from benches.comparison import Change, Comparison
@@ -32,9 +39,7 @@ def benches() -> None:
 def compare(
     old: Annotated[Path, typer.Argument(help="JSON of a bench run.")],
     new: Annotated[Path, typer.Argument(help="JSON of a later one on the same machine.")],
-    margin: Annotated[
-        float, typer.Option(min=0.0, help="What counts as no change: 0.1 is 10 %.")
-    ] = 0.1,
+    margin: Annotated[float, typer.Option(help="What counts as no change: 0.1 is 10 %.")] = 0.1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Tell what got slower, by a rank test on the rounds; the exit code is 1 if anything did.

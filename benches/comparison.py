@@ -162,8 +162,11 @@ def compare(old: Results, new: Results, margin: float) -> Comparison:
     Raises
     ------
     BadResultsError
-        If they were not measured on the same machine with as many threads, or share no bench.
+        If the margin is not a finite number from 0 up, or they were not measured on the same
+        machine with as many threads, or share no bench.
     """
+    if not 0 <= margin < math.inf:
+        raise BadResultsError(f"the margin is {margin:g}: give a finite one, as 0.1 for 10 %")
     _check_machine(old, new)
     before, after = (
         {bench["fullname"]: bench for bench in results["benchmarks"]} for results in (old, new)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import sys
 
-import typer
+from theory.streams import ended_by_interrupts, replace_unknown_characters, told_of_full_disks
 
-from experiments.commands import (
-    compare,
-    cost,
-    files,
-    plan,
-    portrait,
-    precision,
-    race,
-    results,
-    run,
-    status,
-)
-from experiments.errors import InputError, SweepError
-from theory.streams import replace_unknown_characters, told_of_full_disks
+with ended_by_interrupts():
+    import typer
+
+    from experiments.commands import (
+        compare,
+        cost,
+        files,
+        plan,
+        portrait,
+        precision,
+        race,
+        results,
+        run,
+        status,
+    )
+    from experiments.errors import InputError, SweepError
 
 app = typer.Typer(
     no_args_is_help=True,

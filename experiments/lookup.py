@@ -35,9 +35,7 @@ def recipes(study: Study, names: Sequence[str]) -> list[Recipe]:
     """
     if not names:
         return list(study.by_default)
-    by_name = {recipe.name: [recipe] for recipe in study.recipes}
-    for role in study.roles:
-        by_name[role] = [study.recipe(role, completion) for completion in study.completions]
+    by_name = _by_name(study)
     chosen: dict[str, Recipe] = {}
     for name in names:
         base, _, marks = name.partition("@")
@@ -55,8 +53,8 @@ def recipe(name: str) -> tuple[Study, Recipe]:
     Parameters
     ----------
     name
-        The name of a recipe or of a variant of one, with ``<report>.`` before it where several
-        reports have a recipe of this name.
+        The name of a recipe, of a role that has one recipe only, or of a variant of either; with
+        ``<report>.`` before it where several reports have one of this name.
 
     Raises
     ------
@@ -66,16 +64,16 @@ def recipe(name: str) -> tuple[Study, Recipe]:
     base, _, marks = name.partition("@")
     by_name: dict[str, list[tuple[Study, Recipe]]] = {}
     for study in catalog.studies():
-        for each in study.recipes:
-            by_name.setdefault(each.name, []).append((study, each))
-            by_name[f"{study.name}.{each.name}"] = [(study, each)]
+        for short, found in _by_name(study).items():
+            for known in (short, f"{study.name}.{short}"):
+                by_name.setdefault(known, []).extend((study, each) for each in found)
     if base not in by_name:
-        raise InputError(f"no report has a recipe {base!r}; {_hint(base, by_name)}")
+        raise InputError(f"no report has a recipe or role {base!r}; {_hint(base, by_name)}")
     if len(by_name[base]) > 1:
         full = ", ".join(f"{study.name}.{each.name}" for study, each in by_name[base])
-        raise InputError(f"several reports have a recipe {base!r}; name one of {full}")
-    ((study, found),) = by_name[base]
-    return study, variants.named(found, marks) if marks else found
+        raise InputError(f"{base!r} means several recipes; name one of {full}")
+    ((study, meant),) = by_name[base]
+    return study, variants.named(meant, marks) if marks else meant
 
 
 def records(study: Study, recipe: Recipe, store: Store) -> list[Record]:
@@ -108,6 +106,15 @@ def all_records(study: Study, store: Store) -> list[Record]:
     """
     found, apart = list(store.records(study.name)), variants.apart(store)
     return found + list(apart.records(study.name)) if apart.root.is_dir() else found
+
+
+def _by_name(study: Study) -> dict[str, list[Recipe]]:
+    """Return what each name means: a recipe, or those of a role under every completion."""
+    roles = {
+        role: [study.recipe(role, completion) for completion in study.completions]
+        for role in study.roles
+    }
+    return {recipe.name: [recipe] for recipe in study.recipes} | roles
 
 
 def _hint(name: str, known: Mapping[str, object]) -> str:

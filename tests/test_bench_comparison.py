@@ -328,6 +328,14 @@ def test_command_succeeds_where_nothing_got_slower(command, write):
     assert "more than 100%" in out
 
 
+@pytest.mark.parametrize("margin", [-0.1, "nan", "inf"])
+def test_command_wants_a_finite_margin(command, write, margin):
+    path = write("old.json", many(1))
+    code, out, err = command(path, path, f"--margin={margin}")
+    assert (code, out) == (2, "")
+    assert err == f"error: the margin is {margin}: give a finite one, as 0.1 for 10 %\n"
+
+
 def test_command_says_that_the_machine_differed_and_does_not_fail_for_its_peers(command, write):
     code, out, _ = command(write("old.json", field()), write("new.json", field(3.0, seed=1)))
     assert code == 0

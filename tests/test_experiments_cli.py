@@ -98,7 +98,11 @@ def test_run_does_what_is_missing_and_says_so(convlaws, tmp_path):
     assert code == 0
     assert err.splitlines()[-1].endswith("nothing is missing")
     code, out, _ = convlaws("show", "digits", "conv-fc", "--store", tmp_path, "--json")
-    shown = json.loads(out)
+    (found,) = json.loads(out)
+    recipe = catalog.study("digits").recipe("conv-fc", "adam")
+    assert (found["report"], found["digest"]) == ("digits", recipe.digest)
+    assert found["recipe"] == json.loads(json.dumps(recipe.to_dict()))
+    shown = found["records"]
     assert [record["seed"] for record in shown] == [0, 1]
     code, out, _ = convlaws("show", "digits", "conv-fc.adam", "--store", tmp_path)
     assert code == 0

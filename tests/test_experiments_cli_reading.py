@@ -212,6 +212,11 @@ def test_compare_says_what_diverged(convlaws, store, make_record):
     assert "paired seeds: none" in out
 
 
+def test_compare_wants_two_recipes(refused, store):
+    told = "A and B are one recipe, conv-fc.adam; name another"
+    assert told in refused("compare", *["nni-2023-ex1.conv-fc.adam"] * 2, "--store", store)
+
+
 def test_compare_without_records_names_the_command(refused, store):
     error = refused("compare", "linear-6.adam", "linear-20.adam", "--store", store)
     assert (
@@ -223,6 +228,9 @@ def test_compare_without_records_names_the_command(refused, store):
 def test_show_without_records_names_the_command(convlaws, store):
     code, out, _ = convlaws("show", NNI.name, "linear-6.adam", "--store", store)
     assert code == 0
+    _, machine_readable, _ = convlaws("show", NNI.name, "linear-6", "--store", store, "--json")
+    shown = [(each["recipe"]["name"], each["records"]) for each in json.loads(machine_readable)]
+    assert shown == [(f"linear-6.{completion}", []) for completion in NNI.completions]
     assert "run: python -m experiments run nni-2023-ex1 linear-6.adam --seeds 3" in " ".join(
         out.split()
     )

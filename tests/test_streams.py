@@ -1,13 +1,17 @@
-"""Commands print on terminals and files that do not know every character."""
+"""Commands print on terminals and files that do not know every character, and end with a word."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from theory.streams import ended_by_interrupts
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -87,6 +91,38 @@ def test_a_command_whose_reader_has_gone_ends_without_a_word(command: str) -> No
             check=False,
         )
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a signal is sent as Unix has it")
+@pytest.mark.parametrize("package", ["theory", "experiments", "benches"])
+def test_an_interrupt_among_the_imports_ends_a_command_at_once(
+    package: str, tmp_path: Path
+) -> None:
+    """They take seconds on a busy machine; Python's own handler would print a traceback."""
+    (tmp_path / "typer.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    done = subprocess.run(
+        [sys.executable, "-m", package, "--help"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
+
+
+@pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN])
+def test_who_handles_interrupts_after_the_imports_is_as_before(
+    handler: Any,
+) -> None:
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with ended_by_interrupts():
+            within = signal.getsignal(signal.SIGINT)
+        after = signal.getsignal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert within == (signal.SIG_IGN if handler == signal.SIG_IGN else signal.SIG_DFL)
+    assert after == handler
 
 
 def test_trials_run_where_their_marker_is_not_configured(tmp_path: Path) -> None:

@@ -174,8 +174,20 @@ def test_a_name_that_two_reports_use_wants_the_report():
         lookup.recipe("conv-fc.adam")
 
 
+def test_a_role_means_its_recipe_where_it_has_one_only():
+    assert lookup.recipe("digits.conv-fc") == (STUDY, RECIPE)
+    assert lookup.recipe("task-2")[1].name == "task-2.sgd"
+    assert lookup.recipe("task-2@epochs-2")[1].epochs == 2
+    with pytest.raises(
+        ValueError, match=r"'digit-sum' means several .*2017\.digit-sum\.1000, .*\.20000"
+    ):
+        lookup.recipe("digit-sum")
+
+
 def test_an_unknown_name_gets_a_suggestion():
-    with pytest.raises(ValueError, match=r"no report has a recipe 'two-conf\.adam'; did you mean"):
+    with pytest.raises(
+        ValueError, match=r"no report has a recipe or role 'two-conf\.adam'; did you mean"
+    ):
         lookup.recipe("two-conf.adam")
     with pytest.raises(ValueError, match=r"no recipe or role 'zzz'; see: python -m experiments"):
         lookup.recipes(STUDY, ["zzz"])

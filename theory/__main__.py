@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 
-import typer
+from theory.streams import ended_by_interrupts, replace_unknown_characters, told_of_full_disks
 
-from theory.commands import audit, calibrate, claims, diagnose
-from theory.commands.targets import BadInputError
-from theory.streams import replace_unknown_characters, told_of_full_disks
+with ended_by_interrupts():
+    import typer
+
+    from theory.commands import audit, calibrate, claims, diagnose
+    from theory.commands.targets import BadInputError
 
 app = typer.Typer(
     no_args_is_help=True,

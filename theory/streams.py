@@ -1,4 +1,4 @@
-"""What the commands print on: a terminal or a file that may not know every character."""
+"""How a command prints, and how it ends where a disk is full or it is interrupted early."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import errno
 import io
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -44,3 +45,21 @@ def told_of_full_disks() -> Iterator[None]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print(f"error: {error}: free some space, or write elsewhere", file=sys.stderr)
         sys.exit(2)
+
+
+@contextlib.contextmanager
+def ended_by_interrupts() -> Iterator[None]:
+    """Let Ctrl-C end the process at once and without a traceback, as nothing is under way yet.
+
+    For the imports of a command line, which take seconds on a busy machine. A process that ignores
+    interrupts, as those in the background of a script do, goes on to ignore them.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from experiments.recipe import Recipe
     from experiments.records import Record
+    from experiments.study import Study
 
 _NOTE = (
     "Means over paired seeds, ± 95 % t-interval of the difference over the pairs. Both were "
@@ -34,8 +35,9 @@ def compare(
     a: Annotated[
         str,
         typer.Argument(
-            help="A recipe, as filters-3-lr-0.01.adam or nni-2023-ex1.filters-3-lr-0.01.adam; "
-            "with @bfloat16 or @epochs-2 behind it, a variant."
+            help="A recipe, as filters-3-lr-0.01.adam or nni-2023-ex1.filters-3-lr-0.01.adam, or "
+            "a role that has one recipe, as task-2; with @bfloat16 or @epochs-2 behind it, a "
+            "variant."
         ),
     ],
     b: Annotated[str, typer.Argument(help="Another recipe.")],
@@ -43,13 +45,16 @@ def compare(
     as_json: common.JsonOption = False,
 ) -> None:
     """Compare two recipes: differences paired by seed, with intervals."""
-    (first, left), (second, right) = (_runs(name, Store(store)) for name in (a, b))
+    (one, first), (other, second) = (lookup.recipe(name) for name in (a, b))
+    if first.digest == second.digest:
+        raise InputError(f"A and B are one recipe, {first.name}; name another to compare it with")
+    left, right = _runs(one, first, Store(store)), _runs(other, second, Store(store))
     found, settings = compare_records(left, right), differing_settings(first, second)
     warnings = _warnings(first, second)
     if as_json:
         differing = [
-            {"setting": name, "first": one, "second": other}
-            for name, (one, other) in settings.items()
+            {"setting": name, "first": values[0], "second": values[1]}
+            for name, values in settings.items()
         ]
         common.print_json(
             {**_data(first, second, found), "settings": differing, "warnings": warnings}
@@ -71,13 +76,12 @@ def compare(
     common.out.print(Text(_NOTE, "dim"))
 
 
-def _runs(name: str, store: Store) -> tuple[Recipe, list[Record]]:
-    study, recipe = lookup.recipe(name)
+def _runs(study: Study, recipe: Recipe, store: Store) -> list[Record]:
     records = lookup.records(study, recipe, store)
     if not records:
         command = how_to_run(study, store.root, recipe)
         raise InputError(f"no records of {recipe.name}; run: {command}")
-    return recipe, records
+    return records
 
 
 def _warnings(first: Recipe, second: Recipe) -> list[str]:

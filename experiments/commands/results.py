@@ -113,7 +113,15 @@ def show(
     }
     if as_json:
         common.print_json(
-            [json.loads(record.to_json()) for _, records in found.values() for record in records]
+            [
+                {
+                    "report": study.name,
+                    "recipe": each.to_dict(),
+                    "digest": each.digest,
+                    "records": [json.loads(record.to_json()) for record in records],
+                }
+                for each, records in found.values()
+            ]
         )
         return
     for each, records in found.values():
