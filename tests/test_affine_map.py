@@ -12,6 +12,7 @@ from torch import nn
 
 from theory import affine_map as home
 from theory.affine_map import affine_map
+from theory.diagnosis.rounding import gamma
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +69,36 @@ def test_half_of_the_line_shows_on_any_number_of_cells(cells: int) -> None:
             affine_map(op, (cells,))
 
 
+def test_every_cell_is_asked_at_both_signs() -> None:
+    """Red if what rectifies one cell of many may pass."""
+    seen: list[torch.Tensor] = []
+
+    def watched(x: torch.Tensor) -> torch.Tensor:
+        seen.append(x)
+        return x
+
+    affine_map(watched, (300,))
+    _, further = seen
+    assert (further.amin(0) < 0).all()
+    assert (further.amax(0) > 0).all()
+
+
+@pytest.mark.parametrize("gain", [1.0, 2.0**-20])
+@pytest.mark.parametrize("offset", [0.0, 8.0])
+def test_what_differs_by_more_than_rounding_is_not_affine(gain: float, offset: float) -> None:
+    """The bound is that of one product in single precision, with the answers that are added up."""
+    largest = 9  # of the further signals: `theory.signals.integer_signal`
+    norm = 2 * largest  # of the signal, and of the impulses that make it up
+    allowed = gamma(8, 2.0**-24) * (gain * norm + offset * (2 + norm))
+
+    def off_by(share: float) -> Callable[[torch.Tensor], torch.Tensor]:
+        return lambda x: gain * x + offset + torch.where(x.abs() == largest, share * allowed, 0)
+
+    affine_map(off_by(0.999), (1,))
+    with pytest.raises(ValueError, match="is not affine"):
+        affine_map(off_by(1.001), (1,))
+
+
 def test_rounding_is_no_nonlinearity() -> None:
     """Red if the answers have to be equal, or the bound is that of one layer in double."""
     torch.manual_seed(0)
@@ -119,19 +150,20 @@ def test_weights_in_single_precision_are_multiplied_in_double() -> None:
 
 
 def test_a_module_without_values_is_sent_back() -> None:
-    with pytest.raises(ValueError, match="has no values in weight, which is on the device meta"):
+    told = r"^Linear has no values in weight, which is on the device meta"
+    with pytest.raises(ValueError, match=told):
         affine_map(nn.Linear(2, 1, device="meta"), (2,))
 
 
 def test_signals_lie_where_the_network_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """The meta device stands in for a GPU."""
-    monkeypatch.setattr(home, "device_of", lambda op: torch.device("meta"))
     places = []
 
     def answer(x: torch.Tensor) -> torch.Tensor:
         places.append(x.device.type)
         return torch.zeros(len(x), 1)
 
+    monkeypatch.setattr(home, "device_of", lambda op: torch.device({answer: "meta"}[op]))
     assert not affine_map(answer, (2,)).matrix.any()
     assert places == ["meta", "meta"]
 
@@ -149,6 +181,22 @@ def test_an_affine_map_of_a_network_on_a_gpu_is_that_on_the_cpu() -> None:
 def test_an_affine_map_is_of_signals_with_cells(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="has no cell"):
         affine_map(lambda x: x, shape)
+
+
+def test_a_map_may_have_no_output() -> None:
+    assert affine_map(lambda x: x[:, :0], (2,)).matrix.shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        ([1, 2, 3], ValueError, "x has 3 values, expected 2"),
+        ([[1], [1, 2]], TypeError, "^x is a list that is no array"),
+    ],
+)
+def test_a_signal_of_another_kind_is_refused(x: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        affine_map(lambda x: x, (2,))(x)
 
 
 def test_one_output_for_each_input_is_a_map() -> None:

@@ -43,6 +43,7 @@ def test_the_interval_is_that_of_a_paired_t_test(runs):
     assert (entry.first, entry.second) == pytest.approx((0.7225, 0.7025), rel=1e-12)
     assert entry.difference == pytest.approx(0.02, rel=1e-12)
     assert (entry.interval.low, entry.interval.high) == pytest.approx(tuple(expected), rel=1e-9)
+    assert entry.each == pytest.approx((0.01, 0.03, 0.03, 0.01), rel=1e-12)
     assert entry.larger == "first"
     swapped = compare(runs(SECOND, ACCURACIES["second"]), runs(FIRST, ACCURACIES["first"]))
     assert of(swapped, "test accuracy").larger == "second"
@@ -136,6 +137,8 @@ def test_each_measure_is_read_where_it_says(make_record):
         "train accuracy, final weights": (0.5, 0.125),
         "train loss, final weights": (0.25, 1.0),
     }
+    units = ["accuracy", "nats", "nats", "accuracy", "nats"]
+    assert [each.unit for each in found.differences] == units
     assert {each.interval for each in found.differences} == {None}  # one pair has no spread
     assert {each.larger for each in found.differences} == {None}
 
@@ -159,9 +162,11 @@ def test_where_patience_ends_both_runs_the_weights_that_they_keep_are_compared_t
     second.curves.validation_loss.extend([3.0, 1.0, 2.0])
     kept = of(compare([first], [second]), "test accuracy, kept")
     assert (kept.first, kept.second) == (0.25, 0.75)
-    other = make_record(dataclasses.replace(FIRST, epochs=3), 0)
-    measures = [each.what for each in compare([first], [other]).differences]
-    assert "test accuracy, kept weights" not in measures
+    for changes in ({"validation": 0}, {}):  # to look at validation images is not to wait for them
+        other = make_record(dataclasses.replace(patient, patience=None, **changes), 0)
+        other.curves.validation_loss.extend([1.0] * 3 * bool(other.recipe.validation))
+        measures = [each.what for each in compare([first], [other]).differences]
+        assert "test accuracy, kept weights" not in measures
 
 
 def test_diverged_pairs_are_left_out_and_named(runs, make_record):

@@ -45,6 +45,7 @@ def test_a_whole_interval_within_the_margin_is_a_licence(judged):
 
 def test_the_sign_is_that_of_bfloat16(judged):
     """What bfloat16 loses is negative."""
+    assert str(judged([-0.125])) == "-12.50 pp"  # one pair has no error
     found = judged([-each for each in SMALL])
     assert found.licensed is True
     assert found.difference == pytest.approx(-0.002, rel=1e-9)
@@ -106,7 +107,9 @@ def test_where_patience_ends_a_run_the_weights_that_it_keeps_count(make_record):
 def test_only_seeds_that_have_both_precisions_count(runs_in):
     """Five runs of each are not five pairs."""
     reduced = runs_in("bfloat16", [0.75] * 6)
-    found = only([*runs_in("float32", [0.75] * 5), *reduced[3:]])
+    reference = runs_in("float32", [0.75] * 5)
+    found = only([*reference, *reduced[3:]])
+    assert found.runs == (reduced[3], reference[3], reduced[4], reference[4])
     assert (found.seeds, found.licensed, found.reason) == ((3, 4), None, "2 pairs; 5 are needed")
     alone = only(reduced)
     assert (alone.seeds, alone.difference, alone.interval) == ((), None, None)
@@ -223,6 +226,19 @@ def test_a_run_that_diverged_has_no_speed(runs_in):
     reduced = runs_in("bfloat16", [0.75, None, None], seconds=50.0)
     found = only([*runs_in("float32", [0.75] * 3), *reduced])
     assert found.speed == pytest.approx(2, rel=1e-12)
+
+
+def test_a_pair_without_seconds_has_no_speed(runs_in):
+    """A clock that did not move tells none: neither an error nor an infinite ratio."""
+    reduced = runs_in("bfloat16", [0.75] * 3, seconds=50.0)
+    for lost in range(2):
+        both = [runs_in("float32", [0.75] * 3), reduced]
+        seconds = both[lost][1].provenance
+        both[lost] = [*both[lost]]
+        both[lost][1] = dataclasses.replace(
+            both[lost][1], provenance={**seconds, "training_seconds": 0.0}
+        )
+        assert only([*both[0], *both[1]]).speed == pytest.approx(2, rel=1e-12)
 
 
 @pytest.mark.parametrize(

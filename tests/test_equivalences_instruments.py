@@ -277,6 +277,7 @@ def test_small_cases_by_hand() -> None:
     weight, bias = sum_head(2)
     assert weight.tolist() == [[0, 0, 0, 0], [0, 2, 0, 2], [0, 4, 0, 4]]
     assert bias.tolist() == [0, -1, -4]
+    assert [each.shape for each in sum_head()] == [(19, 20), (19,)]  # of decimal digits
     map_of = affine_map(partial(torch.add, other=3), (2,))
     assert map_of.matrix.tolist() == [[1, 0], [0, 1]]
     assert map_of(np.array([1, 2])).tolist() == [4, 5]

@@ -92,7 +92,7 @@ def affine_map(op: Callable[[torch.Tensor], torch.Tensor], shape: Sequence[int])
     found = AffineMap((answers[1:] - answers[0]).T, answers[0])
     expected = further @ found.matrix.T + found.offset
     # In double precision much deeper networks than the bound knows of round less than it allows.
-    type_ = np.finfo(np.result_type(answers.real, np.float16))
+    type_ = np.finfo(answers.dtype)
     coarsest = max(float(type_.eps), float(np.finfo(np.float32).eps)) / 2
     gain, offset = (np.abs(each).max(initial=0.0) for each in (found.matrix, found.offset))
     rounding = Rounding(size, coarsest, float(gain), float(offset), float(type_.smallest_subnormal))
