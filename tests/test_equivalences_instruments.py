@@ -194,6 +194,16 @@ MASKED = np.ma.masked_array([[1.0, 2.0]], [[False, True]])
         (lambda: dense_from_convolution(np.ones((1, 1, 0)), (3,)), ValueError, "none of them em"),
         (lambda: dense_from_convolution(np.ones((1, 1, 1)), (0,)), ValueError, "has no cell"),
         (
+            lambda: dense_from_convolution(np.array([[["a"]]]), (3,)),
+            TypeError,
+            "^the weight holds <U1 entries",
+        ),
+        (
+            lambda: dense_from_convolution(np.array([[[2**64 - 1]]]), (3,)),
+            ValueError,
+            "^the weight holds integers beyond int64",
+        ),
+        (
             lambda: dense_from_convolution(np.ones((1, 1, 1)), (3,), stride=0),
             ValueError,
             "stride is 0, expected at least 1",
@@ -249,6 +259,13 @@ def test_what_numpy_makes_no_array_of_is_told(tensor: Any) -> None:
     }.items():
         with pytest.raises(TypeError, match=rf"^{name} is a \w+ that is no array of numbers: "):
             law()
+
+
+def test_a_dense_layer_has_the_type_of_its_kernels() -> None:
+    """Red if integers leave what is exact."""
+    for given, expected in {np.bool_: np.int64, np.float32: np.float32, object: object}.items():
+        kernels = np.ones((1, 1, 2), given)
+        assert dense_from_convolution(kernels, (3,)).dtype == expected
 
 
 def test_kernels_of_a_dense_layer_are_a_copy_of_its_weights() -> None:
