@@ -8,12 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from theory.streams import (
-    ended_by_interrupts,
-    replace_unknown_characters,
-    table_width,
-    told_of_full_disks,
-)
+from theory.command_line import ended_by_interrupts, run_command_line, table_width
 
 with ended_by_interrupts():
     import typer
@@ -134,14 +129,8 @@ def _short(name: str) -> str:
 
 
 def main() -> None:
-    """Run the command line; what a user can mend becomes one line and exit code 2."""
-    replace_unknown_characters()
-    try:
-        with told_of_full_disks():
-            app()
-    except comparison.BadResultsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    """Run the command line."""
+    run_command_line(app, comparison.BadResultsError)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
-from theory.streams import ended_by_interrupts, replace_unknown_characters, told_of_full_disks
+from theory.command_line import ended_by_interrupts, run_command_line
 
 with ended_by_interrupts():
     import typer
@@ -26,14 +24,8 @@ app.command()(calibrate.calibrate)
 
 
 def main() -> None:
-    """Run the command line; what a user can mend becomes one line and exit code 2."""
-    replace_unknown_characters()
-    try:
-        with told_of_full_disks():
-            app()
-    except BadInputError as error:
-        print("error:", " ".join(str(error).split()), file=sys.stderr)
-        sys.exit(2)
+    """Run the command line."""
+    run_command_line(app, BadInputError)
 
 
 if __name__ == "__main__":

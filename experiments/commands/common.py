@@ -13,7 +13,7 @@ from rich.console import Console
 from experiments import catalog, executors
 from experiments.errors import InputError
 from experiments.records import DEFAULT_STORE
-from theory.streams import table_width
+from theory.command_line import table_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

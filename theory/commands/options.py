@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from theory.streams import table_width
+from theory.command_line import table_width
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

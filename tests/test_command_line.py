@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from theory.streams import ended_by_interrupts
+from theory.command_line import ended_by_interrupts
 
 ROOT = Path(__file__).resolve().parents[1]
 
