@@ -12,7 +12,7 @@ PIP_INSTALL := $(PY) -m pip install --disable-pip-version-check $(addprefix --co
 .DELETE_ON_ERROR:
 # Two targets may need two extras, and pip must not install into one environment twice at a time.
 .NOTPARALLEL:
-.PHONY: help verify test suite lowest newest lint orders mutants docs bench smoke clean
+.PHONY: help verify test suite lowest newest lint orders mutants docs bench smoke extras clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,10 @@ bench: $(VENV)/.installed-peers  ## kernels and training beside their peers, a f
 
 smoke: $(VENV)/.installed-peers  ## each bench once, at its smallest size
 	$(PY) -m pytest benches --benchmark-only --smoke
+
+extras: $(VENV)/.installed  ## at once what test, docs and smoke would install as they are made
+	$(PIP_INSTALL) --editable '.[dev,docs,peers,cluster,tensorboard]'
+	@cd $(VENV) && touch $(addprefix .installed-,dev docs peers cluster tensorboard)
 
 clean:  ## remove what was built, except the environment
 	rm -rf build dist docs/_build docs/_generated *.egg-info
