@@ -87,7 +87,7 @@ def test_a_network_that_collapses_its_convolutions_has_no_maps() -> None:
 def test_a_portrait_that_cannot_be_taken_costs_no_training(refused, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("experiments.runs.train", lambda *args, **kwargs: pytest.fail("trained"))
     error = refused("portrait", "digits", "linear", "--store", tmp_path)
-    assert "does not compute the maps" in error
+    assert "digits linear.adam has no portrait: the network does not compute the maps" in error
     error = refused("portrait", "digits", "conv-fc", "--images", 451, "--store", tmp_path)
     assert "--images 451: digits has 450 for tests; give no more" in error
 

@@ -79,7 +79,11 @@ def portrait(
         taken[:] = [portraits.take(network, inputs.evaluation(shown))]
 
     inputs = inputs_of(run.recipe, data.train_images)
-    sit(initialised(run.recipe, seed, inputs, data, run.data_root), inputs)  # or fail before hours
+    untrained = initialised(run.recipe, seed, inputs, data, run.data_root)
+    try:
+        sit(untrained, inputs)  # before hours of training
+    except InputError as error:
+        raise InputError(f"{study.name} {run.recipe.name} has no portrait: {error}") from error
     with progress([run], common.err), run.beating() as beat:
         record = run.train(beat, sit)
     if known is None:
