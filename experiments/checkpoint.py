@@ -132,8 +132,8 @@ class Checkpoint:
         with contextlib.suppress(OSError), held_back():
             write_whole(self.file, content.getvalue())
             if self.run is not None:
-                way = {name: made[name] for name in ("threads", "hardware", "torch")}
-                note = CheckpointNote(self.run, progress.epochs, **way)
+                way = {name: made[name] for name in ("threads", "hardware", "model", "torch")}
+                note = CheckpointNote(self.run, progress.epochs, progress.wall_seconds, **way)
                 checkpoint_notes.write(self.file, note)
         self._last = time.monotonic()
 

@@ -51,14 +51,19 @@ class CheckpointNote:
         Which run the checkpoint is of.
     epoch
         How many epochs are done.
-    threads, hardware, torch
-        The way in which they were carried out, and the others have to be.
+    wall_seconds
+        What these took.
+    threads, hardware, model, torch
+        The way in which they were carried out, and the others have to be: CPU threads, the
+        processor's name and model, and PyTorch's version.
     """
 
     run: RunIdentity
     epoch: int
+    wall_seconds: float
     threads: int
     hardware: str
+    model: str
     torch: str
 
 

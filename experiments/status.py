@@ -1,11 +1,12 @@
 """Status: which runs of a study are done, in progress or missing, and how long the rest will take.
 
-A run takes as long as the earlier runs of its own recipe did. For a recipe without records its role
-under the other completions stands in, step for step and evaluation for evaluation: the network and
-the data are the same, only the optimiser or the like is not. Where a role has never been run there
-is no estimate, and that is said, for networks differ in cost by orders of magnitude. Of either kind
-of records only those count that were made on the processor most like this one; where none is known
-to be of its model, that is said as well.
+A run takes as long as the earlier runs of its own recipe did. For a recipe without records the
+checkpoints that its runs have left on this processor tell the pace. Where there is none either, its
+role under the other completions stands in, step for step and evaluation for evaluation: the network
+and the data are the same, only the optimiser or the like is not. Where a role has never been run
+there is no estimate, and that is said, for networks differ in cost by orders of magnitude. Of
+records only those count that were made on the processor most like this one; where none is known to
+be of its model, that is said as well.
 
 A run that was stopped and has a checkpoint is missing, but only its epochs to come count.
 """
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from experiments.records import Record
     from experiments.study import Study
 
-Basis = Literal["recipe", "role"]
+Basis = Literal["recipe", "checkpoint", "role"]
 
 _Processor = tuple[str, str]
 """A processor's name and model."""
@@ -58,8 +59,8 @@ class RecipeStatus:
     run_seconds
         Estimated wall time of one run; None where nothing is known.
     basis
-        Whose records the estimate comes from: the ``"recipe"``'s own, or those of its ``"role"``
-        under other completions.
+        Where the estimate comes from: the ``"recipe"``'s own records, a ``"checkpoint"`` of one of
+        its runs, or the records of its ``"role"`` under other completions.
     elsewhere
         Whether these were made on other processors than this one, or do not tell its model. Never
         on CUDA, where they are not told apart.
@@ -179,7 +180,7 @@ def status(
         }
         asked_for = wanted if begun or stopped or recipe.name not in study.on_request else ()
         missing = tuple(seed for seed in asked_for if seed not in begun)
-        seconds, basis, elsewhere = _estimate(study, recipe, own, this)
+        seconds, basis, elsewhere = _estimate(study, recipe, own, stopped.values(), this)
         result.append(
             RecipeStatus(
                 recipe=recipe,
@@ -196,9 +197,13 @@ def status(
 
 
 def _estimate(
-    study: Study, recipe: Recipe, records: dict[str, list[Record]], this: _Processor
+    study: Study,
+    recipe: Recipe,
+    records: dict[str, list[Record]],
+    begun: Iterable[CheckpointNote],
+    this: _Processor,
 ) -> tuple[float | None, Basis | None, bool]:
-    """Return the expected wall time of one run of a recipe, whose records say so, and if elsewhere.
+    """Return the expected wall time of one run of a recipe, what says so, and if elsewhere.
 
     Completions weigh alike, however many records each has.
     """
@@ -206,6 +211,11 @@ def _estimate(
     if own:
         seconds = fmean(float(record.provenance["wall_seconds"]) for record in own[0])
         return seconds, "recipe", likeness < _SAME
+    paces = [
+        note.wall_seconds / note.epoch for note in begun if (note.hardware, note.model) == this
+    ]
+    if paces:
+        return recipe.epochs * fmean(paces), "checkpoint", False
     role, _, _ = recipe.name.rpartition(".")
     likeness, relatives = _most_alike(
         [records[f"{role}.{completion}"] for completion in study.completions], this

@@ -21,6 +21,7 @@ from experiments.runs import Batch, Run
 from experiments.study import Study
 from experiments.sweep import plan
 from experiments.training import train
+from theory.processor import model
 
 PLAIN = Recipe("plain", "conv2k3 relu fc10", "digits", Optimizer("sgd", 0.05), epochs=4, batch=64)
 RECIPES = {
@@ -212,15 +213,17 @@ def test_a_sweep_goes_on_in_the_middle_of_a_run(interrupted):
 
 def test_a_note_says_how_far_a_run_is_until_its_record_is_there(interrupted):
     digest = interrupted.recipe.digest
-    assert read_all(interrupted.store) == [
-        CheckpointNote(
-            RunIdentity("test", digest, seed=0, device="cpu", engine=ENGINE_VERSION),
-            epoch=2,
-            threads=1,
-            hardware=hardware("cpu"),
-            torch=torch.__version__,
-        )
-    ]
+    (note,) = read_all(interrupted.store)
+    assert note == CheckpointNote(
+        RunIdentity("test", digest, seed=0, device="cpu", engine=ENGINE_VERSION),
+        epoch=2,
+        wall_seconds=note.wall_seconds,
+        threads=1,
+        hardware=hardware("cpu"),
+        model=model(),
+        torch=torch.__version__,
+    )
+    assert 0 < note.wall_seconds < 600
     Batch((interrupted,)).execute()
     assert read_all(interrupted.store) == []
     assert list(interrupted.checkpoint.file.parent.iterdir()) == []

@@ -75,7 +75,8 @@ def test_status_says_what_was_stopped_and_how_it_goes_on(convlaws, store):
     for recipe, seed, epoch, threads in ((GAP, 2, 6, 1), (other, 3, 24, 2), (other, 4, 1, 4)):
         run = RunIdentity(NNI.name, recipe.digest, seed, "cpu", ENGINE_VERSION)
         file = store / ".checkpoints" / f"{seed}.pt"
-        checkpoint_notes.write(file, CheckpointNote(run, epoch, threads, "abacus", "2.0"))
+        note = CheckpointNote(run, epoch, 60.0, threads, "abacus", "1911", "2.0")
+        checkpoint_notes.write(file, note)
         file.touch()
     code, out, _ = convlaws("status", NNI.name, "--seeds", 4, "--store", store)
     assert code == 0

@@ -30,10 +30,10 @@ def beat(recipe, seed, epoch, study="nni-2023-ex1", device="cpu"):
     return Heartbeat(study, recipe.name, seed, device, "host", 1, epoch)
 
 
-def stop(recipe, seed, epoch, study="nni-2023-ex1", device="cpu", engine=ENGINE_VERSION):
-    return CheckpointNote(
-        RunIdentity(study, recipe.digest, seed, device, engine), epoch, 1, "abacus", "2.0"
-    )
+def stop(recipe, seed, epoch, study="nni-2023-ex1", device="cpu", engine=ENGINE_VERSION, **fields):
+    run = RunIdentity(study, recipe.digest, seed, device, engine)
+    where = {"hardware": "slide rule", "model": "1911"} | fields
+    return CheckpointNote(run, epoch, **{"wall_seconds": 9.0, "threads": 1, "torch": "2.0"} | where)
 
 
 @pytest.fixture
@@ -164,6 +164,27 @@ def test_so_does_a_run_of_a_role(made):
     assert (entry.run_seconds, entry.basis, entry.elsewhere) == (60.0, "role", True)
     entry = of(status(STUDY, [*records, made(sgd, 1, 7.0, model="1911")], [], [0]), CHEAP)
     assert (entry.run_seconds, entry.basis, entry.elsewhere) == (7.0, "role", False)
+
+
+def test_without_records_a_run_goes_on_at_the_pace_of_the_checkpoints_made_here(made):
+    """Red if those of other processors, which nothing goes on from here, have a say."""
+    sgd = STUDY.recipe("conv-gap", "sgd")
+    here = {"hardware": "abacus", "model": "1911"}
+    checkpoints = [
+        *(
+            stop(CHEAP, 0, 10, wall_seconds=20.0, **here),
+            stop(CHEAP, 1, 5, wall_seconds=20, **here),
+        ),
+        *(stop(CHEAP, 2, 5, hardware="abacus", model="1912"), stop(CHEAP, 3, 5)),
+    ]
+    role = [made(sgd, 0, 7.0, model="1911")]
+    entry = of(status(STUDY, role, [], range(4), checkpoints=checkpoints), CHEAP)
+    assert (entry.run_seconds, entry.basis, entry.elsewhere) == (30 * 3.0, "checkpoint", False)
+    entry = of(status(STUDY, role, [], range(4), checkpoints=checkpoints[2:]), CHEAP)
+    assert (entry.run_seconds, entry.basis) == (7.0, "role")
+    own = [*role, made(CHEAP, 4, 8.0, "slide rule")]
+    entry = of(status(STUDY, own, [], range(5), checkpoints=checkpoints), CHEAP)
+    assert (entry.run_seconds, entry.basis) == (8.0, "recipe")
 
 
 def test_only_times_that_are_left_are_said_to_be_from_elsewhere(made):

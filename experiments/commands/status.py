@@ -28,9 +28,10 @@ def status(
 ) -> None:
     """Say what is done, in progress and missing, and how long the rest will take.
 
-    The time is estimated from the wall times of the records: of the same recipe, or else of its
-    role under the other completions, on this processor if there are any. For a run that was
-    stopped, only the epochs after its checkpoint count.
+    The time is estimated from the wall times of the records of the same recipe, on this processor
+    if there are any; or else from the checkpoints of its runs, or from the records of its role
+    under the other completions. For a run that was stopped, only the epochs after its checkpoint
+    count.
     """
     records = Store(store)
     records.check_folder()
