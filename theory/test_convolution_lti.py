@@ -107,8 +107,9 @@ def test_on_finite_sums_of_impulses_lti_is_convolution_with_the_impulse_response
     "nn4i-2023-a1-t1-iff",
     verdict="holds_if",
     certainty="proved",
-    condition="L is linear, the right side is read for every k and j, and x has finitely many "
-    "non-zero samples or L carries the infinite sum of weighted impulses over term by term.",
+    condition="L is linear, the left side is read for every x (for x = δ alone any L meets it, "
+    "with h = L[δ]) and the right side for every k and j, and each x has finitely many non-zero "
+    "samples or L carries the infinite sum of weighted impulses over term by term.",
 )
 def test_an_operator_convolves_with_h_exactly_when_it_answers_impulses_with_shifted_h() -> None:
     assert over_z(lambda i: delta(i - t), h, j).doit() == h(j - t)
@@ -116,6 +117,12 @@ def test_an_operator_convolves_with_h_exactly_when_it_answers_impulses_with_shif
     output = sp.Sum(x(k) * A(j, k), (k, first, last))
     answered = output.replace(A, lambda j, n: h(j - n))
     assert answered == sp.Sum(over_z(x, h, j).function, (k, first, last))
+    # One x is not enough: L[δ] is δ * h for h = L[δ], and L[δ(i - 1)] may yet be no shifted h.
+    assert over_z(delta, lambda i: A(i, 0), j).doit() == A(j, 0)
+    keep_second = np.diag([0, 1])
+    h_kept = keep_second @ impulse(2)
+    assert np.array_equal(convolve(impulse(2), h_kept, mode="circular"), keep_second @ impulse(2))
+    assert not np.array_equal(keep_second @ impulse(2, at=1), shift(h_kept, 1))
 
 
 @settles("nni-2023-ex1-t1-shift-step", verdict="holds", certainty="proved")
