@@ -155,8 +155,8 @@ def test_sizes_are_those_of_torch() -> None:
     verdict="holds_if",
     certainty="proved",
     condition="The stride is 1, the kernel undilated and odd (of side 5 for p = 2): an even kernel "
-    "keeps the size only with one row more at one end, and a dilation d needs p = d(k - 1) / 2, "
-    "where that is whole.",
+    "keeps the size only with more rows at one end than at the other (k / 2 and k / 2 - 1, say), "
+    "and a dilation d needs p = d(k - 1) / 2, where that is whole.",
 )
 def test_stride_1_keeps_every_size_exactly_with_half_of_the_extent_less_one() -> None:
     """2p = d(k - 1), whatever n; torch's own "same" padding puts the odd cell at the end."""
@@ -165,6 +165,11 @@ def test_stride_1_keeps_every_size_exactly_with_half_of_the_extent_less_one() ->
     assert follows(keeps == (2 * p == k - 1), fits, s == 1, d == 1)
     assert not follows(keeps == (2 * p == k - 1), fits, s == 1)
     assert follows(z3.Not(keeps), fits, s == 1, d == 1, k % 2 == 0)
+    first, last = z3.Ints("first last")  # rows at the two ends
+    kept = n + first + last - k + 1 == n
+    assert follows(first != last, kept, k % 2 == 0)
+    assert follows(kept, first == k / 2, last == k / 2 - 1, k % 2 == 0)
+    assert output_size(9 + 3, Layer(4)) == 9  # all three rows at one end do as well
     assert [[p] for p in same_padding(5)] == [_reported("assignment-3-1c-padding")] * 2
 
     for cells, taps, dilation in product((1, 4, 9), range(1, 7), (1, 2, 3)):
