@@ -346,7 +346,10 @@ def test_the_printed_example_is_a_cross_correlation() -> None:
     assert np.array_equal(convolve(IMAGE, KERNEL, mode="same"), -PRINTED)
     by_torch = conv(IMAGE.astype(float), KERNEL.astype(float), padding=1)
     assert np.array_equal(by_torch, PRINTED)
-    # The smallest witness with a kernel of this kind, antisymmetric: one pixel.
-    pixel, pair = np.array([0, 1, 0]), np.array([-1, 0, 1])
-    assert correlate(pixel, pair, mode="same").tolist() == [1, 0, -1]
-    assert convolve(pixel, pair, mode="same").tolist() == [-1, 0, 1]
+    # The smallest witness with a kernel of this kind, antisymmetric: one pixel of two.
+    pair = np.array([-1, 0, 1])
+    assert correlate(np.array([1, 0]), pair, mode="same").tolist() == [0, -1]
+    assert convolve(np.array([1, 0]), pair, mode="same").tolist() == [0, 1]
+    alone = np.array([1])
+    assert correlate(alone, pair, mode="same").tolist() == [0]
+    assert convolve(alone, pair, mode="same").tolist() == [0]
