@@ -11,9 +11,11 @@ different weights, or about rounding, which does depend on the order of a sum.
 
 from __future__ import annotations
 
+from collections import Counter
 from fractions import Fraction
 from functools import partial
 from itertools import permutations, product
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -24,6 +26,9 @@ from theory import diagnose
 from theory.exhaustion import grid, period, shift, signal
 from theory.ledger import claims, settles
 from theory.operators import fully_connected, max_pool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def _shift_matrix(cells: int, by: int = 1) -> sympy.Matrix:
@@ -46,9 +51,10 @@ def _commutant(*shifts: sympy.Matrix) -> sympy.Matrix:
     verdict="holds_if",
     certainty="proved",
     condition="The matrix is not circulant (for a flattened 2-D map: not doubly block circulant; "
-    "with c outputs for each input: not c circulant ones whose rows take turns), for shifts that "
-    "wrap round (for zero-filled shifts one way, the triangular Toeplitz matrices instead); a "
-    "circulant matrix is a circular convolution, linear and shift-equivariant (the TI of LTI).",
+    "for several channels: not one such block for each pair of them; with c outputs for each "
+    "input: not c circulant ones whose rows take turns), for shifts that wrap round (for "
+    "zero-filled shifts one way, the triangular Toeplitz matrices instead); a circulant matrix is "
+    "a circular convolution, linear and shift-equivariant (the TI of LTI).",
 )
 @pytest.mark.parametrize("shape", [(1,), (2,), (3,), (5,), (2, 2), (2, 3)], ids=str)
 def test_a_matrix_commutes_with_shifts_exactly_if_it_is_circulant(shape: tuple[int, ...]) -> None:
@@ -69,6 +75,32 @@ def test_a_matrix_commutes_with_shifts_exactly_if_it_is_circulant(shape: tuple[i
         by_difference.setdefault(difference, set()).add(entry)
     assert all(len(entries) == 1 for entries in by_difference.values())
     assert len(set(solution)) == len(by_difference) == size
+
+
+@settles(
+    "nni-2023-ex1-t3d-fc-not-ti",
+    "nn4i-2023-a1-t3d-fc",
+    verdict="holds_if",
+    certainty="proved",
+)
+@pytest.mark.parametrize(("inputs", "outputs", "n"), [(2, 2, 2), (2, 1, 3), (1, 3, 2), (3, 2, 3)])
+def test_with_channels_each_pair_has_a_circulant_block_of_its_own(
+    inputs: int, outputs: int, n: int
+) -> None:
+    """All channels move together: the equation is that of one channel, block by block.
+
+    Such a matrix is no circulant one, and yet it follows every shift: a convolution layer.
+    """
+    A = sympy.Matrix(outputs * n, inputs * n, sympy.symbols(f"a:{outputs * inputs * n**2}"))
+    before, after = (
+        sympy.diag(*[_shift_matrix(n)] * channels, unpack=True) for channels in (inputs, outputs)
+    )
+    (solution,) = sympy.linsolve(list(A * before - after * A), list(A))
+    following = sympy.Matrix(*A.shape, solution)
+    for o, c, i, j in product(range(outputs), range(inputs), range(n), range(n)):
+        block = following[o * n : (o + 1) * n, c * n : (c + 1) * n]
+        assert block[i, j] == block[(i - j) % n, 0]
+    assert len(following.free_symbols) == outputs * inputs * n
 
 
 @settles(
@@ -248,8 +280,8 @@ def test_a_permuted_layer_and_its_training_are_the_same(order: list[int]) -> Non
     certainty="refuted",
     correction="For a fully connected layer the order is a relabelling: from correspondingly "
     "permuted initial weights every step gives the permuted weights and the same outputs; from "
-    "weights drawn alike for all positions, the same distribution of both. So neighbours that stay "
-    "adjacent bring nothing.",
+    "weights drawn independently and alike for all positions, the same distribution of both. So "
+    "neighbours that stay adjacent bring nothing.",
 )
 @pytest.mark.parametrize("order", PERMUTATIONS, ids=str)
 def test_no_order_of_flattening_learns_differently(order: list[int]) -> None:
@@ -260,6 +292,30 @@ def test_no_order_of_flattening_learns_differently(order: list[int]) -> None:
     assert permuted_outputs == outputs
     assert (permuted_weights == weights[:, order]).all()
     assert (weights != WEIGHTS).any()
+
+
+@settles("nni-2023-ex1-t2-flatten-order", verdict="holds_if", certainty="exhausted")
+@settles("nn4i-2023-a1-t2-order-matters", verdict="refuted", certainty="refuted")
+def test_from_independent_weights_all_orders_give_the_same_distribution() -> None:
+    """All 16 draws of four signs, trained in each order: as often the same outputs and weights.
+
+    Drawn alike is not enough. Where neighbours in the vector start with one sign, four draws, the
+    order that parts them learns differently: only those that keep both pairs agree.
+    """
+
+    def results(draws: Iterable[tuple[int, ...]], order: list[int]) -> Counter[str]:
+        ends: Counter[str] = Counter()
+        for signs in draws:
+            W, outputs = _train(_exact([[*signs]]), INPUTS[:, order], TARGETS[:, :1])
+            ends[str((outputs, W[:, np.argsort(order)].tolist()))] += 1
+        return ends
+
+    independent = list(product((-1, 1), repeat=4))
+    tied = [(a, a, b, b) for a, b in product((-1, 1), repeat=2)]
+    first, *_ = PERMUTATIONS
+    assert all(results(independent, o) == results(independent, first) for o in PERMUTATIONS)
+    same = [order for order in PERMUTATIONS if results(tied, order) == results(tied, first)]
+    assert same == [order for order in PERMUTATIONS if {*order[:2]} in ({0, 1}, {2, 3})]
 
 
 @settles("nni-2023-ex1-t2-same-weights", verdict="holds_if", certainty="exhausted")
@@ -281,16 +337,19 @@ def test_from_unpermuted_weights_training_may_end_elsewhere() -> None:
 @settles(
     "nn4i-2023-a1-t2-adjacent-updates",
     verdict="undecided",
-    condition="As it stands it is true, but of any two elements: a step updates all weights at "
-    "once, but for those with an input or an error of 0. Read as 'adjacency makes their updates "
-    "alike', it is false: the weight from input j to output o is updated by a multiple of g_o x_j, "
-    "and which inputs are adjacent in the vector does not enter.",
+    condition="As it stands it is true, but of any two elements: a step of gradient descent "
+    "updates all weights at once, but for those with an input or an error of 0 (with momentum or "
+    "weight decay those too). Read as 'adjacency makes their updates alike', it is false: the "
+    "gradient of the weight from input j to output o is g_o x_j, and which inputs are adjacent in "
+    "the vector does not enter.",
 )
 def test_a_weight_is_updated_by_its_own_input_and_output_error() -> None:
     """The derivative of any loss by w[o, j] is its derivative by output o, times x[j].
 
-    A step on the input (1, 2, 3, 5) updates all weights. The witness against the second reading: of
-    the input (1, 0, 0, 1), the ends are updated alike and the neighbours 0 and 1 are not.
+    A step on the input (1, 2, 3, 5) updates all weights. A first step on an input with a 0 leaves
+    a weight as it is, which momentum from an earlier step moves all the same. The witness against
+    the second reading: of the input (1, 0, 0, 1), the ends are updated alike and the neighbours 0
+    and 1 are not.
     """
     W, x = sympy.Matrix(2, 4, sympy.symbols("w:8")), sympy.Matrix(sympy.symbols("x:4"))
     loss, y = sympy.Function("loss"), sympy.symbols("y:2")
@@ -305,6 +364,11 @@ def test_a_weight_is_updated_by_its_own_input_and_output_error() -> None:
 
     stepped, _ = _train(WEIGHTS, INPUTS, TARGETS, steps=1)
     assert (stepped != WEIGHTS).all()
+    twice, _ = _train(WEIGHTS, INPUTS, TARGETS, steps=2)
+    alone, _ = _train(WEIGHTS, INPUTS[1:], TARGETS[1:], steps=1)
+    assert INPUTS[1, 1] == 0
+    assert (twice[:, 1] != stepped[:, 1]).all()
+    assert (alone[:, 1] == WEIGHTS[:, 1]).all()
     stepped, _ = _train(WEIGHTS, _exact([[1, 0, 0, 1]]), TARGETS, steps=1)
     update = stepped - WEIGHTS
     assert (update[:, 0] == update[:, 3]).all()
