@@ -9,6 +9,7 @@ training finds carries over to new ones.
 
 from __future__ import annotations
 
+import copy
 from itertools import combinations_with_replacement, pairwise, product
 from typing import TYPE_CHECKING
 
@@ -138,29 +139,26 @@ def test_of_all_patterns_on_three_cells_fewer_than_half_are_linear(
 # What nonlinearities add
 
 
-def with_relu(network: nn.Sequential, largest: float) -> nn.Sequential:
+def with_relu(network: nn.Sequential, shape: tuple[int, ...], largest: float) -> nn.Sequential:
     """Insert ReLU after each convolution without changing what happens to images up to `largest`.
 
-    A bias lifts every activation above zero, and the next layer's bias takes the lift away.
+    A bias lifts every activation above zero. What the lifts add to the scores, less at a border
+    that is padded with zeros, is the same for every image: the last layer's bias takes it away.
     """
     layers: list[nn.Module] = []
-    lift = 0.0
-    for layer in network:
-        if isinstance(layer, nn.Conv2d | nn.Linear):
+    for layer in copy.deepcopy(network):
+        layers.append(layer)
+        if isinstance(layer, nn.Conv2d):
             assert layer.bias is not None
-            weight, bias = layer.weight.detach(), layer.bias.detach()
-            axes = tuple(range(1, weight.ndim))
-            lifted = type(layer)(*weight.shape[1::-1], *weight.shape[2:3]).double()
-            reach = (largest * weight.abs().sum(axes) + bias.abs()).max().item()
-            bias = bias - lift * weight.sum(axes)
-            if isinstance(layer, nn.Conv2d):
-                lift = largest = reach
-                bias = bias + lift
-            lifted.weight, lifted.bias = nn.Parameter(weight), nn.Parameter(bias)
-            layers += [lifted, nn.ReLU()] if isinstance(layer, nn.Conv2d) else [lifted]
-        else:
-            layers.append(layer)
-    return nn.Sequential(*layers)
+            reach = largest * layer.weight.data.abs().sum((1, 2, 3)) + layer.bias.data.abs()
+            lift = reach.max().item()
+            layer.bias.data += lift
+            largest = 2 * lift
+            layers.append(nn.ReLU())
+    lifted, image = nn.Sequential(*layers), torch.zeros(1, *shape).double()
+    assert isinstance(layers[-1], nn.Linear)
+    layers[-1].bias.data -= (lifted(image) - network(image))[0].detach()
+    return lifted
 
 
 @settles(
@@ -168,25 +166,28 @@ def with_relu(network: nn.Sequential, largest: float) -> nn.Sequential:
     verdict="holds_if",
     certainty="proved",
     condition="More expressive: its layers have biases and are as wide as those of the linear "
-    "model, and no pool discards anything; then it contains all that model's maps on bounded "
-    "images and more, while a narrow or pooled network, or one without biases, may miss affine "
-    "maps. Better: no affine classifier is already right on the data, and what training finds "
-    "carries over to new images.",
+    "model, a fully connected layer ends it, and no pool discards anything; then it contains all "
+    "that model's maps on bounded images and more, while a narrow or pooled network, one without "
+    "biases, or one of zero-padded convolutions alone may miss affine maps. Better: no affine "
+    "classifier is already right on the data, and what training finds carries over to new images.",
 )
 @settings(max_examples=30)
-@given(seeds)
-def test_with_relu_in_between_every_map_of_the_linear_network_remains(seed: int) -> None:
+@given(seeds, st.integers(0, 1))
+def test_with_relu_in_between_every_map_of_the_linear_network_remains(
+    seed: int, padding: int
+) -> None:
     """On images with pixels from 0 to 255, exactly; and the exclusive or comes in addition.
 
-    A value that a bias lifts above 0 passes ReLU as it is, and the next layer takes the lift away.
+    A value that a bias lifts above 0 passes ReLU as it is, and the last layer takes the lift away.
     """
     value, lift = z3.Reals("value lift")
     passed = z3.If(value + lift > 0, value + lift, 0)
     assert holds_always(z3.Implies(value + lift >= 0, passed - lift == value))
 
-    layers = [nn.Conv2d(3, 2, 3), nn.Conv2d(2, 4, 2), nn.Flatten(), nn.Linear(4 * 9, 5)]
-    linear = integer_network(*layers, seed=seed)
-    nonlinear = with_relu(linear, largest=255)
+    convs = [nn.Conv2d(3, 2, 3, padding=padding), nn.Conv2d(2, 4, 2, padding=padding)]
+    features = 4 * (3 + 4 * padding) ** 2
+    linear = integer_network(*convs, nn.Flatten(), nn.Linear(features, 5), seed=seed)
+    nonlinear = with_relu(linear, (3, 6, 6), largest=255)
 
     images = integers(4, 3, 6, 6, seed=seed, bound=127) + 128
     assert sum(isinstance(layer, nn.ReLU) for layer in nonlinear) == 2
@@ -208,6 +209,28 @@ def test_without_biases_relu_loses_a_map_of_a_linear_network_as_wide() -> None:
 
     cells = z3.And(x >= 0, x <= 1, y >= 0, y <= 1)
     assert holds_always(z3.Implies(cells, maximum(x - y + 1, 0) - 1 == x - y))
+
+
+@settles("nn4i-2023-a1-q2-nonlinear-better", verdict="holds_if", certainty="proved")
+def test_zero_padded_convolutions_alone_lose_a_map_when_relu_comes_between() -> None:
+    """One filter of three taps on two cells from 0 to 1, twice: matrices U, then V, of rank 2.
+
+    With ReLU between, no cell may bend or be off there, for bends that cancel, or a cell less,
+    need a V, or leave a product, of lower rank. So both cells are lifted by one b. If b is 0,
+    U has no negative entry. Else the second layer makes of it (v0 + v1) b and (v2 + v0) b, which
+    one bias takes away only if v1 = v2. The map of the linear network allows neither.
+    """
+    first, second = torch.tensor([[[2.0, 1, -1]], [[0, 1, 1]]]).double()[:, None]
+    by_linear = functional.conv1d(torch.eye(2).double()[:, None], first, padding=1)
+    by_linear = functional.conv1d(by_linear, second, padding=1)[:, 0].T
+    assert by_linear.tolist() == [[3, 0], [2, 1]]
+
+    u0, u1, u2, v0, v1, v2 = z3.Reals("u0 u1 u2 v0 v1 v2")
+    reached = [v0 * u0 + v1 * u2, v0 * u1 + v1 * u0, v2 * u0 + v0 * u2, v2 * u1 + v0 * u0]
+    wanted = z3.And(*[r == int(w) for r, w in zip(reached, by_linear.flatten(), strict=True)])
+    not_negative = z3.And(u0 >= 0, u1 >= 0, u2 >= 0)
+    assert holds_always(z3.Implies(wanted, z3.Not(z3.Or(v1 == v2, not_negative))))
+    assert not holds_always(z3.Not(wanted))
 
 
 @settles("nn4i-2023-a1-q2-nonlinear-better", verdict="holds_if", certainty="proved")
