@@ -19,7 +19,7 @@ from torch import nn
 
 from theory.geometry import Layer, map_sizes, receptive_field
 from theory.ledger import settles
-from theory.solver import follows, holds_always
+from theory.solver import follows, holds_always, maximum
 from theory.test_joint_dependence import (
     CONV,
     POOL,
@@ -111,7 +111,8 @@ def test_in_front_of_the_first_relu_a_convolution_more_may_lose_a_function() -> 
     """On one signed pixel two channels and a ReLU make |x|, which none makes of relu(a x + c).
 
     If a is 0, that is constant. Else it is 0 at three places at least, where |x| is not the same:
-    it takes no value more than twice.
+    it takes no value more than twice. The pixel has to be unbounded: one of at least -3 passes
+    relu(x + 3), and the next biases take the 3 away.
     """
     first, relu = modules([Layer(1)], channels=2)
     clear(first)
@@ -125,6 +126,14 @@ def test_in_front_of_the_first_relu_a_convolution_more_may_lose_a_function() -> 
     off = [a * place + c == -number for number, place in enumerate(places, start=1)]
     sizes = [z3.Abs(place) for place in places]
     assert follows(z3.Not(z3.And(sizes[0] == sizes[1], sizes[1] == sizes[2])), *off)
+
+    def lifted(pixel: z3.ArithRef) -> z3.ArithRef:
+        passed = maximum(pixel + 3, 0)
+        return maximum(passed - 3, 0) + maximum(3 - passed, 0)
+
+    pixel = places[0]
+    assert follows(lifted(pixel) == z3.Abs(pixel), pixel >= -3)
+    assert not follows(lifted(pixel) == z3.Abs(pixel))
 
 
 @settles(
