@@ -100,7 +100,7 @@ def test_a_layer_that_does_not_learn_turns_the_trials_of_training_red(
     arguments: tuple[list[int], ...],
     load_chapter: Callable[[str], ModuleType],
 ) -> None:
-    module = load_chapter("test_fully_connected")
+    module = load_chapter("test_flattening")
     getattr(module, trial)(*arguments)
     train = module._train
     monkeypatch.setattr(module, "_train", lambda W, *rest, **options: (W, train(W, *rest)[1]))
