@@ -27,7 +27,9 @@ def reproducible(threads: int | None) -> Iterator[None]:
     """Let a run compute the same bits twice: on so many threads, and float32 meaning float32.
 
     On CUDA only deterministic convolutions are used, and neither they nor matrix products round
-    their factors to TF32.
+    their factors to TF32. On the CPU the calling thread computes with zeros in place of numbers
+    below the normal range, which Adam's averages for units that died sink to: they are too small to
+    move a weight, and processors take many times longer for them.
 
     Raises
     ------
@@ -38,7 +40,7 @@ def reproducible(threads: int | None) -> Iterator[None]:
     if threads is not None:
         torch.set_num_threads(as_count("threads", threads))
     try:
-        with single_precision(), _deterministic_convolutions():
+        with single_precision(), _deterministic_convolutions(), _without_subnormals():
             yield
     finally:
         torch.set_num_threads(before)
@@ -55,6 +57,17 @@ def _deterministic_convolutions() -> Iterator[None]:
     finally:
         for flag, value in zip(flags, before, strict=True):
             setattr(cudnn, flag, value)
+
+
+@contextlib.contextmanager
+def _without_subnormals() -> Iterator[None]:
+    subnormal = torch.tensor(1e-39)
+    before = (subnormal * 1).item() == 0  # PyTorch can set this and does not tell it
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
 
 
 def float32_products(device: str) -> str:

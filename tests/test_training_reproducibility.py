@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from experiments import datasets, device, sampling, training
 from experiments.augmentation import Inputs
-from experiments.recipe import Optimizer
+from experiments.recipe import Optimizer, Recipe
 from experiments.training import train
 from tests.toy_training import RECIPE, trained
 
@@ -133,3 +134,53 @@ def test_cuda_repeats_itself_bit_for_bit():
 def test_cuda_follows_the_cpu_within_float32():
     cuda, cpu = trained(device="cuda"), trained()
     assert cuda.curves.train_loss[0] == pytest.approx(cpu.curves.train_loss[0], rel=1e-3)
+
+
+def _is_flushed() -> bool:
+    return (torch.tensor(1e-39) * 1).item() == 0
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_numbers_below_the_normal_range_are_zeros_in_a_run_and_as_they_were_after_it(before):
+    if not torch.set_flush_denormal(before):
+        pytest.skip("this processor cannot do without them")
+    try:
+        with contextlib.suppress(KeyError), device.reproducible(1):
+            assert _is_flushed()
+            raise KeyError
+        assert _is_flushed() is before
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def test_a_run_without_numbers_below_the_normal_range_ends_at_the_same_bits(monkeypatch):
+    """On few images units die, and Adam's averages for their weights sink to such numbers."""
+    few = Recipe(
+        **{"name": "few", "network": "conv4k3 relu fc32 relu fc10", "dataset": "digits"},
+        **{"optimizer": Optimizer("adam", 0.01), "epochs": 1, "steps": 1200},
+        **{"examples": 20, "batch": 20},
+    )
+    optimizers, networks = [], []
+    make_optimizer = training.make_optimizer
+
+    def watched(*args):
+        optimizers.append(make_optimizer(*args))
+        return optimizers[-1]
+
+    monkeypatch.setattr(training, "make_optimizer", watched)
+    run = {"study": "test", "threads": 1, "on_trained": lambda network, _: networks.append(network)}
+    first = train(few, 0, **run)
+    monkeypatch.setattr(device, "_without_subnormals", contextlib.nullcontext)
+    assert train(few, 0, **run) == first
+
+    flushed, plain = (
+        sum(_subnormal(of["exp_avg"]) for of in each.state.values()) for each in optimizers
+    )
+    assert flushed == 0 < plain
+    assert all(map(torch.equal, *(network.parameters() for network in networks)))
+
+
+def _subnormal(values):
+    """Count by the bits, for a processor that takes them for zeros compares them as such."""
+    size = values.view(torch.int32) & 0x7FFFFFFF
+    return int(((size > 0) & (size < 0x00800000)).sum())
