@@ -180,12 +180,15 @@ def test_pooling_in_between_relates_more_distant_pixels() -> None:
     "same sizes, parameters and fields) lost the advantage: that takes training. False as far as "
     "a smaller map is the reason, for the global average leaves one cell of 28x28 and the max "
     "poolings 5x5. The networks also differ without any maximum: 46590 parameters against 1730, "
-    "16x16 pixels related against 5x5. 'Most important' can only mean the largest of each window.",
+    "14x14 pixels related against 5x5 (16x16 with the maxima). 'Most important' can only mean the "
+    "largest of each window.",
 )
 def test_what_sets_the_two_networks_apart_beside_the_maximum() -> None:
     """Sizes, parameters and fields of both, and what becomes of them with average pooling.
 
     The sizes are those that the printed parameter counts lead to: 5x5 kernels, 20 and 60 filters.
+    A maximum relates the pixels of its windows itself; behind an average nothing but a sum is left,
+    so that only what the second ReLU sees is related. Measured along one axis, with two filters.
     """
 
     def two_convolutions(pool: type[nn.Module]) -> nn.Sequential:
@@ -209,7 +212,12 @@ def test_what_sets_the_two_networks_apart_beside_the_maximum() -> None:
     assert sides(other, image) == [28, 28, 1]
     assert (parameters(largest), parameters(mean), parameters(other)) == (46590, 46590, 1730)
     assert receptive_field([Layer(5), POOL, Layer(5), POOL]).size == 16
+    assert receptive_field([Layer(5), POOL, Layer(5)]).size == 14
     assert receptive_field([Layer(5)]).size == 5
+    for pool, width in ((nn.MaxPool1d, 16), (nn.AvgPool1d, 14)):
+        first, relu, second, _ = modules([Layer(5), Layer(5)], channels=2)
+        network = added_up([first, relu, pool(2), second, relu, pool(2)], cells=24)
+        assert related(network, 24, draws=60) == set(range(1, width))
 
     kept = nn.MaxPool1d(2)(torch.tensor([[3.0, 2.0, 0.0, 1.0]]))
     assert kept.tolist() == [[3, 1]]  # not 2, the second largest of all
