@@ -142,22 +142,25 @@ def test_in_front_of_the_first_relu_a_convolution_more_may_lose_a_function() -> 
     certainty="sampled",
     condition="The window k, stride s and padding p of the pooling satisfy "
     "2p < (k - 1) + (s - 1)(n - 1) on n cells (unpadded, on several cells: k > 1 or s > 1), and a "
-    "'higher-level' correlation is one of pixels further apart, for kernels of more than one cell "
-    "after it that a nonlinearity follows. It comes from window and stride, not from there being "
-    "fewer cells: cropping brings none, and a padded pooling of stride 1 brings some without "
-    "lowering anything.",
+    "'higher-level' correlation is one of pixels further apart, with a nonlinearity after the "
+    "pooling, as the maximum is one itself; a window of one cell also needs a kernel of more than "
+    "one behind it. It comes from window and stride, not from there being fewer cells: cropping "
+    "brings none, and a padded pooling of stride 1 brings some without lowering anything.",
 )
 def test_pooling_in_between_relates_more_distant_pixels() -> None:
     """Two convolutions of 3 relate pixels up to 4 apart; with a 2x2 pooling in between, up to 7.
 
     Cropping to the same number of cells leaves it at 4; a pooling of 3 by stride 1 gives 6. If no
     ReLU follows the second convolution, an average pooling leaves it at the 2 of the first.
+
+    A window of two needs no kernel behind it: the maximum alone relates pixels 3 apart, an average
+    and a ReLU (behind a kernel of one cell) do. Keeping every second cell takes the kernel.
     """
     assert solves(exclusive_or([CONV, CONV]), 4)
     assert solves(exclusive_or([CONV, POOL, CONV]), 7)
 
-    def network(middle: nn.Module, after: int = 2) -> nn.Sequential:
-        return added_up([*modules([CONV], 1), middle, *modules([CONV], 1)[:after]], cells=14)
+    def network(middle: nn.Module, after: int = 2, last: Layer = CONV) -> nn.Sequential:
+        return added_up([*modules([CONV], 1), middle, *modules([last], 1)[:after]], cells=14)
 
     middles = {
         "none": nn.Identity(),
@@ -171,6 +174,14 @@ def test_pooling_in_between_relates_more_distant_pixels() -> None:
     assert reach == {"none": 4, "crop": 4, "pool": 7, "padded pool": 6}
     assert max(related(network(nn.AvgPool1d(2)), 14, draws=60)) == 7
     assert max(related(network(nn.AvgPool1d(2), after=1), 14, draws=60)) == 2
+
+    alone = {"none": nn.Identity(), "max": nn.MaxPool1d(2), "mean": nn.AvgPool1d(2)}
+    reach = {name: max(related(network(each, 0), 14, draws=60)) for name, each in alone.items()}
+    assert reach == {"none": 2, "max": 3, "mean": 2}
+    assert max(related(network(nn.AvgPool1d(2), last=Layer(1)), 14, draws=60)) == 3
+    every_second = nn.MaxPool1d(1, 2)
+    assert max(related(network(every_second, last=Layer(1)), 14, draws=60)) == 2
+    assert max(related(network(every_second), 14, draws=60)) == 6
 
 
 @settles(
