@@ -24,7 +24,7 @@ from theory import diagnose
 from theory.exhaustion import answering_shifts, grid, shift, signal
 from theory.ledger import settles
 from theory.operators import average_pool, max_pool, relu, strided_pool
-from theory.solver import holds_always, maximum
+from theory.solver import follows, holds_always, maximum
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,10 +72,26 @@ def test_fixed_pixel_pooling_selects_and_has_the_stride_as_period() -> None:
                 assert answering_shifts(op, by, basis) == answers
 
 
-@settles("nni-2023-ex1-t3b-strided-pooling", verdict="holds_if", certainty="sampled")
+@settles("nni-2023-ex1-t3b-strided-pooling", verdict="holds_if", certainty="proved")
 @pytest.mark.parametrize("pool", [max_pool, average_pool])
 def test_the_mean_or_maximum_of_all_cells_never_changes(pool: Callable[..., Tensor]) -> None:
-    """Shorter windows pass on the shifts by multiples of the stride alone; one of all cells any."""
+    """Shorter windows pass on the shifts by multiples of the stride alone; one of all cells any.
+
+    f(S^k x)[i] looks at the w cells from si - k on, S^j f(x)[i] at those from s(i - j) on. If w < n
+    and these are two different cells of the circle, an impulse tells the windows apart: the first
+    cell of the one is not in the other, or else the cell before it is. So k = sj modulo n.
+    """
+    cells, w, ahead = z3.Ints("cells w ahead")  # `ahead` is the one's start, from the other's
+
+    def in_window(start: z3.ArithRef | int, cell: z3.ArithRef) -> z3.BoolRef:
+        return z3.If(cell >= start, cell - start, cell - start + cells) < w
+
+    windows = z3.And(w >= 1, ahead >= 1, ahead < cells)
+    cell = z3.If(in_window(0, ahead), ahead - 1, ahead)
+    told_apart = in_window(0, cell) != in_window(ahead, cell)
+    assert follows(told_apart, windows, w < cells)
+    assert not follows(told_apart, windows, w == cells)
+
     generator = torch.Generator().manual_seed(0)
     for n, stride in ((4, 2), (4, 4), (6, 2), (6, 3)):
         signals = [*torch.eye(n), *torch.randint(-9, 10, (20, n), generator=generator).float()]
