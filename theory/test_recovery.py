@@ -159,12 +159,16 @@ def test_the_described_network_has_the_printed_counts(filters: int) -> None:
     certainty="exhausted",
     condition="'The same model' means the same layers, not the same parameters: fc1 must be built "
     "anew for the 60x24x24 map (34560 inputs, not 1500; 377190 parameters, not 46590, for 20 "
-    "filters without padding).",
+    "filters without padding). And 'linear' means affine: the layers have biases.",
 )
 def test_without_pools_the_last_layer_fits_once_it_is_built_anew() -> None:
-    """Removing the pools changes the shape of fc1, which no longer is the layer of the model."""
+    """Removing the pools changes the shape of fc1, which no longer is the layer of the model.
+
+    A linear map takes the black image to 0; this one does so only without its biases.
+    """
     network = _ReportedNetwork(20)
-    activations = network.conv2(network.conv1(torch.zeros(1, 3, 32, 32))).flatten(1)
+    black = torch.zeros(1, 3, 32, 32)
+    activations = network.conv2(network.conv1(black)).flatten(1)
     linear = Design(RECOVERED.kernels, RECOVERED.paddings, pool=1)
 
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
@@ -173,6 +177,14 @@ def test_without_pools_the_last_layer_fits_once_it_is_built_anew() -> None:
     assert network.fc1(activations).shape == (1, 10)
     assert activations.shape[1] == 60 * linear.side() ** 2 == 34_560
     assert _count(network) == linear.parameters((20, 60)) == 377_190
+
+    layers = nn.Sequential(network.conv1, network.conv2, nn.Flatten(), network.fc1)
+    with torch.no_grad():
+        assert layers(black).all()
+        for parameter in layers.parameters():
+            if parameter.ndim == 1:  # a bias
+                parameter.zero_()
+        assert not layers(black).any()
 
 
 def _single(filters: int, kernel: int, padding: int) -> tuple[int, int]:
