@@ -248,10 +248,11 @@ def test_two_layers_see_2k_minus_1_exactly_with_first_stride_1_and_no_dilation()
 def test_stride_1_gives_the_receptive_field_and_equal_passes_have_no_part_in_it() -> None:
     """With padding seen, k and 2k - 1 hold for all paddings p and q of the two layers.
 
-    Smallest witnesses that equal passes are no reason: a kernel of 2 on 3 pixels.
+    Witnesses that equal passes are no reason: a kernel of 2 on 3 pixels.
 
-    Unpadded, the pixels are passed 1, 2, 1 times and each output sees 2. Padded, they are passed
-    twice each, and the first and last output see 1. The padding that keeps the size is unequal too.
+    Unpadded, the pixels are passed 1, 2, 1 times and each output sees 2: the smallest case. Padded,
+    they are passed twice each, and the first and last output see 1; so they do on a single pixel,
+    the smallest case of that. The padding that keeps the size is unequal too.
     """
     k, p, q = z3.Ints("k p q")
     first = ReceptiveField(k, 1, -p)
@@ -263,6 +264,8 @@ def test_stride_1_gives_the_receptive_field_and_equal_passes_have_no_part_in_it(
     assert unpadded == [{0, 1}, {1, 2}]
     assert _passes(padded, 3) == [2, 2, 2]
     assert padded == [{0}, {0, 1}, {1, 2}, {2}]
+    assert _passes(dependence([Layer(2)], 2), 2) == [1, 1]
+    assert dependence([Layer(2, padding=1)], 1) == [{0}, {0}]
     assert sum(len(seen) < 2 for seen in dependence([Layer(2, padding=3)], 6)) == 2 * 3
     assert _passes(dependence([Layer(3, padding=1)], 4), 4) == [2, 3, 3, 2]
 
