@@ -153,13 +153,15 @@ def test_fully_connected_counts() -> None:
     "tp1-cnn-q6-locally-connected",
     verdict="undecided",
     condition="B is not defined. If it is the number of output channels, the layer has these "
-    "5*5*B*C*H*W weights, and B*H*W biases more if it has any; if it is the batch size, the "
-    "formula is wrong unless the layer happens to have B output channels.",
+    "5*5*B*C*H*W weights, and B*H*W biases more if it has any (or C*H*W, if B counts the inputs "
+    "and C the outputs); if it is the batch size, the formula is wrong unless the layer happens to "
+    "have B output channels.",
 )
 def test_a_layer_that_shares_nothing_has_kernels_for_each_pixel() -> None:
     """The sum of a convolution, with weights that do depend on the position: count them all.
 
-    Read with B filters the printed product is right for all sizes; examples do not enter.
+    Read with B filters the printed product is right for all sizes, and so it is if B and C change
+    places; examples do not enter.
     """
     b, c, h, w = sympy.symbols("B C H W", integer=True, positive=True)
     weights = locally_connected_parameters(c, b, (5, 5), h * w, bias=False)
@@ -167,6 +169,9 @@ def test_a_layer_that_shares_nothing_has_kernels_for_each_pixel() -> None:
     assert sympy.expand(weights - 5 * 5 * b * c * h * w) == 0
     with_biases = locally_connected_parameters(c, b, (5, 5), h * w)
     assert sympy.expand(with_biases - weights - b * h * w) == 0
+
+    exchanged = locally_connected_parameters(b, c, (5, 5), h * w)
+    assert sympy.expand(exchanged - weights - c * h * w) == 0
 
 
 @settles("tp1-cnn-q6-locally-connected", verdict="undecided")
