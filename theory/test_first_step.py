@@ -50,8 +50,8 @@ def _one_batch() -> tuple[nn.Sequential, Tensor, Tensor]:
     certainty="proved",
     condition="'This value' means chance, and nothing has been learned yet: weights drawn alike "
     "for all 10 outputs are right on each example with probability 1/10. The 3 points beyond need "
-    "no particular draw: on a batch of 128 chance strays by 2.7 points, whatever the weights. Only "
-    "beyond some 400 examples would 13% say something about the draw.",
+    "no particular draw: on a batch of 128, weights that are right on a tenth of all images stray "
+    "by 2.7 points. Only beyond some 400 examples would 13% say something about the draw.",
 )
 def test_new_weights_guess() -> None:
     """Of the ten cyclic exchanges of the outputs, exactly one is right about each example.
